@@ -1,0 +1,278 @@
+//! The arguments of one directive and the typed readers for them. Each reader answers with the
+//! value or with a [`Fault`] that points at the wrong word and says what belongs there.
+
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::ast::{Node, Word};
+use super::diagnostic::Diagnostic;
+use super::source::Span;
+use super::value::{Names, Text, VarId, compile};
+
+/// Why a setter refused: a phrase that follows the directive's name, and the word it is about.
+#[derive(Debug, Clone)]
+pub struct Fault {
+    /// The word; none for the directive as a whole.
+    pub span: Option<Span>,
+    /// A phrase without the directive's name: "takes `on` or `off`, not `yes`".
+    pub message: String,
+    /// What to write instead.
+    pub help: Option<String>,
+    /// A second place with a word on it.
+    pub also: Option<(Span, String)>,
+}
+
+impl Fault {
+    /// A fault of the directive as a whole.
+    pub fn new(message: impl Into<String>) -> Self {
+        Fault { span: None, message: message.into(), help: None, also: None }
+    }
+
+    /// A fault of one word.
+    pub fn at(word: &Word, message: impl Into<String>) -> Self {
+        Fault { span: Some(word.span), ..Fault::new(message) }
+    }
+
+    /// The same with a remedy.
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+}
+
+/// What setters may know of the load they are part of.
+pub struct Load {
+    /// The folder that relative paths start from (`-p`).
+    pub prefix: PathBuf,
+    /// The folder of the main conf file.
+    pub conf_dir: PathBuf,
+    /// This machine's name, for `$hostname`.
+    pub hostname: String,
+    /// Variable names and their indices.
+    pub names: Box<dyn Names>,
+    /// Warnings that setters raise.
+    pub warnings: Vec<Diagnostic>,
+    /// Log files named so far; a setter keeps the index.
+    pub logs: Vec<PathBuf>,
+}
+
+impl Load {
+    /// The index of a log file, the same for the same path.
+    pub fn log(&mut self, path: PathBuf) -> usize {
+        self.logs.iter().position(|p| *p == path).unwrap_or_else(|| {
+            self.logs.push(path);
+            self.logs.len() - 1
+        })
+    }
+}
+
+/// The arguments of one directive in front of its setter.
+pub struct Args<'a> {
+    /// The directive.
+    pub node: &'a Node,
+    /// The load around it.
+    pub load: &'a mut Load,
+    /// The set of contexts (one bit) that the directive stands in.
+    pub context: super::directive::Contexts,
+}
+
+impl<'a> Args<'a> {
+    /// How many words stand after the name.
+    pub fn len(&self) -> usize {
+        self.node.args.len()
+    }
+
+    /// Whether no word stands after the name.
+    pub fn is_empty(&self) -> bool {
+        self.node.args.is_empty()
+    }
+
+    /// Word `i`, counted from 0. The row's arity vouches that it is there.
+    pub fn word(&self, i: usize) -> &'a Word {
+        &self.node.args[i]
+    }
+
+    /// All words after the name.
+    pub fn words(&self) -> &'a [Word] {
+        &self.node.args
+    }
+
+    /// `on` or `off`, in any case, as nginx.
+    pub fn flag(&self, i: usize) -> Result<bool, Fault> {
+        match self.word(i).text.to_ascii_lowercase().as_slice() {
+            b"on" => Ok(true),
+            b"off" => Ok(false),
+            _ => Err(Fault::at(self.word(i), format!("takes `on` or `off`, not `{}`", self.word(i).show()))),
+        }
+    }
+
+    /// A size in bytes: `512`, `8k`, `1m`, `2g`.
+    pub fn size(&self, i: usize) -> Result<u64, Fault> {
+        let word = self.word(i);
+        parse_size(&word.text).ok_or_else(|| {
+            Fault::at(word, format!("takes a size such as `512`, `8k`, `1m` or `2g`, not `{}`", word.show()))
+        })
+    }
+
+    /// A time: `30`, `30s`, `5m`, `1h30m`, `500ms`.
+    pub fn time(&self, i: usize) -> Result<Duration, Fault> {
+        let word = self.word(i);
+        parse_time(&word.text).ok_or_else(|| {
+            Fault::at(word, format!("takes a time such as `30s`, `5m`, `1h30m` or `500ms`, not `{}`", word.show()))
+        })
+    }
+
+    /// A whole number within a range.
+    pub fn number(&self, i: usize, range: RangeInclusive<u64>) -> Result<u64, Fault> {
+        let word = self.word(i);
+        std::str::from_utf8(&word.text)
+            .ok()
+            .filter(|s| s.bytes().all(|b| b.is_ascii_digit()))
+            .and_then(|s| s.parse().ok())
+            .filter(|n| range.contains(n))
+            .ok_or_else(|| {
+                let bounds = match *range.end() {
+                    u64::MAX => format!("of at least {}", range.start()),
+                    end => format!("from {} to {end}", range.start()),
+                };
+                Fault::at(word, format!("takes a whole number {bounds}, not `{}`", word.show()))
+            })
+    }
+
+    /// One of a few words.
+    pub fn one_of<T: Copy>(&self, i: usize, choices: &[(&str, T)]) -> Result<T, Fault> {
+        let word = self.word(i);
+        choices.iter().find(|(name, _)| name.as_bytes() == word.text).map(|(_, value)| *value).ok_or_else(|| {
+            let names: Vec<_> = choices.iter().map(|(name, _)| format!("`{name}`")).collect();
+            Fault::at(word, format!("takes {}, not `{}`", names.join(", "), word.show()))
+        })
+    }
+
+    /// A path made absolute from the prefix.
+    pub fn path(&self, i: usize) -> PathBuf {
+        self.load.prefix.join(bytes_to_path(&self.word(i).text))
+    }
+
+    /// A path made absolute from the main conf's folder.
+    pub fn conf_path(&self, i: usize) -> PathBuf {
+        self.load.conf_dir.join(bytes_to_path(&self.word(i).text))
+    }
+
+    /// Text with variables.
+    pub fn text(&mut self, i: usize) -> Result<Text, Fault> {
+        let word = self.word(i);
+        compile(&word.text, word.span, self.load.names.as_mut()).map_err(|message| Fault::at(word, message))
+    }
+
+    /// Text with variables from part of a word, such as what follows `if=`.
+    pub fn text_of(&mut self, i: usize, part: &[u8]) -> Result<Text, Fault> {
+        let word = self.word(i);
+        compile(part, word.span, self.load.names.as_mut()).map_err(|message| Fault::at(word, message))
+    }
+
+    /// The index of a variable that this directive defines.
+    pub fn define(&mut self, name: &str) -> VarId {
+        self.load.names.define(name)
+    }
+
+    /// Raises a warning at word `i` (or at the directive as a whole).
+    pub fn warn(&mut self, i: Option<usize>, message: impl Into<String>) {
+        let span = i.map_or(self.node.name.span, |i| self.word(i).span);
+        self.load.warnings.push(Diagnostic::warning(span, message));
+    }
+}
+
+/// The bytes of a conf word as a path.
+pub fn bytes_to_path(bytes: &[u8]) -> &Path {
+    use std::os::unix::ffi::OsStrExt;
+    Path::new(std::ffi::OsStr::from_bytes(bytes))
+}
+
+/// A size in bytes with nginx's units (k, m, g, either case).
+pub fn parse_size(text: &[u8]) -> Option<u64> {
+    let (digits, unit) = match text.split_last()? {
+        (b'k' | b'K', head) => (head, 1 << 10),
+        (b'm' | b'M', head) => (head, 1 << 20),
+        (b'g' | b'G', head) => (head, 1 << 30),
+        _ => (text, 1),
+    };
+    decimal(digits)?.checked_mul(unit).filter(|n| *n <= i64::MAX as u64)
+}
+
+/// A time with nginx's units, largest first, each at most once: `1d 2h`, `1h30m`, `90`, `500ms`.
+pub fn parse_time(text: &[u8]) -> Option<Duration> {
+    const UNITS: [(&[u8], u64); 8] = [
+        (b"y", 365 * 86_400_000),
+        (b"M", 30 * 86_400_000),
+        (b"w", 7 * 86_400_000),
+        (b"d", 86_400_000),
+        (b"h", 3_600_000),
+        (b"m", 60_000),
+        (b"s", 1000),
+        (b"ms", 1),
+    ];
+    let (mut rest, mut next, mut total) = (text, 0, 0u64);
+    if rest.is_empty() {
+        return None;
+    }
+    while !rest.is_empty() {
+        let digits = rest.iter().take_while(|b| b.is_ascii_digit()).count();
+        let value = decimal(&rest[..digits])?;
+        rest = &rest[digits..];
+        let letters = rest.iter().take_while(|b| b.is_ascii_alphabetic()).count();
+        let unit = if letters == 0 { b"s".as_slice() } else { &rest[..letters] };
+        let at = UNITS.iter().position(|(name, _)| *name == unit).filter(|at| *at >= next)?;
+        total = total.checked_add(value.checked_mul(UNITS[at].1)?)?;
+        next = at + 1;
+        rest = &rest[letters..];
+        rest = &rest[rest.iter().take_while(|b| **b == b' ').count()..];
+    }
+    (total <= i64::MAX as u64).then(|| Duration::from_millis(total))
+}
+
+fn decimal(digits: &[u8]) -> Option<u64> {
+    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    std::str::from_utf8(digits).ok()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes() {
+        for (text, want) in [
+            ("0", Some(0)),
+            ("1k", Some(1024)),
+            ("2M", Some(2 << 20)),
+            ("1g", Some(1 << 30)),
+            ("", None),
+            ("k", None),
+            ("1kb", None),
+            ("-1", None),
+            ("99999999999g", None),
+        ] {
+            assert_eq!(parse_size(text.as_bytes()), want, "{text}");
+        }
+    }
+
+    #[test]
+    fn times() {
+        for (text, want) in [
+            ("60", Some(60_000)),
+            ("1h30m", Some(5_400_000)),
+            ("500ms", Some(500)),
+            ("1d 2h", Some(93_600_000)),
+            ("1m1h", None),
+            ("1x", None),
+            ("", None),
+            ("s", None),
+            ("1m1m", None),
+        ] {
+            assert_eq!(parse_time(text.as_bytes()), want.map(Duration::from_millis), "{text}");
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! The conf language: text to blocks of directives, typed readers for their arguments, and
+//! messages about what is wrong with them. Knows no directive by name.
+
+pub mod args;
+pub mod ast;
+pub mod diagnostic;
+pub mod directive;
+pub mod source;
+pub mod value;

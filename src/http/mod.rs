@@ -1,0 +1,3 @@
+//! Pure protocol: values and functions over bytes. Knows no socket, no clock and no setting.
+
+pub mod response;

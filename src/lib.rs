@@ -1,0 +1,17 @@
+//! Longshore: a web server that people drop an nginx-style conf file into.
+//!
+//! The rooms, from the ground up. A file imports only from rooms below its own:
+//!
+//! ```text
+//! 0 http/      pure protocol: no sockets, no settings
+//! 1 conf/      the conf language: knows no directive
+//! 2 exchange/  one request in flight; variables
+//! 3 features/  one directive family per file
+//! 4 settings   composes the features' settings; route finds the location
+//! 5 pipeline   the life of a request, read top to bottom
+//! 6 server/    acceptor, pool, connections, listeners, signals, log files
+//! 7 cli/       the command line
+//! ```
+
+pub mod conf;
+pub mod http;
