@@ -1,0 +1,471 @@
+//! The case format: reads one `.case` file into values. Knows no sockets and no servers.
+//!
+//! A file is a comment (what it shows), then sections that begin with `--- `; docs/cases.md describes them.
+
+use std::path::{Path, PathBuf};
+
+/// One `.case` file.
+#[derive(Debug, Default)]
+pub struct Case {
+    /// `feature/name`, as it is printed and filtered.
+    pub name: String,
+    /// The conf, before placeholders are filled in.
+    pub conf: String,
+    /// The conf is a whole file, not the body of `http`.
+    pub whole: bool,
+    /// Files and folders to make before the server starts.
+    pub files: Vec<Entry>,
+    /// What is sent and what must come back, in order.
+    pub exchanges: Vec<Exchange>,
+    /// What must stand in log files after the server has stopped.
+    pub logs: Vec<LogCheck>,
+    /// Texts that may differ between the two servers.
+    pub masks: Vec<String>,
+    /// How the reference takes part.
+    pub nginx: Reference,
+    /// The server must refuse to start; each line is a pattern its messages must match.
+    pub refused: Option<Vec<String>>,
+}
+
+/// How nginx takes part in a case.
+#[derive(Debug, Default, PartialEq)]
+pub enum Reference {
+    /// Runs, must meet the expectation, and both answers must be the same.
+    #[default]
+    Same,
+    /// Runs only when its version is at least this one.
+    Since(String),
+    /// Runs with its own `response nginx` sections; the answers are not compared.
+    Differs(String),
+    /// Does not run: nginx has no such thing.
+    Skip(String),
+}
+
+/// A file, folder or link below the case's folder.
+#[derive(Debug)]
+pub struct Entry {
+    pub path: String,
+    pub kind: Kind,
+    pub mtime: u64,
+    pub mode: Option<u32>,
+}
+
+#[derive(Debug)]
+pub enum Kind {
+    File(Vec<u8>),
+    Dir,
+    Symlink(String),
+    Fifo,
+}
+
+/// Bytes sent on one connection at once, and the answers they bring.
+#[derive(Debug)]
+pub struct Exchange {
+    pub target: Target,
+    /// Opens a new connection; otherwise goes on with the one before.
+    pub fresh: bool,
+    pub actions: Vec<Action>,
+    /// The n-th answer has no body because it answers HEAD.
+    pub heads: Vec<bool>,
+    pub responses: Vec<Expected>,
+    pub line: usize,
+}
+
+#[derive(Debug, Clone)]
+pub enum Target {
+    /// `%PORT%`, `%PORT2%`, ... on 127.0.0.1
+    Port(usize),
+    /// An address such as `[::1]` with `%PORT%`.
+    Address(String, usize),
+    Unix(String),
+}
+
+#[derive(Debug)]
+pub enum Action {
+    Send(Vec<u8>),
+    Pause(u64),
+    Shutdown,
+}
+
+/// What one answer must look like.
+#[derive(Debug, Default, Clone)]
+pub struct Expected {
+    /// The answer is a body without a head (HTTP/0.9).
+    pub bare: bool,
+    /// No byte comes back.
+    pub nothing: bool,
+    pub status: u16,
+    pub reason: Option<String>,
+    pub headers: Vec<(String, Matcher)>,
+    pub absent: Vec<String>,
+    pub bodies: Vec<BodyCheck>,
+    /// The server closes the connection after this answer.
+    pub closed: bool,
+    /// What nginx answers instead.
+    pub nginx: Option<Box<Expected>>,
+}
+
+#[derive(Debug, Clone)]
+pub enum Matcher {
+    Exact(String),
+    Pattern(String),
+}
+
+#[derive(Debug, Clone)]
+pub enum BodyCheck {
+    Exact(Vec<u8>),
+    Pattern(String),
+    NoPattern(String),
+    Size(usize),
+    File(String),
+}
+
+#[derive(Debug)]
+pub struct LogCheck {
+    pub file: String,
+    pub lines: Vec<LogLine>,
+    /// Only checked on the named server.
+    pub only: Option<String>,
+}
+
+#[derive(Debug)]
+pub enum LogLine {
+    /// Some line is exactly this.
+    Exact(String),
+    Pattern(String),
+    NoPattern(String),
+}
+
+/// The modification time of every file that does not name its own: Tue, 14 Nov 2023 22:13:20 GMT.
+pub const MTIME: u64 = 1_700_000_000;
+
+impl Case {
+    /// Reads the file at `path`; `root` is the folder that names are relative to.
+    pub fn load(root: &Path, path: &Path) -> Result<Case, String> {
+        let text = std::fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))?;
+        let name = path.strip_prefix(root).unwrap_or(path).with_extension("").display().to_string();
+        let mut case = parse(&text).map_err(|(line, why)| format!("{}:{line}: {why}", path.display()))?;
+        case.name = name;
+        Ok(case)
+    }
+
+    /// The highest `%PORTn%` that the conf uses.
+    pub fn ports(&self) -> usize {
+        (2..=9).filter(|n| self.conf.contains(&format!("%PORT{n}%"))).max().unwrap_or(1)
+    }
+}
+
+/// All case files below `root`, sorted by name.
+pub fn find(root: &Path) -> std::io::Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    let mut folders = vec![root.to_path_buf()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder)? {
+            let path = entry?.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|e| e == "case") {
+                found.push(path);
+            }
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+type Fault = (usize, String);
+
+struct Section {
+    line: usize,
+    kind: String,
+    rest: String,
+    text: Vec<String>,
+}
+
+fn parse(text: &str) -> Result<Case, Fault> {
+    let mut case = Case::default();
+    let mut has_conf = false;
+    for section in sections(text)? {
+        let at = |why: String| (section.line, why);
+        match section.kind.as_str() {
+            "conf" => {
+                has_conf = true;
+                case.whole = section.rest == "main";
+                case.conf = lines(&section.text);
+            }
+            "file" => case.files.push(entry(&section).map_err(at)?),
+            "request" => request(&mut case.exchanges, &section).map_err(at)?,
+            "response" => {
+                let own = expected(&section).map_err(at)?;
+                let exchange = case.exchanges.last_mut().ok_or_else(|| at("a response without a request".into()))?;
+                if section.rest.split(' ').any(|word| word == "nginx") {
+                    let before = exchange.responses.last_mut();
+                    before.ok_or_else(|| at("`response nginx` without a response".into()))?.nginx = Some(Box::new(own));
+                } else {
+                    exchange.responses.push(own);
+                }
+            }
+            "log" => {
+                let (file, only) = section.rest.split_once(' ').unwrap_or((&section.rest, ""));
+                let only = (!only.is_empty()).then(|| only.to_string());
+                case.logs.push(LogCheck {
+                    file: if file == "access" || file == "error" { format!("{file}.log") } else { file.into() },
+                    lines: section.text.iter().filter(|l| !l.is_empty()).map(|l| log_line(l)).collect(),
+                    only,
+                });
+            }
+            "mask" => case.masks.extend(section.text.iter().filter(|l| !l.is_empty()).cloned()),
+            "refused" => case.refused = Some(section.text.iter().filter(|l| !l.is_empty()).cloned().collect()),
+            "nginx" => case.nginx = reference(&section).map_err(at)?,
+            other => return Err(at(format!("unknown section `{other}`"))),
+        }
+    }
+    match () {
+        () if !has_conf => Err((1, "no conf section".into())),
+        () if case.exchanges.is_empty() && case.refused.is_none() => Err((1, "no request section".into())),
+        () => match case.exchanges.iter().find(|x| x.responses.is_empty()) {
+            Some(silent) => Err((silent.line, "a request without a response".into())),
+            None => Ok(case),
+        },
+    }
+}
+
+fn sections(text: &str) -> Result<Vec<Section>, Fault> {
+    let mut found: Vec<Section> = Vec::new();
+    for (number, line) in text.lines().enumerate() {
+        if let Some(head) = line.strip_prefix("--- ") {
+            let (kind, rest) = head.split_once([' ', ':']).unwrap_or((head, ""));
+            found.push(Section { line: number + 1, kind: kind.into(), rest: rest.trim().into(), text: Vec::new() });
+        } else if let Some(section) = found.last_mut() {
+            section.text.push(line.to_string());
+        } else if !line.starts_with('#') && !line.is_empty() {
+            return Err((number + 1, "text before the first section is not a comment".into()));
+        }
+    }
+    for section in &mut found {
+        while section.text.last().is_some_and(String::is_empty) {
+            section.text.pop();
+        }
+    }
+    Ok(found)
+}
+
+fn lines(text: &[String]) -> String {
+    text.iter().map(|line| format!("{line}\n")).collect()
+}
+
+fn entry(section: &Section) -> Result<Entry, String> {
+    let mut words = section.rest.split(' ').filter(|w| !w.is_empty());
+    let path = words.next().ok_or("a file needs a path")?;
+    let path = String::from_utf8(unescape(path)).map_err(|_| "a path must be UTF-8")?;
+    let mut made = Entry { path, kind: Kind::File(Vec::new()), mtime: MTIME, mode: None };
+    let mut content = lines(&section.text).into_bytes();
+    for word in words {
+        match word.split_once('=').unwrap_or((word, "")) {
+            ("mtime", value) => made.mtime = value.parse().map_err(|_| "mtime is not a number")?,
+            ("mode", value) => made.mode = Some(u32::from_str_radix(value, 8).map_err(|_| "mode is not octal")?),
+            ("symlink", value) => made.kind = Kind::Symlink(value.into()),
+            ("dir", _) => made.kind = Kind::Dir,
+            ("fifo", _) => made.kind = Kind::Fifo,
+            ("bare", _) => drop(content.pop()),
+            ("escaped", _) => content = unescape(&String::from_utf8_lossy(&content)),
+            ("size", value) => {
+                let size = value.parse().map_err(|_| "size is not a number")?;
+                let seed =
+                    if content.is_empty() { b"0123456789".to_vec() } else { section.text.join("\n").into_bytes() };
+                content = seed.iter().copied().cycle().take(size).collect();
+            }
+            (other, _) => return Err(format!("unknown file attribute `{other}`")),
+        }
+    }
+    if matches!(made.kind, Kind::File(_)) {
+        made.kind = Kind::File(content);
+    }
+    Ok(made)
+}
+
+fn request(exchanges: &mut Vec<Exchange>, section: &Section) -> Result<(), String> {
+    let (mut target, mut same, mut raw, mut pieces) = (None, false, false, None);
+    let mut port = 1;
+    let mut address = None;
+    for word in section.rest.split(' ').filter(|w| !w.is_empty()) {
+        match word.split_once('=').unwrap_or((word, "")) {
+            ("same", _) => same = true,
+            ("raw", _) => raw = true,
+            ("port", value) => port = value.parse().map_err(|_| "port is 1 to 9")?,
+            ("address", value) => address = Some(value.to_string()),
+            ("unix", value) => target = Some(Target::Unix(value.into())),
+            ("pieces", value) => pieces = Some(value.parse::<usize>().map_err(|_| "pieces is not a number")?),
+            (other, _) => return Err(format!("unknown request attribute `{other}`")),
+        }
+    }
+    let target = target.unwrap_or(match address {
+        Some(address) => Target::Address(address, port),
+        None => Target::Port(port),
+    });
+    let mut actions = actions(&section.text, raw)?;
+    if let Some(size) = pieces.filter(|size| *size > 0) {
+        actions = actions.into_iter().flat_map(|action| split(action, size)).collect();
+    }
+    let head = section.text.first().is_some_and(|line| line.starts_with("HEAD "));
+    match exchanges.last_mut() {
+        // Two requests with no answer between them are pipelined: they leave in one write.
+        Some(last) if same && last.responses.is_empty() => {
+            last.heads.push(head);
+            last.actions.extend(actions);
+        }
+        _ => exchanges.push(Exchange {
+            target,
+            fresh: !same,
+            actions,
+            heads: vec![head],
+            responses: Vec::new(),
+            line: section.line,
+        }),
+    }
+    Ok(())
+}
+
+fn split(action: Action, size: usize) -> Vec<Action> {
+    match action {
+        Action::Send(bytes) => bytes.chunks(size).map(|piece| Action::Send(piece.to_vec())).collect(),
+        other => vec![other],
+    }
+}
+
+/// Each line gets CRLF; a `\` at its end keeps that away. The last line of a body gets none.
+fn actions(text: &[String], raw: bool) -> Result<Vec<Action>, String> {
+    let mut found = Vec::new();
+    let mut bytes = Vec::new();
+    let has_body = text.iter().any(String::is_empty);
+    let last = text.iter().rposition(|line| !line.starts_with('@'));
+    for (index, line) in text.iter().enumerate() {
+        if let Some(order) = line.strip_prefix('@') {
+            found.push(Action::Send(std::mem::take(&mut bytes)));
+            found.push(match order.split_once(' ').unwrap_or((order, "")) {
+                ("pause", ms) => Action::Pause(ms.parse().map_err(|_| "@pause needs milliseconds")?),
+                ("shutdown", _) => Action::Shutdown,
+                _ => return Err(format!("unknown order `@{order}`")),
+            });
+            continue;
+        }
+        let (line, continued) = match line.strip_suffix('\\') {
+            Some(stem) if !stem.ends_with('\\') => (stem, true),
+            _ => (line.as_str(), false),
+        };
+        bytes.extend(unescape(line));
+        let is_last = last == Some(index);
+        if !continued && !(is_last && (has_body || raw)) {
+            bytes.extend(b"\r\n");
+        }
+        if is_last && !has_body && !raw && !continued {
+            bytes.extend(b"\r\n");
+        }
+    }
+    found.push(Action::Send(bytes));
+    found.retain(|action| !matches!(action, Action::Send(bytes) if bytes.is_empty()));
+    Ok(found)
+}
+
+fn expected(section: &Section) -> Result<Expected, String> {
+    let mut made = Expected::default();
+    for word in section.rest.split(' ').filter(|w| !w.is_empty()) {
+        match word {
+            "nginx" => {}
+            "bare" => made.bare = true,
+            "nothing" => made.nothing = true,
+            other => return Err(format!("unknown response attribute `{other}`")),
+        }
+    }
+    let mut rest = section.text.iter();
+    if !made.bare && !made.nothing {
+        let line = rest.next().ok_or("a response needs a status")?;
+        let (code, reason) = line.split_once(' ').unwrap_or((line, ""));
+        made.status = code.parse().map_err(|_| format!("`{line}` does not begin with a status"))?;
+        made.reason = (!reason.is_empty()).then(|| reason.to_string());
+    }
+    while let Some(line) = rest.next() {
+        if line == "body:" {
+            made.bodies
+                .push(BodyCheck::Exact(rest.by_ref().map(|l| format!("{l}\n")).collect::<String>().into_bytes()));
+        } else if let Some(text) = line.strip_prefix("body: ") {
+            made.bodies.push(BodyCheck::Exact(unescape(text)));
+        } else if let Some(pattern) = line.strip_prefix("body~ ") {
+            made.bodies.push(BodyCheck::Pattern(pattern.into()));
+        } else if let Some(pattern) = line.strip_prefix("body!~ ") {
+            made.bodies.push(BodyCheck::NoPattern(pattern.into()));
+        } else if let Some(size) = line.strip_prefix("body size ") {
+            made.bodies.push(BodyCheck::Size(size.parse().map_err(|_| "size is not a number")?));
+        } else if let Some(path) = line.strip_prefix("body file ") {
+            made.bodies.push(BodyCheck::File(path.into()));
+        } else if line == "body empty" {
+            made.bodies.push(BodyCheck::Exact(Vec::new()));
+        } else if line == "closed" {
+            made.closed = true;
+        } else if let Some(name) = line.strip_prefix('!') {
+            made.absent.push(name.into());
+        } else if let Some((name, value)) = line.split_once(':') {
+            made.headers.push((name.into(), matcher(value.trim_start())));
+        } else if !line.is_empty() {
+            return Err(format!("cannot read `{line}`"));
+        }
+    }
+    Ok(made)
+}
+
+fn matcher(value: &str) -> Matcher {
+    match value.strip_prefix('~') {
+        Some(pattern) => Matcher::Pattern(pattern.trim_start().into()),
+        None => Matcher::Exact(value.into()),
+    }
+}
+
+fn log_line(line: &str) -> LogLine {
+    if let Some(pattern) = line.strip_prefix("!~ ") {
+        LogLine::NoPattern(pattern.into())
+    } else if let Some(pattern) = line.strip_prefix("~ ") {
+        LogLine::Pattern(pattern.into())
+    } else {
+        LogLine::Exact(line.into())
+    }
+}
+
+fn reference(section: &Section) -> Result<Reference, String> {
+    let (word, rest) = section.rest.split_once([' ', ':']).unwrap_or((&section.rest, ""));
+    let reason = rest.trim_start_matches([':', ' ']).to_string();
+    match word {
+        "since" => Ok(Reference::Since(reason)),
+        "differs" | "skip" if reason.is_empty() => Err(format!("`{word}` needs a reason")),
+        "differs" => Ok(Reference::Differs(reason)),
+        "skip" => Ok(Reference::Skip(reason)),
+        other => Err(format!("unknown nginx mode `{other}`")),
+    }
+}
+
+/// `\r \n \t \\ \xHH`; any other backslash stays.
+pub fn unescape(text: &str) -> Vec<u8> {
+    let mut made = Vec::with_capacity(text.len());
+    let bytes = text.as_bytes();
+    let mut i = 0;
+    while i < bytes.len() {
+        let hex = || text.get(i + 2..i + 4).and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        match (bytes[i], bytes.get(i + 1)) {
+            (b'\\', Some(b'x')) if hex().is_some() => {
+                made.extend(hex());
+                i += 4;
+                continue;
+            }
+            (b'\\', Some(b'r')) => made.push(b'\r'),
+            (b'\\', Some(b'n')) => made.push(b'\n'),
+            (b'\\', Some(b't')) => made.push(b'\t'),
+            (b'\\', Some(b'\\')) => made.push(b'\\'),
+            (byte, _) => {
+                made.push(byte);
+                i += 1;
+                continue;
+            }
+        }
+        i += 2;
+    }
+    made
+}

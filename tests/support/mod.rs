@@ -1,0 +1,8 @@
+//! The parts of the whole-program test runner: the case format, the server, the wire, the judge.
+//! None of them knows Longshore's own code.
+
+pub mod case;
+pub mod differences;
+pub mod judge;
+pub mod server;
+pub mod wire;

@@ -1,0 +1,304 @@
+//! Runs one server for one case: its folder, its ports, its start and its stop. Sends no request itself.
+
+use super::case::{Case, Entry, Kind, LogCheck, LogLine};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use regex::bytes::Regex;
+use std::fs::{self, File, Permissions};
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant, UNIX_EPOCH};
+
+/// Which program is under test.
+#[derive(Debug, Clone)]
+pub struct Program {
+    /// `longshore` or `nginx`.
+    pub name: &'static str,
+    pub path: PathBuf,
+}
+
+/// The place a case runs in: a fresh folder and ports that were free a moment ago.
+pub struct Place {
+    pub dir: tempfile::TempDir,
+    pub ports: Vec<u16>,
+}
+
+/// A server that runs; dropping it kills it.
+pub struct Server {
+    child: Child,
+}
+
+impl Place {
+    pub fn new(case: &Case) -> Result<Place, String> {
+        let dir = tempfile::Builder::new().prefix("longshore-case-").tempdir().map_err(|e| e.to_string())?;
+        // A server started as root drops to another user, who must be able to enter.
+        open_up(dir.path(), 0o777)?;
+        fs::create_dir_all(dir.path().join("html")).map_err(|e| e.to_string())?;
+        for entry in &case.files {
+            make(dir.path(), entry).map_err(|e| format!("{}: {e}", entry.path))?;
+        }
+        settle(dir.path(), &case.files).map_err(|e| e.to_string())?;
+        Ok(Place { dir, ports: free_ports(case.ports())? })
+    }
+
+    /// Fills in `%PORT%`, `%PORTn%`, `%DIR%` and `%REPEAT(text,count)%`.
+    pub fn fill(&self, text: &[u8]) -> Vec<u8> {
+        let mut text = repeat(text);
+        for (index, port) in self.ports.iter().enumerate() {
+            let name = if index == 0 { "%PORT%".to_string() } else { format!("%PORT{}%", index + 1) };
+            text = replace(&text, name.as_bytes(), port.to_string().as_bytes());
+        }
+        replace(&text, b"%DIR%", self.dir.path().display().to_string().as_bytes())
+    }
+
+    /// [`Place::fill`] for text.
+    pub fn fill_str(&self, text: &str) -> String {
+        String::from_utf8_lossy(&self.fill(text.as_bytes())).into_owned()
+    }
+
+    /// The reverse of [`Place::fill`], so that answers of two places can be compared.
+    pub fn mask(&self, text: &[u8]) -> Vec<u8> {
+        let mut text = replace(text, self.dir.path().display().to_string().as_bytes(), b"%DIR%");
+        for (index, port) in self.ports.iter().enumerate() {
+            let name = format!("%PORT{}%", index + 1);
+            text = replace(&text, port.to_string().as_bytes(), name.as_bytes());
+        }
+        text
+    }
+
+    pub fn log(&self, name: &str) -> Vec<u8> {
+        fs::read(self.dir.path().join(name)).unwrap_or_default()
+    }
+}
+
+/// Starts `program` for `case` and waits until it listens.
+pub fn start(program: &Program, case: &Case, place: &Place, deadline: Instant) -> Result<Server, String> {
+    let mut server = spawn(program, case, place)?;
+    let pid_file = place.dir.path().join("pid");
+    loop {
+        if fs::read(&pid_file).is_ok_and(|text| text.ends_with(b"\n")) {
+            return Ok(server);
+        }
+        if let Some(status) = server.child.try_wait().map_err(|e| e.to_string())? {
+            return Err(format!("did not start: {status}\n{}", messages(place)));
+        }
+        if Instant::now() > deadline {
+            return Err(format!("no pid file appeared\n{}", messages(place)));
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Starts `program` and expects it to refuse with exit code 1; gives its messages.
+pub fn refuse(program: &Program, case: &Case, place: &Place, deadline: Instant) -> Result<String, String> {
+    let mut server = spawn(program, case, place)?;
+    match server.wait(deadline)? {
+        Some(1) => Ok(messages(place)),
+        other => Err(format!("should have refused with exit code 1, was {other:?}\n{}", messages(place))),
+    }
+}
+
+impl Server {
+    /// Asks for a graceful stop and checks that it is clean.
+    pub fn stop(mut self, place: &Place, deadline: Instant) -> Result<(), String> {
+        let pid = Pid::from_raw(self.child.id().cast_signed());
+        kill(pid, Signal::SIGQUIT).map_err(|e| format!("QUIT: {e}"))?;
+        match self.wait(deadline)? {
+            Some(0) => {}
+            other => return Err(format!("QUIT ended it with {other:?}\n{}", messages(place))),
+        }
+        let said = messages(place);
+        match ["[alert]", "[emerg]", "panicked"].iter().find(|word| said.contains(**word)) {
+            Some(word) => Err(format!("{word} in its messages:\n{said}")),
+            None => Ok(()),
+        }
+    }
+
+    fn wait(&mut self, deadline: Instant) -> Result<Option<i32>, String> {
+        loop {
+            if let Some(status) = self.child.try_wait().map_err(|e| e.to_string())? {
+                return Ok(status.code());
+            }
+            if Instant::now() > deadline {
+                return Err("did not end in time".into());
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Ok(None) = self.child.try_wait() {
+            // TERM first, so that nginx's workers end with their master.
+            let _ = kill(Pid::from_raw(self.child.id().cast_signed()), Signal::SIGTERM);
+            if self.wait(Instant::now() + Duration::from_secs(2)).is_err() {
+                let _ = self.child.kill();
+            }
+        }
+        let _ = self.child.wait();
+    }
+}
+
+/// What the server has said so far: its error log and its standard error.
+pub fn messages(place: &Place) -> String {
+    let said = [place.log("error.log"), place.log("stderr")].concat();
+    String::from_utf8_lossy(&said).into_owned()
+}
+
+/// Checks the log files of a server that has stopped.
+pub fn check_logs(logs: &[LogCheck], place: &Place, program: &Program) -> Result<(), String> {
+    for check in logs.iter().filter(|c| c.only.as_deref().is_none_or(|only| only == program.name)) {
+        let text = place.log(&check.file);
+        for line in &check.lines {
+            let (ok, wanted) = match line {
+                LogLine::Exact(wanted) => {
+                    let wanted = place.fill_str(wanted);
+                    (text.split(|b| *b == b'\n').any(|line| line == wanted.as_bytes()), wanted)
+                }
+                LogLine::Pattern(pattern) => (matches(place, pattern, &text)?, format!("~ {pattern}")),
+                LogLine::NoPattern(pattern) => (!matches(place, pattern, &text)?, format!("!~ {pattern}")),
+            };
+            if !ok {
+                return Err(format!("{}: wanted `{wanted}` in\n{}", check.file, String::from_utf8_lossy(&text)));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether the pattern, with its placeholders filled in, occurs in the text; `^` and `$` stand at lines.
+pub fn matches(place: &Place, pattern: &str, text: &[u8]) -> Result<bool, String> {
+    let pattern = format!("(?m-u){}", place.fill_str(pattern));
+    Ok(Regex::new(&pattern).map_err(|e| e.to_string())?.is_match(text))
+}
+
+fn spawn(program: &Program, case: &Case, place: &Place) -> Result<Server, String> {
+    let dir = place.dir.path();
+    let conf = dir.join("case.conf");
+    fs::write(&conf, place.fill(wrap(program, case).as_bytes())).map_err(|e| e.to_string())?;
+    let errors = File::create(dir.join("stderr")).map_err(|e| e.to_string())?;
+    let child = Command::new(&program.path)
+        .arg("-p")
+        .arg(dir)
+        .arg("-c")
+        .arg(&conf)
+        .arg("-e")
+        .arg(dir.join("error.log"))
+        .env("LONGSHORE_CASE", "present")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(errors)
+        .spawn()
+        .map_err(|e| format!("{}: {e}", program.path.display()))?;
+    Ok(Server { child })
+}
+
+/// The whole conf: the case's own text and what every case needs around it.
+fn wrap(program: &Program, case: &Case) -> String {
+    let body = "client_body_temp_path %DIR%/client_body;";
+    // nginx makes these folders at start, wherever they are; only its own user could make the default ones.
+    let gateways = match program.name {
+        "nginx" => ["proxy", "fastcgi", "uwsgi", "scgi"].map(|g| format!("{g}_temp_path %DIR%/{g};")).join(" "),
+        _ => String::new(),
+    };
+    let temps = format!("{body} {gateways}");
+    let main = "daemon off; pid %DIR%/pid;";
+    let error_log = if case.whole && case.conf.contains("error_log") { "" } else { "error_log %DIR%/error.log info;" };
+    if case.whole {
+        return format!("{main} {error_log}\n{}", case.conf.replace("%TEMPS%", &temps));
+    }
+    let access_log = if case.conf.contains("%DIR%/access.log") { "" } else { "access_log %DIR%/access.log;" };
+    format!(
+        "{main} {error_log} worker_processes 1;\nevents {{ worker_connections 256; }}\nhttp {{ {temps} {access_log}\n{}}}\n",
+        case.conf
+    )
+}
+
+fn make(dir: &Path, entry: &Entry) -> std::io::Result<()> {
+    let path = dir.join(&entry.path);
+    if let Some(parent) = path.parent() {
+        fs::create_dir_all(parent)?;
+    }
+    match &entry.kind {
+        Kind::File(content) => fs::write(&path, content),
+        Kind::Dir => fs::create_dir_all(&path),
+        Kind::Symlink(target) => {
+            let target = target.replace("%DIR%", &dir.display().to_string());
+            std::os::unix::fs::symlink(target, &path)
+        }
+        Kind::Fifo => Ok(nix::unistd::mkfifo(&path, nix::sys::stat::Mode::from_bits_truncate(0o666))?),
+    }
+}
+
+/// Sets times and modes, deepest first, once nothing more is made inside a folder.
+fn settle(dir: &Path, entries: &[Entry]) -> std::io::Result<()> {
+    let mut folders: Vec<PathBuf> = entries
+        .iter()
+        .filter(|e| !e.path.starts_with('/'))
+        .flat_map(|e| Path::new(&e.path).ancestors().skip(1).map(Path::to_path_buf).collect::<Vec<_>>())
+        .filter(|p| !p.as_os_str().is_empty())
+        .collect();
+    folders.sort();
+    folders.dedup();
+    for folder in folders.iter().rev() {
+        date(&dir.join(folder), super::case::MTIME)?;
+    }
+    for entry in entries.iter().rev().filter(|e| !matches!(e.kind, Kind::Symlink(_) | Kind::Fifo)) {
+        date(&dir.join(&entry.path), entry.mtime)?;
+        if let Some(mode) = entry.mode {
+            fs::set_permissions(dir.join(&entry.path), Permissions::from_mode(mode))?;
+        }
+    }
+    Ok(())
+}
+
+fn date(path: &Path, mtime: u64) -> std::io::Result<()> {
+    File::open(path)?.set_modified(UNIX_EPOCH + Duration::from_secs(mtime))
+}
+
+fn open_up(path: &Path, mode: u32) -> Result<(), String> {
+    fs::set_permissions(path, Permissions::from_mode(mode)).map_err(|e| e.to_string())
+}
+
+/// Ports the kernel gives; all are held until the last is known, so that they differ.
+fn free_ports(count: usize) -> Result<Vec<u16>, String> {
+    let held: Result<Vec<TcpListener>, _> = (0..count).map(|_| TcpListener::bind(("127.0.0.1", 0))).collect();
+    held.and_then(|held| held.iter().map(|l| Ok(l.local_addr()?.port())).collect()).map_err(|e| e.to_string())
+}
+
+fn repeat(text: &[u8]) -> Vec<u8> {
+    let mut made = Vec::new();
+    let mut rest = text;
+    while let Some(at) = position(rest, b"%REPEAT(") {
+        let (before, after) = rest.split_at(at);
+        made.extend_from_slice(before);
+        let Some(end) = position(after, b")%") else { break };
+        let inner = &after[b"%REPEAT(".len()..end];
+        let comma = inner.iter().rposition(|b| *b == b',').unwrap_or(inner.len());
+        let count = inner.get(comma + 1..).and_then(|n| std::str::from_utf8(n).ok()?.parse().ok()).unwrap_or(0);
+        made.extend(inner[..comma].repeat(count));
+        rest = &after[end + 2..];
+    }
+    made.extend_from_slice(rest);
+    made
+}
+
+fn position(text: &[u8], wanted: &[u8]) -> Option<usize> {
+    text.windows(wanted.len()).position(|window| window == wanted)
+}
+
+/// Every occurrence of `old` replaced by `new`.
+pub fn replace(text: &[u8], old: &[u8], new: &[u8]) -> Vec<u8> {
+    let mut made = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = position(rest, old) {
+        made.extend_from_slice(&rest[..at]);
+        made.extend_from_slice(new);
+        rest = &rest[at + old.len()..];
+    }
+    made.extend_from_slice(rest);
+    made
+}
