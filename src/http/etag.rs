@@ -1,0 +1,118 @@
+//! Entity tags (RFC 9110 8.8.3): how ours are made, and whether a list from a client names one. Lists come from
+//! clients and may hold anything: what is no tag is stepped over.
+
+use bytes::Bytes;
+
+/// How two tags are compared (RFC 9110 8.8.3.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Comparison {
+    /// Both must be strong: If-Match, If-Range.
+    Strong,
+    /// `W/` does not count: If-None-Match.
+    Weak,
+}
+
+/// The strong tag of a file: its time and size in hexadecimal, `"69a7bdbf-a"`.
+pub fn make(mtime: u64, size: u64) -> Bytes {
+    Bytes::from(format!("\"{mtime:x}-{size:x}\""))
+}
+
+/// The weak form of a tag: for a representation that was changed on its way, as by compression.
+pub fn weaken(etag: &Bytes) -> Bytes {
+    if etag.starts_with(b"W/") { etag.clone() } else { Bytes::from([b"W/", &etag[..]].concat()) }
+}
+
+/// Whether a list names this tag. `*` alone names any representation that exists (RFC 9110 13.1.1), so it is for
+/// the caller, who knows whether one does: see [`is_any`].
+pub fn list_names(list: &[u8], etag: &[u8], comparison: Comparison) -> bool {
+    let (ours_weak, ours) = split_weak(etag);
+    let mut rest = list;
+    while let Some((weak, opaque)) = next_tag(&mut rest) {
+        let strong_enough = comparison == Comparison::Weak || !(weak || ours_weak);
+        if strong_enough && opaque == ours {
+            return true;
+        }
+    }
+    false
+}
+
+/// Whether the value is `*`.
+pub fn is_any(list: &[u8]) -> bool {
+    list.trim_ascii() == b"*"
+}
+
+/// Takes the next well-formed tag (without `W/`, with its quotes) off the list, over whatever is none.
+fn next_tag<'a>(rest: &mut &'a [u8]) -> Option<(bool, &'a [u8])> {
+    loop {
+        let start = rest.iter().position(|&b| !matches!(b, b' ' | b'\t' | b','))?;
+        let (weak, text) = split_weak(&rest[start..]);
+        let tag = text.strip_prefix(b"\"").and_then(|inner| {
+            let end = inner.iter().position(|&b| b == b'"')? + 2;
+            let after = text[end..].trim_ascii_start();
+            (after.is_empty() || after[0] == b',').then_some((&text[..end], after))
+        });
+        if let Some((opaque, after)) = tag {
+            *rest = after;
+            return Some((weak, opaque));
+        }
+        // Not a tag: go on behind the next comma.
+        let comma = text.iter().position(|&b| b == b',')?;
+        *rest = &text[comma..];
+    }
+}
+
+fn split_weak(tag: &[u8]) -> (bool, &[u8]) {
+    match tag.strip_prefix(b"W/") {
+        Some(opaque) => (true, opaque),
+        None => (false, tag),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn made_of_time_and_size() {
+        assert_eq!(&make(0x69a7bdbf, 10)[..], b"\"69a7bdbf-a\"");
+        assert_eq!(&make(u64::MAX, 0)[..], b"\"ffffffffffffffff-0\"");
+        assert_eq!(&weaken(&make(1, 2))[..], b"W/\"1-2\"");
+        assert_eq!(&weaken(&weaken(&make(1, 2)))[..], b"W/\"1-2\"");
+    }
+
+    #[test]
+    fn lists() {
+        let table = [
+            ("\"e\"", true, true),
+            ("W/\"e\"", true, false),
+            ("w/\"e\"", false, false),
+            ("\"x\", \"e\"", true, true),
+            ("\"x\",W/\"y\",\t\"e\" ", true, true),
+            ("\"a,b\", \"e\"", true, true),
+            ("x,\"e\"", true, true),
+            (",, ,\"e\",,", true, true),
+            ("\"e", false, false),
+            ("\"e\"x", false, false),
+            ("\"x\" \"e\"", false, false),
+            ("e", false, false),
+            ("W/", false, false),
+            ("\"", false, false),
+            ("*", false, false),
+            ("", false, false),
+        ];
+        for (list, weak, strong) in table {
+            assert_eq!(list_names(list.as_bytes(), b"\"e\"", Comparison::Weak), weak, "weak {list}");
+            assert_eq!(list_names(list.as_bytes(), b"\"e\"", Comparison::Strong), strong, "strong {list}");
+            assert!(!list_names(list.as_bytes(), b"W/\"e\"", Comparison::Strong), "ours is weak {list}");
+        }
+        assert!(list_names(b"\"e\"", b"W/\"e\"", Comparison::Weak));
+        assert!(is_any(b" * ") && !is_any(b"\"*\"") && !is_any(b"*, *"));
+    }
+
+    #[test]
+    fn a_long_list_of_junk_takes_linear_time() {
+        let junk = b"W/\"".repeat(100_000);
+        assert!(!list_names(&junk, b"\"e\"", Comparison::Weak));
+        assert!(!list_names(&b"\",".repeat(100_000), b"\"e\"", Comparison::Weak));
+    }
+}
