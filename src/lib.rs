@@ -14,4 +14,9 @@
 //! ```
 
 pub mod conf;
+pub mod exchange;
+pub mod features;
 pub mod http;
+pub mod pipeline;
+pub mod route;
+pub mod settings;

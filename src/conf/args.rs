@@ -55,6 +55,19 @@ pub struct Load {
     pub warnings: Vec<Diagnostic>,
     /// Log files named so far; a setter keeps the index.
     pub logs: Vec<PathBuf>,
+    /// The location whose block is being read; none outside.
+    pub location: Option<Enclosing>,
+}
+
+/// What a setter may know of the location around it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Enclosing {
+    /// Its name: the prefix, the pattern, `@name`.
+    pub name: Vec<u8>,
+    /// Whether it is a regex location.
+    pub regex: bool,
+    /// Whether it is a named one.
+    pub named: bool,
 }
 
 impl Load {

@@ -1,0 +1,113 @@
+//! Errors that become answers, and lines for the error log. "The connection is gone" is no
+//! error of this kind: it never becomes an answer.
+
+use bytes::Bytes;
+
+/// nginx's log levels, most urgent first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Level {
+    /// The system is unusable.
+    Emerg,
+    /// Somebody must act at once.
+    Alert,
+    /// Critical.
+    Crit,
+    /// A request could not be served.
+    Error,
+    /// Suspicious.
+    Warn,
+    /// Normal but worth a line.
+    Notice,
+    /// Informational.
+    Info,
+    /// For developers.
+    Debug,
+}
+
+impl Level {
+    /// All levels with the names that `error_log` takes.
+    pub const NAMES: [(&'static str, Level); 8] = [
+        ("emerg", Level::Emerg),
+        ("alert", Level::Alert),
+        ("crit", Level::Crit),
+        ("error", Level::Error),
+        ("warn", Level::Warn),
+        ("notice", Level::Notice),
+        ("info", Level::Info),
+        ("debug", Level::Debug),
+    ];
+
+    /// The level's name.
+    pub fn name(self) -> &'static str {
+        Self::NAMES[self as usize].0
+    }
+}
+
+/// One line for the error log, without the time and the request around it.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// How urgent it is.
+    pub level: Level,
+    /// What happened; text from clients is already escaped.
+    pub text: String,
+}
+
+/// Why a request is answered with an error. One place turns it into a page.
+#[derive(Debug, Clone)]
+pub struct HttpError {
+    /// The status, 400 to 599; 444 closes without an answer; 494 is 400 with its own page.
+    pub status: u16,
+    /// A stable code for why: `no-file`, `denied`, `limit`.
+    pub reason: &'static str,
+    /// The line for the error log.
+    pub report: Option<Report>,
+    /// Fields that belong to it (Allow, WWW-Authenticate, Content-Range).
+    pub fields: Vec<(Bytes, Bytes)>,
+    /// Whether the connection must close after it.
+    pub close: bool,
+}
+
+impl HttpError {
+    /// An error with a stable reason and no log line.
+    pub fn new(status: u16, reason: &'static str) -> Self {
+        HttpError { status, reason, report: None, fields: Vec::new(), close: false }
+    }
+
+    /// The same with a line for the error log.
+    pub fn log(mut self, level: Level, text: impl Into<String>) -> Self {
+        self.report = Some(Report { level, text: text.into() });
+        self
+    }
+
+    /// The same with a field.
+    pub fn field(mut self, name: &'static str, value: impl Into<Bytes>) -> Self {
+        self.fields.push((Bytes::from_static(name.as_bytes()), value.into()));
+        self
+    }
+
+    /// The one switch from a failed system call on a file to a status.
+    pub fn file(call: &str, path: &[u8], error: &std::io::Error) -> Self {
+        use std::io::ErrorKind as K;
+        const EMFILE: i32 = 24;
+        const ENFILE: i32 = 23;
+        let path = crate::http::escape::log_line(path);
+        let code = error.raw_os_error().unwrap_or(0);
+        let text = format!("{call} \"{path}\" failed ({code}: {})", system_words(error));
+        let (status, reason, level) = match (error.kind(), code) {
+            (_, EMFILE | ENFILE) | (K::OutOfMemory, _) => (503, "no-descriptors", Level::Crit),
+            (K::NotFound | K::NotADirectory | K::InvalidFilename, _) => (404, "no-file", Level::Error),
+            (K::PermissionDenied | K::FilesystemLoop | K::TooManyLinks, _) => (403, "no-permission", Level::Error),
+            _ => (500, "file-error", Level::Crit),
+        };
+        HttpError::new(status, reason).log(level, text)
+    }
+}
+
+/// What the system says about an error, without Rust's "(os error N)".
+pub fn system_words(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    match text.rfind(" (os error") {
+        Some(at) => text[..at].to_string(),
+        None => text,
+    }
+}

@@ -1,0 +1,434 @@
+//! Opening files to serve: open first, then decide from the handle, with a cache of small files in
+//! front. A file that is in the cache costs one `stat` to see that it is unchanged, and none within
+//! `open_file_cache_valid`. Knows paths and policies, no request.
+
+use std::collections::{HashMap, VecDeque};
+use std::ffi::OsStr;
+use std::fs::{File, Metadata, OpenOptions};
+use std::hash::{BuildHasher, RandomState};
+use std::io::{self, Read};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::Path;
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, Weak};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+
+use super::symlinks::{self, Symlinks};
+
+/// Files up to this size are kept in memory.
+pub const SMALL: u64 = 64 << 10;
+/// Bytes of file contents kept in all.
+const BUDGET: usize = 64 << 20;
+/// Entries kept in all when `open_file_cache` names no number.
+const ENTRIES: usize = 16 << 10;
+const SHARDS: usize = 16;
+/// An entry read from a file younger than this is not trusted: a second write within the clock's
+/// grain would leave mtime and ctime as they were.
+const YOUNG: Duration = Duration::from_millis(50);
+
+/// What a path leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A regular file.
+    File,
+    /// A folder.
+    Folder,
+    /// A FIFO, a device, a socket.
+    Other,
+}
+
+/// What `stat` says, as far as we use it; equal means unchanged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stat {
+    /// What it is.
+    pub kind: Kind,
+    /// Size in bytes.
+    pub size: u64,
+    /// Last change of the contents, in seconds since 1970.
+    pub mtime: i64,
+    /// Permission bits.
+    pub mode: u32,
+    /// Owner.
+    pub uid: u32,
+    identity: (u64, u64, i64, i64, i64),
+}
+
+impl Stat {
+    /// Reads what we use out of the system's record.
+    pub fn of(meta: &Metadata) -> Self {
+        let kind = match () {
+            () if meta.is_file() => Kind::File,
+            () if meta.is_dir() => Kind::Folder,
+            () => Kind::Other,
+        };
+        Stat {
+            kind,
+            size: meta.len(),
+            mtime: meta.mtime(),
+            mode: meta.mode(),
+            uid: meta.uid(),
+            identity: (meta.dev(), meta.ino(), meta.mtime_nsec(), meta.ctime(), meta.ctime_nsec()),
+        }
+    }
+
+    /// The last change as HTTP dates count; before 1970 counts as 1970.
+    pub fn modified(&self) -> u64 {
+        self.mtime.max(0) as u64
+    }
+
+    fn is_young(&self) -> bool {
+        let (_, _, mtime_nsec, ctime, ctime_nsec) = self.identity;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos() as i128;
+        let at = |s: i64, n: i64| s as i128 * 1_000_000_000 + n as i128;
+        now - at(self.mtime, mtime_nsec).max(at(ctime, ctime_nsec)) < YOUNG.as_nanos() as i128
+    }
+}
+
+/// What stands behind an opened path.
+#[derive(Debug, Clone)]
+pub enum Content {
+    /// A small file's bytes.
+    Memory(Bytes),
+    /// An open file, shared by all who read it.
+    File(Arc<File>),
+    /// A folder, or something that is never served.
+    None,
+}
+
+/// An opened path.
+#[derive(Debug, Clone)]
+pub struct Opened {
+    /// What it is.
+    pub stat: Stat,
+    /// Its content.
+    pub content: Content,
+}
+
+/// `open_file_cache` and its family, as far as it is on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caching {
+    /// How many entries at most.
+    pub max: usize,
+    /// An entry that was not used for so long goes.
+    pub inactive: Duration,
+    /// How long an entry is believed without a look.
+    pub valid: Duration,
+    /// How many uses within `inactive` keep the file open.
+    pub min_uses: u32,
+    /// Whether failures are remembered too.
+    pub errors: bool,
+}
+
+/// How files are opened in one location.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Policy {
+    /// `disable_symlinks`.
+    pub symlinks: Symlinks,
+    /// `open_file_cache`; none for off.
+    pub caching: Option<Caching>,
+}
+
+/// Opens a path. Folders and special files are named, not opened for reading: a FIFO never blocks.
+pub fn open(path: &[u8], policy: &Policy) -> io::Result<Opened> {
+    if policy.symlinks != Symlinks::Followed {
+        let file = symlinks::open(path, &policy.symlinks)?;
+        return read(file).map(|(opened, _)| opened);
+    }
+    let caching = policy.caching.as_ref();
+    let mut cached = CACHE.find(path);
+    if let (Some(entry), Some(caching)) = (&cached, caching)
+        && entry.uses >= caching.min_uses
+        && entry.checked.elapsed() < caching.valid
+    {
+        return entry.answer();
+    }
+    let name = Path::new(OsStr::from_bytes(path));
+    if let Some(entry) = cached.take() {
+        match std::fs::metadata(name) {
+            Ok(meta) if entry.is_current(&meta) => {
+                if caching.is_some() {
+                    CACHE.checked(path);
+                }
+                return entry.answer();
+            }
+            Ok(_) => {}
+            Err(error) => {
+                CACHE.forget(path);
+                return fail(path, error, caching);
+            }
+        }
+    }
+    let file = match OpenOptions::new().read(true).custom_flags(nix::libc::O_NONBLOCK | nix::libc::O_CLOEXEC).open(name) {
+        Ok(file) => file,
+        Err(error) => return fail(path, error, caching),
+    };
+    let (opened, keep) = read(file)?;
+    if keep {
+        CACHE.insert(path, &opened, caching);
+    }
+    Ok(opened)
+}
+
+/// Looks at a path without opening it.
+pub fn stat(path: &[u8], policy: &Policy) -> io::Result<Stat> {
+    if policy.symlinks != Symlinks::Followed {
+        return symlinks::open(path, &policy.symlinks).and_then(|file| file.metadata()).map(|meta| Stat::of(&meta));
+    }
+    std::fs::metadata(Path::new(OsStr::from_bytes(path))).map(|meta| Stat::of(&meta))
+}
+
+/// Reads what an open handle leads to; the flag says whether the entry may be kept.
+fn read(mut file: File) -> io::Result<(Opened, bool)> {
+    let stat = Stat::of(&file.metadata()?);
+    if stat.kind != Kind::File {
+        return Ok((Opened { stat, content: Content::None }, false));
+    }
+    if stat.size > SMALL {
+        return Ok((Opened { stat, content: Content::File(Arc::new(file)) }, true));
+    }
+    let mut bytes = vec![0; stat.size as usize];
+    let mut filled = 0;
+    while filled < bytes.len() {
+        match file.read(&mut bytes[filled..]) {
+            Ok(0) => break,
+            Ok(n) => filled += n,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    let whole = filled == bytes.len();
+    bytes.truncate(filled);
+    // Cut short between fstat and read: what was read is the file now.
+    let stat = if whole { stat } else { Stat { size: filled as u64, ..stat } };
+    Ok((Opened { stat, content: Content::Memory(bytes.into()) }, whole && !stat.is_young()))
+}
+
+fn fail(path: &[u8], error: io::Error, caching: Option<&Caching>) -> io::Result<Opened> {
+    if let (Some(caching), Some(code)) = (caching, error.raw_os_error())
+        && caching.errors
+    {
+        CACHE.insert_error(path, code, caching);
+    }
+    Err(error)
+}
+
+/// What is kept of a file between requests.
+#[derive(Clone)]
+enum Kept {
+    Memory(Bytes),
+    /// A large file: shared while somebody reads it.
+    Weak(Weak<File>),
+    /// A large file under `open_file_cache`.
+    Strong(Arc<File>),
+    Error(i32),
+}
+
+#[derive(Clone)]
+struct Entry {
+    stat: Option<Stat>,
+    kept: Kept,
+    checked: Instant,
+    uses: u32,
+}
+
+impl Entry {
+    fn is_current(&self, meta: &Metadata) -> bool {
+        let alive = match &self.kept {
+            Kept::Weak(weak) => weak.strong_count() > 0,
+            Kept::Error(_) => false,
+            _ => true,
+        };
+        alive && self.stat == Some(Stat::of(meta))
+    }
+
+    fn answer(&self) -> io::Result<Opened> {
+        let gone = || io::Error::from_raw_os_error(nix::libc::ENOENT);
+        let content = match &self.kept {
+            Kept::Error(code) => return Err(io::Error::from_raw_os_error(*code)),
+            Kept::Memory(bytes) => Content::Memory(bytes.clone()),
+            Kept::Strong(file) => Content::File(file.clone()),
+            Kept::Weak(weak) => Content::File(weak.upgrade().ok_or_else(gone)?),
+        };
+        Ok(Opened { stat: self.stat.ok_or_else(gone)?, content })
+    }
+
+    fn weight(&self) -> usize {
+        match &self.kept {
+            Kept::Memory(bytes) => bytes.len() + 256,
+            _ => 256,
+        }
+    }
+}
+
+#[derive(Default)]
+struct Shard {
+    entries: HashMap<Box<[u8]>, Entry>,
+    /// Paths in the order they came, for eviction.
+    order: VecDeque<Box<[u8]>>,
+    bytes: usize,
+}
+
+struct Cache {
+    shards: Vec<Mutex<Shard>>,
+    hasher: RandomState,
+}
+
+static CACHE: LazyLock<Cache> = LazyLock::new(|| Cache {
+    shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+    hasher: RandomState::new(),
+});
+
+impl Cache {
+    fn shard(&self, path: &[u8]) -> MutexGuard<'_, Shard> {
+        let at = self.hasher.hash_one(path) as usize % SHARDS;
+        // A panic while the lock was held leaves a consistent map at worst short of an entry.
+        self.shards[at].lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    fn find(&self, path: &[u8]) -> Option<Entry> {
+        let mut shard = self.shard(path);
+        let entry = shard.entries.get_mut(path)?;
+        entry.uses = entry.uses.saturating_add(1);
+        let entry = entry.clone();
+        match &entry.kept {
+            Kept::Weak(weak) if weak.strong_count() == 0 => {
+                shard.remove(path);
+                None
+            }
+            _ => Some(entry),
+        }
+    }
+
+    fn checked(&self, path: &[u8]) {
+        if let Some(entry) = self.shard(path).entries.get_mut(path) {
+            entry.checked = Instant::now();
+        }
+    }
+
+    fn forget(&self, path: &[u8]) {
+        self.shard(path).remove(path);
+    }
+
+    fn insert(&self, path: &[u8], opened: &Opened, caching: Option<&Caching>) {
+        let kept = match (&opened.content, caching) {
+            (Content::Memory(bytes), _) => Kept::Memory(bytes.clone()),
+            (Content::File(file), None) => Kept::Weak(Arc::downgrade(file)),
+            (Content::File(file), Some(_)) => Kept::Strong(file.clone()),
+            (Content::None, _) => return,
+        };
+        self.keep(path, Entry { stat: Some(opened.stat), kept, checked: Instant::now(), uses: 1 }, caching);
+    }
+
+    fn insert_error(&self, path: &[u8], code: i32, caching: &Caching) {
+        let entry = Entry { stat: None, kept: Kept::Error(code), checked: Instant::now(), uses: 1 };
+        self.keep(path, entry, Some(caching));
+    }
+
+    fn keep(&self, path: &[u8], mut entry: Entry, caching: Option<&Caching>) {
+        let most = caching.map_or(ENTRIES, |caching| caching.max).div_ceil(SHARDS);
+        let mut shard = self.shard(path);
+        if let Some(old) = shard.entries.get(path) {
+            entry.uses = old.uses;
+            shard.remove(path);
+        }
+        if let Some(caching) = caching {
+            shard.drop_inactive(caching.inactive);
+        }
+        shard.bytes += entry.weight();
+        shard.order.push_back(path.into());
+        shard.entries.insert(path.into(), entry);
+        while shard.bytes > BUDGET / SHARDS || shard.entries.len() > most {
+            let Some(oldest) = shard.order.front().cloned() else { break };
+            shard.remove(&oldest);
+        }
+    }
+}
+
+impl Shard {
+    fn remove(&mut self, path: &[u8]) {
+        if let Some(entry) = self.entries.remove(path) {
+            self.bytes -= entry.weight();
+            self.order.retain(|known| &**known != path);
+        }
+    }
+
+    fn drop_inactive(&mut self, inactive: Duration) {
+        while let Some(path) = self.order.front() {
+            match self.entries.get(path) {
+                Some(entry) if entry.checked.elapsed() <= inactive => break,
+                _ => {
+                    let path = path.clone();
+                    self.remove(&path);
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bytes(opened: &Opened) -> Vec<u8> {
+        match &opened.content {
+            Content::Memory(bytes) => bytes.to_vec(),
+            _ => Vec::new(),
+        }
+    }
+
+    fn path(path: &Path) -> &[u8] {
+        path.as_os_str().as_bytes()
+    }
+
+    #[test]
+    fn an_edit_in_place_is_seen() {
+        let folder = tempfile::tempdir().unwrap();
+        let name = folder.path().join("a");
+        for text in ["one", "two", "six"] {
+            std::fs::write(&name, text).unwrap();
+            for _ in 0..3 {
+                let opened = open(path(&name), &Policy::default()).unwrap();
+                assert_eq!(bytes(&opened), text.as_bytes());
+            }
+        }
+    }
+
+    #[test]
+    fn an_old_file_is_kept_and_a_removed_one_is_not_found() {
+        let folder = tempfile::tempdir().unwrap();
+        let name = folder.path().join("a");
+        std::fs::write(&name, "one").unwrap();
+        while open(path(&name), &Policy::default()).unwrap().stat.is_young() {
+            std::thread::yield_now();
+        }
+        open(path(&name), &Policy::default()).unwrap();
+        assert!(CACHE.find(path(&name)).is_some());
+        std::fs::remove_file(&name).unwrap();
+        assert_eq!(open(path(&name), &Policy::default()).unwrap_err().kind(), io::ErrorKind::NotFound);
+        assert!(CACHE.find(path(&name)).is_none());
+    }
+
+    #[test]
+    fn readers_of_one_large_file_share_its_descriptor() {
+        let folder = tempfile::tempdir().unwrap();
+        let name = folder.path().join("big");
+        std::fs::write(&name, vec![b'x'; SMALL as usize + 1]).unwrap();
+        let one = open(path(&name), &Policy::default()).unwrap();
+        let two = open(path(&name), &Policy::default()).unwrap();
+        match (&one.content, &two.content) {
+            (Content::File(one), Content::File(two)) => assert!(Arc::ptr_eq(one, two)),
+            _ => panic!("not opened as files"),
+        }
+    }
+
+    #[test]
+    fn a_fifo_and_a_folder_are_named_and_do_not_block() {
+        let folder = tempfile::tempdir().unwrap();
+        let fifo = folder.path().join("fifo");
+        nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        assert_eq!(open(path(&fifo), &Policy::default()).unwrap().stat.kind, Kind::Other);
+        assert_eq!(open(path(folder.path()), &Policy::default()).unwrap().stat.kind, Kind::Folder);
+    }
+}

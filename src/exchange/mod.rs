@@ -1,0 +1,165 @@
+//! One request in flight: what the client sent, where it stands, what was decided so far. Knows no
+//! feature and no socket; features read and change it, the pipeline carries it, the server
+//! feeds it.
+
+pub mod error;
+pub mod files;
+pub mod place;
+pub mod step;
+pub mod symlinks;
+pub mod variables;
+
+use std::any::Any;
+use std::fs::File;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use bytes::Bytes;
+
+use crate::conf::value::VarId;
+use crate::http::head::Head;
+use error::Report;
+use place::Place;
+use variables::Variables;
+
+/// Who is at the other end, fixed for the life of the connection.
+#[derive(Debug, Clone, Default)]
+pub struct Client {
+    /// Its address; none on a Unix socket.
+    pub peer: Option<SocketAddr>,
+    /// The address it connected to; none on a Unix socket.
+    pub local: Option<SocketAddr>,
+    /// The path of the Unix socket it connected to.
+    pub unix: Option<Arc<str>>,
+    /// The connection's number since the process started, as nginx's `*17` in logs.
+    pub number: u64,
+}
+
+/// What went out, filled in by the sender, read by the access log.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Sent {
+    /// The status of the answer; 0 before there is one.
+    pub status: u16,
+    /// All bytes, head included.
+    pub bytes: u64,
+    /// Bytes of the body as they stood on the wire.
+    pub body_bytes: u64,
+}
+
+/// A request body that was read.
+#[derive(Debug, Default)]
+pub enum Received {
+    /// None, or not read.
+    #[default]
+    Nothing,
+    /// In memory.
+    Memory(Vec<u8>),
+    /// In a temporary file that has no name any more.
+    File(File, u64),
+}
+
+/// An error that is being answered: its status stays while `error_page` leads elsewhere.
+#[derive(Debug, Clone)]
+pub struct Failure {
+    /// The status the client will see unless the error page itself decides (`=`).
+    pub status: u16,
+    /// Whether the answer of the error page keeps its own status (`error_page 404 = /x`).
+    pub own_status: bool,
+    /// The stable reason, such as `404/no-file`.
+    pub reason: &'static str,
+    /// Fields the error brings along (Allow, WWW-Authenticate, Content-Range).
+    pub fields: Vec<(Bytes, Bytes)>,
+    /// Whether the connection must close after it.
+    pub close: bool,
+}
+
+/// The captures of the last regex that matched, as bytes of their own.
+#[derive(Debug, Clone, Default)]
+pub struct Captures {
+    /// Group 0 first; none for a group that took no part.
+    pub groups: Vec<Option<Bytes>>,
+}
+
+/// One request in flight.
+pub struct Exchange {
+    /// The connection's two ends.
+    pub client: Client,
+    /// Which request on its connection this is, from 1.
+    pub nth: u64,
+    /// When the connection was accepted.
+    pub connected: Instant,
+    /// When the first byte of the head came.
+    pub started: Instant,
+    /// The same on the wall clock.
+    pub started_at: SystemTime,
+    /// The request's head as it came.
+    pub head: Head,
+    /// The current path, decoded and normalised; internal redirects change it.
+    pub uri: Vec<u8>,
+    /// The current query without `?`; none if there was no `?`.
+    pub args: Option<Vec<u8>>,
+    /// Whether the current URI came from inside (index, try_files, error_page).
+    pub internal: bool,
+    /// How many internal redirects there were.
+    pub redirects: u8,
+    /// Whether the method counts as GET now (after `error_page` led to a URI).
+    pub as_get: bool,
+    /// Where files are, here.
+    pub place: Place,
+    /// The error being answered, if any.
+    pub failure: Option<Failure>,
+    /// The request body, once read.
+    pub received: Received,
+    /// What a regex captured last.
+    pub captures: Captures,
+    /// What went out.
+    pub sent: Sent,
+    /// Fields of the answer as they were sent, for `$sent_http_NAME`.
+    pub sent_fields: Vec<(Bytes, Bytes)>,
+    /// Lines for the error log, written by the server before the answer goes out.
+    pub reports: Vec<Report>,
+    /// The server's first name, for `$server_name` and log lines.
+    pub server_name: Bytes,
+    /// The settings of the current location, for variables.
+    pub scope: Arc<dyn Any + Send + Sync>,
+    /// The variables this conf knows.
+    pub variables: Arc<Variables>,
+    /// Values that this request gave to variables (`set`, named captures).
+    pub assigned: Vec<(VarId, Bytes)>,
+    /// The random id of `$request_id`, made when asked for.
+    pub id: std::cell::OnceCell<String>,
+    /// The folder that relative paths start from.
+    pub prefix: Arc<PathBuf>,
+}
+
+impl Exchange {
+    /// Whether this is a HEAD request: the answer has no body.
+    pub fn is_head(&self) -> bool {
+        self.head.method == crate::http::method::Method::Head
+    }
+
+    /// Gives a variable a value for the rest of this request.
+    pub fn assign(&mut self, id: VarId, value: impl Into<Bytes>) {
+        let value = value.into();
+        match self.assigned.iter_mut().find(|(known, _)| *known == id) {
+            Some(slot) => slot.1 = value,
+            None => self.assigned.push((id, value)),
+        }
+    }
+
+    /// Notes a line for the error log.
+    pub fn report(&mut self, level: error::Level, text: impl Into<String>) {
+        self.reports.push(Report { level, text: text.into() });
+    }
+
+    /// The extension of the current path: what follows the last dot of the last segment.
+    pub fn extension(&self) -> &[u8] {
+        let name = self.uri.rsplit(|&b| b == b'/').next().unwrap_or(b"");
+        match name.iter().rposition(|&b| b == b'.') {
+            Some(dot) => &name[dot + 1..],
+            None => b"",
+        }
+    }
+}

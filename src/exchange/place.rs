@@ -1,0 +1,91 @@
+//! From a URI to a path: root, alias, and the policy by which files are opened here.
+
+use std::sync::Arc;
+
+use super::Exchange;
+use super::files::{Opened, Policy, Stat};
+use crate::conf::value::Text;
+
+/// How URIs become paths in one location.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Root {
+    /// `root`, absolute unless a variable leads it.
+    pub root: Text,
+    /// `alias`, which takes the place of the location's own prefix.
+    pub alias: Option<Alias>,
+}
+
+impl Default for Root {
+    fn default() -> Self {
+        Root { root: Text::literal("html"), alias: None }
+    }
+}
+
+/// `alias` of a location.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Alias {
+    /// What stands in the place of the prefix.
+    pub text: Text,
+    /// How many bytes of the URI the location's prefix takes; none in a regex location, where
+    /// the text is the whole path.
+    pub prefix: Option<usize>,
+}
+
+/// Where files are for the current location.
+#[derive(Debug, Clone, Default)]
+pub struct Place {
+    /// How URIs become paths.
+    pub root: Arc<Root>,
+    /// How files are opened.
+    pub policy: Arc<Policy>,
+}
+
+impl Exchange {
+    /// The path of a URI here, as bytes.
+    pub fn path_of(&self, uri: &[u8]) -> Vec<u8> {
+        let root = self.place.root.clone();
+        let mut path;
+        match &root.alias {
+            Some(Alias { text, prefix: Some(n) }) => {
+                path = self.absolute(self.eval(text).into_owned());
+                path.extend_from_slice(uri.get(*n..).unwrap_or(b""));
+            }
+            Some(Alias { text, prefix: None }) => path = self.absolute(self.eval(text).into_owned()),
+            None => {
+                path = self.absolute(self.eval(&root.root).into_owned());
+                path.extend_from_slice(uri);
+            }
+        }
+        path
+    }
+
+    /// The document root: `root`, or `alias` as far as it is fixed.
+    pub fn document_root(&self) -> Vec<u8> {
+        let root = self.place.root.clone();
+        let text = root.alias.as_ref().map_or(&root.root, |alias| &alias.text);
+        self.absolute(self.eval(text).into_owned())
+    }
+
+    /// Opens a file by the policy of this place.
+    pub fn open(&self, path: &[u8]) -> std::io::Result<Opened> {
+        super::files::open(path, &self.place.policy)
+    }
+
+    /// Looks at a file by the policy of this place, without opening it.
+    pub fn stat(&self, path: &[u8]) -> std::io::Result<Stat> {
+        super::files::stat(path, &self.place.policy)
+    }
+
+    fn absolute(&self, path: Vec<u8>) -> Vec<u8> {
+        use std::os::unix::ffi::OsStrExt;
+        if path.first() == Some(&b'/') {
+            return path;
+        }
+        let mut whole = self.prefix.as_os_str().as_bytes().to_vec();
+        if whole.last() != Some(&b'/') {
+            whole.push(b'/');
+        }
+        whole.extend_from_slice(&path);
+        whole
+    }
+}

@@ -1,0 +1,56 @@
+//! What one step of the pipeline answers with.
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use crate::http::response::Response;
+
+/// Where an internal redirect leads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// A path (decoded) and a query.
+    Uri {
+        /// The path.
+        path: Vec<u8>,
+        /// The query without `?`.
+        args: Option<Vec<u8>>,
+    },
+    /// A named location, with its `@`.
+    Named(Vec<u8>),
+}
+
+/// Where a request body goes while it is read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Sink {
+    /// Into memory up to so many bytes, then into a temporary file in this folder.
+    Spool {
+        /// Bytes kept in memory.
+        memory: usize,
+        /// The folder for the file.
+        folder: PathBuf,
+    },
+}
+
+/// What the request waits for before it goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wait {
+    /// A moment.
+    Until(Instant),
+}
+
+/// The answer of one step.
+#[derive(Debug)]
+pub enum Step {
+    /// Go on with the next one.
+    Next,
+    /// This is the answer.
+    Done(Response),
+    /// Begin again elsewhere.
+    Goto(Target),
+    /// Read the request body into this sink, then come back to this step.
+    Body(Sink),
+    /// Wait, then come back to this step.
+    Wait(Wait),
+    /// Close the connection without an answer (444).
+    Close,
+}

@@ -1,0 +1,14 @@
+//! `add_header`, `add_header_inherit`, `expires`: fields of answers.
+
+use crate::conf::directive::Directive;
+use crate::exchange::variables::Variable;
+
+/// The settings.
+#[derive(Debug, Clone, Default)]
+pub struct Conf {}
+
+/// The directives.
+pub const DIRECTIVES: &[Directive<Conf>] = &[];
+
+/// The variables.
+pub const VARIABLES: &[Variable<Conf>] = &[];

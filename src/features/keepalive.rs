@@ -1,0 +1,14 @@
+//! How long and for how many requests a connection is kept.
+
+use crate::conf::directive::Directive;
+use crate::exchange::variables::Variable;
+
+/// The settings.
+#[derive(Debug, Clone, Default)]
+pub struct Conf {}
+
+/// The directives.
+pub const DIRECTIVES: &[Directive<Conf>] = &[];
+
+/// The variables.
+pub const VARIABLES: &[Variable<Conf>] = &[];

@@ -1,0 +1,277 @@
+//! `listen`: the addresses of a server and the options of their sockets.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::conf::args::{Args, Fault, bytes_to_path, parse_size, parse_time};
+use crate::conf::ast::Word;
+use crate::conf::directive::{Arity, Contexts, Directive, Inherit, Manual, Repeat};
+use crate::conf::source::Span;
+use crate::exchange::variables::Variable;
+
+/// Where to listen.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Address {
+    /// TCP.
+    Ip(SocketAddr),
+    /// A Unix socket.
+    Unix(PathBuf),
+}
+
+impl Address {
+    /// Whether it takes every address of this machine.
+    pub fn is_wildcard(&self) -> bool {
+        matches!(self, Address::Ip(address) if address.ip().is_unspecified())
+    }
+}
+
+impl std::fmt::Display for Address {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Address::Ip(address) => address.fmt(f),
+            Address::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+/// `so_keepalive`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TcpKeepalive {
+    /// Whether probes are sent.
+    pub on: bool,
+    /// Idle time before the first.
+    pub idle: Option<Duration>,
+    /// Time between two.
+    pub interval: Option<Duration>,
+    /// How many.
+    pub count: Option<u32>,
+}
+
+/// The options of a socket; none is the system's default.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Options {
+    /// `backlog=`.
+    pub backlog: Option<i32>,
+    /// `rcvbuf=` in bytes.
+    pub rcvbuf: Option<usize>,
+    /// `sndbuf=` in bytes.
+    pub sndbuf: Option<usize>,
+    /// `ipv6only=`; on by default, as in nginx.
+    pub ipv6only: Option<bool>,
+    /// `reuseport`.
+    pub reuseport: bool,
+    /// `deferred`.
+    pub deferred: bool,
+    /// `fastopen=`.
+    pub fastopen: Option<u32>,
+    /// `so_keepalive=`.
+    pub keepalive: Option<TcpKeepalive>,
+    /// `bind`: a socket of its own beside a wildcard on the same port.
+    pub bind: bool,
+}
+
+/// One `listen` line for one address.
+#[derive(Debug, Clone)]
+pub struct Listen {
+    /// The address.
+    pub address: Address,
+    /// Whether its server is the default there.
+    pub default_server: bool,
+    /// The socket's options, as far as this line sets any.
+    pub options: Options,
+    /// Where it stands.
+    pub span: Span,
+}
+
+/// The settings.
+#[derive(Debug, Clone, Default)]
+pub struct Conf {
+    /// The addresses in the order they stand.
+    pub listens: Vec<Listen>,
+}
+
+/// The directives.
+pub const DIRECTIVES: &[Directive<Conf>] = &[Directive {
+    manual: Manual {
+        name: "listen",
+        syntax: &["address[:port] [default_server] [options]", "port [default_server] [options]", "unix:path [default_server] [options]"],
+        default: Some("*:80 | *:8000"),
+        contexts: Contexts::SERVER,
+        arity: Arity::AtLeast(1),
+        block: false,
+        doc: "An address the server takes requests on: a port, `address:port`, `[ipv6]:port`, a host name, or \
+              `unix:/path`. `default_server` makes the server the one for unknown host names there; without it the first server of an \
+              address is. Socket options: `backlog=N`, `rcvbuf=SIZE`, `sndbuf=SIZE`, `reuseport`, `deferred`, `fastopen=N`, \
+              `ipv6only=on|off`, `so_keepalive=on|off|[idle]:[interval]:[count]`, `bind`. Without any `listen` a server \
+              listens on port 80, or on 8000 when not started by root.",
+    },
+    repeat: Repeat::Allowed,
+    inherit: Inherit::No(|conf| conf.listens.clear()),
+    set,
+}];
+
+/// The variables.
+pub const VARIABLES: &[Variable<Conf>] = &[];
+
+fn set(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
+    let addresses = read_address(args.word(0))?;
+    let (mut options, mut default_server) = (Options::default(), false);
+    for word in &args.words()[1..] {
+        match word.text.as_slice() {
+            b"default_server" | b"default" => default_server = true,
+            _ => read_option(word, &mut options)?,
+        }
+    }
+    for address in addresses {
+        if let Some(first) = conf.listens.iter().find(|listen| listen.address == address) {
+            let mut fault = Fault::at(args.word(0), format!("names {address} a second time in one server"));
+            fault.also = Some((first.span, "first named here".into()));
+            return Err(fault.help("keep one of the two lines"));
+        }
+        if matches!(address, Address::Unix(_)) && options.ipv6only.is_some() {
+            return Err(Fault::at(args.word(0), "is a Unix socket, which has no `ipv6only`"));
+        }
+        conf.listens.push(Listen { address, default_server, options: options.clone(), span: args.node.span });
+    }
+    Ok(())
+}
+
+fn read_address(word: &Word) -> Result<Vec<Address>, Fault> {
+    let bad = |what: &str| Fault::at(word, format!("has {what} in `{}`", word.show()));
+    if let Some(path) = word.text.strip_prefix(b"unix:") {
+        if path.is_empty() {
+            return Err(bad("no path after `unix:`"));
+        }
+        if path.len() > 107 {
+            return Err(bad("a path longer than the 107 bytes a Unix socket allows"));
+        }
+        return Ok(vec![Address::Unix(bytes_to_path(path).to_path_buf())]);
+    }
+    let text = std::str::from_utf8(&word.text).map_err(|_| bad("bytes that are no address"))?;
+    let port_of = |digits: &str| match digits.parse::<u16>() {
+        Ok(port) if port > 0 && digits.bytes().all(|b| b.is_ascii_digit()) => Ok(port),
+        _ => Err(bad("an invalid port").help("a port is a number from 1 to 65535")),
+    };
+    if let Some(rest) = text.strip_prefix('[') {
+        let (ip, rest) = rest.split_once(']').ok_or_else(|| bad("a `[` that no `]` closes"))?;
+        let ip: Ipv6Addr = ip.parse().map_err(|_| bad("an invalid IPv6 address"))?;
+        let port = match rest.strip_prefix(':') {
+            Some(digits) => port_of(digits)?,
+            None if rest.is_empty() => 80,
+            None => return Err(bad("something after the `]`")),
+        };
+        return Ok(vec![Address::Ip((ip, port).into())]);
+    }
+    if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {
+        return Ok(vec![Address::Ip((Ipv4Addr::UNSPECIFIED, port_of(text)?).into())]);
+    }
+    let (host, port) = match text.rsplit_once(':') {
+        Some((host, digits)) => (host, port_of(digits)?),
+        None => (text, 80),
+    };
+    match host {
+        "" => Err(bad("no host")),
+        "*" => Ok(vec![Address::Ip((Ipv4Addr::UNSPECIFIED, port).into())]),
+        _ => match host.parse::<IpAddr>() {
+            Ok(ip) => Ok(vec![Address::Ip((ip, port).into())]),
+            Err(_) => resolve(host, port).ok_or_else(|| bad("a host that is not found")),
+        },
+    }
+}
+
+fn resolve(host: &str, port: u16) -> Option<Vec<Address>> {
+    let mut found: Vec<_> = (host, port).to_socket_addrs().ok()?.map(Address::Ip).collect();
+    found.sort();
+    found.dedup();
+    (!found.is_empty()).then_some(found)
+}
+
+fn read_option(word: &Word, options: &mut Options) -> Result<(), Fault> {
+    let text = word.show();
+    let (name, value) = text.split_once('=').map_or((text.as_str(), None), |(name, value)| (name, Some(value)));
+    let bad = || Fault::at(word, format!("has an invalid value in `{text}`"));
+    let number = || value.and_then(|v| v.parse::<u32>().ok()).ok_or_else(bad);
+    let size = || value.and_then(|v| parse_size(v.as_bytes())).map(|n| n as usize).ok_or_else(bad);
+    match name {
+        "bind" if value.is_none() => options.bind = true,
+        "reuseport" if value.is_none() => options.reuseport = true,
+        "deferred" if value.is_none() => options.deferred = true,
+        "backlog" => options.backlog = Some(i32::try_from(number()?).ok().filter(|n| *n > 0).ok_or_else(bad)?),
+        "rcvbuf" => options.rcvbuf = Some(size()?),
+        "sndbuf" => options.sndbuf = Some(size()?),
+        "fastopen" => options.fastopen = Some(number()?),
+        "ipv6only" => options.ipv6only = Some(match value { Some("on") => true, Some("off") => false, _ => return Err(bad()) }),
+        "so_keepalive" => options.keepalive = Some(read_keepalive(value.unwrap_or("")).ok_or_else(bad)?),
+        "setfib" | "accept_filter" => {
+            return Err(Fault::at(word, format!("has `{name}`, which FreeBSD knows and Linux does not")));
+        }
+        "ssl" | "http2" | "quic" | "spdy" | "proxy_protocol" => {
+            return Err(Fault::at(word, format!("has `{name}`, which is not built yet"))
+                .help("remove the word to serve plain HTTP/1.1 on this port, or put a TLS proxy in front"));
+        }
+        _ => return Err(Fault::at(word, format!("has an invalid parameter `{text}`"))),
+    }
+    Ok(())
+}
+
+fn read_keepalive(value: &str) -> Option<TcpKeepalive> {
+    let mut all = TcpKeepalive { on: true, idle: None, interval: None, count: None };
+    match value {
+        "on" => return Some(all),
+        "off" => return Some(TcpKeepalive { on: false, ..all }),
+        _ => {}
+    }
+    let parts: Vec<&str> = value.split(':').collect();
+    let [idle, interval, count] = parts.as_slice() else { return None };
+    let time = |text: &str| match text {
+        "" => Some(None),
+        _ => parse_time(text.as_bytes()).map(Some),
+    };
+    all.idle = time(idle)?;
+    all.interval = time(interval)?;
+    all.count = if count.is_empty() { None } else { Some(count.parse().ok()?) };
+    (value != "::").then_some(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn word(text: &str) -> Word {
+        Word { text: text.into(), span: Span::default(), quoted: false }
+    }
+
+    #[test]
+    fn addresses() {
+        for (text, want) in [
+            ("8080", Some("0.0.0.0:8080")),
+            ("*:81", Some("0.0.0.0:81")),
+            ("127.0.0.1", Some("127.0.0.1:80")),
+            ("127.0.0.1:8000", Some("127.0.0.1:8000")),
+            ("[::1]:82", Some("[::1]:82")),
+            ("[::]", Some("[::]:80")),
+            ("unix:/run/a.sock", Some("unix:/run/a.sock")),
+            ("0", None),
+            ("65535", Some("0.0.0.0:65535")),
+            ("65536", None),
+            ("1.2.3.4:", None),
+            ("[::1", None),
+            ("unix:", None),
+            (":80", None),
+        ] {
+            let got = read_address(&word(text)).ok().map(|all| all[0].to_string());
+            assert_eq!(got.as_deref(), want, "{text}");
+        }
+    }
+
+    #[test]
+    fn options_of_sockets() {
+        for (text, fine) in [
+            ("backlog=511", true), ("backlog=0", false), ("reuseport", true), ("reuseport=1", false), ("so_keepalive=30m::10", true),
+            ("so_keepalive=::", false), ("so_keepalive=on", true), ("ipv6only=maybe", false), ("rcvbuf=8k", true), ("ssl", false), ("odd", false),
+        ] {
+            assert_eq!(read_option(&word(text), &mut Options::default()).is_ok(), fine, "{text}");
+        }
+    }
+}

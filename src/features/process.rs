@@ -1,0 +1,14 @@
+//! The process: user, number of threads, pid file, environment.
+
+use crate::conf::directive::Directive;
+use crate::exchange::variables::Variable;
+
+/// The settings.
+#[derive(Debug, Clone, Default)]
+pub struct Conf {}
+
+/// The directives.
+pub const DIRECTIVES: &[Directive<Conf>] = &[];
+
+/// The variables.
+pub const VARIABLES: &[Variable<Conf>] = &[];

@@ -1,0 +1,104 @@
+//! `root` and `alias`: from URI to path.
+
+use bytes::Bytes;
+
+use crate::conf::args::{Args, Fault, bytes_to_path};
+use crate::conf::directive::{Arity, Contexts, Directive, Inherit, Manual, Repeat};
+use crate::conf::value::{Piece, Text};
+use crate::exchange::Exchange;
+use crate::exchange::place::{Alias, Root};
+use crate::exchange::variables::{Value, Variable};
+
+/// The settings: what the place of a request is made of.
+pub type Conf = Root;
+
+/// The directives.
+pub const DIRECTIVES: &[Directive<Conf>] = &[
+    Directive {
+        manual: Manual {
+            name: "root",
+            syntax: &["path"],
+            default: Some("html"),
+            contexts: Contexts::SCOPES.or(Contexts::IF_LOCATION),
+            arity: Arity::Words(1, 1),
+            block: false,
+            doc: "The folder that files are served from: the path of a file is this path with the URI appended. \
+                  A relative path starts at the prefix (`-p`, else the current folder). It may contain variables.",
+        },
+        repeat: Repeat::Refused,
+        inherit: Inherit::Yes,
+        set: set_root,
+    },
+    Directive {
+        manual: Manual {
+            name: "alias",
+            syntax: &["path"],
+            default: None,
+            contexts: Contexts::LOCATION,
+            arity: Arity::Words(1, 1),
+            block: false,
+            doc: "The path that takes the place of the location's prefix: in `location /i/ { alias /data/; }` the URI \
+                  `/i/a.gif` is the file `/data/a.gif`. End both with a slash or neither. In a regex location the \
+                  path is the whole file name and usually holds captures. It may contain variables.",
+        },
+        repeat: Repeat::Refused,
+        inherit: Inherit::Yes,
+        set: set_alias,
+    },
+];
+
+/// The variables.
+pub const VARIABLES: &[Variable<Conf>] = &[
+    Variable { name: "document_root", family: false, doc: "The value of `root` or `alias` for this request.", get: document_root },
+    Variable {
+        name: "realpath_root",
+        family: false,
+        doc: "The same with all symbolic links resolved.",
+        get: realpath_root,
+    },
+    Variable { name: "request_filename", family: false, doc: "The path of the file for this request's URI.", get: request_filename },
+];
+
+fn set_root(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
+    conf.root = absolute(args.text(0)?, args);
+    // A root set further in takes the place of an alias further out.
+    conf.alias = None;
+    Ok(())
+}
+
+fn set_alias(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
+    let Some(location) = args.load.location.clone() else {
+        return Err(Fault::new("stands outside a location"));
+    };
+    if location.named {
+        return Err(Fault::new("cannot stand in a named location, which has no prefix to replace").help("use `root`"));
+    }
+    let text = absolute(args.text(0)?, args);
+    conf.alias = Some(Alias { text, prefix: (!location.regex).then_some(location.name.len()) });
+    Ok(())
+}
+
+/// Makes a text that begins with a constant relative path absolute from the prefix.
+fn absolute(text: Text, args: &Args<'_>) -> Text {
+    use std::os::unix::ffi::OsStrExt;
+    let mut text = text;
+    if let Some(Piece::Literal(first)) = text.pieces.first_mut() {
+        let whole = args.load.prefix.join(bytes_to_path(first));
+        *first = Bytes::copy_from_slice(whole.as_os_str().as_bytes());
+    }
+    text
+}
+
+fn document_root<'a>(x: &'a Exchange, _: &'a Conf, _: &str) -> Value<'a> {
+    Some(x.document_root().into())
+}
+
+fn realpath_root<'a>(x: &'a Exchange, _: &'a Conf, _: &str) -> Value<'a> {
+    use std::os::unix::ffi::OsStringExt;
+    let real = std::fs::canonicalize(bytes_to_path(&x.document_root())).ok()?;
+    Some(real.into_os_string().into_vec().into())
+}
+
+fn request_filename<'a>(x: &'a Exchange, _: &'a Conf, _: &str) -> Value<'a> {
+    Some(x.path_of(&x.uri).into())
+}

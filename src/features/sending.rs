@@ -1,0 +1,14 @@
+//! How an answer is sent: sendfile, time, TCP options.
+
+use crate::conf::directive::Directive;
+use crate::exchange::variables::Variable;
+
+/// The settings.
+#[derive(Debug, Clone, Default)]
+pub struct Conf {}
+
+/// The directives.
+pub const DIRECTIVES: &[Directive<Conf>] = &[];
+
+/// The variables.
+pub const VARIABLES: &[Variable<Conf>] = &[];

@@ -1,0 +1,14 @@
+//! `server_tokens`: what the server says of itself.
+
+use crate::conf::directive::Directive;
+use crate::exchange::variables::Variable;
+
+/// The settings.
+#[derive(Debug, Clone, Default)]
+pub struct Conf {}
+
+/// The directives.
+pub const DIRECTIVES: &[Directive<Conf>] = &[];
+
+/// The variables.
+pub const VARIABLES: &[Variable<Conf>] = &[];

@@ -1,0 +1,235 @@
+//! The life of a request, top to bottom. This file alone knows the order in which features run; each
+//! step decides from the exchange and its own feature's settings. The pipeline is resumable: a step
+//! that needs the body or time returns, and `advance` is entered again at the same step.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::exchange::error::{HttpError, Level};
+use crate::exchange::step::{Sink, Step, Target, Wait};
+use crate::exchange::Exchange;
+use crate::features::*;
+use crate::http::method::Method;
+use crate::http::response::Response;
+use crate::route::{self, Location, Server};
+use crate::settings::sockets::Group;
+use crate::settings::{Scope, Settings};
+
+/// nginx's limit on internal redirects.
+const REDIRECTS: u8 = 10;
+
+/// One request on its way through the pipeline.
+pub struct Run {
+    /// The request.
+    pub x: Exchange,
+    /// The settings it began with.
+    pub settings: Arc<Settings>,
+    /// The server it came to.
+    pub server: Arc<Server>,
+    /// The location it stands in; none outside any.
+    pub location: Option<Arc<Location>>,
+    /// The settings in force.
+    pub scope: Arc<Scope>,
+    cursor: usize,
+}
+
+/// What the engine has to do next.
+pub enum Outcome {
+    /// Send this answer.
+    Respond(Box<Response>),
+    /// Read the body into the sink, then call `advance` again.
+    NeedBody(Sink),
+    /// Wait, then call `advance` again.
+    Wait(Wait),
+    /// Close without an answer.
+    Close,
+}
+
+type StepFn = fn(&mut Run) -> Result<Step, HttpError>;
+
+/// The steps, in the order of a request's life. Everything up to `content` decides before the first byte
+/// of a body is read.
+pub const STEPS: &[(&str, StepFn)] = &[
+    ("server return", |run| returns::step(&mut run.x, &run.scope.returns)),
+    ("location", find_location),
+    ("internal", |run| internal::step(&mut run.x, &run.scope.internal)),
+    ("body size", |run| request_body::step(&mut run.x, &run.scope.request_body)),
+    ("return", |run| returns::step(&mut run.x, &run.scope.returns)),
+    ("methods", |run| methods::step(&mut run.x, &run.scope.methods)),
+    ("access", |run| access::step(&mut run.x, &run.scope.access)),
+    ("try_files", |run| try_files::step(&mut run.x, &run.scope.try_files)),
+    ("status", |run| stub_status::step(&mut run.x, &run.scope.stub_status)),
+    ("index", |run| index::step(&mut run.x, &run.scope.index)),
+    ("autoindex", |run| autoindex::step(&mut run.x, &run.scope.autoindex)),
+    ("file", |run| static_files::step(&mut run.x, &run.scope.static_files)),
+];
+
+const AT_LOCATION: usize = 1;
+
+impl Run {
+    /// A request in front of its first step.
+    pub fn new(x: Exchange, settings: Arc<Settings>, server: Arc<Server>) -> Self {
+        let scope = server.scope.clone();
+        let mut run = Run { x, settings, server, location: None, scope, cursor: 0 };
+        run.enter(run.server.scope.clone());
+        run
+    }
+
+    /// Goes on until something is to be done outside.
+    pub fn advance(&mut self) -> Outcome {
+        loop {
+            let step = match STEPS.get(self.cursor) {
+                Some((_, step)) => step(self),
+                None => Err(HttpError::new(404, "no-handler")),
+            };
+            match step.and_then(|step| self.follow(step)) {
+                Ok(None) => {}
+                Ok(Some(outcome)) => return outcome,
+                Err(error) => match self.fail(error) {
+                    Ok(None) => {}
+                    Ok(Some(outcome)) => return outcome,
+                    // An error while an error is answered: the built-in page ends it.
+                    Err(error) => return self.built_in(error),
+                },
+            }
+        }
+    }
+
+    /// Answers a request that was refused before it had a pipeline (a bad head), or that failed in the
+    /// engine (a body over its limit).
+    pub fn refuse(&mut self, error: HttpError) -> Outcome {
+        match self.fail(error) {
+            Ok(None) => self.advance(),
+            Ok(Some(outcome)) => outcome,
+            Err(error) => self.built_in(error),
+        }
+    }
+
+    fn follow(&mut self, step: Step) -> Result<Option<Outcome>, HttpError> {
+        match step {
+            Step::Next => self.cursor += 1,
+            Step::Done(response) => return self.filter(response).map(Some),
+            Step::Goto(target) => self.redirect(target)?,
+            Step::Body(sink) => return Ok(Some(Outcome::NeedBody(sink))),
+            Step::Wait(wait) => return Ok(Some(Outcome::Wait(wait))),
+            Step::Close => return Ok(Some(Outcome::Close)),
+        }
+        Ok(None)
+    }
+
+    fn redirect(&mut self, target: Target) -> Result<(), HttpError> {
+        self.x.redirects += 1;
+        if self.x.redirects > REDIRECTS {
+            let uri = crate::http::escape::log_line(&self.x.uri);
+            return Err(HttpError::new(500, "redirect-cycle")
+                .log(Level::Error, format!("rewrite or internal redirection cycle while internally redirecting to \"{uri}\"")));
+        }
+        self.x.internal = true;
+        match target {
+            Target::Uri { path, args } => {
+                self.x.uri = path;
+                self.x.args = args;
+                self.location = None;
+                self.enter(self.server.scope.clone());
+                self.cursor = AT_LOCATION;
+            }
+            Target::Named(name) => {
+                let Some(location) = self.server.named.get(&name).cloned() else {
+                    let name = crate::http::escape::log_line(&name);
+                    return Err(HttpError::new(500, "no-named-location")
+                        .log(Level::Error, format!("could not find named location \"{name}\"")));
+                };
+                self.enter_location(&location);
+                self.cursor = AT_LOCATION + 1;
+            }
+        }
+        Ok(())
+    }
+
+    fn enter(&mut self, scope: Arc<Scope>) {
+        self.x.place = scope.place();
+        self.x.scope = scope.clone();
+        self.scope = scope;
+    }
+
+    fn enter_location(&mut self, location: &Arc<Location>) {
+        self.location = Some(location.clone());
+        let excepted = location.limit_except.as_ref().filter(|(methods, _)| methods & self.method().bit() == 0);
+        self.enter(excepted.map_or(&location.scope, |(_, scope)| scope).clone());
+    }
+
+    fn method(&self) -> Method {
+        if self.x.as_get { Method::Get } else { self.x.head.method }
+    }
+
+    /// One place turns an error into a page: `error_page` first, the built-in page at last.
+    fn fail(&mut self, error: HttpError) -> Result<Option<Outcome>, HttpError> {
+        if let Some(report) = error.report.clone() {
+            self.x.reports.push(report);
+        }
+        if error.status == 444 {
+            return Ok(Some(Outcome::Close));
+        }
+        match error_page::answer(&mut self.x, &self.scope.error_page, &error)? {
+            error_page::Answer::Goto(target) => {
+                self.redirect(target)?;
+                Ok(None)
+            }
+            error_page::Answer::Respond(response) => self.filter(response).map(Some),
+            error_page::Answer::BuiltIn => Ok(Some(self.built_in(error))),
+        }
+    }
+
+    fn built_in(&mut self, error: HttpError) -> Outcome {
+        if let Some(report) = error.report.clone()
+            && !self.x.reports.iter().any(|known| known.text == report.text)
+        {
+            self.x.reports.push(report);
+        }
+        let response = error_page::built_in(&mut self.x, &self.scope.error_page, &self.scope.server_tokens, &error);
+        // The filters refuse nothing here: a built-in page is no file, has no tag and no ranges.
+        match self.filter(response) {
+            Ok(outcome) => outcome,
+            Err(_) => Outcome::Close,
+        }
+    }
+
+    /// From a handler's answer to the one that is sent.
+    fn filter(&mut self, mut response: Response) -> Result<Outcome, HttpError> {
+        let (x, scope) = (&mut self.x, &self.scope);
+        error_page::keep_status(x, &mut response);
+        types::filter(x, &scope.types, &mut response);
+        static_files::not_modified(x, &scope.static_files, &mut response)?;
+        redirect::filter(x, &scope.redirect, &mut response);
+        headers::filter(x, &scope.headers, &mut response);
+        static_files::ranges(x, &scope.static_files, &mut response)?;
+        if x.is_head() {
+            response.length.get_or_insert(response.body.len());
+            response.body = crate::http::response::Body::empty();
+        }
+        Ok(Outcome::Respond(Box::new(response)))
+    }
+}
+
+fn find_location(run: &mut Run) -> Result<Step, HttpError> {
+    let server = run.server.clone();
+    if let Some(location) = server.locations.find(&mut run.x) {
+        run.enter_location(&location);
+    }
+    Ok(Step::Next)
+}
+
+/// The server of a group for a host name; what a regex name captured goes to the exchange.
+pub fn find_server(group: &Group, host: Option<&[u8]>, x: &mut Exchange) -> Arc<Server> {
+    let host = host.unwrap_or(b"");
+    match group.hosts.find(host) {
+        None => group.default.clone(),
+        Some((server, None)) => server,
+        Some((server, Some((groups, names)))) => {
+            let subject = Bytes::copy_from_slice(host);
+            route::capture(x, &subject, &groups, &names);
+            server
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! From a host name to a server, from a path to a location, by nginx's rules. Pure look-ups in
+//! tables that were built at load.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::conf::pattern::Pattern;
+use crate::conf::source::Span;
+use crate::conf::value::VarId;
+use crate::exchange::{Captures, Exchange};
+use crate::features::server_name::Name;
+use crate::settings::Scope;
+
+/// One `server` block.
+pub struct Server {
+    /// Its settings outside any location.
+    pub scope: Arc<Scope>,
+    /// Its locations.
+    pub locations: Locations,
+    /// Its named locations, `@` included.
+    pub named: HashMap<Vec<u8>, Arc<Location>>,
+    /// The first name, for `$server_name`.
+    pub name: bytes::Bytes,
+    /// Where the block begins.
+    pub span: Span,
+}
+
+/// How a location is matched.
+#[derive(Debug)]
+pub enum Matcher {
+    /// `= /path`.
+    Exact(Vec<u8>),
+    /// `/path` or `^~ /path`.
+    Prefix {
+        /// The prefix.
+        path: Vec<u8>,
+        /// Whether regex locations are not asked (`^~`).
+        final_: bool,
+    },
+    /// `~` or `~*`.
+    Regex {
+        /// The regex.
+        pattern: Pattern,
+        /// Its named groups and the variables they set.
+        names: Vec<(VarId, usize)>,
+    },
+    /// `@name`.
+    Named(Vec<u8>),
+}
+
+/// One `location` block.
+pub struct Location {
+    /// How it is matched.
+    pub matcher: Matcher,
+    /// Its settings.
+    pub scope: Arc<Scope>,
+    /// `limit_except`: the methods it excepts, as bits, and the settings for all others.
+    pub limit_except: Option<(u32, Arc<Scope>)>,
+    /// Locations inside it.
+    pub locations: Locations,
+    /// Where the block begins.
+    pub span: Span,
+}
+
+/// The locations of one block.
+#[derive(Default)]
+pub struct Locations {
+    exact: HashMap<Vec<u8>, Arc<Location>>,
+    prefixes: HashMap<Vec<u8>, Arc<Location>>,
+    /// The lengths that occur among the prefixes, longest first.
+    lengths: Vec<usize>,
+    regexes: Vec<Arc<Location>>,
+}
+
+impl Locations {
+    /// Adds a location; false if one with the same name is there (nginx: "duplicate location").
+    pub fn add(&mut self, location: Arc<Location>) -> bool {
+        match &location.matcher {
+            Matcher::Exact(path) => self.exact.insert(path.clone(), location.clone()).is_none(),
+            Matcher::Prefix { path, .. } => {
+                if let Err(at) = self.lengths.binary_search_by(|n| path.len().cmp(n)) {
+                    self.lengths.insert(at, path.len());
+                }
+                self.prefixes.insert(path.clone(), location.clone()).is_none()
+            }
+            Matcher::Regex { .. } => {
+                self.regexes.push(location.clone());
+                true
+            }
+            Matcher::Named(_) => true,
+        }
+    }
+
+    /// The location for a path: an exact one, else the longest prefix (looked into), else the first
+    /// regex, unless the prefix forbids to ask them.
+    pub fn find(&self, x: &mut Exchange) -> Option<Arc<Location>> {
+        if let Some(location) = self.exact.get(x.uri.as_slice()) {
+            return Some(location.clone());
+        }
+        let prefix = self.longest(&x.uri);
+        let mut inner = None;
+        if let Some(location) = &prefix {
+            inner = location.locations.find(x);
+            if let Some(found) = &inner
+                && matches!(found.matcher, Matcher::Exact(_) | Matcher::Regex { .. })
+            {
+                return inner;
+            }
+        }
+        let refuses = |location: &Arc<Location>| matches!(location.matcher, Matcher::Prefix { final_: true, .. });
+        if !prefix.as_ref().is_some_and(refuses)
+            && let Some(location) = self.first_regex(x)
+        {
+            return location.locations.find(x).or(Some(location));
+        }
+        inner.or(prefix)
+    }
+
+    fn longest(&self, path: &[u8]) -> Option<Arc<Location>> {
+        let fits = self.lengths.iter().filter(|n| **n <= path.len());
+        fits.filter_map(|n| self.prefixes.get(&path[..*n])).next().cloned()
+    }
+
+    fn first_regex(&self, x: &mut Exchange) -> Option<Arc<Location>> {
+        for location in &self.regexes {
+            let Matcher::Regex { pattern, names } = &location.matcher else { continue };
+            if let Some(groups) = pattern.captures(&x.uri) {
+                let subject = bytes::Bytes::copy_from_slice(&x.uri);
+                capture(x, &subject, &groups, names);
+                return Some(location.clone());
+            }
+        }
+        None
+    }
+
+    /// All locations directly in this block, for look-throughs; no order.
+    pub fn all(&self) -> impl Iterator<Item = &Arc<Location>> {
+        self.exact.values().chain(self.prefixes.values()).chain(&self.regexes)
+    }
+}
+
+/// Keeps what a regex captured: numbered groups, and named ones as variables.
+pub fn capture(x: &mut Exchange, subject: &bytes::Bytes, groups: &[Option<std::ops::Range<usize>>], names: &[(VarId, usize)]) {
+    let groups: Vec<_> = groups.iter().map(|range| range.clone().map(|range| subject.slice(range))).collect();
+    for (id, n) in names {
+        x.assign(*id, groups.get(*n).cloned().flatten().unwrap_or_default());
+    }
+    x.captures = Captures { groups };
+}
+
+/// The servers of one address, by name.
+#[derive(Default)]
+pub struct Hosts {
+    exact: HashMap<Vec<u8>, Arc<Server>>,
+    /// `*.example.com`, keyed by `.example.com`.
+    leading: HashMap<Vec<u8>, Arc<Server>>,
+    /// `www.example.*`, keyed by `www.example.`.
+    trailing: HashMap<Vec<u8>, Arc<Server>>,
+    regexes: Vec<(Pattern, Vec<(VarId, usize)>, Arc<Server>)>,
+}
+
+impl Hosts {
+    /// Adds a server under one of its names; false if the name was taken (it stays as it was).
+    pub fn add(&mut self, name: &Name, server: &Arc<Server>) -> bool {
+        let (table, key) = match name {
+            Name::Exact(key) => (&mut self.exact, key),
+            Name::Leading(key) => (&mut self.leading, key),
+            Name::Trailing(key) => (&mut self.trailing, key),
+            Name::Regex { pattern, names } => {
+                self.regexes.push((pattern.clone(), names.clone(), server.clone()));
+                return true;
+            }
+        };
+        match table.contains_key(key) {
+            true => false,
+            false => table.insert(key.clone(), server.clone()).is_none(),
+        }
+    }
+
+    /// Whether no name is known, so that the default server takes all.
+    pub fn is_empty(&self) -> bool {
+        self.exact.is_empty() && self.leading.is_empty() && self.trailing.is_empty() && self.regexes.is_empty()
+    }
+
+    /// The server for a host name (lower case, no port): exact, longest `*.x`, longest `x.*`, first
+    /// regex. A regex's groups come back as ranges of `host`.
+    #[allow(clippy::type_complexity)]
+    pub fn find(&self, host: &[u8]) -> Option<(Arc<Server>, Option<(Vec<Option<std::ops::Range<usize>>>, Vec<(VarId, usize)>)>)> {
+        if let Some(server) = self.exact.get(host) {
+            return Some((server.clone(), None));
+        }
+        let dots = || host.iter().enumerate().filter(|(_, b)| **b == b'.').map(|(i, _)| i);
+        if let Some(server) = dots().filter(|i| *i > 0).find_map(|i| self.leading.get(&host[i..])) {
+            return Some((server.clone(), None));
+        }
+        let ends: Vec<usize> = dots().collect();
+        if let Some(server) = ends.iter().rev().find_map(|i| self.trailing.get(&host[..=*i])) {
+            return Some((server.clone(), None));
+        }
+        self.regexes.iter().find_map(|(pattern, names, server)| {
+            pattern.captures(host).map(|groups| (server.clone(), Some((groups, names.clone()))))
+        })
+    }
+}

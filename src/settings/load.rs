@@ -1,0 +1,139 @@
+//! From a conf file to [`Settings`], or to the list of what is wrong with it. The level of a fragment is
+//! found here: a whole conf, the inside of `http`, of `server`, or of `location`.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::block::Builder;
+use super::names::NameTable;
+use super::{Scope, Settings, sockets};
+use crate::conf::args::Load;
+use crate::conf::ast::Node;
+use crate::conf::diagnostic::{Diagnostic, Severity};
+use crate::conf::directive::Contexts;
+use crate::conf::include;
+use crate::conf::source::{Sources, Span};
+
+/// What to load, and how.
+#[derive(Debug, Clone, Default)]
+pub struct Request {
+    /// The conf file, absolute.
+    pub file: PathBuf,
+    /// The folder that relative paths start from, absolute.
+    pub prefix: PathBuf,
+    /// Directives given on the command line (`-g`).
+    pub globals: Option<String>,
+    /// Whether what is known but not built yet is let pass: its location answers 501.
+    pub partial: bool,
+}
+
+/// For what kind of block a file is meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Level {
+    /// A whole conf.
+    Main,
+    /// What stands inside `http { }`: `server` blocks and the like.
+    Http,
+    /// What stands inside `server { }`.
+    Server,
+    /// What stands inside `location { }`.
+    Location,
+}
+
+/// What became of a conf.
+pub struct Loaded {
+    /// The settings; none when there were errors, or when the file is a fragment.
+    pub settings: Option<Settings>,
+    /// All messages, in the order of the conf.
+    pub diagnostics: Vec<Diagnostic>,
+    /// The files that were read.
+    pub sources: Arc<Sources>,
+    /// For what kind of block the file is.
+    pub level: Level,
+    /// Directives without effect here, each with its first place.
+    pub without_effect: Vec<(String, Span)>,
+}
+
+impl Loaded {
+    /// Whether the conf was refused.
+    pub fn has_errors(&self) -> bool {
+        self.diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error)
+    }
+}
+
+/// Loads a conf.
+pub fn load(request: &Request) -> Loaded {
+    let files = include::load(&request.file, request.globals.as_deref(), &super::block::is_known);
+    let mut builder = Builder::new(context(request), request.partial);
+    builder.diagnostics = files.diagnostics;
+    let level = find_level(&files.nodes);
+    let (main, http) = builder.top(&files.nodes, level);
+    let names = builder.names.clone();
+    let variables = names.finish(&mut builder.diagnostics);
+    let sockets = sockets::build(&builder.servers, &mut builder.diagnostics);
+    let mut diagnostics = builder.diagnostics;
+    diagnostics.append(&mut builder.load.warnings);
+    diagnostics.sort_by_key(|diagnostic| diagnostic.span.map(|span| (span.file, span.start)));
+    let sources = Arc::new(files.sources);
+    let settings = Settings {
+        main,
+        http,
+        servers: builder.servers,
+        sockets,
+        logs: builder.load.logs,
+        variables: Arc::new(variables),
+        prefix: Arc::new(request.prefix.clone()),
+        sources: sources.clone(),
+    };
+    let mut loaded =
+        Loaded { settings: None, diagnostics, sources, level, without_effect: builder.without_effect };
+    if !loaded.has_errors() && matches!(level, Level::Main | Level::Http) {
+        loaded.settings = Some(settings);
+    }
+    loaded
+}
+
+fn context(request: &Request) -> (Load, NameTable) {
+    let names = NameTable::default();
+    let hostname = nix::unistd::gethostname().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let load = Load {
+        prefix: request.prefix.clone(),
+        conf_dir: request.file.parent().unwrap_or(Path::new("/")).to_path_buf(),
+        hostname,
+        names: Box::new(names.clone()),
+        warnings: Vec::new(),
+        logs: Vec::new(),
+        location: None,
+    };
+    (load, names)
+}
+
+/// The first level at which every directive of the file may stand; where there is none, the one with
+/// the fewest misfits.
+fn find_level(nodes: &[Node]) -> Level {
+    const LEVELS: [(Level, Contexts); 4] = [
+        (Level::Main, Contexts::MAIN),
+        (Level::Http, Contexts::HTTP.or(Contexts::MAIN)),
+        (Level::Server, Contexts::SERVER),
+        (Level::Location, Contexts::LOCATION),
+    ];
+    let is = |name: &[u8]| nodes.iter().any(|node| node.name.text == name);
+    if is(b"http") || nodes.is_empty() {
+        return Level::Main;
+    }
+    let misfits = |contexts: Contexts| {
+        let known = nodes.iter().filter_map(|node| super::block::contexts_of(&node.name.text));
+        known.filter(|at| !at.meets(contexts)).count()
+    };
+    let (level, _) = LEVELS.iter().min_by_key(|(_, contexts)| misfits(*contexts)).expect("there are four levels");
+    *level
+}
+
+/// The settings that stand before anything is read: those of an empty conf.
+pub(super) fn first_scope(load: &Load) -> Scope {
+    use std::os::unix::ffi::OsStrExt;
+    let mut scope = Scope::default();
+    let html = load.prefix.join("html");
+    Arc::make_mut(&mut scope.root).root = crate::conf::value::Text::literal(html.as_os_str().as_bytes().to_vec());
+    scope
+}

@@ -1,0 +1,157 @@
+//! Settings: what a conf says, composed of the features' own settings. Immutable once loaded; a request
+//! carries the ones that were current when its head was complete.
+
+pub mod block;
+pub mod load;
+pub mod names;
+pub mod rows;
+pub mod sockets;
+
+use std::path::PathBuf;
+use std::sync::{Arc, LazyLock};
+
+use crate::conf::source::{Sources, Span};
+use crate::exchange::place::Place;
+use crate::exchange::variables::Variables;
+use crate::features;
+use crate::route::Server;
+use rows::{Row, VariableRow};
+
+macro_rules! features {
+    ($($(#[$doc:meta])* $field:ident,)*) => {
+        /// The settings of one block: each feature's share. A block starts as a copy of the
+        /// finished one around it, so features that say nothing share one allocation.
+        #[derive(Clone, Default)]
+        pub struct Scope {
+            $($(#[$doc])* pub $field: Arc<features::$field::Conf>,)*
+            /// Where each value was set.
+            pub places: Arc<Places>,
+        }
+
+        fn directive_rows() -> Vec<Row> {
+            let mut rows = Vec::new();
+            $(rows.extend(features::$field::DIRECTIVES.iter().map(|row| {
+                Row::new(stringify!($field), row, |scope| Arc::make_mut(&mut scope.$field))
+            }));)*
+            rows
+        }
+
+        fn variable_rows() -> Vec<VariableRow> {
+            let mut rows = Vec::new();
+            $(rows.extend(features::$field::VARIABLES.iter().map(|row| {
+                VariableRow::new(stringify!($field), row, |scope| &scope.$field)
+            }));)*
+            rows
+        }
+    };
+}
+
+features! {
+    /// The process: user, threads, pid file.
+    process,
+    /// Connections in all.
+    events,
+    /// Addresses.
+    listen,
+    /// Names of servers.
+    server_name,
+    /// How a head is read.
+    request_head,
+    /// How long a connection is kept.
+    keepalive,
+    /// How an answer is sent.
+    sending,
+    /// How a connection is closed.
+    lingering,
+    /// Request bodies.
+    request_body,
+    /// From URI to path.
+    root,
+    /// How files are opened.
+    open_files,
+    /// Files for folders.
+    index,
+    /// Listings.
+    autoindex,
+    /// Content types.
+    types,
+    /// Files tried in turn.
+    try_files,
+    /// Locations for inside only.
+    internal,
+    /// Answers from the conf.
+    returns,
+    /// Pages for errors.
+    error_page,
+    /// Which methods.
+    methods,
+    /// Who may.
+    access,
+    /// Files as answers.
+    static_files,
+    /// Fields of answers.
+    headers,
+    /// How Location is made absolute.
+    redirect,
+    /// What we say of ourselves.
+    server_tokens,
+    /// The access log.
+    access_log,
+    /// The error log.
+    error_log,
+    /// Counters.
+    stub_status,
+    /// Variables of the request itself.
+    request_variables,
+}
+
+/// The directives of all features, in the features' order.
+pub static ROWS: LazyLock<Vec<Row>> = LazyLock::new(directive_rows);
+
+/// The variables of all features, in the features' order.
+pub static VARIABLES: LazyLock<Vec<VariableRow>> = LazyLock::new(variable_rows);
+
+/// Where values were set: the ones of this block, then those of the blocks around it.
+#[derive(Debug, Clone, Default)]
+pub struct Places {
+    /// The block around.
+    pub parent: Option<Arc<Places>>,
+    /// Directive and place, in order.
+    pub set: Vec<(&'static str, Span)>,
+}
+
+impl Places {
+    /// Where the value in force was set; none for a default.
+    pub fn of(&self, name: &str) -> Option<Span> {
+        let here = self.set.iter().rev().find(|(set, _)| *set == name).map(|(_, span)| *span);
+        here.or_else(|| self.parent.as_ref()?.of(name))
+    }
+}
+
+impl Scope {
+    /// Where files are under these settings.
+    pub fn place(&self) -> Place {
+        Place { root: self.root.clone(), policy: self.open_files.clone() }
+    }
+}
+
+/// A whole conf, ready to serve.
+pub struct Settings {
+    /// What stands outside `http`.
+    pub main: Arc<Scope>,
+    /// The `http` block's own.
+    pub http: Arc<Scope>,
+    /// All servers, in the order they stand.
+    pub servers: Vec<Arc<Server>>,
+    /// What to listen on, and whose requests come in there.
+    pub sockets: Vec<Arc<sockets::Socket>>,
+    /// Log files by index.
+    pub logs: Vec<PathBuf>,
+    /// The variables that the conf uses.
+    pub variables: Arc<Variables>,
+    /// The folder that relative paths start from.
+    pub prefix: Arc<PathBuf>,
+    /// The conf's text, for messages that name a place.
+    pub sources: Arc<Sources>,
+}
+

@@ -1,0 +1,146 @@
+//! From the `listen` lines of all servers to sockets: who listens where, and whose requests come in.
+//! As in nginx, a wildcard takes the place of the single addresses on its port, and the connection's
+//! own local address says which of them was meant.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use crate::conf::diagnostic::Diagnostic;
+use crate::conf::source::Span;
+use crate::features::listen::{Address, Listen, Options};
+use crate::route::{Hosts, Server};
+
+/// The servers of one address.
+pub struct Group {
+    /// The address.
+    pub address: Address,
+    /// The server for unknown names.
+    pub default: Arc<Server>,
+    /// The servers by name.
+    pub hosts: Hosts,
+}
+
+/// One socket to listen on.
+pub struct Socket {
+    /// Where it is bound.
+    pub address: Address,
+    /// Its options.
+    pub options: Options,
+    /// The addresses that come in here: the bound one last, single ones before it.
+    pub groups: Vec<Arc<Group>>,
+    /// The first line that asked for it.
+    pub span: Span,
+}
+
+impl Socket {
+    /// Whether the connection's own local address is needed to tell the groups apart.
+    pub fn is_shared(&self) -> bool {
+        self.groups.len() > 1
+    }
+
+    /// The servers for a connection that came to this local address.
+    pub fn group(&self, local: Option<SocketAddr>) -> &Arc<Group> {
+        let meant = local.map(Address::Ip);
+        let own = |group: &&Arc<Group>| Some(&group.address) == meant.as_ref();
+        self.groups.iter().find(own).unwrap_or_else(|| &self.groups[self.groups.len() - 1])
+    }
+}
+
+struct Draft {
+    listens: Vec<(Listen, Arc<Server>)>,
+}
+
+/// Groups all servers by address. Conflicts become diagnostics.
+pub fn build(servers: &[Arc<Server>], diagnostics: &mut Vec<Diagnostic>) -> Vec<Arc<Socket>> {
+    let mut order: Vec<Address> = Vec::new();
+    let mut drafts: BTreeMap<Address, Draft> = BTreeMap::new();
+    for server in servers {
+        for listen in &server.scope.listen.listens {
+            let draft = drafts.entry(listen.address.clone()).or_insert_with(|| {
+                order.push(listen.address.clone());
+                Draft { listens: Vec::new() }
+            });
+            draft.listens.push((listen.clone(), server.clone()));
+        }
+    }
+    let mut groups: BTreeMap<Address, (Arc<Group>, Options, Span)> = BTreeMap::new();
+    for address in &order {
+        let draft = &drafts[address];
+        let options = options(address, draft, diagnostics);
+        let group = Arc::new(group(address, draft, diagnostics));
+        groups.insert(address.clone(), (group, options, draft.listens[0].0.span));
+    }
+    let mut sockets = Vec::new();
+    for address in &order {
+        let (group, options, span) = &groups[address];
+        let over = wildcard_over(address).filter(|wildcard| groups.contains_key(wildcard) && !options.bind);
+        if over.is_some() {
+            continue;
+        }
+        let mut all: Vec<Arc<Group>> = Vec::new();
+        if address.is_wildcard() {
+            let under = |other: &&Address| wildcard_over(other).as_ref() == Some(address) && !groups[*other].1.bind;
+            all.extend(order.iter().filter(under).map(|other| groups[other].0.clone()));
+        }
+        all.push(group.clone());
+        sockets.push(Arc::new(Socket { address: address.clone(), options: options.clone(), groups: all, span: *span }));
+    }
+    sockets
+}
+
+/// The wildcard address that would take this one's connections.
+fn wildcard_over(address: &Address) -> Option<Address> {
+    let Address::Ip(ip) = address else { return None };
+    let wildcard: SocketAddr = match ip {
+        SocketAddr::V4(_) => ([0, 0, 0, 0], ip.port()).into(),
+        SocketAddr::V6(_) => (std::net::Ipv6Addr::UNSPECIFIED, ip.port()).into(),
+    };
+    (!ip.ip().is_unspecified()).then_some(Address::Ip(wildcard))
+}
+
+fn options(address: &Address, draft: &Draft, diagnostics: &mut Vec<Diagnostic>) -> Options {
+    let mut chosen: Option<&Listen> = None;
+    for (listen, _) in draft.listens.iter().filter(|(listen, _)| listen.options != Options::default()) {
+        match chosen {
+            Some(first) => diagnostics.push(
+                Diagnostic::error(listen.span, format!("duplicate listen options for {address}"))
+                    .also(first.span, "options are set here")
+                    .help("give the socket's options on one of the lines only"),
+            ),
+            None => chosen = Some(listen),
+        }
+    }
+    chosen.map(|listen| listen.options.clone()).unwrap_or_default()
+}
+
+fn group(address: &Address, draft: &Draft, diagnostics: &mut Vec<Diagnostic>) -> Group {
+    let mut default: Option<&(Listen, Arc<Server>)> = None;
+    let mut hosts = Hosts::default();
+    for entry in &draft.listens {
+        let (listen, server) = entry;
+        if listen.default_server {
+            match default {
+                Some((first, _)) => diagnostics.push(
+                    Diagnostic::error(listen.span, format!("a duplicate default server for {address}"))
+                        .also(first.span, "the first default server is here")
+                        .help("keep `default_server` on one of them"),
+                ),
+                None => default = Some(entry),
+            }
+        }
+        for (name, word) in &server.scope.server_name.names {
+            if !hosts.add(name, server) {
+                diagnostics.push(
+                    Diagnostic::warning(word.span, format!("conflicting server name \"{}\" on {address}, ignored", word.show()))
+                        .help("the first server with that name takes its requests"),
+                );
+            }
+        }
+        if server.scope.server_name.names.is_empty() {
+            hosts.add(&crate::features::server_name::Name::Exact(Vec::new()), server);
+        }
+    }
+    let default = default.unwrap_or(&draft.listens[0]).1.clone();
+    Group { address: address.clone(), default, hosts }
+}
