@@ -1,0 +1,204 @@
+//! A request body on its way in: how much of it is still to come, and where it goes: to memory and then a
+//! temporary file, or nowhere. Pure but for the temporary file.
+
+use std::fs::File;
+use std::io::Write;
+use std::path::PathBuf;
+
+use crate::exchange::Received;
+use crate::exchange::error::{HttpError, Level};
+use crate::exchange::step::Sink;
+use crate::http::chunked::Decoder;
+use crate::http::head::BodyLength;
+
+/// How the end of the body is found.
+#[derive(Debug)]
+enum Frame {
+    Length(u64),
+    Chunked(Box<Decoder>),
+}
+
+/// Where it goes.
+#[derive(Debug)]
+enum Goes {
+    Nowhere,
+    Memory { bytes: Vec<u8>, most: usize, folder: PathBuf },
+    File { file: File, len: u64 },
+}
+
+/// A body that is being read.
+#[derive(Debug)]
+pub struct Intake {
+    frame: Frame,
+    goes: Goes,
+    taken: u64,
+    /// The largest body allowed; 0 for no limit.
+    limit: u64,
+}
+
+impl Intake {
+    /// A body that is to be thrown away; none if there is nothing to come.
+    pub fn new(length: BodyLength) -> Option<Self> {
+        let frame = match length {
+            BodyLength::None | BodyLength::Length(0) => return None,
+            BodyLength::Length(n) => Frame::Length(n),
+            BodyLength::Chunked => Frame::Chunked(Box::default()),
+        };
+        Some(Intake { frame, goes: Goes::Nowhere, taken: 0, limit: 0 })
+    }
+
+    /// From now on the body is kept, within a limit (0 for none).
+    pub fn keep(&mut self, sink: Sink, limit: u64) {
+        let Sink::Spool { memory, folder } = sink;
+        self.goes = Goes::Memory { bytes: Vec::new(), most: memory, folder };
+        self.limit = limit;
+    }
+
+    /// Whether nothing of it has been read yet.
+    pub fn is_fresh(&self) -> bool {
+        self.taken == 0
+    }
+
+    /// Takes in bytes from the wire: how many belonged to the body, and whether it is whole now.
+    pub fn take(&mut self, input: &[u8]) -> Result<(usize, bool), HttpError> {
+        let Intake { frame, goes, taken, limit } = self;
+        match frame {
+            Frame::Length(left) => {
+                let n = (*left).min(input.len() as u64) as usize;
+                *left -= n as u64;
+                *taken += n as u64;
+                goes.put(&input[..n])?;
+                Ok((n, *left == 0))
+            }
+            Frame::Chunked(decoder) => {
+                let mut failed = None;
+                let progress = decoder.decode(input, &mut |data| {
+                    *taken += data.len() as u64;
+                    if *limit > 0 && *taken > *limit {
+                        failed.get_or_insert_with(|| too_large(*taken));
+                    } else if failed.is_none() {
+                        failed = goes.put(data).err();
+                    }
+                });
+                let progress = progress.map_err(|error| {
+                    let mut refused = HttpError::new(error.status(), error.reason()).log(Level::Info, error.log());
+                    refused.close = true;
+                    refused
+                })?;
+                match failed {
+                    Some(error) => Err(error),
+                    None => Ok((progress.consumed, progress.done)),
+                }
+            }
+        }
+    }
+
+    /// The body, whole.
+    pub fn finish(self) -> Received {
+        match self.goes {
+            Goes::Nowhere => Received::Nothing,
+            Goes::Memory { bytes, .. } => Received::Memory(bytes),
+            Goes::File { file, len } => Received::File(file, len),
+        }
+    }
+}
+
+fn too_large(taken: u64) -> HttpError {
+    let mut error = HttpError::new(413, "limit")
+        .log(Level::Error, format!("client intended to send too large chunked body: {taken} bytes"));
+    error.close = true;
+    error
+}
+
+impl Goes {
+    fn put(&mut self, data: &[u8]) -> Result<(), HttpError> {
+        match self {
+            Goes::Nowhere => Ok(()),
+            Goes::Memory { bytes, most, .. } if bytes.len() + data.len() <= *most => {
+                bytes.extend_from_slice(data);
+                Ok(())
+            }
+            Goes::Memory { bytes, folder, .. } => {
+                let mut file = temporary(folder).map_err(|error| HttpError::file("open()", folder_name(folder), &error))?;
+                let spooled = file.write_all(bytes).and_then(|()| file.write_all(data));
+                spooled.map_err(|error| HttpError::file("write()", folder_name(folder), &error))?;
+                let len = (bytes.len() + data.len()) as u64;
+                *self = Goes::File { file, len };
+                Ok(())
+            }
+            Goes::File { file, len } => {
+                file.write_all(data).map_err(|error| HttpError::file("write()", b"client body", &error))?;
+                *len += data.len() as u64;
+                Ok(())
+            }
+        }
+    }
+}
+
+fn folder_name(folder: &std::path::Path) -> &[u8] {
+    use std::os::unix::ffi::OsStrExt;
+    folder.as_os_str().as_bytes()
+}
+
+/// A file without a name in the folder, which is made at first need.
+fn temporary(folder: &PathBuf) -> std::io::Result<File> {
+    match tempfile::tempfile_in(folder) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            std::fs::create_dir_all(folder)?;
+            tempfile::tempfile_in(folder)
+        }
+        done => done,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Read, Seek};
+
+    fn spool(folder: &std::path::Path) -> Sink {
+        Sink::Spool { memory: 4, folder: folder.join("made/at/need") }
+    }
+
+    #[test]
+    fn a_body_goes_to_memory_and_past_its_limit_to_a_file() {
+        let folder = tempfile::tempdir().unwrap();
+        for (text, in_memory) in [("1234", true), ("12345", false)] {
+            let mut intake = Intake::new(BodyLength::Length(text.len() as u64)).unwrap();
+            intake.keep(spool(folder.path()), 0);
+            for byte in text.as_bytes().chunks(1) {
+                intake.take(byte).unwrap();
+            }
+            match intake.finish() {
+                Received::Memory(bytes) => assert!(in_memory && bytes == text.as_bytes()),
+                Received::File(mut file, len) => {
+                    let mut all = String::new();
+                    file.rewind().unwrap();
+                    file.read_to_string(&mut all).unwrap();
+                    assert!(!in_memory && all == text && len == text.len() as u64);
+                }
+                Received::Nothing => panic!("nothing kept"),
+            }
+        }
+    }
+
+    #[test]
+    fn bytes_behind_the_body_are_not_taken() {
+        let mut intake = Intake::new(BodyLength::Length(3)).unwrap();
+        assert_eq!(intake.take(b"abcGET /").unwrap(), (3, true));
+    }
+
+    #[test]
+    fn a_chunked_body_over_its_limit_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        for (limit, fine) in [(5, true), (4, false)] {
+            let mut intake = Intake::new(BodyLength::Chunked).unwrap();
+            intake.keep(spool(folder.path()), limit);
+            let taken = intake.take(b"5\r\nabcde\r\n0\r\n\r\n");
+            assert_eq!(taken.is_ok(), fine);
+            if let Err(error) = taken {
+                assert_eq!((error.status, error.close), (413, true));
+            }
+        }
+    }
+}

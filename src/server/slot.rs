@@ -1,0 +1,282 @@
+//! The hand-over between acceptor and workers: one slot for each connection, with one atomic word. A parked
+//! connection lies in its slot; whoever turns the word from parked to running owns it. Parking costs no system
+//! call, and no wake-up is lost: an edge that comes while a worker runs leaves its mark, and the
+//! worker that tries to park sees it.
+
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering::*};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+/// What a parked connection waits for; told apart for counters and for who may be closed first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Parked {
+    /// For a request: nothing of it has come.
+    Idle = 0,
+    /// For the rest of a head.
+    Head = 1,
+    /// For anything else.
+    Busy = 2,
+}
+
+const RUNNING: u8 = 3;
+/// Running, and an edge came meanwhile.
+const NOTIFIED: u8 = 4;
+const FREE: u8 = 5;
+
+/// No deadline.
+pub const NEVER: u64 = u64::MAX;
+
+const PER_CHUNK: usize = 1024;
+
+/// One connection's place.
+pub struct Slot<T> {
+    word: AtomicU8,
+    /// Counts the connections that had this slot, so that a late event finds out.
+    generation: AtomicU32,
+    /// Milliseconds on the server's clock.
+    deadline: AtomicU64,
+    value: Mutex<Option<T>>,
+}
+
+impl<T> Slot<T> {
+    fn new() -> Self {
+        Slot {
+            word: AtomicU8::new(FREE),
+            generation: AtomicU32::new(0),
+            deadline: AtomicU64::new(NEVER),
+            value: Mutex::new(None),
+        }
+    }
+
+    fn value(&self) -> MutexGuard<'_, Option<T>> {
+        // Nothing that can panic runs under this lock.
+        self.value.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// Parks a connection that the caller owns. If an edge came since the caller took it, the caller gets it
+    /// back and goes on.
+    pub fn park(&self, value: T, how: Parked, deadline: u64) -> Option<T> {
+        *self.value() = Some(value);
+        self.deadline.store(deadline, Relaxed);
+        match self.word.compare_exchange(RUNNING, how as u8, AcqRel, Acquire) {
+            Ok(_) => None,
+            Err(_) => {
+                self.word.store(RUNNING, Release);
+                self.value().take()
+            }
+        }
+    }
+
+    /// An edge came: takes the connection if it is parked, else leaves the mark for its worker.
+    pub fn notify(&self) -> Option<T> {
+        loop {
+            let word = self.word.load(Acquire);
+            match word {
+                RUNNING => {
+                    if self.word.compare_exchange(RUNNING, NOTIFIED, AcqRel, Acquire).is_ok() {
+                        return None;
+                    }
+                }
+                NOTIFIED | FREE => return None,
+                _ => {
+                    if let Some(value) = self.take(word) {
+                        return Some(value);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes the connection if it is parked and its deadline has passed.
+    pub fn expire(&self, now: u64) -> Option<T> {
+        let word = self.word.load(Acquire);
+        match word < RUNNING && self.deadline.load(Relaxed) <= now {
+            true => self.take(word),
+            false => None,
+        }
+    }
+
+    /// Takes the connection if it is parked in this way.
+    pub fn take_parked(&self, how: Parked) -> Option<T> {
+        self.take(how as u8)
+    }
+
+    /// How the connection is parked; none if it runs or the slot is free.
+    pub fn parked(&self) -> Option<Parked> {
+        match self.word.load(Acquire) {
+            0 => Some(Parked::Idle),
+            1 => Some(Parked::Head),
+            2 => Some(Parked::Busy),
+            _ => None,
+        }
+    }
+
+    /// The deadline it was parked with.
+    pub fn deadline(&self) -> u64 {
+        self.deadline.load(Relaxed)
+    }
+
+    fn take(&self, word: u8) -> Option<T> {
+        self.word.compare_exchange(word, RUNNING, AcqRel, Acquire).ok()?;
+        self.value().take()
+    }
+}
+
+/// A connection's handle on its slot; the slot is free again when it is dropped.
+pub struct Place<T> {
+    table: Arc<Slots<T>>,
+    chunk: Arc<[Slot<T>]>,
+    index: u32,
+}
+
+impl<T> Place<T> {
+    /// The slot.
+    pub fn slot(&self) -> &Slot<T> {
+        &self.chunk[self.index as usize % PER_CHUNK]
+    }
+
+    /// A second handle's ingredients, for parking a value that holds this very handle.
+    pub fn chunk(&self) -> (Arc<[Slot<T>]>, usize) {
+        (self.chunk.clone(), self.index as usize % PER_CHUNK)
+    }
+
+    /// The token that events carry: index and generation.
+    pub fn token(&self) -> usize {
+        let generation = self.slot().generation.load(Relaxed) as usize;
+        generation << 32 | self.index as usize
+    }
+}
+
+impl<T> Drop for Place<T> {
+    fn drop(&mut self) {
+        let slot = self.slot();
+        slot.generation.fetch_add(1, AcqRel);
+        slot.word.store(FREE, Release);
+        let mut free = self.table.free.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        free.push(self.index);
+        drop(free);
+        self.table.used.fetch_sub(1, AcqRel);
+    }
+}
+
+/// All slots, in chunks that never move; it grows and does not shrink.
+pub struct Slots<T> {
+    chunks: Mutex<Vec<Arc<[Slot<T>]>>>,
+    free: Mutex<Vec<u32>>,
+    used: AtomicU32,
+}
+
+impl<T> Default for Slots<T> {
+    fn default() -> Self {
+        Slots { chunks: Mutex::default(), free: Mutex::default(), used: AtomicU32::new(0) }
+    }
+}
+
+impl<T> Slots<T> {
+    /// How many are in use.
+    pub fn used(&self) -> u32 {
+        self.used.load(Acquire)
+    }
+
+    /// The chunks as they stand; a reader keeps the list and asks again when [`Slots::claim`] grew it.
+    pub fn chunks(&self) -> Vec<Arc<[Slot<T>]>> {
+        self.chunks.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone()
+    }
+
+    /// Claims a free slot; its word says "running", for the caller owns it.
+    pub fn claim(self: &Arc<Self>) -> Place<T> {
+        let mut chunks = self.chunks.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut free = self.free.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if free.is_empty() {
+            let first = (chunks.len() * PER_CHUNK) as u32;
+            chunks.push((0..PER_CHUNK).map(|_| Slot::new()).collect());
+            free.extend((first..first + PER_CHUNK as u32).rev());
+        }
+        let index = free.pop().expect("there is a free slot: a chunk was just added if none was");
+        let chunk = chunks[index as usize / PER_CHUNK].clone();
+        self.used.fetch_add(1, AcqRel);
+        let place = Place { table: self.clone(), chunk, index };
+        place.slot().word.store(RUNNING, Release);
+        place
+    }
+}
+
+/// The slot that an event's token names, if the connection it was meant for is still there.
+pub fn find<T>(chunks: &[Arc<[Slot<T>]>], token: usize) -> Option<&Slot<T>> {
+    let index = token & u32::MAX as usize;
+    let slot = chunks.get(index / PER_CHUNK)?.get(index % PER_CHUNK)?;
+    (slot.generation.load(Acquire) as usize == token >> 32).then_some(slot)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::AtomicUsize;
+
+    #[test]
+    fn an_edge_while_running_gives_the_value_back() {
+        let slots: Arc<Slots<u32>> = Arc::default();
+        let place = slots.claim();
+        let slot = place.slot();
+        assert_eq!(slot.notify(), None);
+        assert_eq!(slot.park(7, Parked::Busy, NEVER), Some(7));
+        assert_eq!(slot.park(7, Parked::Busy, NEVER), None);
+        assert_eq!(slot.notify(), Some(7));
+    }
+
+    #[test]
+    fn a_late_event_finds_nobody() {
+        let slots: Arc<Slots<u32>> = Arc::default();
+        let place = slots.claim();
+        let token = place.token();
+        assert!(find(&slots.chunks(), token).is_some());
+        drop(place);
+        let again = slots.claim();
+        assert_ne!(again.token(), token);
+        assert!(find(&slots.chunks(), token).is_none());
+        assert_eq!(slots.used(), 1);
+    }
+
+    /// Many edges against many parkings: every edge must be seen by somebody, so the count of work done
+    /// after the last edge is never behind. Lost wake-ups would hang this test.
+    #[test]
+    fn no_wake_up_is_lost() {
+        const EDGES: usize = 200_000;
+        let slots: Arc<Slots<Box<u32>>> = Arc::default();
+        let place = Arc::new(slots.claim());
+        let (sender, receiver) = crossbeam_channel::bounded(64);
+        let (posted, seen) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        sender.send(Box::new(0)).unwrap();
+        let workers: Vec<_> = (0..2)
+            .map(|_| {
+                let (place, receiver, posted, seen) = (place.clone(), receiver.clone(), posted.clone(), seen.clone());
+                std::thread::spawn(move || {
+                    while let Ok(value) = receiver.recv() {
+                        let mut value: Box<u32> = value;
+                        loop {
+                            // "Read the socket": see everything that was posted before now.
+                            seen.store(posted.load(SeqCst), SeqCst);
+                            match place.slot().park(value, Parked::Busy, NEVER) {
+                                Some(back) => value = back,
+                                None => break,
+                            }
+                        }
+                    }
+                })
+            })
+            .collect();
+        for _ in 0..EDGES {
+            posted.fetch_add(1, SeqCst);
+            if let Some(value) = place.slot().notify() {
+                sender.send(value).unwrap();
+            }
+        }
+        while seen.load(SeqCst) != EDGES || place.slot().parked().is_none() {
+            std::thread::yield_now();
+        }
+        drop(sender);
+        for worker in workers {
+            worker.join().unwrap();
+        }
+    }
+}
