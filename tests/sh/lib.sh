@@ -11,6 +11,7 @@
 #     is "$status" 200 "the server answers"
 #     stop
 #
+# `serve` takes its conf from a here document, not from a pipe: a pipe would run it in a shell of its own.
 # SERVER names the program under test: SERVER=/usr/sbin/nginx sh tests/sh/ports.sh
 
 set -u
@@ -23,6 +24,7 @@ checkout=$(cd "$(dirname "$0")/../.." && pwd)
 if [ -z "${SERVER:-}" ]; then
     SERVER=$checkout/target/release/longshore
     [ -x "$SERVER" ] || SERVER=$checkout/target/debug/longshore
+    [ -x "$SERVER" ] || SERVER=$(command -v longshore || echo "$SERVER")
 fi
 case $SERVER in /*) ;; *) SERVER=$PWD/$SERVER ;; esac
 if [ ! -x "$SERVER" ]; then
