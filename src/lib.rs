@@ -14,4 +14,5 @@
 //! ```
 
 pub mod conf;
+pub mod features;
 pub mod http;
