@@ -1,7 +1,8 @@
 //! Listings of a folder, drawn from entries that were already read. `render` writes nginx's four formats byte for
-//! byte. Nothing here opens a file or knows a request.
+//! byte, `theme` the page that is pleasant to look at. Nothing here opens a file or knows a request.
 
 pub mod render;
+pub mod theme;
 
 use jiff::tz::TimeZone;
 
