@@ -1,11 +1,21 @@
 //! Pure protocol: values and functions over bytes. Knows no socket, no clock and no setting.
 
+pub mod authority;
+pub mod chunked;
 pub mod cond;
 pub mod cookie;
 pub mod date;
 pub mod escape;
 pub mod etag;
+pub mod fields;
+pub mod framing;
+pub mod head;
+pub mod head_error;
+pub mod method;
 pub mod negotiate;
 pub mod range;
+pub mod request_line;
 pub mod response;
+pub mod scanner;
 pub mod status;
+pub mod target;

@@ -11,6 +11,7 @@
 #     is "$status" 200 "the server answers"
 #     stop
 #
+# `serve` takes its conf from a here document, not from a pipe: a pipe would run it in a shell of its own.
 # SERVER names the program under test: SERVER=/usr/sbin/nginx sh tests/sh/ports.sh
 
 set -u
@@ -23,6 +24,7 @@ checkout=$(cd "$(dirname "$0")/../.." && pwd)
 if [ -z "${SERVER:-}" ]; then
     SERVER=$checkout/target/release/longshore
     [ -x "$SERVER" ] || SERVER=$checkout/target/debug/longshore
+    [ -x "$SERVER" ] || SERVER=$(command -v longshore || echo "$SERVER")
 fi
 case $SERVER in /*) ;; *) SERVER=$PWD/$SERVER ;; esac
 if [ ! -x "$SERVER" ]; then
@@ -176,6 +178,14 @@ choose_ports() {
     export PORT1 PORT2 PORT3 PORT4 URL1 URL2 URL3 URL4
 }
 
+# scratch_folders: the lines that keep temporary files in our folder. nginx makes all of them at start, by default where
+# only root may write.
+scratch_folders() {
+    echo "    client_body_temp_path body_temp;"
+    is_nginx || return 0
+    for name in proxy fastcgi uwsgi scgi; do echo "    ${name}_temp_path ${name}_temp;"; done
+}
+
 # write_conf: makes $DIR/server.conf around the server blocks in $DIR/servers, with the ports put in.
 write_conf() {
     {
@@ -183,11 +193,7 @@ write_conf() {
         echo "events {}"
         echo "http {"
         echo "    access_log access.log;"
-        echo "    client_body_temp_path body_temp;"
-        # nginx makes these at start, by default in folders that only root may write.
-        if is_nginx; then
-            for name in proxy fastcgi uwsgi scgi; do echo "    ${name}_temp_path ${name}_temp;"; done
-        fi
+        scratch_folders
         sed -e "s|%PORT1%|$PORT1|g" -e "s|%PORT2%|$PORT2|g" -e "s|%PORT3%|$PORT3|g" -e "s|%PORT4%|$PORT4|g" \
             -e "s|%DIR%|$DIR|g" "$DIR/servers"
         echo "}"
@@ -273,9 +279,8 @@ fetch() {
 
 # header NAME: the value of a header of the last answer.
 header() {
-    tr -d '\r' <"$DIR/answer.head" | awk -v name="$1" '
-        { at = index($0, ":") }
-        at && tolower(substr($0, 1, at - 1)) == tolower(name) { value = substr($0, at + 1); sub(/^ */, "", value); print value }'
+    tr -d '\r' <"$DIR/answer.head" | awk -v name="$1:" '
+        tolower($1) == tolower(name) { sub(/^[^:]*: */, ""); print }'
 }
 
 # talk PORT: sends standard input as it is, prints what comes back. For what curl would never send by itself.

@@ -1,14 +1,114 @@
-//! `autoindex`: a listing for a folder without an index file.
+//! Listings of a folder, drawn from entries that were already read. `render` writes nginx's four formats byte for
+//! byte, `theme` the page that is pleasant to look at. Nothing here opens a file or knows a request.
 
-use crate::conf::directive::Directive;
-use crate::exchange::variables::Variable;
+pub mod render;
+pub mod rows;
+pub mod theme;
 
-/// The settings.
-#[derive(Debug, Clone, Default)]
-pub struct Conf {}
+pub use rows::{Conf, DIRECTIVES, VARIABLES};
 
-/// The directives.
-pub const DIRECTIVES: &[Directive<Conf>] = &[];
+use jiff::tz::TimeZone;
 
-/// The variables.
-pub const VARIABLES: &[Variable<Conf>] = &[];
+static UTC: TimeZone = TimeZone::UTC;
+
+/// What an entry is, symlinks followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A folder.
+    Directory,
+    /// A regular file.
+    File,
+    /// A socket, a FIFO, a device, or a link that leads nowhere.
+    Other,
+}
+
+/// One entry of a folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// The name as the file system holds it.
+    pub name: Vec<u8>,
+    /// What it is.
+    pub kind: Kind,
+    /// Its size in bytes.
+    pub size: u64,
+    /// When it was last changed, in seconds since 1970; earlier times are shown as 1970.
+    pub mtime: i64,
+}
+
+/// The formats of `autoindex_format`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Format {
+    /// A page with a preformatted list.
+    #[default]
+    Html,
+    /// An array of objects.
+    Json,
+    /// The same within a call of the function that the argument `callback` names; JSON without one.
+    Jsonp,
+    /// A document with one element for each entry.
+    Xml,
+}
+
+/// A folder as it is shown.
+#[derive(Debug, Clone)]
+pub struct Listing<'a> {
+    /// The decoded path of the request, with the slash at its end.
+    pub uri: &'a [u8],
+    /// What the folder holds; entries whose name begins with a dot are left out by whoever reads the folder.
+    pub entries: Vec<Entry>,
+    /// Whether sizes are written in full (`autoindex_exact_size`).
+    pub exact_size: bool,
+    /// The zone for the times of HTML pages; `None` is UTC (`autoindex_localtime off`).
+    pub zone: Option<&'a TimeZone>,
+    /// Whether names are cut by characters rather than bytes: the answer's charset is UTF-8.
+    pub utf8: bool,
+    /// The function's name for [`Format::Jsonp`], checked by [`callback`].
+    pub callback: Option<&'a [u8]>,
+}
+
+impl Listing<'_> {
+    fn zone(&self) -> &TimeZone {
+        self.zone.unwrap_or(&UTC)
+    }
+}
+
+impl Entry {
+    /// The time as the date functions take it.
+    fn seconds(&self) -> u64 {
+        u64::try_from(self.mtime).unwrap_or(0)
+    }
+
+    fn is_dir(&self) -> bool {
+        self.kind == Kind::Directory
+    }
+}
+
+/// Checks the argument `callback` of a JSONP request: an empty one counts as none; one that could be more than a
+/// function's name (anything but letters, digits, `_` and `.`) or exceeds 128 bytes is an error (400).
+pub fn callback(argument: Option<&[u8]>) -> Result<Option<&[u8]>, &'static str> {
+    match argument {
+        None | Some([]) => Ok(None),
+        Some(name) if name.len() > 128 => Err("callback name is too long"),
+        Some(name) if name.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.')) => Ok(Some(name)),
+        Some(_) => Err("callback name holds more than letters, digits, \"_\" and \".\""),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn callbacks() {
+        let long = [b'x'; 129];
+        for name in [&b"my.cb_1"[..], b"7", &long[..128]] {
+            assert_eq!(callback(Some(name)), Ok(Some(name)));
+        }
+        for none in [None, Some(&b""[..])] {
+            assert_eq!(callback(none), Ok(None));
+        }
+        for refused in [&long[..], b"a(b", b"%41", b"a b", b"\xc3\xa9", b"a\0"] {
+            assert!(callback(Some(refused)).is_err(), "{refused:?}");
+        }
+    }
+}

@@ -1,0 +1,380 @@
+//! The listing people like to look at (`autoindex_theme on`). Columns are sorted by links, so it works without
+//! scripts; a small script adds a filter. No external resource, light and dark, readable on a phone and by a screen
+//! reader. Its looks stand in `theme.css`, its icons in `theme.svg`, the filter in `theme.js`, all sent inline.
+
+use std::cmp::Ordering;
+use std::fmt::Write;
+
+use super::{Entry, Kind, Listing};
+use crate::http::{date, escape};
+
+/// The Content-Type of the page.
+pub const CONTENT_TYPE: &str = "text/html; charset=utf-8";
+
+const STYLE: &str = include_str!("theme.css");
+const ICONS: &str = include_str!("theme.svg");
+const SCRIPT: &str = include_str!("theme.js");
+
+/// A column that can be sorted by.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Column {
+    /// The name, numbers in it by their value, without case.
+    #[default]
+    Name,
+    /// The size; folders have none and stand by name.
+    Size,
+    /// The time of the last change.
+    Time,
+}
+
+/// How the page is sorted. Folders always come first.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Sort {
+    /// By which column.
+    pub by: Column,
+    /// Whether the greatest comes first.
+    pub descending: bool,
+}
+
+impl Sort {
+    /// Reads `sort=name|size|time` and `order=asc|desc` from a request's arguments; anything else is the default.
+    pub fn from_arguments(arguments: &[u8]) -> Self {
+        let mut sort = Sort::default();
+        for argument in arguments.split(|&b| b == b'&') {
+            match argument {
+                b"sort=name" => sort.by = Column::Name,
+                b"sort=size" => sort.by = Column::Size,
+                b"sort=time" => sort.by = Column::Time,
+                b"order=desc" => sort.descending = true,
+                b"order=asc" => sort.descending = false,
+                _ => {}
+            }
+        }
+        sort
+    }
+
+    fn compare(self, a: &Entry, b: &Entry) -> Ordering {
+        let by_name = || natural(&a.name, &b.name);
+        let order = match self.by {
+            Column::Size if !a.is_dir() && !b.is_dir() => a.size.cmp(&b.size).then_with(by_name),
+            Column::Time => a.mtime.cmp(&b.mtime).then_with(by_name),
+            Column::Name | Column::Size => by_name(),
+        };
+        b.is_dir().cmp(&a.is_dir()).then(if self.descending { order.reverse() } else { order })
+    }
+}
+
+/// Draws the page. `server_line` stands at its foot, as on error pages.
+pub fn page(mut listing: Listing, sort: Sort, server_line: &str) -> Vec<u8> {
+    listing.entries.sort_by(|a, b| sort.compare(a, b));
+    let title = text(listing.uri);
+    let mut out = String::with_capacity(6_000 + listing.entries.len() * 256);
+    out.push_str("<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n");
+    out.push_str("<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n");
+    out.push_str("<meta name=\"color-scheme\" content=\"light dark\">\n");
+    write(
+        &mut out,
+        format_args!("<title>Index of {title}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n{ICONS}"),
+    );
+    out.push_str("<main>\n<header>\n");
+    breadcrumb(&mut out, listing.uri);
+    out.push_str("<input id=\"filter\" type=\"search\" placeholder=\"Filter\" aria-label=\"Filter by name\" ");
+    out.push_str("autocomplete=\"off\" spellcheck=\"false\" hidden>\n</header>\n<table>\n");
+    write(&mut out, format_args!("<caption>Content of {title}</caption>\n<thead><tr>"));
+    for (label, by) in [("Name", Column::Name), ("Size", Column::Size), ("Modified", Column::Time)] {
+        column_head(&mut out, label, by, sort);
+    }
+    out.push_str("</tr></thead>\n<tbody>\n");
+    if listing.uri != b"/" {
+        out.push_str("<tr class=\"up\"><th scope=\"row\"><a href=\"../\"><svg><use href=\"#up\"/></svg>");
+        out.push_str("<span>Parent folder</span></a></th><td></td><td></td></tr>\n");
+    }
+    for entry in &listing.entries {
+        row(&mut out, entry, &listing);
+    }
+    out.push_str("</tbody>\n</table>\n");
+    summary(&mut out, &listing.entries);
+    write(&mut out, format_args!("</main>\n<footer>{server_line}</footer>\n<script>\n{SCRIPT}</script>\n"));
+    out.push_str("</body>\n</html>\n");
+    out.into_bytes()
+}
+
+/// Each folder on the way from the root as a link; the last one is where we are.
+fn breadcrumb(out: &mut String, uri: &[u8]) {
+    let mut segments = uri.split(|&b| b == b'/').filter(|segment| !segment.is_empty()).peekable();
+    out.push_str("<h1><span class=\"hidden\">Index of </span>");
+    let root = "<svg><use href=\"#home\"/></svg><span class=\"hidden\">root folder</span>";
+    if segments.peek().is_none() {
+        write(out, format_args!("<b>{root}</b></h1>\n"));
+        return;
+    }
+    write(out, format_args!("<a href=\"/\">{root}</a>"));
+    let mut href = String::from("/");
+    while let Some(segment) = segments.next() {
+        let name = text(segment);
+        out.push_str("<i>/</i>");
+        if segments.peek().is_none() {
+            write(out, format_args!("<b>{name}</b>"));
+        } else {
+            write(&mut href, format_args!("{}/", escape::component(segment)));
+            write(out, format_args!("<a href=\"{href}\">{name}</a>"));
+        }
+    }
+    out.push_str("</h1>\n");
+}
+
+fn column_head(out: &mut String, label: &str, by: Column, sort: Sort) {
+    let word = match by {
+        Column::Name => "name",
+        Column::Size => "size",
+        Column::Time => "time",
+    };
+    let (aria, arrow, order) = match (sort.by == by, sort.descending) {
+        (false, _) => ("", "", "asc"),
+        (true, false) => (" aria-sort=\"ascending\"", "<i aria-hidden=\"true\">↑</i>", "desc"),
+        (true, true) => (" aria-sort=\"descending\"", "<i aria-hidden=\"true\">↓</i>", "asc"),
+    };
+    write(out, format_args!("<th scope=\"col\"{aria}><a href=\"?sort={word}&amp;order={order}\" "));
+    // A crawler gains nothing from the same folder in six orders.
+    write(out, format_args!("rel=\"nofollow\">{label}{arrow}</a></th>"));
+}
+
+fn row(out: &mut String, entry: &Entry, listing: &Listing) {
+    let (href, name) = (escape::component(&entry.name), text(&entry.name));
+    let slash = if entry.is_dir() { "/" } else { "" };
+    write(out, format_args!("<tr><th scope=\"row\"><a href=\"{href}{slash}\">"));
+    write(out, format_args!("<svg><use href=\"#{}\"/></svg><span>{name}{slash}</span></a></th>", icon(entry)));
+    if entry.kind == Kind::File {
+        write(out, format_args!("<td title=\"{} bytes\">{}</td>", entry.size, human(entry.size)));
+    } else {
+        out.push_str("<td>–</td>");
+    }
+    let seconds = entry.seconds();
+    let day = date::written(seconds, listing.zone(), "%Y-%m-%d");
+    let time = date::written(seconds, listing.zone(), "%H:%M");
+    let exact = date::iso8601(seconds, listing.zone());
+    write(out, format_args!("<td><time datetime=\"{exact}\">{day}<span> {time}</span></time></td></tr>\n"));
+}
+
+fn summary(out: &mut String, entries: &[Entry]) {
+    if entries.is_empty() {
+        out.push_str("<p class=\"empty\">This folder is empty.</p>\n");
+        return;
+    }
+    let folders = entries.iter().filter(|entry| entry.is_dir()).count();
+    let files = entries.len() - folders;
+    let bytes = entries.iter().filter(|e| e.kind == Kind::File).fold(0, |sum: u64, e| sum.saturating_add(e.size));
+    let plural = |count, one: &str| format!("{count} {one}{}", if count == 1 { "" } else { "s" });
+    let parts: Vec<String> = [
+        (folders > 0).then(|| plural(folders, "folder")),
+        (files > 0).then(|| plural(files, "file")),
+        (bytes > 0).then(|| human(bytes)),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    write(out, format_args!("<p id=\"count\" aria-live=\"polite\">{}</p>\n", parts.join(" · ")));
+}
+
+/// The icon of an entry, by its kind and the end of its name.
+fn icon(entry: &Entry) -> &'static str {
+    match entry.kind {
+        Kind::Directory => return "dir",
+        Kind::Other => return "other",
+        Kind::File => {}
+    }
+    let extension = entry.name.rsplit(|&b| b == b'.').next().unwrap_or_default();
+    if extension.len() == entry.name.len() || extension.len() > 8 {
+        return "file";
+    }
+    match extension.to_ascii_lowercase().as_slice() {
+        b"png" | b"jpg" | b"jpeg" | b"gif" | b"webp" | b"avif" | b"svg" | b"ico" | b"bmp" | b"tif" | b"tiff" => "image",
+        b"mp4" | b"webm" | b"mkv" | b"mov" | b"avi" | b"mp3" | b"ogg" | b"flac" | b"wav" | b"m4a" | b"opus" => "media",
+        b"zip" | b"gz" | b"tgz" | b"xz" | b"bz2" | b"zst" | b"tar" | b"7z" | b"rar" | b"deb" | b"rpm" | b"iso" => {
+            "pack"
+        }
+        b"txt" | b"md" | b"pdf" | b"log" | b"csv" | b"doc" | b"docx" | b"odt" | b"rst" | b"tex" | b"epub" => "text",
+        b"html" | b"htm" | b"css" | b"js" | b"ts" | b"json" | b"xml" | b"rs" | b"c" | b"h" | b"cpp" | b"py" | b"go"
+        | b"sh" | b"php" | b"rb" | b"java" | b"toml" | b"yml" | b"yaml" | b"conf" | b"sql" => "code",
+        _ => "file",
+    }
+}
+
+/// A size as people say it: `613 B`, `1.2 KB`, `24 MB`; a kilobyte is 1024 bytes.
+fn human(size: u64) -> String {
+    const UNITS: [&str; 6] = ["KB", "MB", "GB", "TB", "PB", "EB"];
+    if size < 1024 {
+        return format!("{size} B");
+    }
+    // Tenths of the unit, rounded; 999.95 of a unit are one of the next, so that no figure has five places.
+    let mut tenths = u128::from(size) * 10;
+    let mut unit = 0;
+    for at in 0..UNITS.len() {
+        unit = at;
+        tenths = (u128::from(size) * 10 + (1 << (10 * at + 9))) >> (10 * (at + 1));
+        if tenths < 10_000 {
+            break;
+        }
+    }
+    match (tenths / 10, tenths % 10) {
+        (whole @ 0..10, tenth) if tenth > 0 => format!("{whole}.{tenth} {}", UNITS[unit]),
+        (whole, tenth) => format!("{} {}", whole + u128::from(tenth >= 5), UNITS[unit]),
+    }
+}
+
+/// Names as people order them: without case, runs of digits by their value (`v2` before `v10`); equal ones by bytes.
+fn natural(a: &[u8], b: &[u8]) -> Ordering {
+    let (mut left, mut right) = (a, b);
+    while let (Some(x), Some(y)) = (left.first(), right.first()) {
+        let order = if x.is_ascii_digit() && y.is_ascii_digit() {
+            let (m, n) = (take_number(&mut left), take_number(&mut right));
+            m.len().cmp(&n.len()).then_with(|| m.cmp(n))
+        } else {
+            let order = x.to_ascii_lowercase().cmp(&y.to_ascii_lowercase());
+            (left, right) = (&left[1..], &right[1..]);
+            order
+        };
+        if order.is_ne() {
+            return order;
+        }
+    }
+    left.len().cmp(&right.len()).then_with(|| a.cmp(b))
+}
+
+/// Takes a run of digits off the front, without its leading zeros.
+fn take_number<'a>(text: &mut &'a [u8]) -> &'a [u8] {
+    let (digits, rest) = text.split_at(text.iter().take_while(|b| b.is_ascii_digit()).count());
+    *text = rest;
+    &digits[digits.iter().take_while(|&&b| b == b'0').count()..]
+}
+
+/// A name as text for the page: what is no UTF-8 shows as a replacement character.
+fn text(name: &[u8]) -> String {
+    String::from_utf8_lossy(&escape::html(name)).into_owned()
+}
+
+fn write(out: &mut String, text: std::fmt::Arguments) {
+    // Writing to a String cannot fail.
+    let _ = out.write_fmt(text);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(name: &str, kind: Kind, size: u64, mtime: i64) -> Entry {
+        Entry { name: name.into(), kind, size, mtime }
+    }
+
+    fn sample() -> Vec<Entry> {
+        vec![
+            entry("v10.txt", Kind::File, 5, 30),
+            entry("V2.txt", Kind::File, 700, 20),
+            entry("zoo", Kind::Directory, 4096, 10),
+            entry("ark", Kind::Directory, 4096, 40),
+        ]
+    }
+
+    fn drawn(uri: &[u8], entries: Vec<Entry>, sort: Sort) -> String {
+        let listing = Listing { uri, entries, exact_size: true, zone: None, utf8: true, callback: None };
+        String::from_utf8(page(listing, sort, "longshore")).unwrap()
+    }
+
+    #[test]
+    fn sorted_by_arguments_with_folders_first() {
+        let table = [
+            ("", ["ark", "zoo", "V2.txt", "v10.txt"]),
+            ("order=desc", ["zoo", "ark", "v10.txt", "V2.txt"]),
+            ("sort=size&order=asc", ["ark", "zoo", "v10.txt", "V2.txt"]),
+            ("sort=size&order=desc", ["zoo", "ark", "V2.txt", "v10.txt"]),
+            ("sort=time", ["zoo", "ark", "V2.txt", "v10.txt"]),
+            ("x=1&sort=time&order=desc", ["ark", "zoo", "v10.txt", "V2.txt"]),
+            ("sort=%00&&order", ["ark", "zoo", "V2.txt", "v10.txt"]),
+        ];
+        for (arguments, expected) in table {
+            let sort = Sort::from_arguments(arguments.as_bytes());
+            let mut entries = sample();
+            entries.sort_by(|a, b| sort.compare(a, b));
+            let names: Vec<_> = entries.iter().map(|entry| String::from_utf8_lossy(&entry.name).into_owned()).collect();
+            assert_eq!(names, expected, "{arguments}");
+        }
+    }
+
+    #[test]
+    fn the_order_of_names_is_total() {
+        let names: [&[u8]; 12] =
+            [b"", b"1", b"01", b"001a", b"1a", b"a", b"A", b"a1", b"a01", b"a10b", b"\xff", b"99999999999999999999999"];
+        for a in names {
+            assert_eq!(natural(a, a), Ordering::Equal);
+            for b in names {
+                assert_eq!(natural(a, b), natural(b, a).reverse());
+                assert_eq!(natural(a, b).is_eq(), a == b);
+                for c in names {
+                    let in_a_row = natural(a, b).is_lt() && natural(b, c).is_lt();
+                    assert!(!in_a_row || natural(a, c).is_lt(), "{a:?} {b:?} {c:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn sizes_for_people() {
+        let table: [(u64, &str); 14] = [
+            (0, "0 B"),
+            (1023, "1023 B"),
+            (1024, "1 KB"),
+            (1229, "1.2 KB"),
+            (10_189, "10 KB"),
+            (10_240, "10 KB"),
+            (24_064, "24 KB"),
+            (1_023_000, "999 KB"),
+            (1_023_999, "1 MB"),
+            (1 << 20, "1 MB"),
+            (3 << 29, "1.5 GB"),
+            (1 << 40, "1 TB"),
+            (1 << 60, "1 EB"),
+            (u64::MAX, "16 EB"),
+        ];
+        for (size, expected) in table {
+            assert_eq!(human(size), expected, "{size}");
+        }
+    }
+
+    #[test]
+    fn names_and_paths_are_escaped() {
+        let html = drawn(b"/<b>/\"&\xff/", vec![entry("<script>\"&#.png", Kind::File, 1, 0)], Sort::default());
+        assert!(html.contains("<a href=\"%3Cscript%3E%22%26%23.png\">"), "{html}");
+        assert!(html.contains("<span>&lt;script&gt;&quot;&amp;#.png</span>"));
+        assert!(html.contains("<a href=\"/%3Cb%3E/\">&lt;b&gt;</a><i>/</i><b>&quot;&amp;\u{fffd}</b>"));
+        assert_eq!(html.matches("<script").count(), 1);
+    }
+
+    #[test]
+    fn heads_say_and_turn_the_order() {
+        let html = drawn(b"/", sample(), Sort { by: Column::Size, descending: false });
+        assert!(html.contains("<th scope=\"col\" aria-sort=\"ascending\"><a href=\"?sort=size&amp;order=desc\""));
+        assert!(html.contains("<th scope=\"col\"><a href=\"?sort=name&amp;order=asc\""));
+        assert!(html.contains(">2 folders · 2 files · 705 B</p>"));
+        assert!(!html.contains("Parent folder"), "nothing is above the root");
+        let empty = drawn(b"/a/", Vec::new(), Sort { by: Column::Time, descending: true });
+        assert!(empty.contains("aria-sort=\"descending\"><a href=\"?sort=time&amp;order=asc\""));
+        assert!(empty.contains("This folder is empty.") && empty.contains("Parent folder"));
+    }
+
+    #[test]
+    fn every_icon_is_drawn() {
+        let names = ["a.PNG", "a.mp4", "a.tar.gz", "a.pdf", "a.rs", "a", ".hidden-thing", "png"];
+        let files = names.map(|name| entry(name, Kind::File, 0, 0));
+        let expected = ["image", "media", "pack", "text", "code", "file", "file", "file"];
+        assert_eq!(files.each_ref().map(icon), expected);
+        for id in expected.iter().chain(&["dir", "other", "up", "home"]) {
+            assert!(ICONS.contains(&format!("<symbol id=\"{id}\"")), "{id}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_fetched_from_elsewhere() {
+        let html = drawn(b"/", sample(), Sort::default());
+        assert!(!html.contains("://") && !html.contains("@import") && !html.contains("url("), "{html}");
+    }
+}

@@ -1,0 +1,300 @@
+//! The field lines of a request's head (RFC 9110 section 5, RFC 9112 section 5): which are taken,
+//! which are dropped, and where the well-known ones stand. Judges no value.
+
+use httparse::{EMPTY_HEADER, Header, Status};
+
+use super::head_error::HeadError;
+use super::scanner::Limits;
+
+/// Names that are asked for in most requests, found without a search.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Known {
+    Host,
+    Connection,
+    ContentLength,
+    TransferEncoding,
+    Expect,
+    Range,
+    IfRange,
+    IfModifiedSince,
+    IfUnmodifiedSince,
+    IfMatch,
+    IfNoneMatch,
+    UserAgent,
+    Referer,
+    Cookie,
+    Authorization,
+    ContentType,
+    Accept,
+    AcceptEncoding,
+    XForwardedFor,
+    KeepAlive,
+    ContentRange,
+}
+
+const KNOWN: usize = Known::ContentRange as usize + 1;
+
+/// As many fields as most clients send: a longer head costs one more look and an allocation.
+const USUAL: usize = 32;
+
+impl Known {
+    /// Whether a second one of it makes the head ambiguous. nginx refuses the same.
+    fn is_single(self) -> bool {
+        use Known::*;
+        matches!(
+            self,
+            ContentLength
+                | TransferEncoding
+                | Expect
+                | IfRange
+                | IfModifiedSince
+                | IfUnmodifiedSince
+                | IfMatch
+                | IfNoneMatch
+                | Authorization
+                | ContentRange
+        )
+    }
+}
+
+/// The well-known name that this is, in any case of letters.
+pub fn recognise(name: &[u8]) -> Option<Known> {
+    use Known::*;
+    let candidates: &[(&str, Known)] = match name.len() {
+        4 => &[("host", Host)],
+        5 => &[("range", Range)],
+        6 => &[("accept", Accept), ("cookie", Cookie), ("expect", Expect)],
+        7 => &[("referer", Referer)],
+        8 => &[("if-range", IfRange), ("if-match", IfMatch)],
+        10 => &[("user-agent", UserAgent), ("connection", Connection), ("keep-alive", KeepAlive)],
+        12 => &[("content-type", ContentType)],
+        13 => &[("if-none-match", IfNoneMatch), ("authorization", Authorization), ("content-range", ContentRange)],
+        14 => &[("content-length", ContentLength)],
+        15 => &[("accept-encoding", AcceptEncoding), ("x-forwarded-for", XForwardedFor)],
+        17 => &[("if-modified-since", IfModifiedSince), ("transfer-encoding", TransferEncoding)],
+        19 => &[("if-unmodified-since", IfUnmodifiedSince)],
+        _ => &[],
+    };
+    candidates.iter().find(|(text, _)| name.eq_ignore_ascii_case(text.as_bytes())).map(|&(_, known)| known)
+}
+
+/// Whether a field of this name is kept. Every token is a legal name; nginx's `ignore_invalid_headers` and
+/// `underscores_in_headers` drop the odd ones, because programs behind a server confuse `a_b` with `a-b`.
+pub fn is_kept(name: &[u8], limits: &Limits) -> bool {
+    !limits.ignore_invalid
+        || name.iter().all(|&b| b.is_ascii_alphanumeric() || b == b'-' || (b == b'_' && limits.underscores))
+}
+
+/// tchar of RFC 9110 section 5.6.2: what names of fields are made of.
+pub fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+/// Where the fields stand in the bytes of their head.
+#[derive(Debug, Clone)]
+pub struct List {
+    places: Vec<Place>,
+    /// The first field of each well-known name, counted from one; zero: there is none.
+    known: [u32; KNOWN],
+}
+
+/// Name and value of one field, as offsets that a head of less than 4 GiB can have.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    name: u32,
+    name_len: u32,
+    value: u32,
+    value_len: u32,
+}
+
+impl Default for List {
+    fn default() -> Self {
+        List { places: Vec::new(), known: [0; KNOWN] }
+    }
+}
+
+impl List {
+    /// Forgets the fields but keeps the memory.
+    pub fn clear(&mut self) {
+        self.places.clear();
+        self.known = [0; KNOWN];
+    }
+
+    /// Reads the field lines of `raw` from `start` up to the blank line. `raw` is shorter than 4 GiB.
+    pub fn parse(&mut self, raw: &[u8], start: usize, limits: &Limits) -> Result<(), HeadError> {
+        let lines = &raw[start..];
+        let mut usual = [EMPTY_HEADER; USUAL];
+        match httparse::parse_headers(lines, &mut usual) {
+            Ok(Status::Complete((_, headers))) => self.collect(raw, headers, limits),
+            Err(httparse::Error::TooManyHeaders) => {
+                let count = lines.iter().filter(|&&b| b == b'\n').count().min(limits.max_headers);
+                let mut many = vec![EMPTY_HEADER; count];
+                match httparse::parse_headers(lines, &mut many) {
+                    Ok(Status::Complete((_, headers))) => self.collect(raw, headers, limits),
+                    Err(httparse::Error::TooManyHeaders) => Err(HeadError::TooManyFields),
+                    _ => Err(HeadError::BadField),
+                }
+            }
+            // Field lines without a colon or with white space before it, folded lines (RFC 9112 section 5.2),
+            // names that are no token, CR, NUL and other controls in values (RFC 9110 section 5.5).
+            _ => Err(HeadError::BadField),
+        }
+    }
+
+    fn collect(&mut self, raw: &[u8], headers: &[Header<'_>], limits: &Limits) -> Result<(), HeadError> {
+        if headers.len() > limits.max_headers {
+            return Err(HeadError::TooManyFields);
+        }
+        let base = raw.as_ptr().addr();
+        for header in headers {
+            let name = header.name.as_bytes();
+            if !is_kept(name, limits) {
+                continue;
+            }
+            // Both are parts of `raw`, except an empty value, whose place does not matter.
+            let value = if header.value.is_empty() { 0 } else { header.value.as_ptr().addr() - base };
+            self.places.push(Place {
+                name: (name.as_ptr().addr() - base) as u32,
+                name_len: name.len() as u32,
+                value: value as u32,
+                value_len: header.value.len() as u32,
+            });
+            let Some(known) = recognise(name) else { continue };
+            let first = &mut self.known[known as usize];
+            match known {
+                _ if *first == 0 => *first = self.places.len() as u32,
+                Known::Host => return Err(HeadError::TwoHosts),
+                _ if known.is_single() => return Err(HeadError::DuplicateField),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// The value of the first field of a well-known name.
+    pub fn known<'a>(&self, raw: &'a [u8], name: Known) -> Option<&'a [u8]> {
+        let place = (self.known[name as usize] as usize).checked_sub(1)?;
+        self.places.get(place).map(|place| place.value(raw))
+    }
+
+    /// All fields in order.
+    pub fn iter<'a>(&'a self, raw: &'a [u8]) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
+        self.places.iter().map(|place| (place.name(raw), place.value(raw)))
+    }
+}
+
+impl Place {
+    fn name(self, raw: &[u8]) -> &[u8] {
+        slice(raw, self.name, self.name_len)
+    }
+
+    fn value(self, raw: &[u8]) -> &[u8] {
+        slice(raw, self.value, self.value_len)
+    }
+}
+
+fn slice(raw: &[u8], start: u32, len: u32) -> &[u8] {
+    raw.get(start as usize..start as usize + len as usize).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(lines: &[u8], limits: &Limits) -> Result<Vec<(String, String)>, HeadError> {
+        let mut list = List::default();
+        list.parse(lines, 0, limits)?;
+        let text = |bytes: &[u8]| bytes.escape_ascii().to_string();
+        Ok(list.iter(lines).map(|(name, value)| (text(name), text(value))).collect())
+    }
+
+    #[test]
+    fn values_lose_the_white_space_around_them() {
+        for line in ["X:1\r\n\r\n", "X: 1\n\n", "X:\t 1 \t\r\n\r\n", "X: 1\n\r\n", "X:  1  \n\n"] {
+            let fields = parse(line.as_bytes(), &Limits::default()).unwrap();
+            assert_eq!(fields, [("X".to_owned(), "1".to_owned())], "{line:?}");
+        }
+        assert_eq!(parse(b"X: \xff\xc3\xa9 a\tb\r\n\r\n", &Limits::default()).unwrap()[0].1, "\\xff\\xc3\\xa9 a\\tb");
+        assert_eq!(parse(b"X:\r\n\r\n", &Limits::default()).unwrap()[0].1, "");
+        assert_eq!(parse(b"\r\n", &Limits::default()), Ok(vec![]));
+    }
+
+    #[test]
+    fn lines_that_are_no_field() {
+        let table: &[&[u8]] = &[
+            b"X\r\n\r\n",
+            b": 1\r\n\r\n",
+            b":\r\n\r\n",
+            b"X : 1\r\n\r\n",
+            b"X\t: 1\r\n\r\n",
+            b" X: 1\r\n\r\n",
+            b"\tX: 1\r\n\r\n",
+            b"X: a\r\n b\r\n\r\n",
+            b"X: a\r\n\tb: c\r\n\r\n",
+            b"X Y: 1\r\n\r\n",
+            b"X(: 1\r\n\r\n",
+            b"X/: 1\r\n\r\n",
+            b"X\x80: 1\r\n\r\n",
+            b"X\0: 1\r\n\r\n",
+            b"X\x7f: 1\r\n\r\n",
+            b"X: a\0b\r\n\r\n",
+            b"X: a\x01b\r\n\r\n",
+            b"X: a\x7fb\r\n\r\n",
+            b"X: a\rb\r\n\r\n",
+            b"X: a\r\r\n\r\n",
+            b"X\r: a\r\n\r\n",
+            b"X: a\r\n\rb: c\r\n\r\n",
+            b"X: a\r\n",
+            b"X: a",
+            b"",
+        ];
+        for lines in table {
+            assert_eq!(parse(lines, &Limits::default()), Err(HeadError::BadField), "{}", lines.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn odd_names_follow_the_limits() {
+        let lines = b"A_B: 1\r\nA.B: 2\r\nA!: 3\r\nA-B9: 4\r\n\r\n";
+        let table = [(true, false, "4"), (true, true, "14"), (false, false, "1234"), (false, true, "1234")];
+        for (ignore_invalid, underscores, expected) in table {
+            let limits = Limits { ignore_invalid, underscores, ..Limits::default() };
+            let values: String = parse(lines, &limits).unwrap().into_iter().map(|(_, value)| value).collect();
+            assert_eq!(values, expected, "{ignore_invalid} {underscores}");
+        }
+    }
+
+    #[test]
+    fn counts_one_below_and_one_above() {
+        let lines = |count: usize| ["X: 1\r\n".repeat(count), "\r\n".to_owned()].concat().into_bytes();
+        for most in [1, 31, 32, 33, 34, 1000] {
+            let limits = Limits { max_headers: most, ..Limits::default() };
+            assert_eq!(parse(&lines(most), &limits).unwrap().len(), most);
+            assert_eq!(parse(&lines(most + 1), &limits), Err(HeadError::TooManyFields), "{most}");
+        }
+    }
+
+    #[test]
+    fn repeats_are_refused_where_they_are_ambiguous() {
+        let table = [
+            ("Host", Err(HeadError::TwoHosts)),
+            ("Content-Length", Err(HeadError::DuplicateField)),
+            ("Transfer-Encoding", Err(HeadError::DuplicateField)),
+            ("If-Modified-Since", Err(HeadError::DuplicateField)),
+            ("If-None-Match", Err(HeadError::DuplicateField)),
+            ("If-Range", Err(HeadError::DuplicateField)),
+            ("Authorization", Err(HeadError::DuplicateField)),
+            ("Expect", Err(HeadError::DuplicateField)),
+            ("Cookie", Ok(2)),
+            ("Accept", Ok(2)),
+            ("Connection", Ok(2)),
+            ("User-Agent", Ok(2)),
+            ("X-Other", Ok(2)),
+        ];
+        for (name, expected) in table {
+            let lines = format!("{name}: 1\r\n{}: 1\r\n\r\n", name.to_lowercase());
+            assert_eq!(parse(lines.as_bytes(), &Limits::default()).map(|f| f.len()), expected, "{name}");
+        }
+    }
+}

@@ -1,0 +1,307 @@
+//! The one place that chooses how an answer is framed and whether its connection is reused, and
+//! the one that writes an answer's head (RFC 9112 sections 6 and 9). Knows no setting and no clock.
+
+use super::date;
+use super::head::Version;
+use super::method::Method;
+use super::response::Response;
+use super::status;
+
+/// How the body goes out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BodyFraming {
+    /// No byte of it.
+    Empty,
+    /// As it is, this many bytes.
+    Length(u64),
+    /// In chunks.
+    Chunked,
+    /// As it is, until the connection closes.
+    UntilClose,
+}
+
+/// What was decided for one answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Framing {
+    /// Whether the answer has a head at all.
+    pub head: bool,
+    /// The value of Content-Length; a HEAD or an empty body may name one too.
+    pub length: Option<u64>,
+    /// How the body goes out.
+    pub body: BodyFraming,
+    /// Whether the connection is reused after it.
+    pub keep_alive: bool,
+}
+
+/// Decides the framing of an answer of this status. `body_length` is `None` for a stream whose length nobody
+/// knows yet; `keep_alive_wanted` is what client, settings and request body allow.
+pub fn decide(
+    version: Version,
+    method: Method,
+    status: u16,
+    body_length: Option<u64>,
+    keep_alive_wanted: bool,
+) -> Framing {
+    let keep_alive = keep_alive_wanted && version != Version::Http09;
+    // HTTP/0.9: the body alone, ended by the close.
+    if version == Version::Http09 {
+        return Framing { head: false, length: None, body: BodyFraming::UntilClose, keep_alive };
+    }
+    // RFC 9112 section 6.3, rule 1: 1xx, 204 and 304 end at the blank line; RFC 9110 section 8.6: no length then.
+    if status::is_bodiless(status) {
+        return Framing { head: true, length: None, body: BodyFraming::Empty, keep_alive };
+    }
+    // Section 6.3, rule 1: an answer to HEAD ends there too, but names the length that GET would have.
+    if method == Method::Head {
+        return Framing { head: true, length: body_length, body: BodyFraming::Empty, keep_alive };
+    }
+    match (body_length, version) {
+        // Section 6.3, rule 6: Content-Length.
+        (Some(length), _) => {
+            Framing { head: true, length: Some(length), body: BodyFraming::Length(length), keep_alive }
+        }
+        // Section 6.3, rule 4: chunked, which only HTTP/1.1 understands (section 6.1).
+        (None, Version::Http11) => Framing { head: true, length: None, body: BodyFraming::Chunked, keep_alive },
+        // Section 6.3, rule 8: all bytes until the close.
+        (None, _) => Framing { head: true, length: None, body: BodyFraming::UntilClose, keep_alive: false },
+    }
+}
+
+/// Fields that come from settings and clock rather than from the answer.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct HeadFields<'a> {
+    /// Server, when it is sent.
+    pub server: Option<&'a [u8]>,
+    /// Date: an IMF date.
+    pub date: &'a [u8],
+    /// Content-Type, when there is one.
+    pub content_type: Option<&'a [u8]>,
+    /// Seconds that the Keep-Alive field promises, when it is sent.
+    pub keep_alive_timeout: Option<u64>,
+}
+
+/// Appends status line, fields and blank line, in nginx's order; nothing when the answer has no head. Fields whose
+/// name or value would break the head are left out: their count comes back, for the log.
+pub fn write_head(out: &mut Vec<u8>, response: &Response, framing: &Framing, given: &HeadFields<'_>) -> usize {
+    if !framing.head {
+        return 0;
+    }
+    let mut dropped = 0;
+    let code = status::on_wire(response.status);
+    out.extend_from_slice(b"HTTP/1.1 ");
+    push_decimal(out, u64::from(code));
+    // The space stays when there is no phrase (RFC 9112 section 4).
+    push_all(out, &[b" ", status::reason(code).as_bytes(), b"\r\n"]);
+    let mut field = |out: &mut Vec<u8>, name: &[u8], value: &[u8]| {
+        if is_safe_name(name) && is_safe_value(value) {
+            push_all(out, &[name, b": ", value, b"\r\n"]);
+        } else {
+            dropped += 1;
+        }
+    };
+    if let Some(server) = given.server {
+        field(out, b"Server", server);
+    }
+    field(out, b"Date", given.date);
+    if let Some(content_type) = given.content_type {
+        field(out, b"Content-Type", content_type);
+    }
+    if let Some(length) = framing.length {
+        out.extend_from_slice(b"Content-Length: ");
+        push_decimal(out, length);
+        out.extend_from_slice(b"\r\n");
+    }
+    if let Some(seconds) = response.last_modified {
+        field(out, b"Last-Modified", date::imf(seconds).as_bytes());
+    }
+    if let Some(location) = &response.location {
+        field(out, b"Location", location);
+    }
+    push_connection(out, framing, given.keep_alive_timeout);
+    if let Some(etag) = &response.etag {
+        field(out, b"ETag", etag);
+    }
+    for (name, value) in &response.fields {
+        field(out, name, value);
+    }
+    if response.ranges && code == 200 {
+        out.extend_from_slice(b"Accept-Ranges: bytes\r\n");
+    }
+    out.extend_from_slice(b"\r\n");
+    dropped
+}
+
+/// Transfer-Encoding, Connection and Keep-Alive: what belongs to this connection only.
+fn push_connection(out: &mut Vec<u8>, framing: &Framing, timeout: Option<u64>) {
+    if framing.body == BodyFraming::Chunked {
+        out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
+    }
+    if !framing.keep_alive {
+        out.extend_from_slice(b"Connection: close\r\n");
+        return;
+    }
+    // HTTP/1.1 keeps alive unasked, yet nginx says so and HTTP/1.0 clients need it.
+    out.extend_from_slice(b"Connection: keep-alive\r\n");
+    if let Some(seconds) = timeout {
+        out.extend_from_slice(b"Keep-Alive: timeout=");
+        push_decimal(out, seconds);
+        out.extend_from_slice(b"\r\n");
+    }
+}
+
+fn push_all(out: &mut Vec<u8>, parts: &[&[u8]]) {
+    for part in parts {
+        out.extend_from_slice(part);
+    }
+}
+
+/// RFC 9110 section 5.5: CR, LF and NUL are dangerous in a value, whoever made it.
+fn is_safe_value(value: &[u8]) -> bool {
+    !value.iter().any(|&b| b == b'\r' || b == b'\n' || b == 0)
+}
+
+/// A name that ends where it seems to end; odd letters in it are the conf's own wish.
+fn is_safe_name(name: &[u8]) -> bool {
+    !name.is_empty() && !name.iter().any(|&b| b <= b' ' || b == b':' || b == 0x7f)
+}
+
+fn push_decimal(out: &mut Vec<u8>, number: u64) {
+    let (mut digits, mut start, mut rest) = ([0; 20], 20, number);
+    loop {
+        start -= 1;
+        digits[start] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(&digits[start..]);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use BodyFraming::*;
+    use Version::*;
+
+    #[test]
+    fn framing_by_version_method_and_status() {
+        let get = Method::Get;
+        let table = [
+            (Http11, get, 200, Some(5), true, (Some(5), Length(5), true)),
+            (Http11, get, 200, Some(5), false, (Some(5), Length(5), false)),
+            (Http11, get, 200, Some(0), true, (Some(0), Length(0), true)),
+            (Http11, get, 200, None, true, (None, Chunked, true)),
+            (Http11, get, 404, None, false, (None, Chunked, false)),
+            (Http10, get, 200, Some(5), true, (Some(5), Length(5), true)),
+            (Http10, get, 200, None, true, (None, UntilClose, false)),
+            (Http11, Method::Head, 200, Some(5), true, (Some(5), Empty, true)),
+            (Http11, Method::Head, 200, None, true, (None, Empty, true)),
+            (Http10, Method::Head, 200, None, true, (None, Empty, true)),
+            (Http11, get, 304, Some(5), true, (None, Empty, true)),
+            (Http11, get, 204, Some(0), true, (None, Empty, true)),
+            (Http11, get, 204, None, false, (None, Empty, false)),
+            (Http11, Method::Head, 304, Some(5), true, (None, Empty, true)),
+            (Http11, get, 100, None, true, (None, Empty, true)),
+            (Http09, get, 200, Some(5), true, (None, UntilClose, false)),
+            (Http09, get, 404, None, true, (None, UntilClose, false)),
+        ];
+        for (version, method, status, length, wanted, expected) in table {
+            let framing = decide(version, method, status, length, wanted);
+            let name = format!("{version:?} {method:?} {status} {length:?} {wanted}");
+            assert_eq!((framing.length, framing.body, framing.keep_alive), expected, "{name}");
+            assert_eq!(framing.head, version != Http09, "{name}");
+        }
+    }
+
+    const GIVEN: HeadFields<'_> = HeadFields {
+        server: Some(b"longshore"),
+        date: b"D",
+        content_type: Some(b"text/html"),
+        keep_alive_timeout: None,
+    };
+
+    fn head(response: &Response, framing: &Framing, given: &HeadFields<'_>) -> (String, usize) {
+        let mut out = b"before".to_vec();
+        let dropped = write_head(&mut out, response, framing, given);
+        (String::from_utf8(out[6..].to_vec()).unwrap(), dropped)
+    }
+
+    #[test]
+    fn fields_stand_in_nginx_order() {
+        let mut response = Response::new(200);
+        response.last_modified = Some(784_111_777);
+        response.location = Some("/z".into());
+        response.etag = Some("\"1-2\"".into());
+        response.ranges = true;
+        response.push("X-A", "b");
+        let framing = decide(Http11, Method::Get, 200, Some(18_446), true);
+        let given = HeadFields { keep_alive_timeout: Some(30), ..GIVEN };
+        let expected = "HTTP/1.1 200 OK\r\nServer: longshore\r\nDate: D\r\nContent-Type: text/html\r\n\
+            Content-Length: 18446\r\nLast-Modified: Sun, 06 Nov 1994 08:49:37 GMT\r\nLocation: /z\r\n\
+            Connection: keep-alive\r\nKeep-Alive: timeout=30\r\nETag: \"1-2\"\r\nX-A: b\r\nAccept-Ranges: bytes\r\n\r\n";
+        assert_eq!(head(&response, &framing, &given), (expected.to_owned(), 0));
+    }
+
+    #[test]
+    fn small_heads() {
+        let none = HeadFields { server: None, content_type: None, date: b"D", keep_alive_timeout: Some(9) };
+        let mut ranged = Response::new(206);
+        ranged.ranges = true;
+        let table = [
+            (
+                ranged,
+                Some(0),
+                true,
+                "206 Partial Content",
+                "Content-Length: 0\r\nConnection: keep-alive\r\nKeep-Alive: timeout=9\r\n",
+            ),
+            (
+                Response::new(200),
+                None,
+                true,
+                "200 OK",
+                "Transfer-Encoding: chunked\r\nConnection: keep-alive\r\nKeep-Alive: timeout=9\r\n",
+            ),
+            (Response::new(304), None, false, "304 Not Modified", "Connection: close\r\n"),
+            (Response::new(494), Some(7), false, "400 Bad Request", "Content-Length: 7\r\nConnection: close\r\n"),
+            (Response::new(799), Some(7), false, "799 ", "Content-Length: 7\r\nConnection: close\r\n"),
+        ];
+        for (response, length, keep, line, fields) in table {
+            let framing = decide(Http11, Method::Get, response.status, length, keep);
+            let expected = format!("HTTP/1.1 {line}\r\nDate: D\r\n{fields}\r\n");
+            assert_eq!(head(&response, &framing, &none), (expected, 0));
+        }
+        let old = decide(Http09, Method::Get, 200, Some(1), true);
+        assert_eq!(head(&Response::new(200), &old, &GIVEN), (String::new(), 0));
+    }
+
+    #[test]
+    fn a_field_never_begins_another_line() {
+        let framing = decide(Http11, Method::Get, 200, Some(0), false);
+        let mut response = Response::new(200);
+        response.location = Some("/a\r\nSet-Cookie: b".into());
+        response.etag = Some("\"\n\"".into());
+        for value in ["a\r", "a\nb", "\0", "ok"] {
+            response.push("X-V", value.as_bytes());
+        }
+        for name in ["", "X\r\nY", "X:Y", "X Y", "X\0"] {
+            response.push(name, "v");
+        }
+        let (text, dropped) = head(&response, &framing, &HeadFields { content_type: Some(b"a\nb"), ..GIVEN });
+        assert_eq!(dropped, 11);
+        assert_eq!(
+            text,
+            "HTTP/1.1 200 OK\r\nServer: longshore\r\nDate: D\r\nContent-Length: 0\r\nConnection: close\r\nX-V: ok\r\n\r\n"
+        );
+    }
+
+    #[test]
+    fn decimals() {
+        for number in [0, 9, 10, 99, 100, 4_294_967_296, u64::MAX] {
+            let mut out = Vec::new();
+            push_decimal(&mut out, number);
+            assert_eq!(out, number.to_string().into_bytes());
+        }
+    }
+}
