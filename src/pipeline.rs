@@ -55,8 +55,8 @@ pub const STEPS: &[(&str, StepFn)] = &[
     ("location", find_location),
     ("internal", |run| internal::step(&mut run.x, &run.scope.internal)),
     ("body size", |run| request_body::step(&mut run.x, &run.scope.request_body)),
-    ("return", |run| returns::step(&mut run.x, &run.scope.returns)),
     ("methods", |run| methods::step(&mut run.x, &run.scope.methods)),
+    ("return", |run| returns::step(&mut run.x, &run.scope.returns)),
     ("access", |run| access::step(&mut run.x, &run.scope.access)),
     ("try_files", |run| try_files::step(&mut run.x, &run.scope.try_files)),
     ("status", |run| stub_status::step(&mut run.x, &run.scope.stub_status)),
@@ -74,6 +74,13 @@ impl Run {
         let mut run = Run { x, settings, server, location: None, scope, cursor: 0 };
         run.enter(run.server.scope.clone());
         run
+    }
+
+    /// Another server than the address's default takes the request.
+    pub fn choose(&mut self, server: Arc<Server>) {
+        self.x.server_name = server.name.clone();
+        self.enter(server.scope.clone());
+        self.server = server;
     }
 
     /// Goes on until something is to be done outside.
@@ -104,6 +111,11 @@ impl Run {
             Ok(Some(outcome)) => outcome,
             Err(error) => self.built_in(error),
         }
+    }
+
+    /// Answers with the built-in page, whatever the conf says: after a panic nothing else is trusted.
+    pub fn refuse_plainly(&mut self, error: HttpError) -> Outcome {
+        self.built_in(error)
     }
 
     fn follow(&mut self, step: Step) -> Result<Option<Outcome>, HttpError> {
@@ -221,8 +233,7 @@ fn find_location(run: &mut Run) -> Result<Step, HttpError> {
 }
 
 /// The server of a group for a host name; what a regex name captured goes to the exchange.
-pub fn find_server(group: &Group, host: Option<&[u8]>, x: &mut Exchange) -> Arc<Server> {
-    let host = host.unwrap_or(b"");
+pub fn find_server(group: &Group, host: &[u8], x: &mut Exchange) -> Arc<Server> {
     match group.hosts.find(host) {
         None => group.default.clone(),
         Some((server, None)) => server,

@@ -38,6 +38,11 @@ impl Output {
         Output { chunks, sent }
     }
 
+    /// Whether nothing is left.
+    pub fn is_done(&self) -> bool {
+        self.chunks.iter().all(Chunk::is_empty)
+    }
+
     /// Sends until it is done, the socket is full, or the turn's share is used up.
     pub fn send(&mut self, socket: &mut Transport, share: u64, most_at_once: u64) -> Progress {
         let end = self.sent.saturating_add(share);

@@ -135,9 +135,9 @@ impl<T> Place<T> {
         &self.chunk[self.index as usize % PER_CHUNK]
     }
 
-    /// A second handle's ingredients, for parking a value that holds this very handle.
-    pub fn chunk(&self) -> (Arc<[Slot<T>]>, usize) {
-        (self.chunk.clone(), self.index as usize % PER_CHUNK)
+    /// Which chunk, and where in it.
+    pub fn position(&self) -> (usize, usize) {
+        (self.index as usize / PER_CHUNK, self.index as usize % PER_CHUNK)
     }
 
     /// The token that events carry: index and generation.

@@ -81,6 +81,7 @@ pub fn load(request: &Request) -> Loaded {
         servers: builder.servers,
         sockets,
         logs: builder.load.logs,
+        keeps_sent_fields: variables.entries.iter().any(|(name, _)| name.starts_with("sent_")),
         variables: Arc::new(variables),
         prefix: Arc::new(request.prefix.clone()),
         sources: sources.clone(),

@@ -149,6 +149,8 @@ pub struct Settings {
     pub logs: Vec<PathBuf>,
     /// The variables that the conf uses.
     pub variables: Arc<Variables>,
+    /// Whether some text asks for the fields of the answer (`$sent_http_NAME`).
+    pub keeps_sent_fields: bool,
     /// The folder that relative paths start from.
     pub prefix: Arc<PathBuf>,
     /// The conf's text, for messages that name a place.

@@ -1,0 +1,169 @@
+//! A connection as a value that moves between acceptor and workers, and the phase it is in. In every phase a
+//! worker that would have to wait parks it; the phase holds all progress.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::intake::Intake;
+use super::output::Output;
+use super::slot::{NEVER, Place};
+use super::transport::Transport;
+use crate::http::head::Scanner;
+use crate::pipeline::Run;
+
+/// One client's connection.
+pub struct Connection {
+    /// Its slot; freed when the connection is dropped.
+    pub place: Place<Box<Connection>>,
+    /// Its socket.
+    pub socket: Transport,
+    /// Which listener it came in by.
+    pub listener: u32,
+    /// How many requests it brought.
+    pub requests: u32,
+    /// Its number since the process started.
+    pub number: u64,
+    /// The client's address; none on a Unix socket.
+    pub peer: Option<SocketAddr>,
+    /// When it was accepted.
+    pub connected: Instant,
+    /// Bytes that were read and belong to the next phase; no buffer while idle.
+    pub input: Vec<u8>,
+    /// Where it stands.
+    pub phase: Phase,
+    /// When it must have got on, in milliseconds on the server's clock.
+    pub deadline: u64,
+    /// Whether the socket was read empty: the next byte comes with an edge.
+    pub drained: bool,
+    /// Whether `tcp_nodelay` was switched off for it.
+    pub delayed: bool,
+}
+
+/// What a connection is doing.
+pub enum Phase {
+    /// Nothing of a request has come.
+    Idle,
+    /// A part of a head has come; it stands in `input`.
+    Head(Box<Partial>),
+    /// The body of a request is coming in.
+    Body(Box<Task>),
+    /// The request waits for a moment.
+    Waiting(Box<Task>),
+    /// The answer is going out.
+    Sending(Box<Task>),
+    /// The answer is out; the rest of the request's body is thrown away, then the connection is idle.
+    Draining(Box<Rest>),
+    /// The answer is out and so is our end; what the client still sends is thrown away.
+    Lingering {
+        /// When that ends at the latest.
+        until: u64,
+        /// How long it may be silent, in milliseconds.
+        silence: u64,
+    },
+    /// Nothing more to do.
+    Closed,
+}
+
+/// A head that is still coming in.
+pub struct Partial {
+    /// Where the look for its end stands.
+    pub scanner: Scanner,
+    /// When its first byte came.
+    pub started: Instant,
+    /// When it must be whole.
+    pub deadline: u64,
+}
+
+/// A request and its answer.
+pub struct Task {
+    /// The request on its way through the pipeline.
+    pub run: Run,
+    /// The body that has not been read yet.
+    pub intake: Option<Intake>,
+    /// What is left of the answer.
+    pub output: Output,
+    /// How many bytes of what goes out are the answer's head.
+    pub head_len: u64,
+    /// Whether the connection is kept after the answer.
+    pub keep: bool,
+    /// Whether the client may still be sending when the connection closes.
+    pub linger: bool,
+}
+
+/// What is left of a request's body after its answer.
+pub struct Rest {
+    /// The body.
+    pub intake: Intake,
+    /// When it must have ended.
+    pub until: u64,
+    /// How long the client may be silent, in milliseconds.
+    pub silence: u64,
+    /// How long the connection is kept afterwards, in milliseconds.
+    pub keep: u64,
+}
+
+impl Connection {
+    /// A fresh connection.
+    pub fn new(
+        place: Place<Box<Connection>>,
+        socket: Transport,
+        listener: u32,
+        number: u64,
+        peer: Option<SocketAddr>,
+    ) -> Self {
+        Connection {
+            place,
+            socket,
+            listener,
+            requests: 0,
+            number,
+            peer,
+            connected: Instant::now(),
+            input: Vec::new(),
+            phase: Phase::Idle,
+            deadline: NEVER,
+            drained: false,
+            delayed: false,
+        }
+    }
+}
+
+/// Why a worker gets a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Why {
+    /// Its socket has news, or it was put back in the queue to give others a turn.
+    Ready,
+    /// Its deadline has passed.
+    Expired,
+}
+
+/// One piece of work for the pool.
+pub struct Job {
+    /// The connection; the worker owns it until it parks or closes it.
+    pub connection: Box<Connection>,
+    /// Why.
+    pub why: Why,
+}
+
+/// What acceptor and workers share for the life of the process.
+pub struct Clock {
+    start: Instant,
+}
+
+impl Clock {
+    /// A clock that starts now.
+    pub fn new() -> Arc<Self> {
+        Arc::new(Clock { start: Instant::now() })
+    }
+
+    /// Milliseconds since the start.
+    pub fn now(&self) -> u64 {
+        self.start.elapsed().as_millis() as u64
+    }
+
+    /// A moment as milliseconds since the start.
+    pub fn at(&self, moment: Instant) -> u64 {
+        moment.saturating_duration_since(self.start).as_millis() as u64
+    }
+}

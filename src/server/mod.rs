@@ -1,0 +1,134 @@
+//! The engine: an acceptor thread, a pool of workers, and the connections that move between them.
+
+pub mod acceptor;
+mod answer;
+pub mod connection;
+mod intake;
+mod output;
+mod refusal;
+mod request;
+pub mod shared;
+pub mod slot;
+pub mod transport;
+mod worker;
+
+use std::sync::Arc;
+
+use crossbeam_channel::{Receiver, Sender};
+use mio::Waker;
+
+use crate::settings::Settings;
+use connection::Job;
+use listen::Listener;
+use logfile::Logs;
+use shared::{Current, Entry, Shared};
+use signals::Signal;
+
+pub use acceptor::Ended;
+
+/// What other threads tell the acceptor.
+pub enum Message {
+    /// A signal came.
+    Signal(Signal),
+    /// A reload has ended: with new settings, or with none since the conf was refused.
+    Loaded(Option<Box<Fresh>>),
+}
+
+/// New settings with what they need.
+pub struct Fresh {
+    /// The settings.
+    pub settings: Arc<Settings>,
+    /// Their log files.
+    pub logs: Arc<Logs>,
+    /// Listeners for addresses that were not listened on before.
+    pub opened: Vec<Listener>,
+}
+
+/// Tells the acceptor something from another thread.
+#[derive(Clone)]
+pub struct Inbox {
+    sender: Sender<Message>,
+    waker: Arc<Waker>,
+}
+
+impl Inbox {
+    /// Sends a message and wakes the acceptor.
+    pub fn send(&self, message: Message) {
+        // The acceptor is there until the process ends; a failed wake-up is made good by its next one.
+        let _ = self.sender.send(message);
+        let _ = self.waker.wake();
+    }
+}
+
+/// How a conf is loaded again: on a thread of its own, since it reads files and opens sockets.
+pub type Load = dyn Fn(&Current) -> Option<Fresh> + Send + Sync;
+
+/// Starts reloads.
+pub struct Reloader {
+    load: Arc<Load>,
+    shared: Arc<Shared>,
+    inbox: Inbox,
+}
+
+impl Reloader {
+    fn start(&self) {
+        let (load, shared, inbox) = (self.load.clone(), self.shared.clone(), self.inbox.clone());
+        let work = move || {
+            let fresh = load(&shared.current());
+            inbox.send(Message::Loaded(fresh.map(Box::new)));
+        };
+        if let Err(error) = std::thread::Builder::new().name("loader".into()).spawn(work) {
+            log::error!("cannot start the loader: {error}");
+            self.inbox.send(Message::Loaded(None));
+        }
+    }
+
+    fn reopen(&self, current: Arc<Current>) {
+        let work = move || current.logs.reopen();
+        if let Err(error) = std::thread::Builder::new().name("loader".into()).spawn(work) {
+            log::error!("cannot reopen the logs: {error}");
+        }
+    }
+}
+
+/// A server that is ready to run.
+pub struct Server {
+    acceptor: acceptor::Acceptor,
+    shared: Arc<Shared>,
+    jobs: Receiver<Job>,
+    threads: usize,
+    inbox: Inbox,
+}
+
+impl Server {
+    /// A server over open listeners, one for each socket of the settings and in their order.
+    pub fn new(settings: Arc<Settings>, logs: Arc<Logs>, listeners: Vec<Listener>, load: Arc<Load>) -> std::io::Result<Server> {
+        let pool = settings.main.process.pool.clone();
+        let (sender, jobs) = crossbeam_channel::bounded(pool.max_queue.max(1));
+        let entry = |socket: &Arc<_>| Entry { socket: Arc::clone(socket), settings: settings.clone(), gone: false };
+        let entries = settings.sockets.iter().map(entry).collect();
+        let shared = Shared::new(sender, Current { settings: settings.clone(), entries, logs });
+        let (poll, waker) = acceptor::poll_and_waker()?;
+        let (sender, messages) = crossbeam_channel::unbounded();
+        let inbox = Inbox { sender, waker };
+        let reloader = Reloader { load, shared: shared.clone(), inbox: inbox.clone() };
+        let acceptor = acceptor::Acceptor::new(poll, shared.clone(), messages, listeners, reloader)?;
+        Ok(Server { acceptor, shared, jobs, threads: pool.threads.max(1), inbox })
+    }
+
+    /// Where signals and the like are sent.
+    pub fn inbox(&self) -> Inbox {
+        self.inbox.clone()
+    }
+
+    /// Starts the pool and accepts until the server is told to stop. The calling thread is the acceptor.
+    pub fn run(self) -> std::io::Result<Ended> {
+        for n in 0..self.threads {
+            let worker = worker::Worker::new(self.shared.clone());
+            let jobs = self.jobs.clone();
+            std::thread::Builder::new().name(format!("worker-{n}")).spawn(move || worker.run(&jobs))?;
+        }
+        crate::exchange::counters::watch(self.shared.clone());
+        Ok(self.acceptor.run())
+    }
+}

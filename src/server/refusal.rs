@@ -1,0 +1,68 @@
+//! The fast 503 that the acceptor itself sends when the queue or the table of connections is full, and the
+//! line about it in the log, once a second.
+
+use super::transport::Transport;
+
+/// How long a refused client may take to read its answer, in milliseconds.
+pub const LINGER: u64 = 1000;
+
+const ANSWER: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain\r\nContent-Length: 35\r\n\
+    Retry-After: 1\r\nConnection: close\r\n\r\nThe server is busy. Try again soon.\n";
+
+/// Sends the answer, as far as it goes without waiting: it fits an empty socket.
+pub fn send(socket: &mut Transport) {
+    socket.write(ANSWER);
+}
+
+/// How many were refused since the last line in the log.
+#[derive(Debug, Default)]
+pub struct Refusals {
+    queue: u64,
+    connections: u64,
+    next: u64,
+}
+
+impl Refusals {
+    /// One was refused since the queue was full.
+    pub fn queue_full(&mut self) {
+        self.queue += 1;
+    }
+
+    /// One was refused since there were too many connections.
+    pub fn connections_full(&mut self) {
+        self.connections += 1;
+    }
+
+    /// Whether a line is still to be written.
+    pub fn unsaid(&self) -> bool {
+        self.queue + self.connections > 0
+    }
+
+    /// Writes the line if there is something to say and the last one is a second old.
+    pub fn log(&mut self, now: u64) {
+        if !self.unsaid() || now < self.next {
+            return;
+        }
+        self.next = now + 1000;
+        let Refusals { queue, connections, .. } = std::mem::take(self);
+        self.next = now + 1000;
+        if queue > 0 {
+            log::warn!("{queue} requests answered with 503: the queue of the thread pool is full (max_queue)");
+        }
+        if connections > 0 {
+            log::warn!("{connections} connections answered with 503: worker_connections are not enough");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_answer_is_as_long_as_it_says() {
+        let text = std::str::from_utf8(ANSWER).unwrap();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        assert!(head.contains(&format!("Content-Length: {}", body.len())), "{}", body.len());
+    }
+}

@@ -1,0 +1,137 @@
+//! How a request begins: from a head to an exchange, its server, and the first step of its pipeline.
+
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use super::connection::{Connection, Task};
+use super::intake::Intake;
+use super::output::Output;
+use super::shared::Entry;
+use super::worker::{Turn, Worker};
+use crate::exchange::error::{HttpError, Level};
+use crate::exchange::{Client, Exchange, Sent};
+use crate::http::head::{Head, HeadError};
+use crate::http::target;
+use crate::pipeline::{self, Run};
+use crate::route::Server;
+use crate::settings::sockets::Group;
+
+impl Worker {
+    /// The listener a connection came in by.
+    fn entry(&self, c: &Connection) -> &Entry {
+        // Entries are added and never taken away, and a listener's number is its place among them.
+        &self.current.entries[c.listener as usize]
+    }
+
+    /// The servers of the address a connection came to.
+    fn group<'e>(&self, c: &Connection, entry: &'e Entry) -> &'e Arc<Group> {
+        let local = if entry.socket.is_shared() { c.socket.local() } else { None };
+        entry.socket.group(local)
+    }
+
+    /// The server whose settings hold until a Host field names one.
+    pub(super) fn default_server(&self, c: &Connection) -> Arc<Server> {
+        self.group(c, self.entry(c)).default.clone()
+    }
+
+    /// Begins a request whose head is complete, or was refused.
+    pub(super) fn begin(&mut self, c: &mut Connection, head: Head, started: Instant, refused: Option<HeadError>) -> Turn {
+        c.requests += 1;
+        crate::exchange::counters::request();
+        let entry = self.entry(c).clone();
+        let group = self.group(c, &entry).clone();
+        let mut task = Box::new(self.task(c, &entry, &group, head, started));
+        let refused = match refused {
+            Some(error) => Some(bad_head(&error)),
+            None => resolve(&mut task.run, &group),
+        };
+        let Some(error) = refused else {
+            task.intake = Intake::new(task.run.x.head.body_length);
+            return self.advance(c, task);
+        };
+        task.linger = true;
+        let outcome = task.run.refuse(error);
+        self.act(c, task, outcome)
+    }
+
+    /// Ends a request whose head never became complete: a log line, no answer.
+    pub(super) fn give_up(&mut self, c: &mut Connection, started: Instant, status: u16, why: &str) -> Turn {
+        let mut head = std::mem::take(&mut self.spare);
+        head.clear_to_line(&c.input);
+        let entry = self.entry(c).clone();
+        let group = self.group(c, &entry).clone();
+        c.requests += 1;
+        crate::exchange::counters::request();
+        let mut task = Box::new(self.task(c, &entry, &group, head, started));
+        task.run.x.report(Level::Info, format!("{why} while reading client request headers"));
+        task.run.x.sent.status = status;
+        self.record(&mut task);
+        Turn::Close
+    }
+
+    fn task(&self, c: &Connection, entry: &Entry, group: &Group, head: Head, started: Instant) -> Task {
+        let server = group.default.clone();
+        let (local, unix) = match &entry.socket.address {
+            crate::features::listen::Address::Unix(path) => (None, Some(Arc::from(path.to_string_lossy()))),
+            crate::features::listen::Address::Ip(address) if !address.ip().is_unspecified() => (Some(*address), None),
+            _ => (c.socket.local(), None),
+        };
+        let x = Exchange {
+            client: Client { peer: c.peer, local, unix, number: c.number },
+            nth: u64::from(c.requests),
+            connected: c.connected,
+            started,
+            started_at: SystemTime::now(),
+            head,
+            uri: Vec::new(),
+            args: None,
+            internal: false,
+            redirects: 0,
+            as_get: false,
+            place: server.scope.place(),
+            failure: None,
+            received: Default::default(),
+            captures: Default::default(),
+            sent: Sent::default(),
+            sent_fields: Vec::new(),
+            reports: Vec::new(),
+            server_name: server.name.clone(),
+            scope: server.scope.clone(),
+            variables: entry.settings.variables.clone(),
+            assigned: Vec::new(),
+            id: Default::default(),
+            prefix: entry.settings.prefix.clone(),
+        };
+        let run = Run::new(x, entry.settings.clone(), server);
+        Task { run, intake: None, output: Output::default(), head_len: 0, keep: false, linger: false }
+    }
+}
+
+fn bad_head(error: &HeadError) -> HttpError {
+    let mut refused = HttpError::new(error.status(), error.reason()).log(Level::Info, error.log());
+    refused.close = true;
+    refused
+}
+
+/// Finds the path and the server. Both come from the head alone, before any setting of the server counts.
+fn resolve(run: &mut Run, group: &Group) -> Option<HttpError> {
+    let merge = run.scope.request_head.merge_slashes;
+    let mut path = std::mem::take(&mut run.x.uri);
+    let parsed = target::parse(run.x.head.target(), merge, &mut path);
+    run.x.uri = path;
+    match parsed {
+        Ok(target) => run.x.args = target.args.map(|range| run.x.head.target()[range].to_vec()),
+        Err(error) => {
+            let mut refused = HttpError::new(error.status(), error.reason()).log(Level::Info, error.log());
+            refused.close = true;
+            return Some(refused);
+        }
+    }
+    if group.hosts.is_empty() {
+        return None;
+    }
+    let host = run.x.head.host().unwrap_or_default().to_vec();
+    let server = pipeline::find_server(group, &host, &mut run.x);
+    run.choose(server);
+    None
+}

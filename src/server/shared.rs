@@ -1,0 +1,89 @@
+//! What the acceptor, the workers and the loader share: the job channel, the slots, the settings in force.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::*};
+use std::sync::{Arc, Mutex};
+
+use crossbeam_channel::Sender;
+
+use super::connection::{Clock, Connection, Job};
+use super::logfile::Logs;
+use super::slot::Slots;
+use crate::settings::Settings;
+use crate::settings::sockets::Socket;
+
+/// The servers behind one listener.
+#[derive(Clone)]
+pub struct Entry {
+    /// What came in here goes to these servers.
+    pub socket: Arc<Socket>,
+    /// The settings they belong to.
+    pub settings: Arc<Settings>,
+    /// Whether a reload took the listener away: its connections get `Connection: close`.
+    pub gone: bool,
+}
+
+/// The settings in force.
+pub struct Current {
+    /// The conf.
+    pub settings: Arc<Settings>,
+    /// By listener.
+    pub entries: Vec<Entry>,
+    /// The log files.
+    pub logs: Arc<Logs>,
+}
+
+/// Shared by all threads for the life of the process.
+pub struct Shared {
+    /// Work for the pool.
+    pub jobs: Sender<Job>,
+    /// The connections' slots.
+    pub slots: Arc<Slots<Box<Connection>>>,
+    /// The server's clock.
+    pub clock: Arc<Clock>,
+    /// Whether the server finishes what it has and ends.
+    pub stopping: AtomicBool,
+    current: Mutex<Arc<Current>>,
+    version: AtomicU64,
+}
+
+impl Shared {
+    /// What is shared, with the first settings.
+    pub fn new(jobs: Sender<Job>, current: Current) -> Arc<Self> {
+        Arc::new(Shared {
+            jobs,
+            slots: Arc::default(),
+            clock: Clock::new(),
+            stopping: AtomicBool::new(false),
+            current: Mutex::new(Arc::new(current)),
+            version: AtomicU64::new(1),
+        })
+    }
+
+    /// Counts how often the settings changed; a worker asks this first.
+    pub fn version(&self) -> u64 {
+        self.version.load(Acquire)
+    }
+
+    /// The settings in force.
+    pub fn current(&self) -> Arc<Current> {
+        self.current.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone()
+    }
+
+    /// New settings from now on.
+    pub fn replace(&self, current: Current) {
+        *self.current.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Arc::new(current);
+        self.version.fetch_add(1, AcqRel);
+    }
+
+    /// How long a new connection of this listener may take for its head, in milliseconds.
+    pub fn head_timeout(&self, listener: usize) -> u64 {
+        let current = self.current.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let groups = &current.entries[listener].socket.groups;
+        groups[groups.len() - 1].default.scope.request_head.timeout.as_millis() as u64
+    }
+
+    /// Whether the server finishes what it has and ends.
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.load(Relaxed)
+    }
+}
