@@ -4,7 +4,14 @@
 use std::path::Path;
 
 /// The file names, each with its text.
-const FILES: [(&str, &str); 0] = [];
+const FILES: [(&str, &str); 6] = [
+    ("mime.types", include_str!("../../conf/mime.types")),
+    ("fastcgi_params", include_str!("../../conf/fastcgi_params")),
+    ("fastcgi.conf", include_str!("../../conf/fastcgi.conf")),
+    ("scgi_params", include_str!("../../conf/scgi_params")),
+    ("uwsgi_params", include_str!("../../conf/uwsgi_params")),
+    ("proxy_params", include_str!("../../conf/proxy_params")),
+];
 
 /// Our copy of the file that `path` names; none for a name that no package ships, or in a folder
 /// where none would put it.
