@@ -129,7 +129,9 @@ impl Contestant {
 
 /// Whether `binary` accepts a conf with these extras.
 pub fn accepts(site: &Site, binary: &Path, extras: Extras) -> bool {
-    let conf = Conf { name: "probe", port: 1, extras, generation: 0, nginx: is_nginx(binary) };
+    // nginx binds its ports for a test too.
+    let Ok(port) = free_port() else { return false };
+    let conf = Conf { name: "probe", port, extras, generation: 0, nginx: is_nginx(binary) };
     let Ok(path) = site.write_equal_conf(&conf) else { return false };
     let mut command = Command::new(binary);
     command.arg("-t").arg("-p").arg(site.prefix()).arg("-c").arg(path);
