@@ -1,11 +1,12 @@
 //! `keepalive_*`: how long and for how many requests a connection is kept.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::conf::args::{Args, Fault};
 use crate::conf::directive::{Arity, Contexts, Directive, Inherit, Manual, Repeat};
 use crate::exchange::Exchange;
 use crate::exchange::variables::Variable;
+use crate::http::head::Known;
 use crate::http::method::Method;
 
 /// The settings.
@@ -41,18 +42,14 @@ impl Default for Conf {
     }
 }
 
-impl Conf {
-    /// Whether these settings let the connection live on after this request. What the client asked for is
-    /// another question.
-    pub fn keeps(&self, x: &Exchange, now: Instant) -> bool {
-        if self.timeout.is_zero() || x.nth >= self.requests || now.saturating_duration_since(x.connected) > self.time {
-            return false;
-        }
-        let doubtful = self.not_for_safari || self.not_for_msie6 && x.head.method == Method::Post;
-        !doubtful || !x.head.field(b"user-agent").is_some_and(|agent| self.is_refused(agent, x.head.method))
-    }
+/// Whether the client's browser is one that gets no kept connection here.
+pub fn is_disabled(x: &Exchange, conf: &Conf) -> bool {
+    let doubtful = conf.not_for_safari || conf.not_for_msie6 && x.head.method == Method::Post;
+    doubtful && x.head.known(Known::UserAgent).is_some_and(|agent| conf.refuses(agent, x.head.method))
+}
 
-    fn is_refused(&self, agent: &[u8], method: Method) -> bool {
+impl Conf {
+    fn refuses(&self, agent: &[u8], method: Method) -> bool {
         let has = |name: &[u8]| agent.windows(name.len()).any(|part| part == name);
         let msie6 = || !has(b"Opera") && [&b"MSIE 4."[..], b"MSIE 5.", b"MSIE 6."].into_iter().any(has);
         let safari = || !has(b"MSIE ") && !has(b"Opera") && !has(b"Chrome/") && has(b"Safari/") && has(b"Mac OS X");
@@ -197,7 +194,7 @@ mod tests {
             (&safari, chrome, Method::Get, false),
             (&safari, old, Method::Post, false),
         ] {
-            assert_eq!(conf.is_refused(agent.as_bytes(), method), refused, "{agent} {method:?}");
+            assert_eq!(conf.refuses(agent.as_bytes(), method), refused, "{agent} {method:?}");
         }
     }
 }

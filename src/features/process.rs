@@ -298,6 +298,9 @@ pub const DIRECTIVES: &[Directive<Conf>] = &[
 pub const VARIABLES: &[Variable<Conf>] = &[];
 
 fn set_user(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
+    if args.load.rootless {
+        return Ok(());
+    }
     if !Uid::effective().is_root() {
         args.warn(None, "`user` has no effect: the server was not started by root");
         return Ok(());
