@@ -50,6 +50,7 @@ impl RequestLine {
         if target.is_empty() || target.iter().any(|&b| b < 0x20 || b == 0x7f) {
             return Err(HeadError::BadRequestLine);
         }
+        check_form(method, target)?;
         let version_at = after_spaces(line, end);
         let protocol = &line[version_at..];
         let protocol = &protocol[..protocol.iter().rposition(|&b| b != b' ').map_or(0, |i| i + 1)];
@@ -57,7 +58,6 @@ impl RequestLine {
         if version == Version::Http09 && method != Method::Get {
             return Err(HeadError::BadMethod09);
         }
-        check_form(method, target)?;
         let protocol = version_at..version_at + protocol.len();
         Ok(RequestLine { method, method_len, target: start..end, protocol, version })
     }
@@ -195,7 +195,7 @@ mod tests {
                 &[b"GET http:///x HTTP/1.1", b"GET http://u@h/ HTTP/1.1", b"GET http://h#f HTTP/1.1"],
             ),
             (HeadError::BadMethod09, &[b"POST /x\r\n", b"HEAD /x"]),
-            (HeadError::BadVersion, &[b"GET / HTTP/2.0", b"GET / HTTP/10.0", b"GET / HTTP/2", b"PRI /* HTTP/2.0"]),
+            (HeadError::BadVersion, &[b"GET / HTTP/2.0", b"GET / HTTP/10.0", b"GET / HTTP/2", b"PRI / HTTP/2.0"]),
         ];
         for (error, lines) in table {
             for line in *lines {

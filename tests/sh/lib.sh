@@ -47,7 +47,10 @@ server_pid=
 
 clean_up() {
     code=$?
-    [ -z "$server_pid" ] || kill -KILL "$server_pid" 2>/dev/null
+    if [ -n "$server_pid" ]; then # the script ended before its `stop`
+        kill -TERM "$server_pid" 2>/dev/null
+        wait_until gone || kill -KILL "$server_pid"
+    fi
     rm -rf "$DIR"
     [ "$code" -eq 0 ] || exit "$code"
     [ "$failed" -eq 0 ] && [ "$count" -eq "$planned" ]

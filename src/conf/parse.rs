@@ -1,0 +1,534 @@
+//! Reads the text of one source into a tree of directives. Owns the lexical rules of the language
+//! (the grammar) and every message about shapes: braces, quotes, semicolons. Must not know any
+//! directive: whether a word is a directive's name is asked of the caller.
+//!
+//! The text is parsed in windows of some statements, so memory stays bounded by the longest
+//! statement, and the tree is built with an explicit stack, so depth cannot exhaust ours.
+
+use pest::Parser as _;
+use pest::iterators::Pair;
+
+use super::ast::{Node, Word};
+use super::diagnostic::{Diagnostic, Severity};
+use super::odd;
+use super::source::{Sources, Span};
+use shapes::{Rule, Shapes};
+
+/// Blocks within blocks; more is refused.
+const MAX_DEPTH: usize = 100;
+/// So many errors of one source are reported, then reading stops.
+const MAX_ERRORS: usize = 50;
+/// Words of one directive; more is refused, since the grammar needs memory for each.
+const MAX_WORDS: usize = 200_000;
+/// Bytes that are given to the grammar at once, unless one statement is longer.
+const WINDOW: usize = 64 * 1024;
+
+mod shapes {
+    //! What the grammar generates.
+    #[derive(pest_derive::Parser)]
+    #[grammar = "../grammar/conf.pest"]
+    pub struct Shapes;
+}
+
+/// Parses source `file`. What nginx would refuse is reported to `out` and left out of the tree or
+/// mended (a missing `;` ends the directive all the same), so that one run finds all errors.
+/// `known` tells whether a word is the name of a directive; it is only asked where a `;` may be
+/// missing.
+pub fn parse(sources: &Sources, file: u32, known: &dyn Fn(&[u8]) -> bool, out: &mut Vec<Diagnostic>) -> Vec<Node> {
+    let Some(source) = sources.files.get(file as usize) else { return Vec::new() };
+    let text: &[u8] = &source.text;
+    if text.len() > u32::MAX as usize {
+        out.push(Diagnostic::error(Span { file, start: 0, end: 0 }, "is larger than 4 GiB"));
+        return Vec::new();
+    }
+    let mut reader = Reader { text, file, known, out, errors: 0, open: Vec::new(), root: Vec::new(), hint: None };
+    let start = reader.skip_bom();
+    reader.read(start);
+    reader.finish()
+}
+
+/// A block whose `}` has not come yet.
+struct Open {
+    /// The directive; none for a `{` without one, whose contents are dropped.
+    head: Option<(Word, Vec<Word>)>,
+    span: Span,
+    children: Vec<Node>,
+}
+
+struct Reader<'a> {
+    text: &'a [u8],
+    file: u32,
+    known: &'a dyn Fn(&[u8]) -> bool,
+    out: &'a mut Vec<Diagnostic>,
+    errors: usize,
+    open: Vec<Open>,
+    root: Vec<Node>,
+    /// The first block whose `}` stands at another indentation than its opener: where a `}` is
+    /// missing at the end, this is the likely place.
+    hint: Option<Span>,
+}
+
+impl Reader<'_> {
+    fn skip_bom(&mut self) -> usize {
+        if !self.text.starts_with(b"\xEF\xBB\xBF") {
+            return 0;
+        }
+        let at = self.span(0, 3);
+        self.error(
+            Diagnostic::error(at, "the file begins with a byte order mark, which would be part of the first word")
+                .help("save it as UTF-8 without a byte order mark (BOM)"),
+        );
+        3
+    }
+
+    fn read(&mut self, mut at: usize) {
+        let mut size = WINDOW;
+        while at < self.text.len() && self.errors < MAX_ERRORS {
+            let end = self.text.len().min(at.saturating_add(size));
+            let next = self.window(at, end, end == self.text.len());
+            // A statement or comment longer than the window comes back untouched: take a larger one.
+            size = if next == at { size * 2 } else { WINDOW };
+            at = next;
+        }
+    }
+
+    /// Reads the window's statements and returns where to go on.
+    fn window(&mut self, at: usize, end: usize, last: bool) -> usize {
+        // The grammar knows ASCII only; other bytes are letters to it, so offsets stay true.
+        let ascii: String = self.text[at..end].iter().map(|&b| if b < 0x80 { b as char } else { 'x' }).collect();
+        let Ok(pairs) = Shapes::parse(Rule::window, &ascii) else {
+            // Each part of the rule may be empty, so it matches every text.
+            self.error(Diagnostic::error(self.span(at, end), "cannot be read"));
+            return self.text.len();
+        };
+        for pair in pairs {
+            if self.errors >= MAX_ERRORS {
+                return end;
+            }
+            let (start, stop) = (at + pair.as_span().start(), at + pair.as_span().end());
+            match pair.as_rule() {
+                Rule::statement => {
+                    if let Some(resume) = self.statement(at, pair, start, stop) {
+                        return resume;
+                    }
+                }
+                Rule::close => self.close(start),
+                Rule::empty_statement => self.empty_statement(start),
+                Rule::nameless_block => self.nameless_block(start),
+                Rule::rest if last => return self.unfinished(at, pair),
+                Rule::rest if pair.into_inner().count() > MAX_WORDS => return self.endless(start),
+                Rule::rest => return start,
+                Rule::comment if stop == end && !last => return start,
+                _ => {}
+            }
+        }
+        end
+    }
+
+    /// One directive with its end. Returns where to go on if its quotes are astray.
+    fn statement(&mut self, at: usize, pair: Pair<'_, Rule>, start: usize, stop: usize) -> Option<usize> {
+        let (mut words, mut block, mut brace, mut end, mut broken) = (Vec::new(), false, stop, false, false);
+        for part in pair.into_inner() {
+            let span = self.span(at + part.as_span().start(), at + part.as_span().end());
+            match part.as_rule() {
+                Rule::double | Rule::single | Rule::bare => words.push(self.word(part.as_rule(), span)),
+                Rule::glued => {
+                    broken = true;
+                    if let Some(resume) = words.last().and_then(|quoted| self.astray(quoted)) {
+                        return Some(resume);
+                    }
+                    self.glued(span);
+                }
+                Rule::end => end = true,
+                Rule::open => (block, brace) = (true, span.start as usize),
+                _ => {}
+            }
+        }
+        let closed = end || block;
+        self.directives(words, start, if block { brace + 1 } else { stop }, block, closed, broken);
+        None
+    }
+
+    /// A closing quote that something is glued to, of a word over several lines: it is likely the
+    /// opening quote of another word, and the first one was never closed. Reports that and returns
+    /// where the next line begins.
+    fn astray(&mut self, quoted: &Word) -> Option<usize> {
+        let start = quoted.span.start as usize;
+        let line = self.text[start..quoted.span.end as usize].iter().position(|&b| b == b'\n')?;
+        self.error(
+            Diagnostic::error(self.span(start, start + 1), "this quote is not closed on its line")
+                .also(self.span(quoted.span.end as usize - 1, quoted.span.end as usize), "it would end only here"),
+        );
+        Some(start + line + 1)
+    }
+
+    fn glued(&mut self, span: Span) {
+        let first = self.span(span.start as usize, span.start as usize + 1);
+        self.error(
+            Diagnostic::error(first, "only a space, `;`, `{` or `)` may follow a closing quote")
+                .help("put the whole word in quotes, or write `\\` before a quote that belongs to it"),
+        );
+    }
+
+    /// What the text never finishes: words without an end, or a quote that is never closed.
+    fn unfinished(&mut self, at: usize, pair: Pair<'_, Rule>) -> usize {
+        let (mut words, mut quote) = (Vec::new(), None);
+        for part in pair.into_inner() {
+            let span = self.span(at + part.as_span().start(), at + part.as_span().end());
+            match part.as_rule() {
+                Rule::double | Rule::single | Rule::bare => words.push(self.word(part.as_rule(), span)),
+                Rule::glued => {
+                    if let Some(resume) = words.last().and_then(|quoted| self.astray(quoted)) {
+                        return resume;
+                    }
+                    self.glued(span);
+                }
+                Rule::opening_quote => quote = Some(span),
+                _ => {}
+            }
+        }
+        if let Some(quote) = quote {
+            self.error(Diagnostic::error(quote, "this quote is never closed"));
+            let rest = &self.text[quote.start as usize..];
+            return rest.iter().position(|&b| b == b'\n').map_or(self.text.len(), |i| quote.start as usize + i + 1);
+        }
+        if let (Some(first), Some(last)) = (words.first(), words.last()) {
+            let (start, stop) = (first.span.start as usize, last.span.end as usize);
+            self.directives(words, start, stop, false, false, false);
+        }
+        self.text.len()
+    }
+
+    /// Stops at a directive that is too long to be meant.
+    fn endless(&mut self, start: usize) -> usize {
+        let message = format!("more than {MAX_WORDS} words without a `;`");
+        self.error(Diagnostic::error(self.span(start, start + 1), message));
+        self.errors = MAX_ERRORS;
+        self.text.len()
+    }
+
+    /// Adds the directive that the words make; two or more where a `;` is missing between them.
+    fn directives(&mut self, words: Vec<Word>, start: usize, stop: usize, block: bool, closed: bool, broken: bool) {
+        let (mut start, mut current) = (start, Vec::with_capacity(words.len()));
+        for word in words {
+            if !current.is_empty() && self.begins_anew(start, &word) {
+                let end = self.missing_semicolon(&current);
+                self.add(std::mem::take(&mut current), start, end, false, broken);
+                start = word.span.start as usize;
+            }
+            current.push(word);
+        }
+        if !closed {
+            self.missing_semicolon(&current);
+        }
+        self.add(current, start, stop, block, broken);
+    }
+
+    /// Whether a word looks like the beginning of a directive though none ended before it: it is
+    /// the first of its line, not indented deeper than the line of `start`, and a directive's name.
+    fn begins_anew(&self, start: usize, word: &Word) -> bool {
+        let at = word.span.start as usize;
+        !word.quoted
+            && self.indentation(at).is_some_and(|deep| deep <= self.line_indentation(start))
+            && (self.known)(&word.text)
+    }
+
+    /// How many blanks stand before `at` on its line; none if anything else does.
+    fn indentation(&self, at: usize) -> Option<usize> {
+        let blanks = self.text[..at].iter().rev().take_while(|b| matches!(b, b' ' | b'\t')).count();
+        let before = self.text[..at - blanks].last();
+        (before.is_none() || before == Some(&b'\n')).then_some(blanks)
+    }
+
+    /// How many blanks stand at the beginning of the line of `at`.
+    fn line_indentation(&self, at: usize) -> usize {
+        let line = self.text[..at].iter().rposition(|&b| b == b'\n').map_or(0, |i| i + 1);
+        self.text[line..at].iter().take_while(|b| matches!(b, b' ' | b'\t')).count()
+    }
+
+    /// Reports a missing `;` behind the last of the words and returns that place.
+    fn missing_semicolon(&mut self, words: &[Word]) -> usize {
+        let end = words.last().map_or(self.text.len(), |word| word.span.end as usize);
+        let name = words.first().map(Word::show).unwrap_or_default();
+        self.error(Diagnostic::error(self.span(end, end), format!("missing `;` at the end of `{}`", shorten(&name))));
+        end
+    }
+
+    fn add(&mut self, words: Vec<Word>, start: usize, stop: usize, block: bool, broken: bool) {
+        let span = self.span(start, stop);
+        let mut words = words.into_iter();
+        let Some(name) = words.next() else { return };
+        let args = words.collect();
+        if block {
+            self.push_open(Open { head: Some((name, args)), span, children: Vec::new() });
+        } else if !broken {
+            self.siblings().push(Node { name, args, block: None, span, close: None });
+        }
+    }
+
+    fn push_open(&mut self, open: Open) {
+        if self.open.len() >= MAX_DEPTH {
+            self.error(Diagnostic::error(open.span, format!("more than {MAX_DEPTH} blocks within one another")));
+            // What follows cannot be placed.
+            self.errors = MAX_ERRORS;
+            return;
+        }
+        self.open.push(open);
+    }
+
+    fn siblings(&mut self) -> &mut Vec<Node> {
+        self.open.last_mut().map_or(&mut self.root, |open| &mut open.children)
+    }
+
+    fn close(&mut self, at: usize) {
+        let span = self.span(at, at + 1);
+        let Some(open) = self.open.last() else {
+            self.error(Diagnostic::error(span, "unexpected `}`: no block is open here"));
+            return;
+        };
+        let opener = open.span;
+        if self.hint.is_none()
+            && self.indentation(at).is_some_and(|deep| deep != self.line_indentation(opener.start as usize))
+        {
+            self.hint = Some(opener);
+        }
+        self.pop(Some(span));
+    }
+
+    /// Ends the innermost block.
+    fn pop(&mut self, close: Option<Span>) {
+        if let Some(Open { head: Some((name, args)), span, children }) = self.open.pop() {
+            self.siblings().push(Node { name, args, block: Some(children), span, close });
+        }
+    }
+
+    fn empty_statement(&mut self, at: usize) {
+        let before = self.text[..at].trim_ascii_end().last();
+        let help = match before {
+            Some(b'}') => "a block ends with its `}`; remove this `;`",
+            _ => "remove it",
+        };
+        self.error(Diagnostic::error(self.span(at, at + 1), "unexpected `;`").help(help));
+    }
+
+    fn nameless_block(&mut self, at: usize) {
+        let span = self.span(at, at + 1);
+        self.error(Diagnostic::error(span, "unexpected `{`: no directive stands before it"));
+        self.push_open(Open { head: None, span, children: Vec::new() });
+    }
+
+    /// Reports the blocks that are still open and returns the tree.
+    fn finish(mut self) -> Vec<Node> {
+        let stopped = self.errors >= MAX_ERRORS;
+        if stopped {
+            let place = self.out.iter().rev().find_map(|error| error.span).unwrap_or_default();
+            let note = Diagnostic::error(place, "reading stopped here; more errors may follow");
+            self.out.push(Diagnostic { severity: Severity::Note, ..note });
+        }
+        let unclosed: Vec<Span> = if stopped { Vec::new() } else { self.open.iter().map(|open| open.span).collect() };
+        for span in unclosed {
+            let mut error = Diagnostic::error(span, "this block is never closed: a `}` is missing");
+            if let Some(hint) = self.hint.take().filter(|hint| *hint != span) {
+                error = error.also(hint, "perhaps here: the `}` that ends this one stands at another indentation");
+            }
+            self.error(error);
+        }
+        while !self.open.is_empty() {
+            self.pop(None);
+        }
+        self.root
+    }
+
+    fn word(&mut self, rule: Rule, span: Span) -> Word {
+        let raw = &self.text[span.start as usize..span.end as usize];
+        let quoted = rule != Rule::bare;
+        let inner = if quoted { &raw[1..raw.len() - 1] } else { raw };
+        if !quoted && !raw.is_ascii() {
+            self.out.extend(odd::hint(raw, span));
+        }
+        Word { text: unescape(inner), span, quoted }
+    }
+
+    fn span(&self, start: usize, end: usize) -> Span {
+        Span { file: self.file, start: start as u32, end: end as u32 }
+    }
+
+    fn error(&mut self, error: Diagnostic) {
+        self.errors += 1;
+        if self.errors <= MAX_ERRORS {
+            self.out.push(error);
+        }
+    }
+}
+
+/// A name for a message, cut if somebody wrote a book into it.
+fn shorten(name: &str) -> String {
+    match name.char_indices().nth(40) {
+        Some((at, _)) => format!("{}...", &name[..at]),
+        None => name.to_owned(),
+    }
+}
+
+/// Undoes the escapes that nginx undoes, in quotes or not; another backslash stays.
+fn unescape(raw: &[u8]) -> Vec<u8> {
+    if !raw.contains(&b'\\') {
+        return raw.to_vec();
+    }
+    let (mut text, mut rest) = (Vec::with_capacity(raw.len()), raw);
+    while let Some((&byte, tail)) = rest.split_first() {
+        let plain = match (byte, tail.first()) {
+            (b'\\', Some(&next @ (b'"' | b'\'' | b'\\'))) => Some(next),
+            (b'\\', Some(b't')) => Some(b'\t'),
+            (b'\\', Some(b'r')) => Some(b'\r'),
+            (b'\\', Some(b'n')) => Some(b'\n'),
+            _ => None,
+        };
+        text.push(plain.unwrap_or(byte));
+        rest = &tail[usize::from(plain.is_some())..];
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::source::Source;
+    use super::*;
+
+    /// The tree on one line, words that stood in quotes within `<>`; and the messages with their lines.
+    fn parsed(text: &[u8]) -> (String, Vec<String>) {
+        let mut sources = Sources::default();
+        sources.add(Source { name: "test.conf".into(), text: text.into(), included_from: None });
+        let mut out = Vec::new();
+        let known = |word: &[u8]| matches!(word, b"root" | b"listen" | b"index" | b"location");
+        let nodes = parse(&sources, 0, &known, &mut out);
+        let place = |d: &Diagnostic| d.span.map_or((0, 0), |span| sources.position(span));
+        let line = |d: &Diagnostic| format!("{}:{} {}", place(d).0, place(d).1, d.message);
+        (show(&nodes), out.iter().map(line).collect())
+    }
+
+    fn show(nodes: &[Node]) -> String {
+        let word = |word: &Word| if word.quoted { format!("<{}>", word.show()) } else { word.show() };
+        let one = |node: &Node| {
+            let words: Vec<_> = std::iter::once(&node.name).chain(&node.args).map(word).collect();
+            match &node.block {
+                Some(block) => format!("{}{{{}}}", words.join(" "), show(block)),
+                None => format!("{};", words.join(" ")),
+            }
+        };
+        nodes.iter().map(one).collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn words() {
+        let cases: &[(&[u8], &str)] = &[
+            (b"", ""),
+            (b"# only a comment", ""),
+            (b"a b;c\td\r\n;", "a b; c d;"),
+            (b"a b#c; # d\n e;", "a b#c; e;"),
+            (b"a{b{c;}}d;", "a{b{c;}} d;"),
+            (b"a \"b c\" 'd \"e\"';", "a <b c> <d \"e\">;"),
+            (b"a \"\" '';", "a <> <>;"),
+            (br#"a "\"\'\\\t\d" b\ c\;d\"e;"#, "a <\"'\\\t\\d> b\\ c\\;d\"e;"),
+            (b"a 'x\ny';", "a <x\ny>;"),
+            (b"a b\"c\"d;", "a b\"c\"d;"),
+            (b"a ${b}c$d{e;}", "a ${b}c$d{e;}"),
+            (b"a b{c;}", "a b{c;}"),
+            (b"location ~ \"^/x{2}$\" {a;}", "location ~ <^/x{2}$>{a;}"),
+            (b"location ~ ^/x\\{2}$ {a;}", "location ~ ^/x\\{2}${a;}"),
+            (b"a b}c;", "a b}c;"),
+            (b"if ($a = \"b\") {c;}", "if ($a = <b> ){c;}"),
+            (b"\"a\" b;", "<a> b;"),
+            (b"a \"b\"{c;}", "a <b>{c;}"),
+            (b"a $$ $;", "a $$ $;"),
+            (b"a ${{b};", "a ${{b};"),
+            (b"a \xff\x00;", "a \u{fffd}\0;"),
+            (b"a b\n  index;", "a b index;"),
+        ];
+        for (text, want) in cases {
+            assert_eq!(parsed(text), ((*want).to_owned(), Vec::new()), "{}", String::from_utf8_lossy(text));
+        }
+    }
+
+    #[test]
+    fn what_is_wrong() {
+        let glued = "only a space, `;`, `{` or `)` may follow a closing quote";
+        let cases: &[(&[u8], &str, &[&str])] = &[
+            (b"a;}\nb;", "a; b;", &["1:3 unexpected `}`: no block is open here"]),
+            (b"a{};b;", "a{} b;", &["1:4 unexpected `;`"]),
+            (b"{a;}b;", "b;", &["1:1 unexpected `{`: no directive stands before it"]),
+            (b"a 'b'c d;e;", "e;", &[&format!("1:6 {glued}")]),
+            (b"a 'b'#c\n;", "", &[&format!("1:6 {glued}")]),
+            (b"a{b c }d;", "a{b c;} d;", &["1:6 missing `;` at the end of `b`"]),
+            (b"a b", "a b;", &["1:4 missing `;` at the end of `a`"]),
+            (
+                b"root a\nindex b\n",
+                "root a; index b;",
+                &["1:7 missing `;` at the end of `root`", "2:8 missing `;` at the end of `index`"],
+            ),
+            (
+                b"{{",
+                "",
+                &[
+                    "1:1 unexpected `{`: no directive stands before it",
+                    "1:2 unexpected `{`: no directive stands before it",
+                    "1:1 this block is never closed: a `}` is missing",
+                    "1:2 this block is never closed: a `}` is missing",
+                ],
+            ),
+            (b"  listen 1\n  location / {\n}", "listen 1; location /{}", &["1:11 missing `;` at the end of `listen`"]),
+            (b"a{\n b;", "a{b;}", &["1:1 this block is never closed: a `}` is missing"]),
+            (b"a \"b;\nc \"d\";\ne;", "c <d>; e;", &["1:3 this quote is not closed on its line"]),
+            (b"a 'b;\nc;", "c;", &["1:3 this quote is never closed"]),
+            (
+                b"\xEF\xBB\xBFa;",
+                "a;",
+                &["1:1 the file begins with a byte order mark, which would be part of the first word"],
+            ),
+            (b"a\\", "a\\;", &["1:3 missing `;` at the end of `a\\`"]),
+            ("\u{a0}a;".as_bytes(), "\u{a0}a;", &["1:1 a no-break space (U+00A0) is taken as a letter of this word"]),
+        ];
+        for (text, tree, messages) in cases {
+            let want: Vec<String> = messages.iter().map(|m| (*m).to_owned()).collect();
+            assert_eq!(parsed(text), ((*tree).to_owned(), want), "{}", String::from_utf8_lossy(text));
+        }
+    }
+
+    #[test]
+    fn spans_are_bytes_of_the_text() {
+        let mut sources = Sources::default();
+        let text = "ä 'ö' x {\n}".as_bytes();
+        sources.add(Source { name: "test.conf".into(), text: text.into(), included_from: None });
+        let nodes = parse(&sources, 0, &|_| false, &mut Vec::new());
+        let slice = |span: Span| std::str::from_utf8(&text[span.start as usize..span.end as usize]);
+        assert_eq!(slice(nodes[0].name.span), Ok("ä"));
+        assert_eq!(slice(nodes[0].args[0].span), Ok("'ö'"));
+        assert_eq!(slice(nodes[0].span), Ok("ä 'ö' x {"));
+        assert_eq!(nodes[0].close.map(slice), Some(Ok("}")));
+    }
+
+    #[test]
+    fn monsters_end_soon_and_in_a_message() {
+        // Unoptimised, the generated parser is a hundred times slower.
+        let size = if cfg!(debug_assertions) { 20 << 10 } else { 10 << 20 };
+        for text in [
+            vec![b'{'; size],
+            vec![b'}'; size],
+            vec![b';'; size],
+            vec![b'a'; size],
+            vec![b'"'; size],
+            vec![b'$'; size],
+            vec![b'\\'; size],
+            b"a{".repeat(size / 2),
+            b"a 'b\n".repeat(size / 5),
+            b"a\n".repeat(size / 2),
+            (0..=255).cycle().take(size).collect(),
+        ] {
+            let (_, messages) = parsed(&text);
+            assert!((1..=MAX_ERRORS + 1).contains(&messages.len()), "{:?} {}", &text[..2], messages.len());
+        }
+        let (tree, messages) = parsed(&[vec![b' '; size], b"a;".to_vec()].concat());
+        assert_eq!((tree.as_str(), messages.len()), ("a;", 0));
+        let depth = |n| parsed(&[b"a{".repeat(n), b"}".repeat(n)].concat()).1.len();
+        assert_eq!((depth(MAX_DEPTH), depth(MAX_DEPTH + 1) > 0), (0, true));
+    }
+}
