@@ -55,6 +55,10 @@ pub struct Load {
     pub warnings: Vec<Diagnostic>,
     /// Log files named so far; a setter keeps the index.
     pub logs: Vec<PathBuf>,
+    /// The error log that holds until the conf names one (`-e`).
+    pub error_log: Option<PathBuf>,
+    /// Whether what needs root is moved out of the way: low ports go up, logs go to standard error.
+    pub rootless: bool,
     /// The location whose block is being read; none outside.
     pub location: Option<Enclosing>,
 }
@@ -73,6 +77,7 @@ pub struct Enclosing {
 impl Load {
     /// The index of a log file, the same for the same path.
     pub fn log(&mut self, path: PathBuf) -> usize {
+        let path = if self.rootless { PathBuf::from("/dev/stderr") } else { path };
         self.logs.iter().position(|p| *p == path).unwrap_or_else(|| {
             self.logs.push(path);
             self.logs.len() - 1

@@ -1,14 +1,225 @@
-//! `error_log`: where events go, from which level up.
+//! `error_log`: which file gets which reports, and the line a report becomes. Knows a file only as its number
+//! in the list of logs.
 
-use crate::conf::directive::Directive;
+use std::cell::Cell;
+use std::io::Write;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use jiff::tz::TimeZone;
+
+use crate::conf::args::{Args, Fault, Load};
+use crate::conf::directive::{Arity, Contexts, Directive, Inherit, Manual, Repeat};
+use crate::exchange::error::{Level, Report};
 use crate::exchange::variables::Variable;
+use crate::exchange::{Client, Exchange};
+use crate::http::date;
+use crate::http::escape;
+use crate::http::head::Known;
+
+/// nginx's limit on one line. Clients choose what stands in it, so there must be one.
+const LONGEST: usize = 2048;
+
+/// One file for reports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Target {
+    /// The file's number.
+    pub log: usize,
+    /// The least urgent level it gets.
+    pub level: Level,
+}
 
 /// The settings.
 #[derive(Debug, Clone, Default)]
-pub struct Conf {}
+pub struct Conf {
+    /// The files.
+    pub targets: Vec<Target>,
+    /// Whether these are still the settings of a conf that says nothing.
+    pub is_default: bool,
+}
+
+impl Conf {
+    /// What holds before a conf says anything: `-e`'s file, else `logs/error.log` under the prefix if there is such a
+    /// folder, else standard error.
+    pub fn initial(load: &mut Load) -> Self {
+        let folder = load.prefix.join("logs");
+        let path = match &load.error_log {
+            Some(path) => path.clone(),
+            None if folder.is_dir() => folder.join("error.log"),
+            None => "/dev/stderr".into(),
+        };
+        Conf { targets: vec![Target { log: load.log(path), level: Level::Error }], is_default: true }
+    }
+
+    /// The numbers of the files that get reports of this level.
+    pub fn targets(&self, level: Level) -> impl Iterator<Item = usize> {
+        self.targets.iter().filter(move |target| level <= target.level).map(|target| target.log)
+    }
+}
 
 /// The directives.
-pub const DIRECTIVES: &[Directive<Conf>] = &[];
+pub const DIRECTIVES: &[Directive<Conf>] = &[Directive {
+    manual: Manual {
+        name: "error_log",
+        syntax: &["file [level]", "stderr [level]"],
+        default: Some("logs/error.log error"),
+        contexts: Contexts::MAIN.or(Contexts::SCOPES),
+        arity: Arity::Words(1, 2),
+        block: false,
+        doc: "A file that gets a line for each event of this level or a more urgent one: `debug`, `info`, `notice`, \
+              `warn`, `error`, `crit`, `alert`, `emerg`. Several lines write to several files; a block that has its own \
+              replaces those around it. Events of the process itself go where the outermost level says. Text that \
+              came from a client is escaped. Where there is no folder `logs` under the prefix, the default is `stderr`; \
+              `-e` names another.",
+    },
+    repeat: Repeat::List { key: "error_log", clear },
+    inherit: Inherit::Yes,
+    set,
+}];
 
 /// The variables.
 pub const VARIABLES: &[Variable<Conf>] = &[];
+
+fn clear(conf: &mut Conf) {
+    conf.targets.clear();
+    conf.is_default = false;
+}
+
+fn set(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
+    let word = args.word(0);
+    for (start, what) in [(&b"syslog:"[..], "syslog"), (b"memory:", "a memory buffer")] {
+        if word.text.starts_with(start) {
+            return Err(Fault::at(word, format!("cannot write to {what}: that is not built yet"))
+                .help("log to a file or to `stderr`"));
+        }
+    }
+    if word.text == b"off" {
+        args.warn(Some(0), "`error_log off` writes to a file of the name `off`; `error_log /dev/null crit` is silent");
+    }
+    let level = match args.words().get(1) {
+        None => Level::Error,
+        Some(word) if word.text.starts_with(b"debug_") => Level::Debug,
+        Some(_) => args.one_of(1, &Level::NAMES)?,
+    };
+    let path = if word.text == b"stderr" { "/dev/stderr".into() } else { args.path(0) };
+    let log = args.load.log(path);
+    conf.targets.push(Target { log, level });
+    Ok(())
+}
+
+/// Writes a report about a request: `out` gets the file's number and the line with its end.
+pub fn write(x: &Exchange, conf: &Conf, report: &Report, out: &mut dyn FnMut(usize, &[u8])) {
+    let mut line = Vec::new();
+    for log in conf.targets(report.level) {
+        if line.is_empty() {
+            request_line(&mut line, x, report);
+        }
+        out(log, &line);
+    }
+}
+
+/// Appends the line of a report about a request.
+pub fn request_line(line: &mut Vec<u8>, x: &Exchange, report: &Report) {
+    let start = line.len();
+    // Writing to a Vec cannot fail, here and below.
+    begin(line, report.level);
+    let _ = write!(line, "*{} {}", x.client.number, report.text);
+    client(line, &x.client);
+    let _ = write!(line, ", server: {}", String::from_utf8_lossy(&x.server_name));
+    let request = x.head.request_line();
+    if !request.is_empty() {
+        let _ = write!(line, ", request: \"{}\"", escape::error_log(request));
+    }
+    for (name, field) in [("host", Known::Host), ("referrer", Known::Referer)] {
+        if let Some(value) = x.head.known(field) {
+            let _ = write!(line, ", {name}: \"{}\"", escape::error_log(value));
+        }
+    }
+    end(line, start);
+}
+
+/// Appends the line of a report about a connection that has no request yet.
+pub fn connection_line(line: &mut Vec<u8>, about: &Client, report: &Report) {
+    let start = line.len();
+    begin(line, report.level);
+    let _ = write!(line, "*{} {}", about.number, report.text);
+    client(line, about);
+    match (about.local, &about.unix) {
+        (Some(local), _) => drop(write!(line, ", server: {local}")),
+        (None, Some(path)) => drop(write!(line, ", server: unix:{path}")),
+        (None, None) => {}
+    }
+    end(line, start);
+}
+
+/// Appends the line of an event of the process.
+pub fn process_line(line: &mut Vec<u8>, level: Level, text: &str) {
+    let start = line.len();
+    begin(line, level);
+    line.extend_from_slice(text.as_bytes());
+    end(line, start);
+}
+
+fn begin(line: &mut Vec<u8>, level: Level) {
+    thread_local! {
+        static THREAD: Cell<(u32, i32)> = const { Cell::new((0, 0)) };
+    }
+    // Going to the background makes another process of this thread, so its number is kept with the process's.
+    let pid = std::process::id();
+    if THREAD.get().0 != pid {
+        THREAD.set((pid, nix::unistd::gettid().as_raw()));
+    }
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    let time = date::error_log(now, &TimeZone::system());
+    let _ = write!(line, "{time} [{}] {pid}#{}: ", level.name(), THREAD.get().1);
+}
+
+fn client(line: &mut Vec<u8>, about: &Client) {
+    match about.peer {
+        Some(peer) => drop(write!(line, ", client: {}", peer.ip())),
+        None => line.extend_from_slice(b", client: unix:"),
+    }
+}
+
+fn end(line: &mut Vec<u8>, start: usize) {
+    line.truncate(start + LONGEST - 1);
+    line.push(b'\n');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn levels_choose_files() {
+        let target = |log, level| Target { log, level };
+        let targets = vec![target(0, Level::Error), target(1, Level::Debug), target(2, Level::Emerg)];
+        let conf = Conf { targets, is_default: false };
+        for (level, want) in [
+            (Level::Emerg, &[0, 1, 2][..]),
+            (Level::Error, &[0, 1]),
+            (Level::Warn, &[1]),
+            (Level::Debug, &[1]),
+        ] {
+            assert_eq!(conf.targets(level).collect::<Vec<_>>(), want, "{level:?}");
+        }
+    }
+
+    #[test]
+    fn lines_of_connections_and_of_the_process() {
+        let peer = Some(([192, 0, 2, 7], 4000).into());
+        let local = Some(([127, 0, 0, 1], 80).into());
+        let about = Client { peer, local, unix: None, number: 17 };
+        let report = Report { level: Level::Info, text: "client closed connection".into() };
+        let mut line = Vec::new();
+        connection_line(&mut line, &about, &report);
+        let line = String::from_utf8(line).unwrap();
+        let (time, rest) = line.split_at(20);
+        assert!(time.starts_with("20") && time.as_bytes()[4] == b'/', "{line}");
+        let (id, rest) = rest.split_once(": ").unwrap();
+        assert!(id.starts_with(&format!("[info] {}#", std::process::id())), "{line}");
+        assert_eq!(rest, "*17 client closed connection, client: 192.0.2.7, server: 127.0.0.1:80\n");
+        let mut line = Vec::new();
+        process_line(&mut line, Level::Notice, &"x".repeat(5000));
+        assert_eq!((line.len(), line.last()), (LONGEST, Some(&b'\n')));
+    }
+}

@@ -35,6 +35,9 @@ impl std::fmt::Display for Address {
     }
 }
 
+/// How far ports that only root may open move up with `--rootless`.
+pub const MOVED_UP: u16 = 8000;
+
 /// `so_keepalive`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TcpKeepalive {
@@ -115,7 +118,13 @@ pub const DIRECTIVES: &[Directive<Conf>] = &[Directive {
 pub const VARIABLES: &[Variable<Conf>] = &[];
 
 fn set(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
-    let addresses = read_address(args.word(0))?;
+    let addresses = read_address(args.word(0))?.into_iter().map(|address| match address {
+        Address::Ip(mut ip) if args.load.rootless && ip.port() < 1024 => {
+            ip.set_port(ip.port() + MOVED_UP);
+            Address::Ip(ip)
+        }
+        address => address,
+    });
     let (mut options, mut default_server) = (Options::default(), false);
     for word in &args.words()[1..] {
         match word.text.as_slice() {

@@ -1,14 +1,395 @@
-//! The process: user, number of threads, pid file, environment.
+//! The process: its user, its threads, its pid file, its environment. Also which of nginx's optional
+//! modules are built in, since `load_module` and `-V` must give one answer.
 
-use crate::conf::directive::Directive;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use nix::unistd::{Gid, Group, Uid, User};
+
+use crate::conf::args::{Args, Fault};
+use crate::conf::directive::{Arity, Contexts, Directive, Inherit, Manual, Repeat};
 use crate::exchange::variables::Variable;
 
+/// nginx's modules that are built in, under nginx's names.
+pub const BUILT_IN: &[&str] = &[
+    "ngx_http_access_module",
+    "ngx_http_autoindex_module",
+    "ngx_http_core_module",
+    "ngx_http_headers_module",
+    "ngx_http_index_module",
+    "ngx_http_log_module",
+    "ngx_http_stub_status_module",
+    "ngx_http_try_files_module",
+];
+
+/// nginx's modules that are part of it unless left out, and that are not built in here.
+pub const LACKING: &[&str] = &[
+    "http_charset_module",
+    "http_gzip_module",
+    "http_ssi_module",
+    "http_userid_module",
+    "http_auth_basic_module",
+    "http_mirror_module",
+    "http_geo_module",
+    "http_map_module",
+    "http_split_clients_module",
+    "http_referer_module",
+    "http_rewrite_module",
+    "http_proxy_module",
+    "http_fastcgi_module",
+    "http_uwsgi_module",
+    "http_scgi_module",
+    "http_grpc_module",
+    "http_memcached_module",
+    "http_limit_conn_module",
+    "http_limit_req_module",
+    "http_empty_gif_module",
+    "http_browser_module",
+    "http_upstream_hash_module",
+    "http_upstream_ip_hash_module",
+    "http_upstream_least_conn_module",
+    "http_upstream_random_module",
+    "http_upstream_keepalive_module",
+    "http_upstream_zone_module",
+];
+
+/// Who the process becomes once its ports are open.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// The user's name, for the list of groups and for messages.
+    pub name: String,
+    /// The user.
+    pub uid: u32,
+    /// The group.
+    pub gid: u32,
+}
+
+/// The pool of threads that answer requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pool {
+    /// How many threads.
+    pub threads: usize,
+    /// How many connections may wait for one.
+    pub max_queue: usize,
+}
+
+impl Default for Pool {
+    fn default() -> Self {
+        Pool { threads: 32, max_queue: 65_536 }
+    }
+}
+
 /// The settings.
-#[derive(Debug, Clone, Default)]
-pub struct Conf {}
+#[derive(Debug, Clone)]
+pub struct Conf {
+    /// Who root becomes; none when no line says so.
+    pub user: Option<Identity>,
+    /// Multiplies `worker_connections`; this server is one process.
+    pub workers: u64,
+    /// The pool of threads.
+    pub pool: Pool,
+    /// Names of the pools declared so far.
+    pools: Vec<Vec<u8>>,
+    /// The number of descriptors to allow.
+    pub nofile: Option<u64>,
+    /// The pid file that a line names.
+    pub pid: Option<PathBuf>,
+    /// Whether to go to the background.
+    pub daemon: bool,
+    /// Variables for programs that are started: with a value, or kept from our own environment.
+    pub env: Vec<(Vec<u8>, Option<Vec<u8>>)>,
+    /// How long a graceful stop may last.
+    pub shutdown_timeout: Option<Duration>,
+    /// `master_process`; kept, without effect.
+    pub master: bool,
+}
+
+impl Default for Conf {
+    fn default() -> Self {
+        Conf {
+            user: None,
+            workers: 1,
+            pool: Pool::default(),
+            pools: Vec::new(),
+            nofile: None,
+            pid: None,
+            daemon: false,
+            env: Vec::new(),
+            shutdown_timeout: None,
+            master: true,
+        }
+    }
+}
 
 /// The directives.
-pub const DIRECTIVES: &[Directive<Conf>] = &[];
+pub const DIRECTIVES: &[Directive<Conf>] = &[
+    Directive {
+        manual: Manual {
+            name: "user",
+            syntax: &["user [group]"],
+            default: None,
+            contexts: Contexts::MAIN,
+            arity: Arity::Words(1, 2),
+            block: false,
+            doc: "The user that a server started by root becomes, for good, once its ports are open; the group is the \
+                  user's own unless a second word names one. Without it root becomes `nobody`. When the server is not \
+                  started by root the line has no effect.",
+        },
+        repeat: Repeat::Refused,
+        inherit: Inherit::Yes,
+        set: set_user,
+    },
+    Directive {
+        manual: Manual {
+            name: "worker_processes",
+            syntax: &["number", "auto"],
+            default: Some("1"),
+            contexts: Contexts::MAIN,
+            arity: Arity::Words(1, 1),
+            block: false,
+            doc: "Multiplies `worker_connections`, so that a conf allows as many connections here as it does in nginx; \
+                  `auto` is the number of processors. The server itself is one process whose threads share the work: \
+                  see `thread_pool`.",
+        },
+        repeat: Repeat::Refused,
+        inherit: Inherit::Yes,
+        set: set_worker_processes,
+    },
+    Directive {
+        manual: Manual {
+            name: "thread_pool",
+            syntax: &["default threads=number [max_queue=number]", "name threads=number [max_queue=number]"],
+            default: Some("default threads=32 max_queue=65536"),
+            contexts: Contexts::MAIN,
+            arity: Arity::Words(2, 3),
+            block: false,
+            doc: "The threads that answer requests, and how many connections may wait for one; beyond that the answer \
+                  is 503 at once. Only the pool named `default` is used; others are accepted. A slow client never \
+                  holds a thread, so the number follows from the disk and the scripts, not from the visitors.",
+        },
+        repeat: Repeat::Allowed,
+        inherit: Inherit::Yes,
+        set: set_thread_pool,
+    },
+    Directive {
+        manual: Manual {
+            name: "worker_rlimit_nofile",
+            syntax: &["number"],
+            default: None,
+            contexts: Contexts::MAIN,
+            arity: Arity::Words(1, 1),
+            block: false,
+            doc: "The limit of open descriptors (`RLIMIT_NOFILE`) for the server. Without it the soft limit is raised \
+                  to the hard one.",
+        },
+        repeat: Repeat::Refused,
+        inherit: Inherit::Yes,
+        set: |conf, args| {
+            conf.nofile = Some(args.number(0, 1..=u64::MAX)?);
+            Ok(())
+        },
+    },
+    Directive {
+        manual: Manual {
+            name: "pid",
+            syntax: &["file"],
+            default: None,
+            contexts: Contexts::MAIN,
+            arity: Arity::Words(1, 1),
+            block: false,
+            doc: "The file that holds the server's process id from the moment every port listens until it stops; `-s` \
+                  reads it. Without the line, `-p` or `daemon on` write `logs/longshore.pid` (`longshore.pid` where \
+                  there is no folder `logs`), and otherwise none is written.",
+        },
+        repeat: Repeat::Refused,
+        inherit: Inherit::Yes,
+        set: |conf, args| {
+            conf.pid = Some(args.path(0));
+            Ok(())
+        },
+    },
+    Directive {
+        manual: Manual {
+            name: "daemon",
+            syntax: &["on | off"],
+            default: Some("off"),
+            contexts: Contexts::MAIN,
+            arity: Arity::Flag,
+            block: false,
+            doc: "Whether the server goes to the background once its ports are open. Unlike nginx it stays in the \
+                  foreground by default.",
+        },
+        repeat: Repeat::Refused,
+        inherit: Inherit::Yes,
+        set: |conf, args| {
+            conf.daemon = args.flag(0)?;
+            Ok(())
+        },
+    },
+    Directive {
+        manual: Manual {
+            name: "env",
+            syntax: &["variable[=value]"],
+            default: Some("TZ"),
+            contexts: Contexts::MAIN,
+            arity: Arity::Words(1, 1),
+            block: false,
+            doc: "A variable for the environment of programs that the server starts: with `=` this value, else the \
+                  value it had when the server started. Nothing else of the server's own environment reaches them, \
+                  save `TZ`.",
+        },
+        repeat: Repeat::Allowed,
+        inherit: Inherit::Yes,
+        set: set_env,
+    },
+    Directive {
+        manual: Manual {
+            name: "load_module",
+            syntax: &["file"],
+            default: None,
+            contexts: Contexts::MAIN,
+            arity: Arity::Words(1, 1),
+            block: false,
+            doc: "Accepted for a module that is built in, so that stock confs need no change; any other is an error. \
+                  `-V` lists what is built in.",
+        },
+        repeat: Repeat::Allowed,
+        inherit: Inherit::Yes,
+        set: load_module,
+    },
+    Directive {
+        manual: Manual {
+            name: "worker_shutdown_timeout",
+            syntax: &["time"],
+            default: None,
+            contexts: Contexts::MAIN,
+            arity: Arity::Words(1, 1),
+            block: false,
+            doc: "How long a graceful stop (`-s quit`) waits for requests in flight before it closes their connections. \
+                  Without it there is no limit.",
+        },
+        repeat: Repeat::Refused,
+        inherit: Inherit::Yes,
+        set: |conf, args| {
+            conf.shutdown_timeout = Some(args.time(0)?);
+            Ok(())
+        },
+    },
+    Directive {
+        manual: Manual {
+            name: "master_process",
+            syntax: &["on | off"],
+            default: Some("on"),
+            contexts: Contexts::MAIN,
+            arity: Arity::Flag,
+            block: false,
+            doc: "Accepted for nginx's sake. There is one process in either case.",
+        },
+        repeat: Repeat::Refused,
+        inherit: Inherit::Yes,
+        set: |conf, args| {
+            conf.master = args.flag(0)?;
+            Ok(())
+        },
+    },
+];
 
 /// The variables.
 pub const VARIABLES: &[Variable<Conf>] = &[];
+
+fn set_user(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
+    if args.load.rootless {
+        return Ok(());
+    }
+    if !Uid::effective().is_root() {
+        args.warn(None, "`user` has no effect: the server was not started by root");
+        return Ok(());
+    }
+    let word = args.word(0);
+    let user = User::from_name(&word.show()).ok().flatten();
+    let user = user.ok_or_else(|| Fault::at(word, format!("names a user that does not exist: `{}`", word.show())))?;
+    let gid = match args.words().get(1) {
+        None => own_group(&user),
+        Some(word) => Group::from_name(&word.show())
+            .ok()
+            .flatten()
+            .map(|group| group.gid)
+            .ok_or_else(|| Fault::at(word, format!("names a group that does not exist: `{}`", word.show())))?,
+    };
+    conf.user = Some(Identity { name: user.name, uid: user.uid.as_raw(), gid: gid.as_raw() });
+    Ok(())
+}
+
+/// The group of the user's name if there is one, as nginx; else the user's own.
+fn own_group(user: &User) -> Gid {
+    Group::from_name(&user.name).ok().flatten().map_or(user.gid, |group| group.gid)
+}
+
+fn set_worker_processes(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
+    conf.workers = match args.word(0).text.as_slice() {
+        b"auto" => std::thread::available_parallelism().map_or(1, |n| n.get() as u64),
+        _ => args.number(0, 1..=100_000).map_err(|fault| fault.help("or `auto`, the number of processors"))?,
+    };
+    Ok(())
+}
+
+fn set_thread_pool(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
+    let name = &args.word(0).text;
+    let mut threads = None;
+    let mut max_queue = Pool::default().max_queue;
+    for word in &args.words()[1..] {
+        let number = |text: &[u8], range: std::ops::RangeInclusive<usize>| {
+            let number = std::str::from_utf8(text).ok().and_then(|text| text.parse().ok());
+            number.filter(|number| range.contains(number)).ok_or_else(|| {
+                let message = format!("takes a number from {} to {} in `{}`", range.start(), range.end(), word.show());
+                Fault::at(word, message)
+            })
+        };
+        if let Some(text) = word.text.strip_prefix(b"threads=") {
+            threads = Some(number(text, 1..=10_000)?);
+        } else if let Some(text) = word.text.strip_prefix(b"max_queue=") {
+            max_queue = number(text, 1..=10_000_000)?;
+        } else {
+            return Err(Fault::at(word, format!("takes `threads=` and `max_queue=`, not `{}`", word.show())));
+        }
+    }
+    let threads = threads.ok_or_else(|| Fault::new("needs `threads=number`"))?;
+    if conf.pools.contains(name) {
+        return Err(Fault::at(args.word(0), format!("names the pool `{}` a second time", args.word(0).show())));
+    }
+    conf.pools.push(name.clone());
+    if name == b"default" {
+        conf.pool = Pool { threads, max_queue };
+    }
+    Ok(())
+}
+
+fn set_env(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
+    let word = args.word(0);
+    let equals = word.text.iter().position(|&byte| byte == b'=');
+    let (name, value) = match equals {
+        Some(at) => (word.text[..at].to_vec(), Some(word.text[at + 1..].to_vec())),
+        None => (word.text.clone(), None),
+    };
+    if name.is_empty() || word.text.contains(&0) {
+        return Err(Fault::at(word, format!("names no variable in `{}`", word.show())));
+    }
+    // TZ is always kept, so naming it changes nothing.
+    if name != b"TZ" || value.is_some() {
+        conf.env.retain(|(known, _)| *known != name);
+        conf.env.push((name, value));
+    }
+    Ok(())
+}
+
+fn load_module(_: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
+    let word = args.word(0);
+    let file = word.show();
+    let name = file.rsplit('/').next().unwrap_or("");
+    let name = name.strip_suffix(".so").unwrap_or(name);
+    match BUILT_IN.contains(&name) {
+        true => Ok(()),
+        false => Err(Fault::at(word, format!("names `{name}`, which is not built in; no module can be loaded"))
+            .help("remove the line, and what the module was for; `longshore -V` lists what is built in")),
+    }
+}

@@ -120,7 +120,7 @@ impl Builder {
 
     /// Reads the top of a conf; the settings of main and of http.
     pub fn top(&mut self, nodes: &[Node], level: Level) -> (Arc<Scope>, Arc<Scope>) {
-        let mut main = first_scope(&self.load);
+        let mut main = first_scope(&mut self.load);
         match level {
             Level::Main => {
                 let blocks = self.simple(nodes, Contexts::MAIN, &mut main);
@@ -177,7 +177,7 @@ impl Builder {
         let mut scope = self.child(http);
         let blocks = self.simple(nodes, Contexts::SERVER, &mut scope);
         if scope.listen.listens.is_empty() {
-            let port = if nix::unistd::geteuid().is_root() { 80 } else { 8000 };
+            let port = if nix::unistd::geteuid().is_root() && !self.load.rootless { 80 } else { 8000 };
             let address = crate::features::listen::Address::Ip(([0, 0, 0, 0], port).into());
             let listen =
                 crate::features::listen::Listen { address, default_server: false, options: Default::default(), span };

@@ -13,6 +13,7 @@ use crate::conf::diagnostic::{Diagnostic, Severity};
 use crate::conf::directive::Contexts;
 use crate::conf::include;
 use crate::conf::source::{Sources, Span};
+use crate::features;
 
 /// What to load, and how.
 #[derive(Debug, Clone, Default)]
@@ -25,6 +26,10 @@ pub struct Request {
     pub globals: Option<String>,
     /// Whether what is known but not built yet is let pass: its location answers 501.
     pub partial: bool,
+    /// The error log until the conf names one (`-e`), absolute.
+    pub error_log: Option<PathBuf>,
+    /// Whether what needs root is moved out of the way (`--rootless`).
+    pub rootless: bool,
 }
 
 /// For what kind of block a file is meant.
@@ -104,6 +109,8 @@ fn context(request: &Request) -> (Load, NameTable) {
         names: Box::new(names.clone()),
         warnings: Vec::new(),
         logs: Vec::new(),
+        error_log: request.error_log.clone(),
+        rootless: request.rootless,
         location: None,
     };
     (load, names)
@@ -131,10 +138,12 @@ fn find_level(nodes: &[Node]) -> Level {
 }
 
 /// The settings that stand before anything is read: those of an empty conf.
-pub(super) fn first_scope(load: &Load) -> Scope {
+pub(super) fn first_scope(load: &mut Load) -> Scope {
     use std::os::unix::ffi::OsStrExt;
     let mut scope = Scope::default();
     let html = load.prefix.join("html");
     Arc::make_mut(&mut scope.root).root = crate::conf::value::Text::literal(html.as_os_str().as_bytes().to_vec());
+    scope.error_log = Arc::new(features::error_log::Conf::initial(load));
+    scope.access_log = Arc::new(features::access_log::Conf::initial(load));
     scope
 }

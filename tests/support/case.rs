@@ -355,7 +355,8 @@ fn actions(text: &[String], raw: bool) -> Result<Vec<Action>, String> {
         };
         bytes.extend(unescape(line));
         let is_last = last == Some(index);
-        if !continued && !(is_last && (has_body || raw)) {
+        // An empty last line, which only an order can follow, is the blank line that ends the head.
+        if !continued && !(is_last && (has_body || raw) && !line.is_empty()) {
             bytes.extend(b"\r\n");
         }
         if is_last && !has_body && !raw && !continued {

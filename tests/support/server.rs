@@ -263,9 +263,9 @@ fn open_up(path: &Path, mode: u32) -> Result<(), String> {
     fs::set_permissions(path, Permissions::from_mode(mode)).map_err(|e| e.to_string())
 }
 
-/// Ports the kernel gives; all are held until the last is known, so that they differ.
+/// Ports the kernel gives, free on every address; all are held until the last is known, so that they differ.
 fn free_ports(count: usize) -> Result<Vec<u16>, String> {
-    let held: Result<Vec<TcpListener>, _> = (0..count).map(|_| TcpListener::bind(("127.0.0.1", 0))).collect();
+    let held: Result<Vec<TcpListener>, _> = (0..count).map(|_| TcpListener::bind(("0.0.0.0", 0))).collect();
     held.and_then(|held| held.iter().map(|l| Ok(l.local_addr()?.port())).collect()).map_err(|e| e.to_string())
 }
 
