@@ -19,4 +19,5 @@ pub mod features;
 pub mod http;
 pub mod pipeline;
 pub mod route;
+pub mod server;
 pub mod settings;

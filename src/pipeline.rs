@@ -12,7 +12,7 @@ use crate::exchange::Exchange;
 use crate::features::*;
 use crate::http::method::Method;
 use crate::http::response::Response;
-use crate::route::{self, Location, Server};
+use crate::route::{self, Found, Location, Server};
 use crate::settings::sockets::Group;
 use crate::settings::{Scope, Settings};
 
@@ -133,7 +133,7 @@ impl Run {
     fn redirect(&mut self, target: Target) -> Result<(), HttpError> {
         self.x.redirects += 1;
         if self.x.redirects > REDIRECTS {
-            let uri = crate::http::escape::log_line(&self.x.uri);
+            let uri = crate::http::escape::error_log(&self.x.uri);
             return Err(HttpError::new(500, "redirect-cycle")
                 .log(Level::Error, format!("rewrite or internal redirection cycle while internally redirecting to \"{uri}\"")));
         }
@@ -148,7 +148,7 @@ impl Run {
             }
             Target::Named(name) => {
                 let Some(location) = self.server.named.get(&name).cloned() else {
-                    let name = crate::http::escape::log_line(&name);
+                    let name = crate::http::escape::error_log(&name);
                     return Err(HttpError::new(500, "no-named-location")
                         .log(Level::Error, format!("could not find named location \"{name}\"")));
                 };
@@ -226,7 +226,10 @@ impl Run {
 
 fn find_location(run: &mut Run) -> Result<Step, HttpError> {
     let server = run.server.clone();
-    if let Some(location) = server.locations.find(&mut run.x) {
+    let found = server.locations.find(&mut run.x).map_err(|_| {
+        HttpError::new(500, "regex-too-hard").log(Level::Error, "a location's regex needs too many steps for this URI")
+    })?;
+    if let Some(location) = found {
         run.enter_location(&location);
     }
     Ok(Step::Next)
@@ -236,10 +239,10 @@ fn find_location(run: &mut Run) -> Result<Step, HttpError> {
 pub fn find_server(group: &Group, host: &[u8], x: &mut Exchange) -> Arc<Server> {
     match group.hosts.find(host) {
         None => group.default.clone(),
-        Some((server, None)) => server,
-        Some((server, Some((groups, names)))) => {
-            let subject = Bytes::copy_from_slice(host);
-            route::capture(x, &subject, &groups, &names);
+        Some(Found { server, regex }) => {
+            if let Some((groups, names)) = regex {
+                route::capture(x, &Bytes::copy_from_slice(host), &groups, names);
+            }
             server
         }
     }

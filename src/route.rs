@@ -2,9 +2,10 @@
 //! tables that were built at load.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 
-use crate::conf::pattern::Pattern;
+use crate::conf::pattern::{Pattern, TooHard};
 use crate::conf::source::Span;
 use crate::conf::value::VarId;
 use crate::exchange::{Captures, Exchange};
@@ -93,27 +94,27 @@ impl Locations {
 
     /// The location for a path: an exact one, else the longest prefix (looked into), else the first
     /// regex, unless the prefix forbids to ask them.
-    pub fn find(&self, x: &mut Exchange) -> Option<Arc<Location>> {
+    pub fn find(&self, x: &mut Exchange) -> Result<Option<Arc<Location>>, TooHard> {
         if let Some(location) = self.exact.get(x.uri.as_slice()) {
-            return Some(location.clone());
+            return Ok(Some(location.clone()));
         }
         let prefix = self.longest(&x.uri);
         let mut inner = None;
         if let Some(location) = &prefix {
-            inner = location.locations.find(x);
+            inner = location.locations.find(x)?;
             if let Some(found) = &inner
                 && matches!(found.matcher, Matcher::Exact(_) | Matcher::Regex { .. })
             {
-                return inner;
+                return Ok(inner);
             }
         }
         let refuses = |location: &Arc<Location>| matches!(location.matcher, Matcher::Prefix { final_: true, .. });
         if !prefix.as_ref().is_some_and(refuses)
-            && let Some(location) = self.first_regex(x)
+            && let Some(location) = self.first_regex(x)?
         {
-            return location.locations.find(x).or(Some(location));
+            return Ok(location.locations.find(x)?.or(Some(location)));
         }
-        inner.or(prefix)
+        Ok(inner.or(prefix))
     }
 
     fn longest(&self, path: &[u8]) -> Option<Arc<Location>> {
@@ -121,16 +122,16 @@ impl Locations {
         fits.filter_map(|n| self.prefixes.get(&path[..*n])).next().cloned()
     }
 
-    fn first_regex(&self, x: &mut Exchange) -> Option<Arc<Location>> {
+    fn first_regex(&self, x: &mut Exchange) -> Result<Option<Arc<Location>>, TooHard> {
         for location in &self.regexes {
             let Matcher::Regex { pattern, names } = &location.matcher else { continue };
-            if let Some(groups) = pattern.captures(&x.uri) {
+            if let Some(found) = pattern.captures(&x.uri)? {
                 let subject = bytes::Bytes::copy_from_slice(&x.uri);
-                capture(x, &subject, &groups, names);
-                return Some(location.clone());
+                capture(x, &subject, &found.groups, names);
+                return Ok(Some(location.clone()));
             }
         }
-        None
+        Ok(None)
     }
 
     /// All locations directly in this block, for look-throughs; no order.
@@ -140,7 +141,7 @@ impl Locations {
 }
 
 /// Keeps what a regex captured: numbered groups, and named ones as variables.
-pub fn capture(x: &mut Exchange, subject: &bytes::Bytes, groups: &[Option<std::ops::Range<usize>>], names: &[(VarId, usize)]) {
+pub fn capture(x: &mut Exchange, subject: &bytes::Bytes, groups: &[Option<Range<usize>>], names: &[(VarId, usize)]) {
     let groups: Vec<_> = groups.iter().map(|range| range.clone().map(|range| subject.slice(range))).collect();
     for (id, n) in names {
         x.assign(*id, groups.get(*n).cloned().flatten().unwrap_or_default());
@@ -183,22 +184,31 @@ impl Hosts {
     }
 
     /// The server for a host name (lower case, no port): exact, longest `*.x`, longest `x.*`, first
-    /// regex. A regex's groups come back as ranges of `host`.
-    #[allow(clippy::type_complexity)]
-    pub fn find(&self, host: &[u8]) -> Option<(Arc<Server>, Option<(Vec<Option<std::ops::Range<usize>>>, Vec<(VarId, usize)>)>)> {
+    /// regex; with what the regex captured. A regex that is too hard for this name does not match.
+    pub fn find(&self, host: &[u8]) -> Option<Found<'_>> {
+        let plain = |server: &Arc<Server>| Found { server: server.clone(), regex: None };
         if let Some(server) = self.exact.get(host) {
-            return Some((server.clone(), None));
+            return Some(plain(server));
         }
         let dots = || host.iter().enumerate().filter(|(_, b)| **b == b'.').map(|(i, _)| i);
         if let Some(server) = dots().filter(|i| *i > 0).find_map(|i| self.leading.get(&host[i..])) {
-            return Some((server.clone(), None));
+            return Some(plain(server));
         }
         let ends: Vec<usize> = dots().collect();
         if let Some(server) = ends.iter().rev().find_map(|i| self.trailing.get(&host[..=*i])) {
-            return Some((server.clone(), None));
+            return Some(plain(server));
         }
         self.regexes.iter().find_map(|(pattern, names, server)| {
-            pattern.captures(host).map(|groups| (server.clone(), Some((groups, names.clone()))))
+            let found = pattern.captures(host).ok()??;
+            Some(Found { server: server.clone(), regex: Some((found.groups, names)) })
         })
     }
+}
+
+/// A server that was found by name.
+pub struct Found<'h> {
+    /// The server.
+    pub server: Arc<Server>,
+    /// What its regex captured, and which variables take the named groups.
+    pub regex: Option<(Vec<Option<Range<usize>>>, &'h [(VarId, usize)])>,
 }

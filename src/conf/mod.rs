@@ -12,3 +12,6 @@ pub mod parse;
 pub mod source;
 pub mod stock;
 pub mod value;
+pub mod pattern;
+pub mod reference;
+pub mod suggest;

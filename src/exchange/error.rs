@@ -88,15 +88,14 @@ impl HttpError {
     /// The one switch from a failed system call on a file to a status.
     pub fn file(call: &str, path: &[u8], error: &std::io::Error) -> Self {
         use std::io::ErrorKind as K;
-        const EMFILE: i32 = 24;
-        const ENFILE: i32 = 23;
-        let path = crate::http::escape::log_line(path);
+        use nix::libc::{ELOOP, EMFILE, EMLINK, ENAMETOOLONG, ENFILE};
+        let path = crate::http::escape::error_log(path);
         let code = error.raw_os_error().unwrap_or(0);
         let text = format!("{call} \"{path}\" failed ({code}: {})", system_words(error));
         let (status, reason, level) = match (error.kind(), code) {
             (_, EMFILE | ENFILE) | (K::OutOfMemory, _) => (503, "no-descriptors", Level::Crit),
-            (K::NotFound | K::NotADirectory | K::InvalidFilename, _) => (404, "no-file", Level::Error),
-            (K::PermissionDenied | K::FilesystemLoop | K::TooManyLinks, _) => (403, "no-permission", Level::Error),
+            (K::NotFound | K::NotADirectory, _) | (_, ENAMETOOLONG) => (404, "no-file", Level::Error),
+            (K::PermissionDenied, _) | (_, ELOOP | EMLINK) => (403, "no-permission", Level::Error),
             _ => (500, "file-error", Level::Crit),
         };
         HttpError::new(status, reason).log(level, text)

@@ -2,6 +2,7 @@
 //! feature and no socket; features read and change it, the pipeline carries it, the server
 //! feeds it.
 
+pub mod counters;
 pub mod error;
 pub mod files;
 pub mod place;

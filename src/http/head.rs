@@ -66,6 +66,24 @@ impl Span {
 }
 
 impl Head {
+    /// Keeps what the first line of an incomplete or refused head says, for the log and the error page.
+    pub fn note_line(&mut self, buf: &[u8]) {
+        self.clear();
+        let line = first_line(buf);
+        if u32::try_from(line.len()).is_err() {
+            return;
+        }
+        self.raw.extend_from_slice(line);
+        self.line = Span::new(0, line.len());
+        if let Ok(parts) = RequestLine::parse(line) {
+            self.method = parts.method;
+            self.version = parts.version;
+            self.method_text = Span::new(0, parts.method_len);
+            self.target = Span::new(parts.target.start, parts.target.len());
+            self.protocol = Span::new(parts.protocol.start, parts.protocol.len());
+        }
+    }
+
     /// Reads one whole head, as `Scanner` measured it. What stood here before is forgotten.
     pub fn parse(&mut self, head: &[u8], limits: &Limits) -> Result<(), HeadError> {
         self.clear();

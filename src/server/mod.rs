@@ -4,10 +4,13 @@ pub mod acceptor;
 mod answer;
 pub mod connection;
 mod intake;
+pub mod listen;
+pub mod logfile;
 mod output;
 mod refusal;
 mod request;
 pub mod shared;
+pub mod signals;
 pub mod slot;
 pub mod transport;
 mod worker;
@@ -17,12 +20,14 @@ use std::sync::Arc;
 use crossbeam_channel::{Receiver, Sender};
 use mio::Waker;
 
+use crate::exchange::counters::Connections;
 use crate::settings::Settings;
 use connection::Job;
 use listen::Listener;
 use logfile::Logs;
 use shared::{Current, Entry, Shared};
 use signals::Signal;
+use slot::Parked;
 
 pub use acceptor::Ended;
 
@@ -128,7 +133,22 @@ impl Server {
             let jobs = self.jobs.clone();
             std::thread::Builder::new().name(format!("worker-{n}")).spawn(move || worker.run(&jobs))?;
         }
-        crate::exchange::counters::watch(self.shared.clone());
+        let slots = self.shared.slots.clone();
+        crate::exchange::counters::watch(move || count(&slots));
         Ok(self.acceptor.run())
     }
+}
+
+/// What the open connections do, seen from their slots.
+fn count(slots: &slot::Slots<Box<connection::Connection>>) -> Connections {
+    let mut all = Connections { active: u64::from(slots.used()), ..Connections::default() };
+    for slot in slots.chunks().iter().flat_map(|chunk| chunk.iter()) {
+        match slot.parked() {
+            Some(Parked::Idle) => all.waiting += 1,
+            Some(Parked::Head) => all.reading += 1,
+            _ => {}
+        }
+    }
+    all.writing = all.active.saturating_sub(all.waiting + all.reading);
+    all
 }

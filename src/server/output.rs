@@ -68,7 +68,7 @@ impl Output {
     }
 
     fn write(&self, socket: &mut Transport) -> Io {
-        let mut pieces = [const { IoSlice::new(&[]) }; PIECES];
+        let mut pieces = [IoSlice::new(&[]); PIECES];
         let mut n = 0;
         for chunk in self.chunks.iter().take(PIECES) {
             let Chunk::Bytes(bytes) = chunk else { break };

@@ -57,7 +57,7 @@ impl Worker {
     /// Ends a request whose head never became complete: a log line, no answer.
     pub(super) fn give_up(&mut self, c: &mut Connection, started: Instant, status: u16, why: &str) -> Turn {
         let mut head = std::mem::take(&mut self.spare);
-        head.clear_to_line(&c.input);
+        head.note_line(&c.input);
         let entry = self.entry(c).clone();
         let group = self.group(c, &entry).clone();
         c.requests += 1;

@@ -224,7 +224,7 @@ impl Worker {
             }
             Err(error) => {
                 let mut head = std::mem::take(&mut self.spare);
-                head.clear_to_line(bytes);
+                head.note_line(bytes);
                 self.begin(c, head, partial.started, Some(error))
             }
         }
@@ -263,7 +263,7 @@ impl Worker {
                 Turn::Go
             }
             Err(error) => {
-                head.clear_to_line(&c.input);
+                head.note_line(&c.input);
                 c.input = Vec::new();
                 self.begin(c, head, partial.started, Some(error))
             }

@@ -1,0 +1,184 @@
+//! Listeners: opened from the conf's sockets with all their options, or told clearly why not. Descriptors come
+//! from here alone, so that another source (an inherited socket) can take this one's place.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::unix::fs::FileTypeExt;
+use std::path::Path;
+
+use mio::event::Source;
+use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, TcpKeepalive, Type};
+
+use super::transport::Transport;
+use crate::features::listen::{Address, Options};
+
+/// The kernel's queue of connections that nobody accepted yet, when `backlog=` says nothing.
+const BACKLOG: i32 = 511;
+/// Bytes that may lie unsent in the kernel for one connection; without it a slow reader of a large file
+/// pins megabytes.
+const UNSENT: u32 = 256 << 10;
+
+/// One open listener.
+#[derive(Debug)]
+pub struct Listener {
+    address: Address,
+    socket: Kind,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Tcp(mio::net::TcpListener),
+    Unix(mio::net::UnixListener),
+}
+
+impl Listener {
+    /// Opens a listener.
+    pub fn open(address: &Address, options: &Options) -> io::Result<Listener> {
+        let socket = match address {
+            Address::Ip(ip) => Kind::Tcp(open_tcp(*ip, options)?),
+            Address::Unix(path) => Kind::Unix(open_unix(path, options)?),
+        };
+        Ok(Listener { address: address.clone(), socket })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// Accepts one connection, if there is one.
+    pub fn accept(&self) -> io::Result<(Transport, Option<SocketAddr>)> {
+        match &self.socket {
+            Kind::Tcp(socket) => socket.accept().map(|(socket, peer)| (Transport::Tcp(socket), Some(peer))),
+            Kind::Unix(socket) => socket.accept().map(|(socket, _)| (Transport::Unix(socket), None)),
+        }
+    }
+
+    /// The part that events are registered for.
+    pub fn source(&mut self) -> &mut dyn Source {
+        match &mut self.socket {
+            Kind::Tcp(socket) => socket,
+            Kind::Unix(socket) => socket,
+        }
+    }
+}
+
+fn open_tcp(ip: SocketAddr, options: &Options) -> io::Result<mio::net::TcpListener> {
+    let socket = Socket::new(Domain::for_address(ip), Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(options.reuseport)?;
+    if ip.is_ipv6() {
+        socket.set_only_v6(options.ipv6only.unwrap_or(true))?;
+    }
+    if let Some(bytes) = options.rcvbuf {
+        socket.set_recv_buffer_size(bytes)?;
+    }
+    if let Some(bytes) = options.sndbuf {
+        socket.set_send_buffer_size(bytes)?;
+    }
+    if let Some(keepalive) = options.keepalive {
+        socket.set_keepalive(keepalive.on)?;
+        let mut probes = TcpKeepalive::new();
+        if let Some(time) = keepalive.idle {
+            probes = probes.with_time(time);
+        }
+        if let Some(time) = keepalive.interval {
+            probes = probes.with_interval(time);
+        }
+        if let Some(count) = keepalive.count {
+            probes = probes.with_retries(count);
+        }
+        if keepalive.on {
+            socket.set_tcp_keepalive(&probes)?;
+        }
+    }
+    // Connections inherit both of these, so no call is made for each of them.
+    socket.set_tcp_nodelay(true)?;
+    socket.set_tcp_notsent_lowat(UNSENT)?;
+    socket.bind(&ip.into())?;
+    socket.listen(options.backlog.unwrap_or(BACKLOG))?;
+    Ok(mio::net::TcpListener::from_std(socket.into()))
+}
+
+fn open_unix(path: &Path, options: &Options) -> io::Result<mio::net::UnixListener> {
+    let socket = Socket::new(Domain::UNIX, Type::STREAM.nonblocking(), None)?;
+    let address = SockAddr::unix(path)?;
+    if let Err(error) = socket.bind(&address) {
+        if error.kind() != io::ErrorKind::AddrInUse || !is_left_over(path, &address) {
+            return Err(error);
+        }
+        // A socket file that nobody listens on was left by a server that was killed.
+        std::fs::remove_file(path)?;
+        socket.bind(&address)?;
+    }
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o666))?;
+    let sockref = SockRef::from(&socket);
+    if let Some(bytes) = options.sndbuf {
+        sockref.set_send_buffer_size(bytes)?;
+    }
+    socket.listen(options.backlog.unwrap_or(BACKLOG))?;
+    let listener: std::os::unix::net::UnixListener = socket.into();
+    Ok(mio::net::UnixListener::from_std(listener))
+}
+
+/// Whether a path is a socket that refuses connections.
+fn is_left_over(path: &Path, address: &SockAddr) -> bool {
+    let is_socket = std::fs::symlink_metadata(path).is_ok_and(|meta| meta.file_type().is_socket());
+    let Ok(probe) = Socket::new(Domain::UNIX, Type::STREAM, None) else { return false };
+    is_socket && probe.connect(address).is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
+}
+
+/// Who listens on a TCP port, as far as `/proc` tells: the program's name and its process id.
+pub fn holder(port: u16) -> Option<(String, u32)> {
+    let inode = ["/proc/net/tcp", "/proc/net/tcp6"].iter().find_map(|table| socket_inode(table, port))?;
+    let wanted = format!("socket:[{inode}]");
+    for process in std::fs::read_dir("/proc").ok()?.flatten() {
+        let Ok(pid) = process.file_name().to_string_lossy().parse::<u32>() else { continue };
+        let Ok(descriptors) = std::fs::read_dir(process.path().join("fd")) else { continue };
+        let holds = |fd: std::fs::DirEntry| std::fs::read_link(fd.path()).is_ok_and(|to| to.as_os_str() == wanted.as_str());
+        if descriptors.flatten().any(holds) {
+            let name = std::fs::read_to_string(process.path().join("comm")).unwrap_or_default();
+            return Some((name.trim().to_string(), pid));
+        }
+    }
+    None
+}
+
+fn socket_inode(table: &str, port: u16) -> Option<u64> {
+    const LISTENING: &str = "0A";
+    let text = std::fs::read_to_string(table).ok()?;
+    text.lines().skip(1).find_map(|line| {
+        let columns: Vec<&str> = line.split_whitespace().collect();
+        let (local, state) = (columns.get(1)?, columns.get(3)?);
+        let hex = local.rsplit(':').next()?;
+        let found = *state == LISTENING && u16::from_str_radix(hex, 16).is_ok_and(|p| p == port);
+        found.then(|| columns.get(9)?.parse().ok())?
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_taken_port_is_refused_and_its_holder_is_named() {
+        let first = Listener::open(&Address::Ip(([127, 0, 0, 1], 0).into()), &Options::default()).unwrap();
+        let Kind::Tcp(socket) = &first.socket else { panic!("not TCP") };
+        let taken = Address::Ip(socket.local_addr().unwrap());
+        let error = Listener::open(&taken, &Options::default()).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
+        let Address::Ip(ip) = taken else { panic!("not TCP") };
+        assert_eq!(holder(ip.port()).map(|(_, pid)| pid), Some(std::process::id()));
+    }
+
+    #[test]
+    fn a_socket_file_left_over_is_replaced_and_one_in_use_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let address = Address::Unix(folder.path().join("s"));
+        let first = Listener::open(&address, &Options::default()).unwrap();
+        assert!(Listener::open(&address, &Options::default()).is_err());
+        drop(first);
+        assert!(Listener::open(&address, &Options::default()).is_ok());
+    }
+}
