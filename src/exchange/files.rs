@@ -235,12 +235,7 @@ struct Entry {
 
 impl Entry {
     fn is_current(&self, meta: &Metadata) -> bool {
-        let alive = match &self.kept {
-            Kept::Weak(weak) => weak.strong_count() > 0,
-            Kept::Error(_) => false,
-            _ => true,
-        };
-        alive && self.stat == Some(Stat::of(meta))
+        !matches!(self.kept, Kept::Error(_)) && self.stat == Some(Stat::of(meta))
     }
 
     fn answer(&self) -> io::Result<Opened> {
@@ -291,14 +286,18 @@ impl Cache {
         let mut shard = self.shard(path);
         let entry = shard.entries.get_mut(path)?;
         entry.uses = entry.uses.saturating_add(1);
-        let entry = entry.clone();
-        match &entry.kept {
-            Kept::Weak(weak) if weak.strong_count() == 0 => {
-                shard.remove(path);
-                None
+        let mut entry = entry.clone();
+        if let Kept::Weak(weak) = &entry.kept {
+            // Held from here on: its last reader may leave at any moment.
+            match weak.upgrade() {
+                Some(file) => entry.kept = Kept::Strong(file),
+                None => {
+                    shard.remove(path);
+                    return None;
+                }
             }
-            _ => Some(entry),
         }
+        Some(entry)
     }
 
     fn checked(&self, path: &[u8]) {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, TrySendError};
+use crossbeam_channel::Receiver;
 use mio::{Events, Interest, Poll, Token, Waker};
 
 use super::connection::{Connection, Job, Phase, Why};
@@ -249,11 +249,8 @@ impl Acceptor {
     // --- handing over ---
 
     fn dispatch(&mut self, job: Job) {
-        match self.shared.jobs.try_send(job) {
-            Ok(()) => {}
-            Err(TrySendError::Full(job)) => self.overflow(job),
-            // The pool ends only after us.
-            Err(TrySendError::Disconnected(_)) => {}
+        if let Err(job) = self.shared.jobs.send(job) {
+            self.overflow(job);
         }
     }
 
@@ -281,8 +278,8 @@ impl Acceptor {
 
     fn retry(&mut self) {
         while let Some(job) = self.backlog.pop_front() {
-            if let Err(error) = self.shared.jobs.try_send(job) {
-                self.backlog.push_front(error.into_inner());
+            if let Err(job) = self.shared.jobs.send(job) {
+                self.backlog.push_front(job);
                 break;
             }
         }

@@ -36,6 +36,10 @@ pub struct Connection {
     pub deadline: u64,
     /// Whether the socket was read empty: the next byte comes with an edge.
     pub drained: bool,
+    /// When it was last parked with an answer half sent, in milliseconds on the server's clock.
+    pub parked: u64,
+    /// Whether it takes answers as fast as we send them; see [`super::listen::UNSENT`].
+    pub fast: bool,
     /// Whether `tcp_nodelay` was switched off for it.
     pub delayed: bool,
 }
@@ -124,6 +128,8 @@ impl Connection {
             phase: Phase::Idle,
             deadline: NEVER,
             drained: false,
+            parked: 0,
+            fast: false,
             delayed: false,
         }
     }

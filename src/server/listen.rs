@@ -15,8 +15,9 @@ use crate::features::listen::{Address, Options};
 /// The kernel's queue of connections that nobody accepted yet, when `backlog=` says nothing.
 const BACKLOG: i32 = 511;
 /// Bytes that may lie unsent in the kernel for one connection; without it a slow reader of a large file
-/// pins megabytes.
-const UNSENT: u32 = 256 << 10;
+/// pins megabytes. A client that empties its share at once has the bound lifted: each refill costs two
+/// switches of threads, which a fast download would notice.
+pub(super) const UNSENT: u32 = 256 << 10;
 
 /// One open listener.
 #[derive(Debug)]

@@ -9,6 +9,7 @@ pub mod logfile;
 mod output;
 mod refusal;
 mod request;
+pub mod pool;
 pub mod shared;
 pub mod signals;
 pub mod slot;
@@ -17,12 +18,11 @@ mod worker;
 
 use std::sync::Arc;
 
-use crossbeam_channel::{Receiver, Sender};
+use crossbeam_channel::Sender;
 use mio::Waker;
 
 use crate::exchange::counters::Connections;
 use crate::settings::Settings;
-use connection::Job;
 use listen::Listener;
 use logfile::Logs;
 use shared::{Current, Entry, Shared};
@@ -100,7 +100,6 @@ impl Reloader {
 pub struct Server {
     acceptor: acceptor::Acceptor,
     shared: Arc<Shared>,
-    jobs: Receiver<Job>,
     threads: usize,
     inbox: Inbox,
 }
@@ -109,16 +108,15 @@ impl Server {
     /// A server over open listeners, one for each socket of the settings and in their order.
     pub fn new(settings: Arc<Settings>, logs: Arc<Logs>, listeners: Vec<Listener>, load: Arc<Load>) -> std::io::Result<Server> {
         let pool = settings.main.process.pool.clone();
-        let (sender, jobs) = crossbeam_channel::bounded(pool.max_queue.max(1));
         let entry = |socket: &Arc<_>| Entry { socket: Arc::clone(socket), settings: settings.clone(), gone: false };
         let entries = settings.sockets.iter().map(entry).collect();
-        let shared = Shared::new(sender, Current { settings: settings.clone(), entries, logs });
+        let shared = Shared::new(pool::Pool::new(pool.max_queue), Current { settings: settings.clone(), entries, logs });
         let (poll, waker) = acceptor::poll_and_waker()?;
         let (sender, messages) = crossbeam_channel::unbounded();
         let inbox = Inbox { sender, waker };
         let reloader = Reloader { load, shared: shared.clone(), inbox: inbox.clone() };
         let acceptor = acceptor::Acceptor::new(poll, shared.clone(), messages, listeners, reloader)?;
-        Ok(Server { acceptor, shared, jobs, threads: pool.threads.max(1), inbox })
+        Ok(Server { acceptor, shared, threads: pool.threads.max(1), inbox })
     }
 
     /// Where signals and the like are sent.
@@ -130,8 +128,7 @@ impl Server {
     pub fn run(self) -> std::io::Result<Ended> {
         for n in 0..self.threads {
             let worker = worker::Worker::new(self.shared.clone());
-            let jobs = self.jobs.clone();
-            std::thread::Builder::new().name(format!("worker-{n}")).spawn(move || worker.run(&jobs))?;
+            std::thread::Builder::new().name(format!("worker-{n}")).spawn(move || worker.run())?;
         }
         let slots = self.shared.slots.clone();
         crate::exchange::counters::watch(move || count(&slots));

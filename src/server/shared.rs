@@ -3,10 +3,9 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::*};
 use std::sync::{Arc, Mutex};
 
-use crossbeam_channel::Sender;
-
 use super::connection::{Clock, Connection, Job};
 use super::logfile::Logs;
+use super::pool::Pool;
 use super::slot::Slots;
 use crate::settings::Settings;
 use crate::settings::sockets::Socket;
@@ -35,7 +34,7 @@ pub struct Current {
 /// Shared by all threads for the life of the process.
 pub struct Shared {
     /// Work for the pool.
-    pub jobs: Sender<Job>,
+    pub jobs: Pool<Job>,
     /// The connections' slots.
     pub slots: Arc<Slots<Box<Connection>>>,
     /// The server's clock.
@@ -48,7 +47,7 @@ pub struct Shared {
 
 impl Shared {
     /// What is shared, with the first settings.
-    pub fn new(jobs: Sender<Job>, current: Current) -> Arc<Self> {
+    pub fn new(jobs: Pool<Job>, current: Current) -> Arc<Self> {
         Arc::new(Shared {
             jobs,
             slots: Arc::default(),

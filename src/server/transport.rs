@@ -109,6 +109,14 @@ impl Transport {
         }
     }
 
+    /// Bounds the bytes that lie unsent in the kernel; none lifts the bound.
+    pub fn bound_unsent(&mut self, most: Option<u32>) {
+        if let Transport::Tcp(socket) = self {
+            // It fails only when the other end has gone already.
+            let _ = socket2::SockRef::from(&*socket).set_tcp_notsent_lowat(most.unwrap_or(0));
+        }
+    }
+
     /// `tcp_nodelay`.
     pub fn set_nodelay(&mut self, on: bool) {
         if let Transport::Tcp(socket) = self {

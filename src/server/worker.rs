@@ -6,8 +6,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::Receiver;
-
 use super::connection::{Connection, Job, Partial, Phase, Rest, Task, Why};
 use super::output::Progress;
 use super::shared::{Current, Shared};
@@ -24,6 +22,8 @@ const BUFFER: usize = 64 << 10;
 const SHARE: u64 = 4 << 20;
 /// How many requests of one connection are served in one turn.
 const REQUESTS: u32 = 64;
+/// A client that has room for more within so many milliseconds is a fast one.
+const FAST: u64 = 100;
 /// What is thrown away of one connection in one turn.
 const DISCARD: usize = 1 << 20;
 
@@ -71,9 +71,11 @@ impl Worker {
         }
     }
 
-    /// Works until the channel closes. A panic costs the connection it happened on, never the worker.
-    pub fn run(mut self, jobs: &Receiver<Job>) {
-        while let Ok(job) = jobs.recv() {
+    /// Works until the process ends. A panic costs the connection it happened on, never the worker.
+    pub fn run(mut self) {
+        let woken = Arc::default();
+        loop {
+            let job = self.shared.jobs.receive(&woken);
             let work = AssertUnwindSafe(|| self.drive(job));
             if catch_unwind(work).is_err() {
                 log::error!("a worker panicked outside a handler; its connection was closed");
@@ -124,7 +126,10 @@ impl Worker {
             Phase::Head(partial) => self.head(c, partial),
             Phase::Body(task) => self.body(c, task),
             Phase::Waiting(task) => self.advance(c, task),
-            Phase::Sending(task) => self.send(c, task),
+            Phase::Sending(task) => {
+                self.judge_speed(c);
+                self.send(c, task)
+            }
             Phase::Draining(rest) => self.drain(c, rest),
             Phase::Lingering { until, silence } => self.linger(c, until, silence),
             Phase::Closed => Turn::Close,
@@ -148,8 +153,8 @@ impl Worker {
         if self.shared.jobs.is_empty() {
             return Some(connection);
         }
-        let sent = self.shared.jobs.try_send(Job { connection, why: Why::Ready });
-        sent.err().map(|error| error.into_inner().connection)
+        let sent = self.shared.jobs.send(Job { connection, why: Why::Ready });
+        sent.err().map(|job| job.connection)
     }
 
     pub(super) fn now(&self) -> u64 {
@@ -382,6 +387,7 @@ impl Worker {
             Progress::Done => self.answered(c, task),
             Progress::Blocked => {
                 let deadline = self.after(task.run.scope.sending.timeout);
+                c.parked = self.now();
                 c.phase = Phase::Sending(task);
                 Turn::Park(Parked::Busy, deadline)
             }
@@ -399,6 +405,16 @@ impl Worker {
                 self.record(&mut task);
                 Turn::Close
             }
+        }
+    }
+
+    /// Lifts the bound on unsent bytes for a client that takes them at once, and puts it back when the client
+    /// has become slow.
+    fn judge_speed(&mut self, c: &mut Connection) {
+        let fast = self.now().saturating_sub(c.parked) < FAST;
+        if fast != c.fast {
+            c.fast = fast;
+            c.socket.bound_unsent((!fast).then_some(super::listen::UNSENT));
         }
     }
 
