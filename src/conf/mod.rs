@@ -11,6 +11,7 @@ pub mod odd;
 pub mod parse;
 pub mod pattern;
 pub mod reference;
+pub mod render;
 pub mod source;
 pub mod stock;
 pub mod suggest;
