@@ -16,6 +16,3 @@ pub mod source;
 pub mod stock;
 pub mod suggest;
 pub mod value;
-pub mod pattern;
-pub mod reference;
-pub mod suggest;

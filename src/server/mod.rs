@@ -3,6 +3,8 @@
 pub mod acceptor;
 mod answer;
 pub mod connection;
+pub mod daemon;
+pub mod events;
 mod intake;
 pub mod listen;
 pub mod logfile;
