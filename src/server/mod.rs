@@ -8,6 +8,7 @@ pub mod events;
 mod intake;
 pub mod listen;
 pub mod logfile;
+pub mod open;
 mod output;
 mod refusal;
 mod request;

@@ -20,9 +20,13 @@ pub enum Signal {
     Reopen,
 }
 
-/// Watches for signals on a thread of its own. Call it before other threads start.
-pub fn watch(inbox: Inbox) -> io::Result<()> {
-    let mut signals = Signals::new([SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGWINCH])?;
+/// Takes over the signals: from now on they are kept until [`watch`] passes them on. Starts no thread.
+pub fn take() -> io::Result<Signals> {
+    Signals::new([SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGWINCH])
+}
+
+/// Passes signals on, from a thread of its own.
+pub fn watch(mut signals: Signals, inbox: Inbox) -> io::Result<()> {
     let work = move || {
         for number in &mut signals {
             let signal = match number {
