@@ -117,11 +117,6 @@ impl Locations {
         Ok(inner.or(prefix))
     }
 
-    /// All of them, in no order.
-    pub fn all(&self) -> impl Iterator<Item = &Arc<Location>> {
-        self.exact.values().chain(self.prefixes.values()).chain(&self.regexes)
-    }
-
     fn longest(&self, path: &[u8]) -> Option<Arc<Location>> {
         let fits = self.lengths.iter().filter(|n| **n <= path.len());
         fits.filter_map(|n| self.prefixes.get(&path[..*n])).next().cloned()

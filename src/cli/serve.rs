@@ -51,7 +51,9 @@ fn ready(request: &Request, options: &Options) -> Result<Arc<Settings>, ()> {
         (Some(settings), _) => Ok(Arc::new(settings)),
         (None, Some(place)) if !refused => {
             let file = request.file.display();
-            say(&format!("longshore: [emerg] {file} is no whole conf: it stands inside {place}; `-t` tests it as it is"));
+            say(&format!(
+                "longshore: [emerg] {file} is no whole conf: it stands inside {place}; `-t` tests it as it is"
+            ));
             Err(())
         }
         (None, _) => Err(()),
@@ -180,16 +182,16 @@ fn reloader(request: Request, unix: Arc<Mutex<Vec<Address>>>) -> impl Fn(&Curren
             say_in_log(&sources, diagnostic);
         }
         let settings = Arc::new(settings?);
-        let is_open = |address: &Address| {
-            current.entries.iter().any(|entry| !entry.gone && entry.socket.address == *address)
-        };
+        let is_open =
+            |address: &Address| current.entries.iter().any(|entry| !entry.gone && entry.socket.address == *address);
         let logs = open::logs(&settings, Some(&current.logs));
         let opened = open::listeners(&settings.sockets, is_open);
         match (logs, opened) {
             (Ok(logs), Ok(opened)) => {
                 events::follow(&settings, &logs);
                 let mut unix = unix.lock().unwrap_or_else(PoisonError::into_inner);
-                let more: Vec<_> = unix_addresses(&settings).into_iter().filter(|address| !unix.contains(address)).collect();
+                let more: Vec<_> =
+                    unix_addresses(&settings).into_iter().filter(|address| !unix.contains(address)).collect();
                 unix.extend(more);
                 Some(Fresh { settings, logs, opened })
             }
@@ -229,7 +231,9 @@ fn say_in_log(sources: &crate::conf::source::Sources, diagnostic: &Diagnostic) {
 fn start_lines(settings: &Settings, options: &Options) -> Vec<String> {
     let mut lines = Vec::new();
     if options.rootless {
-        lines.push("rootless: ports below 1024 are moved up by 8000, logs go to stderr, `pid` and `user` are ignored".into());
+        lines.push(
+            "rootless: ports below 1024 are moved up by 8000, logs go to stderr, `pid` and `user` are ignored".into(),
+        );
     }
     for socket in &settings.sockets {
         for group in &socket.groups {

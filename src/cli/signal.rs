@@ -22,7 +22,11 @@ pub fn send(signal: Signal, request: &Request, options: &Options) -> ExitCode {
     let pid = match PidFile::read(&path) {
         Ok(pid) => Pid::from_raw(pid),
         Err(error) => {
-            say(&format!("longshore: [error] cannot read the pid file \"{}\": {}", path.display(), system_words(&error)));
+            say(&format!(
+                "longshore: [error] cannot read the pid file \"{}\": {}",
+                path.display(),
+                system_words(&error)
+            ));
             return ExitCode::FAILURE;
         }
     };

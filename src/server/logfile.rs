@@ -63,7 +63,13 @@ impl LogFile {
     pub fn open(path: &Path, source: &dyn Source) -> io::Result<Arc<LogFile>> {
         let file = RwLock::new(source.open(path)?);
         let path = path.to_path_buf();
-        Ok(Arc::new(LogFile { path, file, kept: Mutex::default(), lost: AtomicU64::new(0), complained: Mutex::default() }))
+        Ok(Arc::new(LogFile {
+            path,
+            file,
+            kept: Mutex::default(),
+            lost: AtomicU64::new(0),
+            complained: Mutex::default(),
+        }))
     }
 
     /// Its path.
@@ -153,7 +159,11 @@ impl LogFile {
         if last.is_none_or(|last| last.elapsed() >= COMPLAINTS) {
             *last = Some(Instant::now());
             // Where standard error is gone too, there is nobody left to tell.
-            let _ = writeln!(io::stderr(), "longshore: cannot write to {}: {error}; {lost} lines are lost so far", self.path.display());
+            let _ = writeln!(
+                io::stderr(),
+                "longshore: cannot write to {}: {error}; {lost} lines are lost so far",
+                self.path.display()
+            );
         }
     }
 }
@@ -253,7 +263,9 @@ fn flush_later(file: Weak<LogFile>, time: Duration) {
                 }
                 let now = Instant::now();
                 due.retain(|(at, file)| {
-                    if *at <= now && let Some(file) = file.upgrade() {
+                    if *at <= now
+                        && let Some(file) = file.upgrade()
+                    {
                         file.flush();
                     }
                     *at > now

@@ -54,7 +54,10 @@ fn log_failure((path, error): &(PathBuf, io::Error)) -> Diagnostic {
 }
 
 /// Opens the sockets that nobody listens on yet, in their order. When one fails, none stays open.
-pub fn listeners(sockets: &[Arc<Socket>], is_open: impl Fn(&Address) -> bool) -> Result<Vec<Listener>, Vec<Diagnostic>> {
+pub fn listeners(
+    sockets: &[Arc<Socket>],
+    is_open: impl Fn(&Address) -> bool,
+) -> Result<Vec<Listener>, Vec<Diagnostic>> {
     let (mut opened, mut failures) = (Vec::new(), Vec::new());
     for socket in sockets.iter().filter(|socket| !is_open(&socket.address)) {
         match Listener::open(&socket.address, &socket.options) {
