@@ -103,6 +103,8 @@ features! {
     stub_status,
     /// Variables of the request itself.
     request_variables,
+    /// What is not built yet (`--partial`).
+    unbuilt,
 }
 
 /// The directives of all features, in the features' order.
