@@ -13,6 +13,7 @@
 //! 7 cli/       the command line
 //! ```
 
+pub mod cli;
 pub mod conf;
 pub mod exchange;
 pub mod features;

@@ -51,13 +51,16 @@ type StepFn = fn(&mut Run) -> Result<Step, HttpError>;
 /// The steps, in the order of a request's life. Everything up to `content` decides before the first byte
 /// of a body is read.
 pub const STEPS: &[(&str, StepFn)] = &[
+    ("not built", |run| unbuilt::before(&mut run.x, &run.scope.unbuilt)),
     ("server return", |run| returns::step(&mut run.x, &run.scope.returns)),
     ("location", find_location),
     ("internal", |run| internal::step(&mut run.x, &run.scope.internal)),
     ("body size", |run| request_body::step(&mut run.x, &run.scope.request_body)),
     ("methods", |run| methods::step(&mut run.x, &run.scope.methods)),
+    ("not built", |run| unbuilt::before(&mut run.x, &run.scope.unbuilt)),
     ("return", |run| returns::step(&mut run.x, &run.scope.returns)),
     ("access", |run| access::step(&mut run.x, &run.scope.access)),
+    ("not built", |run| unbuilt::step(&mut run.x, &run.scope.unbuilt)),
     ("try_files", |run| try_files::step(&mut run.x, &run.scope.try_files)),
     ("status", |run| stub_status::step(&mut run.x, &run.scope.stub_status)),
     ("index", |run| index::step(&mut run.x, &run.scope.index)),
@@ -65,7 +68,7 @@ pub const STEPS: &[(&str, StepFn)] = &[
     ("file", |run| static_files::step(&mut run.x, &run.scope.static_files)),
 ];
 
-const AT_LOCATION: usize = 1;
+const AT_LOCATION: usize = 2;
 
 impl Run {
     /// A request in front of its first step.

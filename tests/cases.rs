@@ -12,8 +12,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
-use support::case::{self, Case, Expected, Reference};
-use support::server::{self, Place, Program};
+use support::case::{self, Case, Exchange, Expected, Order, Reference};
+use support::server::{self, Place, Program, Server};
 use support::wire::{Answer, Shape, Wire};
 use support::{differences, judge};
 
@@ -192,32 +192,53 @@ fn play(program: &Program, case: &Case, show: bool) -> Result<Vec<Answer>, Strin
         }
         return Ok(Vec::new());
     }
-    let server = server::start(program, case, &place, deadline)?;
-    let answers = converse(program, case, &place, deadline, show)
+    let mut server = server::start(program, case, &place, deadline)?;
+    let answers = Talk { program, case, place: &place, deadline, show }
+        .all(&mut server)
         .map_err(|why| format!("{why}\n{}", server::messages(&place)))?;
-    server.stop(&place, deadline)?;
+    let bad = |order: &Order| matches!(order, Order::Reload { bad: true, .. });
+    let refused = case.exchanges.iter().flat_map(|exchange| &exchange.orders).any(bad);
+    server.stop(&place, refused, deadline)?;
     server::check_logs(&case.logs, &place, program)?;
     Ok(answers)
 }
 
-fn converse(
-    program: &Program,
-    case: &Case,
-    place: &Place,
+/// A case's whole conversation with one server.
+struct Talk<'a> {
+    program: &'a Program,
+    case: &'a Case,
+    place: &'a Place,
     deadline: Instant,
     show: bool,
-) -> Result<Vec<Answer>, String> {
-    let lenient = program.name == "nginx";
-    let mut answers = Vec::new();
-    let mut wire: Option<Wire> = None;
-    for (index, exchange) in case.exchanges.iter().enumerate() {
-        let at = |why: String| format!("request at line {}: {why}", exchange.line);
-        if exchange.fresh || wire.is_none() {
-            wire = Some(Wire::connect(&exchange.target, place, deadline).map_err(at)?);
+}
+
+impl Talk<'_> {
+    fn all(&self, server: &mut Server) -> Result<Vec<Answer>, String> {
+        let mut answers = Vec::new();
+        let mut wire: Option<Wire> = None;
+        for (index, exchange) in self.case.exchanges.iter().enumerate() {
+            for order in &exchange.orders {
+                server.obey(order, self.program, self.case, self.place, self.deadline)?;
+            }
+            let followed = self.case.exchanges.get(index + 1).is_some_and(|next| !next.fresh);
+            let mut result = self.one(exchange, &mut wire, followed);
+            while exchange.until && result.is_err() && Instant::now() < self.deadline {
+                std::thread::sleep(Duration::from_millis(2));
+                result = self.one(exchange, &mut wire, followed);
+            }
+            answers.extend(result.map_err(|why| format!("request at line {}: {why}", exchange.line))?);
         }
-        let Some(wire) = wire.as_mut() else { continue };
-        wire.send(exchange, place).map_err(at)?;
-        let followed = case.exchanges.get(index + 1).is_some_and(|next| !next.fresh);
+        Ok(answers)
+    }
+
+    fn one(&self, exchange: &Exchange, wire: &mut Option<Wire>, followed: bool) -> Result<Vec<Answer>, String> {
+        let lenient = self.program.name == "nginx";
+        let mut answers = Vec::new();
+        if exchange.fresh || wire.is_none() {
+            *wire = Some(Wire::connect(&exchange.target, self.place, self.deadline)?);
+        }
+        let Some(wire) = wire.as_mut() else { return Ok(answers) };
+        wire.send(exchange, self.place)?;
         for (number, expected) in exchange.responses.iter().enumerate() {
             let expected: &Expected = expected.nginx.as_deref().filter(|_| lenient).unwrap_or(expected);
             let shape = Shape {
@@ -226,23 +247,23 @@ fn converse(
                 head: exchange.heads.get(number).copied().unwrap_or(false),
                 closed: expected.closed,
             };
-            let answer = wire.read(shape).map_err(at)?;
-            if show {
-                println!("{} {}: {}", program.name, case.name, describe(&answer));
+            let answer = wire.read(shape)?;
+            if self.show {
+                println!("{} {}: {}", self.program.name, self.case.name, describe(&answer));
             }
-            judge::check(expected, &answer, place).map_err(|why| at(format!("{why}\n{}", describe(&answer))))?;
+            judge::check(expected, &answer, self.place).map_err(|why| format!("{why}\n{}", describe(&answer)))?;
             let is_last = number + 1 == exchange.responses.len() && !followed;
             if is_last || expected.closed {
-                judge::check_end(expected, &answer, wire.extra(), lenient).map_err(at)?;
+                judge::check_end(expected, &answer, wire.extra(), lenient)?;
             }
-            answers.push(masked(answer, place));
+            answers.push(masked(answer, self.place));
             // Where nginx closed early and Longshore did not, what follows is Longshore's alone.
             if expected.closed || expected.nothing {
                 break;
             }
         }
+        Ok(answers)
     }
-    Ok(answers)
 }
 
 fn masked(mut answer: Answer, place: &Place) -> Answer {

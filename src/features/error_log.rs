@@ -194,12 +194,9 @@ mod tests {
         let target = |log, level| Target { log, level };
         let targets = vec![target(0, Level::Error), target(1, Level::Debug), target(2, Level::Emerg)];
         let conf = Conf { targets, is_default: false };
-        for (level, want) in [
-            (Level::Emerg, &[0, 1, 2][..]),
-            (Level::Error, &[0, 1]),
-            (Level::Warn, &[1]),
-            (Level::Debug, &[1]),
-        ] {
+        for (level, want) in
+            [(Level::Emerg, &[0, 1, 2][..]), (Level::Error, &[0, 1]), (Level::Warn, &[1]), (Level::Debug, &[1])]
+        {
             assert_eq!(conf.targets(level).collect::<Vec<_>>(), want, "{level:?}");
         }
     }

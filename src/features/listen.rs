@@ -106,7 +106,7 @@ pub const DIRECTIVES: &[Directive<Conf>] = &[Directive {
         doc: "An address the server takes requests on: a port, `address:port`, `[ipv6]:port`, a host name, or \
               `unix:/path`. `default_server` makes the server the one for unknown host names there; without it the first server of an \
               address is. Socket options: `backlog=N`, `rcvbuf=SIZE`, `sndbuf=SIZE`, `reuseport`, `deferred`, `fastopen=N`, \
-              `ipv6only=on|off`, `so_keepalive=on|off|[idle]:[interval]:[count]`, `bind`. Without any `listen` a server \
+              `ipv6only=on|off`, `so_keepalive=on|off|[idle]:[interval]:[count]`, `bind`; `deferred` and `fastopen` have no effect. Without any `listen` a server \
               listens on port 80, or on 8000 when not started by root.",
     },
     repeat: Repeat::Allowed,

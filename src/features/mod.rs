@@ -29,3 +29,4 @@ pub mod static_files;
 pub mod stub_status;
 pub mod try_files;
 pub mod types;
+pub mod unbuilt;

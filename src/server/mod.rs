@@ -3,9 +3,12 @@
 pub mod acceptor;
 mod answer;
 pub mod connection;
+pub mod daemon;
+pub mod events;
 mod intake;
 pub mod listen;
 pub mod logfile;
+pub mod open;
 mod output;
 mod refusal;
 mod request;

@@ -20,22 +20,27 @@ pub enum Signal {
     Reopen,
 }
 
-/// Watches for signals on a thread of its own. Call it before other threads start.
-pub fn watch(inbox: Inbox) -> io::Result<()> {
-    let mut signals = Signals::new([SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGWINCH])?;
+/// Takes over the signals: from now on they are kept until [`watch`] passes them on. Starts no thread.
+pub fn take() -> io::Result<Signals> {
+    Signals::new([SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGWINCH])
+}
+
+/// Passes signals on, from a thread of its own.
+pub fn watch(mut signals: Signals, inbox: Inbox) -> io::Result<()> {
     let work = move || {
         for number in &mut signals {
-            let signal = match number {
-                SIGTERM | SIGINT => Signal::Stop,
-                SIGQUIT => Signal::Quit,
-                SIGHUP => Signal::Reload,
-                SIGUSR1 => Signal::Reopen,
-                other => {
-                    let name = signal_hook::low_level::signal_name(other).unwrap_or("a signal");
-                    log::warn!("{name} is not supported and changes nothing");
+            let name = signal_hook::low_level::signal_name(number).unwrap_or("?");
+            let (signal, what) = match number {
+                SIGTERM | SIGINT => (Signal::Stop, "exiting"),
+                SIGQUIT => (Signal::Quit, "shutting down"),
+                SIGHUP => (Signal::Reload, "reconfiguring"),
+                SIGUSR1 => (Signal::Reopen, "reopening logs"),
+                _ => {
+                    log::warn!("signal {number} ({name}) received, which is not supported and changes nothing");
                     continue;
                 }
             };
+            log::info!("signal {number} ({name}) received, {what}");
             inbox.send(Message::Signal(signal));
         }
     };

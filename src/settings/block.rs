@@ -11,11 +11,12 @@ use super::rows::{Inherits, Repeats, Row};
 use super::{Places, ROWS, Scope};
 use crate::conf::args::{Args, Enclosing, Fault, Load};
 use crate::conf::ast::Node;
-use crate::conf::diagnostic::Diagnostic;
+use crate::conf::diagnostic::{Diagnostic, Severity};
 use crate::conf::directive::{Arity, Contexts};
 use crate::conf::pattern::Pattern;
 use crate::conf::source::Span;
 use crate::conf::{reference, suggest};
+use crate::features::unbuilt;
 use crate::http::method::Method;
 use crate::route::{Location, Locations, Matcher, Server};
 
@@ -331,6 +332,9 @@ impl Builder {
                 _ => {}
             }
         }
+        if !same_location && scope.unbuilt.handler.is_some() {
+            Arc::make_mut(&mut scope.unbuilt).handler = None;
+        }
         scope.places = Arc::new(Places { parent: Some(around.places.clone()), set: Vec::new() });
         scope
     }
@@ -350,7 +354,7 @@ impl Builder {
             }
             match std::str::from_utf8(name).ok().and_then(|name| INDEX.get(name)) {
                 Some(row) => self.one(node, row, context, scope, &mut seen, &mut lists),
-                None => self.foreign(node, context),
+                None => self.foreign(node, context, scope),
             }
         }
         blocks
@@ -422,7 +426,7 @@ impl Builder {
     }
 
     /// A name that no row has: one of nginx's, another project's, or a slip.
-    fn foreign(&mut self, node: &Node, context: Contexts) {
+    fn foreign(&mut self, node: &Node, context: Contexts, scope: &mut Scope) {
         let name = node.name.show();
         if let Some(known) = reference::lookup(&name) {
             if !known.contexts.meets(context) {
@@ -433,6 +437,12 @@ impl Builder {
                     if !self.without_effect.iter().any(|(other, _)| *other == name) {
                         self.without_effect.push((name, node.name.span));
                     }
+                }
+                reference::Effect::Matters if self.partial && unbuilt::kind(&name) != unbuilt::Kind::Guard => {
+                    Arc::make_mut(&mut scope.unbuilt).note(&name);
+                    let message = format!("`{name}` of {} is not built yet and is left out", known.module);
+                    let note = Diagnostic::error(node.name.span, message);
+                    self.diagnostics.push(Diagnostic { severity: Severity::Note, ..note });
                 }
                 reference::Effect::Matters => {
                     let message = format!("`{name}` of {} is not built yet, and it would change what is served", known.module);
@@ -467,11 +477,6 @@ impl Builder {
         let message = format!("`{}` {}", node.name.show(), fault.message);
         let span = fault.span.unwrap_or(node.name.span);
         self.diagnostics.push(Diagnostic { help: fault.help, also: fault.also, ..Diagnostic::error(span, message) });
-    }
-
-    /// Whether parts that are not built yet are let pass.
-    pub fn is_partial(&self) -> bool {
-        self.partial
     }
 }
 

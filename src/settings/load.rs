@@ -51,8 +51,10 @@ pub struct Loaded {
     pub settings: Option<Settings>,
     /// All messages, in the order of the conf.
     pub diagnostics: Vec<Diagnostic>,
-    /// The files that were read.
+    /// The texts that were read.
     pub sources: Arc<Sources>,
+    /// The files among them, each once, in the order they were read.
+    pub files: Vec<u32>,
     /// For what kind of block the file is.
     pub level: Level,
     /// Directives without effect here, each with its first place.
@@ -92,7 +94,7 @@ pub fn load(request: &Request) -> Loaded {
         sources: sources.clone(),
     };
     let mut loaded =
-        Loaded { settings: None, diagnostics, sources, level, without_effect: builder.without_effect };
+        Loaded { settings: None, diagnostics, sources, files: files.files, level, without_effect: builder.without_effect };
     if !loaded.has_errors() && matches!(level, Level::Main | Level::Http) {
         loaded.settings = Some(settings);
     }

@@ -14,7 +14,7 @@ use crate::conf::source::{Sources, Span};
 use crate::exchange::place::Place;
 use crate::exchange::variables::Variables;
 use crate::features;
-use crate::route::Server;
+use crate::route::{Location, Server};
 use rows::{Row, VariableRow};
 
 macro_rules! features {
@@ -103,6 +103,8 @@ features! {
     stub_status,
     /// Variables of the request itself.
     request_variables,
+    /// What is not built yet (`--partial`).
+    unbuilt,
 }
 
 /// The directives of all features, in the features' order.
@@ -157,3 +159,20 @@ pub struct Settings {
     pub sources: Arc<Sources>,
 }
 
+impl Settings {
+    /// The settings of all servers, their locations, and what stands in those.
+    pub fn scopes(&self) -> Vec<&Arc<Scope>> {
+        let mut scopes = Vec::new();
+        for server in &self.servers {
+            scopes.push(&server.scope);
+            server.locations.all().chain(server.named.values()).for_each(|location| collect(location, &mut scopes));
+        }
+        scopes
+    }
+}
+
+fn collect<'a>(location: &'a Location, scopes: &mut Vec<&'a Arc<Scope>>) {
+    scopes.push(&location.scope);
+    scopes.extend(location.limit_except.iter().map(|(_, scope)| scope));
+    location.locations.all().for_each(|inner| collect(inner, scopes));
+}

@@ -64,6 +64,10 @@ pub struct Exchange {
     pub target: Target,
     /// Opens a new connection; otherwise goes on with the one before.
     pub fresh: bool,
+    /// What the server is told before this request.
+    pub orders: Vec<Order>,
+    /// Asked again, on a new connection each time, until the answer is the expected one.
+    pub until: bool,
     pub actions: Vec<Action>,
     /// The n-th answer has no body because it answers HEAD.
     pub heads: Vec<bool>,
@@ -78,6 +82,15 @@ pub enum Target {
     /// An address such as `[::1]` with `%PORT%`.
     Address(String, usize),
     Unix(String),
+}
+
+/// A signal to the server, and what goes with it.
+#[derive(Debug)]
+pub enum Order {
+    /// HUP with a new conf; a bad one is waited for until the error log refuses it.
+    Reload { conf: String, bad: bool },
+    /// USR1 after the log file was renamed to `FILE.old`; the new file is waited for.
+    Reopen(String),
 }
 
 #[derive(Debug)]
@@ -185,6 +198,7 @@ struct Section {
 fn parse(text: &str) -> Result<Case, Fault> {
     let mut case = Case::default();
     let mut has_conf = false;
+    let mut orders = Vec::new();
     for section in sections(text)? {
         let at = |why: String| (section.line, why);
         match section.kind.as_str() {
@@ -192,9 +206,20 @@ fn parse(text: &str) -> Result<Case, Fault> {
                 has_conf = true;
                 case.whole = section.rest == "main";
                 case.conf = lines(&section.text);
+                if section.rest == "escaped" {
+                    case.conf =
+                        String::from_utf8(unescape(&case.conf)).map_err(|_| at("a conf must be UTF-8".into()))?;
+                }
             }
             "file" => case.files.push(entry(&section).map_err(at)?),
-            "request" => request(&mut case.exchanges, &section).map_err(at)?,
+            "reload" => orders.push(Order::Reload { conf: lines(&section.text), bad: section.rest == "bad" }),
+            "reopen" => orders.push(Order::Reopen(section.rest.clone())),
+            "request" => {
+                request(&mut case.exchanges, &section).map_err(at)?;
+                if let Some(last) = case.exchanges.last_mut() {
+                    last.orders.append(&mut orders);
+                }
+            }
             "response" => {
                 let own = expected(&section).map_err(at)?;
                 let exchange = case.exchanges.last_mut().ok_or_else(|| at("a response without a request".into()))?;
@@ -285,13 +310,14 @@ fn entry(section: &Section) -> Result<Entry, String> {
 }
 
 fn request(exchanges: &mut Vec<Exchange>, section: &Section) -> Result<(), String> {
-    let (mut target, mut same, mut raw, mut pieces) = (None, false, false, None);
+    let (mut target, mut same, mut raw, mut until, mut pieces) = (None, false, false, false, None);
     let mut port = 1;
     let mut address = None;
     for word in section.rest.split(' ').filter(|w| !w.is_empty()) {
         match word.split_once('=').unwrap_or((word, "")) {
             ("same", _) => same = true,
             ("raw", _) => raw = true,
+            ("until", _) => until = true,
             ("port", value) => port = value.parse().map_err(|_| "port is 1 to 9")?,
             ("address", value) => address = Some(value.to_string()),
             ("unix", value) => target = Some(Target::Unix(value.into())),
@@ -317,6 +343,8 @@ fn request(exchanges: &mut Vec<Exchange>, section: &Section) -> Result<(), Strin
         _ => exchanges.push(Exchange {
             target,
             fresh: !same,
+            orders: Vec::new(),
+            until,
             actions,
             heads: vec![head],
             responses: Vec::new(),

@@ -1,6 +1,6 @@
 //! Runs one server for one case: its folder, its ports, its start and its stop. Sends no request itself.
 
-use super::case::{Case, Entry, Kind, LogCheck, LogLine};
+use super::case::{Case, Entry, Kind, LogCheck, LogLine, Order};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use regex::bytes::Regex;
@@ -101,16 +101,47 @@ pub fn refuse(program: &Program, case: &Case, place: &Place, deadline: Instant) 
 }
 
 impl Server {
+    /// Carries out an order of the case, and waits until the server has heard it.
+    pub fn obey(
+        &mut self,
+        order: &Order,
+        program: &Program,
+        case: &Case,
+        place: &Place,
+        deadline: Instant,
+    ) -> Result<(), String> {
+        match order {
+            Order::Reload { conf, bad } => {
+                write_conf(program, case.whole, conf, place)?;
+                self.signal(Signal::SIGHUP)?;
+                await_that(deadline, "the error log does not refuse the new conf", || {
+                    !bad || messages(place).contains("[emerg]")
+                })
+            }
+            Order::Reopen(file) => {
+                let path = place.dir.path().join(file);
+                fs::rename(&path, path.with_extension("log.old")).map_err(|e| format!("{file}: {e}"))?;
+                self.signal(Signal::SIGUSR1)?;
+                await_that(deadline, "the log file was not opened again", || path.exists())
+            }
+        }
+    }
+
+    fn signal(&self, signal: Signal) -> Result<(), String> {
+        kill(Pid::from_raw(self.child.id().cast_signed()), signal).map_err(|e| format!("{signal}: {e}"))
+    }
+
     /// Asks for a graceful stop and checks that it is clean.
-    pub fn stop(mut self, place: &Place, deadline: Instant) -> Result<(), String> {
-        let pid = Pid::from_raw(self.child.id().cast_signed());
-        kill(pid, Signal::SIGQUIT).map_err(|e| format!("QUIT: {e}"))?;
+    pub fn stop(mut self, place: &Place, refused: bool, deadline: Instant) -> Result<(), String> {
+        self.signal(Signal::SIGQUIT)?;
         match self.wait(deadline)? {
             Some(0) => {}
             other => return Err(format!("QUIT ended it with {other:?}\n{}", messages(place))),
         }
         let said = messages(place);
-        match ["[alert]", "[emerg]", "panicked"].iter().find(|word| said.contains(**word)) {
+        let bad = ["[alert]", "panicked", "[emerg]"];
+        // A conf that was refused on purpose has left its [emerg] behind.
+        match bad[..if refused { 2 } else { 3 }].iter().find(|word| said.contains(**word)) {
             Some(word) => Err(format!("{word} in its messages:\n{said}")),
             None => Ok(()),
         }
@@ -140,6 +171,16 @@ impl Drop for Server {
         }
         let _ = self.child.wait();
     }
+}
+
+fn await_that(deadline: Instant, otherwise: &str, condition: impl Fn() -> bool) -> Result<(), String> {
+    while !condition() {
+        if Instant::now() > deadline {
+            return Err(otherwise.into());
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    Ok(())
 }
 
 /// What the server has said so far: its error log and its standard error.
@@ -178,7 +219,7 @@ pub fn matches(place: &Place, pattern: &str, text: &[u8]) -> Result<bool, String
 fn spawn(program: &Program, case: &Case, place: &Place) -> Result<Server, String> {
     let dir = place.dir.path();
     let conf = dir.join("case.conf");
-    fs::write(&conf, place.fill(wrap(program, case).as_bytes())).map_err(|e| e.to_string())?;
+    write_conf(program, case.whole, &case.conf, place)?;
     let errors = File::create(dir.join("stderr")).map_err(|e| e.to_string())?;
     let child = Command::new(&program.path)
         .arg("-p")
@@ -196,8 +237,13 @@ fn spawn(program: &Program, case: &Case, place: &Place) -> Result<Server, String
     Ok(Server { child })
 }
 
+fn write_conf(program: &Program, whole: bool, conf: &str, place: &Place) -> Result<(), String> {
+    let text = place.fill(wrap(program, whole, conf).as_bytes());
+    fs::write(place.dir.path().join("case.conf"), text).map_err(|e| e.to_string())
+}
+
 /// The whole conf: the case's own text and what every case needs around it.
-fn wrap(program: &Program, case: &Case) -> String {
+fn wrap(program: &Program, whole: bool, conf: &str) -> String {
     let body = "client_body_temp_path %DIR%/client_body;";
     // nginx makes these folders at start, wherever they are; only its own user could make the default ones.
     let gateways = match program.name {
@@ -206,14 +252,14 @@ fn wrap(program: &Program, case: &Case) -> String {
     };
     let temps = format!("{body} {gateways}");
     let main = "daemon off; pid %DIR%/pid;";
-    let error_log = if case.whole && case.conf.contains("error_log") { "" } else { "error_log %DIR%/error.log info;" };
-    if case.whole {
-        return format!("{main} {error_log}\n{}", case.conf.replace("%TEMPS%", &temps));
+    let error_log = if whole && conf.contains("error_log") { "" } else { "error_log %DIR%/error.log info;" };
+    if whole {
+        return format!("{main} {error_log}\n{}", conf.replace("%TEMPS%", &temps));
     }
-    let access_log = if case.conf.contains("%DIR%/access.log") { "" } else { "access_log %DIR%/access.log;" };
+    let access_log = if conf.contains("%DIR%/access.log") { "" } else { "access_log %DIR%/access.log;" };
     format!(
         "{main} {error_log} worker_processes 1;\nevents {{ worker_connections 256; }}\nhttp {{ {temps} {access_log}\n{}}}\n",
-        case.conf
+        conf
     )
 }
 

@@ -245,7 +245,8 @@ mod tests {
 
     fn shape(text: &str) -> Result<String, String> {
         let word = Word { text: text.into(), span: Default::default(), quoted: true };
-        let format = Format::compile(&[&word], LogEscape::Default, &mut List::default()).map_err(|fault| fault.message)?;
+        let format =
+            Format::compile(&[&word], LogEscape::Default, &mut List::default()).map_err(|fault| fault.message)?;
         let shape = |op: &Op| match op {
             Op::Literal(text) => String::from_utf8_lossy(text).into_owned(),
             op => format!("<{op:?}>"),

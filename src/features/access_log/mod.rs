@@ -69,7 +69,8 @@ impl Conf {
         let formats: Vec<Named> = format::BUILT_IN.into_iter().map(|known| built_in(known, load)).collect();
         let folder = load.prefix.join("logs");
         let path = if folder.is_dir() { folder.join("access.log") } else { "/dev/stdout".into() };
-        let target = Target { log: load.log(path), format: formats[0].format.clone(), buffering: None, condition: None };
+        let target =
+            Target { log: load.log(path), format: formats[0].format.clone(), buffering: None, condition: None };
         Conf { targets: vec![target], off: false, is_default: true, formats }
     }
 }
@@ -151,7 +152,9 @@ fn set_log(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
         return Ok(());
     }
     if path.text.starts_with(b"syslog:") {
-        return Err(Fault::at(path, "cannot write to syslog: that is not built yet").help("log to a file or to `/dev/stdout`"));
+        return Err(
+            Fault::at(path, "cannot write to syslog: that is not built yet").help("log to a file or to `/dev/stdout`")
+        );
     }
     if path.text.contains(&b'$') {
         return Err(Fault::at(path, "has a variable in its path, which is not built yet")
@@ -160,8 +163,11 @@ fn set_log(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
     let name = args.words().get(1).map_or(&b"combined"[..], |word| &word.text);
     let Some(format) = conf.formats.iter().rev().find(|known| known.name == name) else {
         let names: Vec<_> = conf.formats.iter().map(|known| String::from_utf8_lossy(&known.name)).collect();
-        return Err(Fault::at(args.word(1), format!("names no `log_format` that stands before it: `{}`", args.word(1).show()))
-            .help(format!("the formats known here are `{}`", names.join("`, `"))));
+        return Err(Fault::at(
+            args.word(1),
+            format!("names no `log_format` that stands before it: `{}`", args.word(1).show()),
+        )
+        .help(format!("the formats known here are `{}`", names.join("`, `"))));
     };
     let format = format.format.clone();
     let (buffering, condition) = read_options(args)?;
@@ -190,7 +196,9 @@ fn read_options(args: &mut Args<'_>) -> Result<(Option<Buffering>, Option<Text>)
         }
     }
     match (size, flush) {
-        (None, Some(_)) => Err(Fault::new("has `flush=` without `buffer=`").help("give the buffer a size: `buffer=32k`")),
+        (None, Some(_)) => {
+            Err(Fault::new("has `flush=` without `buffer=`").help("give the buffer a size: `buffer=32k`"))
+        }
         (None, None) => Ok((None, condition)),
         (Some(size), flush) => Ok((Some(Buffering { size, flush }), condition)),
     }

@@ -1,0 +1,145 @@
+//! The options themselves: nginx's letters and our words.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser, ValueEnum};
+
+use crate::conf::render::Format;
+
+/// A web server that you drop an nginx-style conf file into.
+#[derive(Debug, Parser)]
+#[command(name = "longshore", disable_help_flag = true, disable_version_flag = true, args_override_self = true)]
+pub struct Options {
+    /// Show this help.
+    #[arg(short = 'h', short_alias = '?', long = "help")]
+    pub help: bool,
+    /// Show the version.
+    #[arg(short = 'v', long = "version")]
+    pub version: bool,
+    /// Show the version and what is built in.
+    #[arg(short = 'V')]
+    pub build: bool,
+    /// Test the conf, say all that is wrong with it, and exit.
+    #[arg(short = 't')]
+    pub test: bool,
+    /// Test the conf, show every file of it, and exit.
+    #[arg(short = 'T')]
+    pub dump: bool,
+    /// Say only what is wrong while testing.
+    #[arg(short = 'q')]
+    pub quiet: bool,
+    /// Send a signal to the server of this conf.
+    #[arg(short = 's', value_name = "signal")]
+    pub signal: Option<Signal>,
+    /// The folder that relative paths start from (default: the current folder).
+    #[arg(short = 'p', value_name = "prefix")]
+    pub prefix: Option<PathBuf>,
+    /// The error log until the conf names one (default: logs/error.log, else stderr).
+    #[arg(short = 'e', value_name = "file")]
+    pub error_log: Option<PathBuf>,
+    /// The conf file (default: conf/nginx.conf, else conf/longshore.conf).
+    #[arg(short = 'c', value_name = "file")]
+    pub conf: Option<PathBuf>,
+    /// Directives to be read before the conf file.
+    #[arg(short = 'g', value_name = "directives")]
+    pub globals: Option<String>,
+    /// Take a stock conf as it is without root: ports below 1024 move up by 8000, logs go to stderr, no pid file.
+    #[arg(long)]
+    pub rootless: bool,
+    /// Start although parts of the conf are not built yet: those locations answer 501.
+    #[arg(long)]
+    pub partial: bool,
+    /// How what is wrong with a conf is shown.
+    #[arg(long, value_name = "form", default_value = "long")]
+    pub format: Form,
+}
+
+/// What `-s` sends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Signal {
+    /// Stop at once.
+    Stop,
+    /// Stop when everything is answered.
+    Quit,
+    /// Open the log files again.
+    Reopen,
+    /// Load the conf again.
+    Reload,
+}
+
+/// What `--format` takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Form {
+    /// The line with a caret under the word.
+    Long,
+    /// One line for each.
+    Short,
+    /// One JSON object for each, on standard output.
+    Json,
+}
+
+impl From<Form> for Format {
+    fn from(form: Form) -> Self {
+        match form {
+            Form::Long => Format::Long,
+            Form::Short => Format::Short,
+            Form::Json => Format::Json,
+        }
+    }
+}
+
+/// What the command line asks for.
+#[derive(Debug)]
+pub enum Asked {
+    /// To do something.
+    Run(Box<Options>),
+    /// For this text.
+    Help(String),
+}
+
+/// Reads the command line; an error is the text to show.
+pub fn read(args: impl Iterator<Item = OsString>) -> Result<Asked, String> {
+    match Options::try_parse_from(args) {
+        Ok(options) if options.help => Ok(Asked::Help(Options::command().render_help().to_string())),
+        Ok(options) => Ok(Asked::Run(Box::new(options))),
+        Err(error) => {
+            let text = error.render().to_string();
+            let text = text.strip_prefix("error: ").unwrap_or(&text);
+            let word = if error.kind() == ErrorKind::UnknownArgument { "invalid option: " } else { "" };
+            Err(format!("longshore: {word}{text}"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn command_lines() {
+        Options::command().debug_assert();
+        let read = |line: &str| read(line.split(' ').map(OsString::from));
+        for (line, fine) in [
+            ("longshore", true),
+            ("longshore -t -c a.conf", true),
+            ("longshore -tqc a.conf", true),
+            ("longshore -T -p . -e stderr", true),
+            ("longshore -s reload", true),
+            ("longshore -sreload", true),
+            ("longshore -s nothing", false),
+            ("longshore -x", false),
+            ("longshore -c", false),
+            ("longshore extra", false),
+            ("longshore -c a -c b", true),
+            ("longshore --format json --partial --rootless", true),
+            ("longshore --format xml", false),
+        ] {
+            assert_eq!(matches!(read(line), Ok(Asked::Run(_))), fine, "{line}");
+        }
+        for line in ["longshore -h", "longshore -?", "longshore -h -t"] {
+            assert!(matches!(read(line), Ok(Asked::Help(text)) if text.contains("-c")), "{line}");
+        }
+    }
+}

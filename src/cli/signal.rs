@@ -1,0 +1,46 @@
+//! `-s`: a signal for the server whose pid file the conf names.
+
+use std::process::ExitCode;
+
+use nix::sys::signal::{Signal as Number, kill};
+use nix::unistd::Pid;
+
+use super::options::{Options, Signal};
+use super::{check, say, serve};
+use crate::exchange::error::system_words;
+use crate::server::daemon::PidFile;
+use crate::settings::load::{self, Request};
+
+/// Sends the signal.
+pub fn send(signal: Signal, request: &Request, options: &Options) -> ExitCode {
+    let loaded = load::load(request);
+    let Some(settings) = &loaded.settings else {
+        check::show(&loaded, options, true);
+        return ExitCode::FAILURE;
+    };
+    let path = serve::pid_path(settings);
+    let pid = match PidFile::read(&path) {
+        Ok(pid) => Pid::from_raw(pid),
+        Err(error) => {
+            say(&format!(
+                "longshore: [error] cannot read the pid file \"{}\": {}",
+                path.display(),
+                system_words(&error)
+            ));
+            return ExitCode::FAILURE;
+        }
+    };
+    let number = match signal {
+        Signal::Stop => Number::SIGTERM,
+        Signal::Quit => Number::SIGQUIT,
+        Signal::Reopen => Number::SIGUSR1,
+        Signal::Reload => Number::SIGHUP,
+    };
+    match kill(pid, number) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say(&format!("longshore: [error] cannot send {number} to process {pid}: {}", error.desc()));
+            ExitCode::FAILURE
+        }
+    }
+}

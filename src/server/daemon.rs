@@ -1,0 +1,140 @@
+//! The process among others: background, rights, pid file, number of descriptors. Everything here happens
+//! before the first thread starts.
+
+use std::ffi::CString;
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::unistd::{self, Gid, Uid};
+
+use crate::features::process::Identity;
+
+/// Goes to the background: a process without terminal whose standard streams lead nowhere.
+pub fn go_to_background() -> io::Result<()> {
+    Ok(unistd::daemon(true, false)?)
+}
+
+/// Becomes this user for good. Only root can.
+pub fn become_user(identity: &Identity) -> io::Result<()> {
+    let (uid, gid) = (Uid::from_raw(identity.uid), Gid::from_raw(identity.gid));
+    let name = CString::new(identity.name.as_str()).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
+    unistd::setgid(gid)?;
+    unistd::initgroups(&name, gid)?;
+    unistd::setuid(uid)?;
+    Ok(())
+}
+
+/// Who root becomes when the conf names nobody, as nginx.
+pub fn nobody() -> io::Result<Identity> {
+    let user = unistd::User::from_name("nobody")?.ok_or_else(|| {
+        io::Error::new(io::ErrorKind::NotFound, "there is no user `nobody`: name one in the conf, `user NAME;`")
+    })?;
+    Ok(Identity { name: user.name, uid: user.uid.as_raw(), gid: user.gid.as_raw() })
+}
+
+/// The first folder on the way to a path that this user could not enter; none if the way is open or ends
+/// before the path does.
+pub fn closed_folder(path: &Path, identity: &Identity) -> Option<PathBuf> {
+    let folders: Vec<&Path> = path.ancestors().collect();
+    let groups = CString::new(identity.name.as_str())
+        .ok()
+        .and_then(|name| unistd::getgrouplist(&name, Gid::from_raw(identity.gid)).ok())
+        .unwrap_or_default();
+    folders.into_iter().rev().find_map(|folder| {
+        let found = std::fs::metadata(folder).ok().filter(|found| found.is_dir())?;
+        let bit = match () {
+            () if identity.uid == 0 => return None,
+            () if found.uid() == identity.uid => 0o100,
+            () if groups.contains(&Gid::from_raw(found.gid())) => 0o010,
+            () => 0o001,
+        };
+        (found.mode() & bit == 0).then(|| folder.to_path_buf())
+    })
+}
+
+/// Allows as many descriptors as the conf says, else as many as this process may have.
+pub fn raise_descriptors(wanted: Option<u64>) -> io::Result<()> {
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    let (soft, hard) = match wanted {
+        Some(wanted) => (wanted, hard.max(wanted)),
+        None if soft >= hard => return Ok(()),
+        None => (hard, hard),
+    };
+    Ok(setrlimit(Resource::RLIMIT_NOFILE, soft, hard)?)
+}
+
+/// A pid file that goes away with this value.
+#[derive(Debug)]
+pub struct PidFile {
+    path: PathBuf,
+    /// Open since before rights were dropped, so that a later user can still empty it.
+    file: File,
+}
+
+impl PidFile {
+    /// Opens the file, before rights are dropped; it holds nothing yet.
+    pub fn open(path: &Path) -> io::Result<PidFile> {
+        let mut options = File::options();
+        let file = options.write(true).create(true).truncate(false).mode(0o644).open(path)?;
+        Ok(PidFile { path: path.to_path_buf(), file })
+    }
+
+    /// Writes this process's number.
+    pub fn write(&mut self) -> io::Result<()> {
+        self.file.set_len(0)?;
+        writeln!(self.file, "{}", std::process::id())
+    }
+
+    /// Reads the process that a pid file names.
+    pub fn read(path: &Path) -> io::Result<i32> {
+        let text = std::fs::read_to_string(path)?;
+        let number = text.trim().parse().ok().filter(|number| *number > 0);
+        number.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "it holds no process id"))
+    }
+}
+
+impl Drop for PidFile {
+    fn drop(&mut self) {
+        // Without rights on its folder the file cannot go; then at least it names nobody.
+        if std::fs::remove_file(&self.path).is_err() {
+            let _ = self.file.set_len(0);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pid_file_comes_and_goes() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pid");
+        let mut file = PidFile::open(&path).unwrap();
+        assert!(PidFile::read(&path).is_err());
+        file.write().unwrap();
+        assert_eq!(PidFile::read(&path).unwrap() as u32, std::process::id());
+        drop(file);
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn the_first_closed_folder_is_named() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let closed = folder.path().join("closed");
+        std::fs::create_dir_all(closed.join("in")).unwrap();
+        let mode = |mode| std::fs::set_permissions(&closed, std::fs::Permissions::from_mode(mode)).unwrap();
+        let stranger = Identity { name: "nobody-here".into(), uid: 3_999_999, gid: 3_999_999 };
+        std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+        mode(0o700);
+        assert_eq!(closed_folder(&closed.join("in/file"), &stranger), Some(closed.clone()));
+        let root = Identity { name: "root".into(), uid: 0, gid: 0 };
+        assert_eq!(closed_folder(&closed.join("in/file"), &root), None);
+        mode(0o701);
+        assert_eq!(closed_folder(&closed.join("in/file"), &stranger), None);
+    }
+}

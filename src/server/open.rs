@@ -1,0 +1,126 @@
+//! Opening everything a conf names before it comes into force: log files and listeners. All that fails is
+//! named in one run, and what was opened in vain is closed again.
+
+use std::collections::HashSet;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::listen::{Listener, holder};
+use super::logfile::{FileSystem, Logs};
+use crate::conf::diagnostic::Diagnostic;
+use crate::exchange::error::system_words;
+use crate::features::listen::{Address, MOVED_UP};
+use crate::settings::Settings;
+use crate::settings::sockets::Socket;
+
+/// Opens the log files of a conf; what `before` has open under the same path is taken over.
+pub fn logs(settings: &Settings, before: Option<&Logs>) -> Result<Arc<Logs>, Vec<Diagnostic>> {
+    let wanted = used_logs(settings);
+    let opened = Logs::open(&settings.logs, |number| wanted.contains(&number), before, Arc::new(FileSystem));
+    opened.map(Arc::new).map_err(|failures| failures.iter().map(log_failure).collect())
+}
+
+/// Whether each log file could be opened, without making any.
+pub fn check_logs(settings: &Settings) -> Vec<Diagnostic> {
+    let wanted = used_logs(settings);
+    let paths = settings.logs.iter().enumerate().filter(|(number, _)| wanted.contains(number)).map(|(_, path)| path);
+    let failures = paths.filter_map(|path| {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty())?;
+        let error = match std::fs::OpenOptions::new().append(true).open(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => std::fs::metadata(folder).err(),
+            Err(error) if !path.starts_with("/dev") => Some(error),
+            _ => None,
+        };
+        error.map(|error| (path.clone(), error))
+    });
+    failures.map(|failure| log_failure(&failure)).collect()
+}
+
+/// The files that lines can go to. A default that the conf overrides everywhere is none of them, so no empty
+/// file is left behind.
+fn used_logs(settings: &Settings) -> HashSet<usize> {
+    let mut used: HashSet<usize> = settings.main.error_log.targets.iter().map(|target| target.log).collect();
+    for scope in settings.scopes() {
+        used.extend(scope.error_log.targets.iter().map(|target| target.log));
+        used.extend(scope.access_log.targets.iter().map(|target| target.log));
+    }
+    used
+}
+
+fn log_failure((path, error): &(PathBuf, io::Error)) -> Diagnostic {
+    let message = format!("cannot open the log file `{}`: {}", path.display(), system_words(error));
+    Diagnostic { span: None, ..Diagnostic::error(Default::default(), message) }
+}
+
+/// Opens the sockets that nobody listens on yet, in their order. When one fails, none stays open.
+pub fn listeners(
+    sockets: &[Arc<Socket>],
+    is_open: impl Fn(&Address) -> bool,
+) -> Result<Vec<Listener>, Vec<Diagnostic>> {
+    let (mut opened, mut failures) = (Vec::new(), Vec::new());
+    for socket in sockets.iter().filter(|socket| !is_open(&socket.address)) {
+        match Listener::open(&socket.address, &socket.options) {
+            Ok(listener) => opened.push(listener),
+            Err(error) => failures.push(Diagnostic::error(socket.span, explain(&socket.address, &error))),
+        }
+    }
+    if failures.is_empty() {
+        return Ok(opened);
+    }
+    remove_files(opened.iter().map(Listener::address));
+    Err(failures)
+}
+
+/// Removes the files of Unix sockets that are no longer listened on.
+pub fn remove_files<'a>(addresses: impl Iterator<Item = &'a Address>) {
+    for address in addresses {
+        if let Address::Unix(path) = address
+            && let Err(error) = std::fs::remove_file(path)
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            log::error!("cannot remove {}: {}", path.display(), system_words(&error));
+        }
+    }
+}
+
+/// Why a socket cannot be opened, in words that help.
+fn explain(address: &Address, error: &io::Error) -> String {
+    match (error.kind(), address) {
+        (io::ErrorKind::AddrInUse, Address::Ip(ip)) => match holder(ip.port()) {
+            Some((name, pid)) => format!("port {} is taken by {name} (pid {pid})", ip.port()),
+            None => format!("port {} is taken by another program", ip.port()),
+        },
+        (io::ErrorKind::AddrInUse, Address::Unix(path)) => format!("a server listens on `{}` already", path.display()),
+        (io::ErrorKind::PermissionDenied, Address::Ip(ip)) if ip.port() < 1024 => {
+            let (port, other) = (ip.port(), ip.port() + MOVED_UP);
+            format!("port {port} may only be opened by root; with `--rootless` it is port {other}")
+        }
+        (io::ErrorKind::AddrNotAvailable, _) => format!("{address} is no address of this machine"),
+        _ => format!("cannot listen on {address}: {}", system_words(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reasons_are_told_apart() {
+        use io::ErrorKind as Kind;
+        let low = Address::Ip(([0, 0, 0, 0], 80).into());
+        let unix = Address::Unix("/run/s".into());
+        for (address, kind, want) in [
+            (&low, Kind::PermissionDenied, "port 80 may only be opened by root; with `--rootless` it is port 8080"),
+            (&low, Kind::AddrNotAvailable, "0.0.0.0:80 is no address of this machine"),
+            (&unix, Kind::AddrInUse, "a server listens on `/run/s` already"),
+            (&unix, Kind::NotFound, "cannot listen on unix:/run/s: entity not found"),
+        ] {
+            assert_eq!(explain(address, &kind.into()), want);
+        }
+        let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = Address::Ip(taken.local_addr().unwrap());
+        let message = explain(&address, &Kind::AddrInUse.into());
+        assert!(message.ends_with(&format!("(pid {})", std::process::id())), "{message}");
+    }
+}
