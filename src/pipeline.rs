@@ -10,7 +10,6 @@ use crate::exchange::error::{HttpError, Level};
 use crate::exchange::step::{Sink, Step, Target, Wait};
 use crate::exchange::Exchange;
 use crate::features::*;
-use crate::http::method::Method;
 use crate::http::response::Response;
 use crate::route::{self, Found, Location, Server};
 use crate::settings::sockets::Group;
@@ -51,6 +50,7 @@ type StepFn = fn(&mut Run) -> Result<Step, HttpError>;
 /// The steps, in the order of a request's life. Everything up to `content` decides before the first byte
 /// of a body is read.
 pub const STEPS: &[(&str, StepFn)] = &[
+    ("refused methods", |run| methods::refuse(&mut run.x)),
     ("not built", |run| unbuilt::before(&mut run.x, &run.scope.unbuilt)),
     ("server return", |run| returns::step(&mut run.x, &run.scope.returns)),
     ("location", find_location),
@@ -64,11 +64,13 @@ pub const STEPS: &[(&str, StepFn)] = &[
     ("try_files", |run| try_files::step(&mut run.x, &run.scope.try_files)),
     ("status", |run| stub_status::step(&mut run.x, &run.scope.stub_status)),
     ("index", |run| index::step(&mut run.x, &run.scope.index)),
-    ("autoindex", |run| autoindex::step(&mut run.x, &run.scope.autoindex)),
+    ("autoindex", list_folder),
     ("file", |run| static_files::step(&mut run.x, &run.scope.static_files)),
 ];
 
-const AT_LOCATION: usize = 2;
+/// Where an internal redirect begins again; a named location begins behind the search for one.
+const AT_SERVER: usize = 1;
+const AT_LOCATION: usize = 3;
 
 impl Run {
     /// A request in front of its first step.
@@ -147,7 +149,7 @@ impl Run {
                 self.x.args = args;
                 self.location = None;
                 self.enter(self.server.scope.clone());
-                self.cursor = AT_LOCATION;
+                self.cursor = AT_SERVER;
             }
             Target::Named(name) => {
                 let Some(location) = self.server.named.get(&name).cloned() else {
@@ -170,39 +172,35 @@ impl Run {
 
     fn enter_location(&mut self, location: &Arc<Location>) {
         self.location = Some(location.clone());
-        let excepted = location.limit_except.as_ref().filter(|(methods, _)| methods & self.method().bit() == 0);
+        let excepted = location.limit_except.as_ref().filter(|(methods, _)| methods & self.x.method().bit() == 0);
         self.enter(excepted.map_or(&location.scope, |(_, scope)| scope).clone());
     }
 
-    fn method(&self) -> Method {
-        if self.x.as_get { Method::Get } else { self.x.head.method }
-    }
-
     /// One place turns an error into a page: `error_page` first, the built-in page at last.
-    fn fail(&mut self, error: HttpError) -> Result<Option<Outcome>, HttpError> {
-        if let Some(report) = error.report.clone() {
-            self.x.reports.push(report);
-        }
-        if error.status == 444 {
+    fn fail(&mut self, mut error: HttpError) -> Result<Option<Outcome>, HttpError> {
+        static_files::quieten(&self.scope.static_files, &mut error);
+        self.x.reports.extend(error.report.take());
+        if matches!(error.status, 444 | 499) {
             return Ok(Some(Outcome::Close));
         }
-        match error_page::answer(&mut self.x, &self.scope.error_page, &error)? {
+        match error_page::answer(&mut self.x, &self.scope.error_page, &error) {
             error_page::Answer::Goto(target) => {
                 self.redirect(target)?;
                 Ok(None)
             }
-            error_page::Answer::Respond(response) => self.filter(response).map(Some),
-            error_page::Answer::BuiltIn => Ok(Some(self.built_in(error))),
+            error_page::Answer::Page(error) => Ok(Some(self.page(&error))),
         }
     }
 
-    fn built_in(&mut self, error: HttpError) -> Outcome {
-        if let Some(report) = error.report.clone()
-            && !self.x.reports.iter().any(|known| known.text == report.text)
-        {
-            self.x.reports.push(report);
-        }
-        let response = error_page::built_in(&mut self.x, &self.scope.error_page, &self.scope.server_tokens, &error);
+    fn built_in(&mut self, mut error: HttpError) -> Outcome {
+        self.x.reports.extend(error.report.take());
+        error_page::note(&mut self.x, &error);
+        self.page(&error)
+    }
+
+    fn page(&mut self, error: &HttpError) -> Outcome {
+        let line = server_tokens::page_line(&self.x, &self.scope.server_tokens);
+        let response = error_page::built_in(&self.x, &self.scope.error_page, error, &line);
         // The filters refuse nothing here: a built-in page is no file, has no tag and no ranges.
         match self.filter(response) {
             Ok(outcome) => outcome,
@@ -216,6 +214,7 @@ impl Run {
         error_page::keep_status(x, &mut response);
         types::filter(x, &scope.types, &mut response);
         static_files::not_modified(x, &scope.static_files, &mut response)?;
+        x.sent.status = response.status;
         redirect::filter(x, &scope.redirect, &mut response);
         headers::filter(x, &scope.headers, &mut response);
         static_files::ranges(x, &scope.static_files, &mut response)?;
@@ -236,6 +235,11 @@ fn find_location(run: &mut Run) -> Result<Step, HttpError> {
         run.enter_location(&location);
     }
     Ok(Step::Next)
+}
+
+fn list_folder(run: &mut Run) -> Result<Step, HttpError> {
+    let tokens = &run.scope.server_tokens;
+    autoindex::step(&mut run.x, &run.scope.autoindex, |x| server_tokens::page_line(x, tokens))
 }
 
 /// The server of a group for a host name; what a regex name captured goes to the exchange.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::ast::{Node, Word};
 use super::diagnostic::Diagnostic;
 use super::source::Span;
-use super::value::{Names, Text, VarId, compile};
+use super::value::{Names, Piece, Text, VarId, compile};
 
 /// Why a setter refused: a phrase that follows the directive's name, and the word it is about.
 #[derive(Debug, Clone)]
@@ -192,6 +192,16 @@ impl<'a> Args<'a> {
     /// The index of a variable that this directive defines.
     pub fn define(&mut self, name: &str) -> VarId {
         self.load.names.define(name)
+    }
+
+    /// A variable that word `i` refers to without writing it as text: the file it names does.
+    pub fn refer(&mut self, i: usize, name: &str) -> Piece {
+        Piece::Variable(self.load.names.refer(name, self.word(i).span))
+    }
+
+    /// Raises a warning at a word inside the directive's block.
+    pub fn warn_at(&mut self, word: &Word, message: impl Into<String>) {
+        self.load.warnings.push(Diagnostic::warning(word.span, message));
     }
 
     /// Raises a warning at word `i` (or at the directive as a whole).

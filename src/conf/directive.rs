@@ -87,6 +87,8 @@ pub enum Repeat<C> {
 pub enum Inherit<C> {
     /// Yes.
     Yes,
+    /// Yes, after the function has changed it.
+    Changed(fn(&mut C)),
     /// No: the function puts the default back.
     No(fn(&mut C)),
     /// Only an `if` or `limit_except` inside the same location (a content handler).

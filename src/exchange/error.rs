@@ -55,7 +55,7 @@ pub struct Report {
 /// Why a request is answered with an error. One place turns it into a page.
 #[derive(Debug, Clone)]
 pub struct HttpError {
-    /// The status, 400 to 599; 444 closes without an answer; 494 is 400 with its own page.
+    /// The status, 400 to 599, or a redirect's, which `error_page` may catch too; 444 closes without an answer; 494 is 400 with its own page.
     pub status: u16,
     /// A stable code for why: `no-file`, `denied`, `limit`.
     pub reason: &'static str,
@@ -71,6 +71,11 @@ impl HttpError {
     /// An error with a stable reason and no log line.
     pub fn new(status: u16, reason: &'static str) -> Self {
         HttpError { status, reason, report: None, fields: Vec::new(), close: false }
+    }
+
+    /// A redirect: its built-in page is the answer unless `error_page` catches it.
+    pub fn redirect(status: u16, location: impl Into<Bytes>) -> Self {
+        HttpError::new(status, "redirect").field("Location", location)
     }
 
     /// The same with a line for the error log.

@@ -21,6 +21,7 @@ use bytes::Bytes;
 
 use crate::conf::value::VarId;
 use crate::http::head::Head;
+use crate::http::method::Method;
 use error::Report;
 use place::Place;
 use variables::Variables;
@@ -47,6 +48,8 @@ pub struct Sent {
     pub bytes: u64,
     /// Bytes of the body as they stood on the wire.
     pub body_bytes: u64,
+    /// Whether the whole answer went out.
+    pub complete: bool,
 }
 
 /// A request body that was read.
@@ -64,16 +67,20 @@ pub enum Received {
 /// An error that is being answered: its status stays while `error_page` leads elsewhere.
 #[derive(Debug, Clone)]
 pub struct Failure {
+    /// The status of the error itself.
+    pub cause: u16,
     /// The status the client will see unless the error page itself decides (`=`).
     pub status: u16,
     /// Whether the answer of the error page keeps its own status (`error_page 404 = /x`).
     pub own_status: bool,
-    /// The stable reason, such as `404/no-file`.
+    /// The stable reason, such as `no-file`.
     pub reason: &'static str,
     /// Fields the error brings along (Allow, WWW-Authenticate, Content-Range).
     pub fields: Vec<(Bytes, Bytes)>,
     /// Whether the connection must close after it.
     pub close: bool,
+    /// Whether an error while it is answered gets the built-in page.
+    pub is_last: bool,
 }
 
 /// The captures of the last regex that matched, as bytes of their own.
@@ -105,6 +112,8 @@ pub struct Exchange {
     pub internal: bool,
     /// How many internal redirects there were.
     pub redirects: u8,
+    /// Whether the request was there before the answer to the one before it was sent.
+    pub pipelined: bool,
     /// Whether the method counts as GET now (after `error_page` led to a URI).
     pub as_get: bool,
     /// Where files are, here.
@@ -138,7 +147,39 @@ pub struct Exchange {
 impl Exchange {
     /// Whether this is a HEAD request: the answer has no body.
     pub fn is_head(&self) -> bool {
-        self.head.method == crate::http::method::Method::Head
+        self.head.method == Method::Head
+    }
+
+    /// The method as it counts now.
+    pub fn method(&self) -> Method {
+        if self.as_get { Method::Get } else { self.head.method }
+    }
+
+    /// The status of the answer as far as it is known; 0 before there is one.
+    pub fn status(&self) -> u16 {
+        match &self.failure {
+            Some(failure) if !failure.own_status => failure.status,
+            _ => self.sent.status,
+        }
+    }
+
+    /// The random number of `$request_id`: 32 hexadecimal digits, the same for the whole request.
+    pub fn request_id(&self) -> &str {
+        self.id.get_or_init(|| {
+            let mut bytes = [0; 16];
+            // Without randomness the id is less than unique, but the request goes on.
+            let _ = getrandom::fill(&mut bytes);
+            format!("{:032x}", u128::from_be_bytes(bytes))
+        })
+    }
+
+    /// The argument of this name in the query, as it was sent. Case does not matter, as in nginx.
+    pub fn argument(&self, name: &[u8]) -> Option<&[u8]> {
+        let arguments = self.args.as_deref()?.split(|&b| b == b'&');
+        arguments.filter_map(|argument| argument.split_at_checked(name.len())).find_map(|(key, rest)| match rest {
+            [b'=', value @ ..] if key.eq_ignore_ascii_case(name) => Some(value),
+            _ => None,
+        })
     }
 
     /// Gives a variable a value for the rest of this request.
@@ -155,12 +196,13 @@ impl Exchange {
         self.reports.push(Report { level, text: text.into() });
     }
 
-    /// The extension of the current path: what follows the last dot of the last segment.
+    /// The extension of the current path: what follows the last dot of the last segment. A dot that begins the
+    /// segment makes it hidden and gives it no extension.
     pub fn extension(&self) -> &[u8] {
         let name = self.uri.rsplit(|&b| b == b'/').next().unwrap_or(b"");
         match name.iter().rposition(|&b| b == b'.') {
-            Some(dot) => &name[dot + 1..],
-            None => b"",
+            Some(dot) if dot > 0 => &name[dot + 1..],
+            _ => b"",
         }
     }
 }

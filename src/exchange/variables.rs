@@ -3,6 +3,8 @@
 
 use std::borrow::Cow;
 
+use bytes::Bytes;
+
 use super::Exchange;
 use crate::conf::value::{Piece, Text, VarId};
 
@@ -59,6 +61,14 @@ impl Exchange {
             }
         }
         Cow::Owned(out)
+    }
+
+    /// The same as bytes of their own; a constant is shared, not copied.
+    pub fn eval_bytes(&self, text: &Text) -> Bytes {
+        match text.pieces.as_slice() {
+            [Piece::Literal(text)] => text.clone(),
+            _ => self.eval(text).into_owned().into(),
+        }
     }
 
     /// The value of one piece.

@@ -1,14 +1,393 @@
-//! `error_page`: where errors lead, and the built-in pages.
+//! `error_page`, `recursive_error_pages`, `error_template`: what a client sees when a request fails. Which
+//! failures there are is others' business; here each becomes a redirect or a page.
 
-use crate::conf::directive::Directive;
-use crate::exchange::variables::Variable;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::conf::args::{Args, Fault};
+use crate::conf::ast::Word;
+use crate::conf::directive::{Arity, Contexts, Directive, Inherit, Manual, Repeat};
+use crate::conf::value::{Piece, Text};
+use crate::exchange::error::{HttpError, system_words};
+use crate::exchange::step::Target;
+use crate::exchange::variables::{Value, Variable};
+use crate::exchange::{Exchange, Failure};
+use crate::http::head::Known;
+use crate::http::response::{Body, ContentType, Response};
+use crate::http::{escape, negotiate, status};
+
+/// What becomes of the status.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NewStatus {
+    /// The error's own stays.
+    Keep,
+    /// The page's answer decides (`=`).
+    OfPage,
+    /// This one (`=200`).
+    Is(u16),
+}
+
+/// One status with its page.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page {
+    /// The error's status.
+    pub status: u16,
+    /// The answer's status.
+    pub new_status: NewStatus,
+    /// A path, a named location, or a URL.
+    pub target: Text,
+}
 
 /// The settings.
 #[derive(Debug, Clone, Default)]
-pub struct Conf {}
+pub struct Conf {
+    /// The pages, the first of a status counts.
+    pub pages: Vec<Page>,
+    /// Whether errors of error pages have pages too.
+    pub recursive: bool,
+    /// The page for all statuses that have none of their own.
+    pub template: Option<Arc<Text>>,
+}
+
+/// How a failure is answered.
+#[derive(Debug)]
+pub enum Answer {
+    /// By the answer of another place.
+    Goto(Target),
+    /// By the built-in page of this failure.
+    Page(HttpError),
+}
 
 /// The directives.
-pub const DIRECTIVES: &[Directive<Conf>] = &[];
+pub const DIRECTIVES: &[Directive<Conf>] = &[
+    Directive {
+        manual: Manual {
+            name: "error_page",
+            syntax: &["code ... [=[response]] uri"],
+            default: None,
+            contexts: Contexts::SCOPES.or(Contexts::IF_LOCATION),
+            arity: Arity::AtLeast(2),
+            block: false,
+            doc: "What answers in the place of an error: a path (fetched by an internal GET), a named location (the method stays), or a \
+                  URL (a redirect, 302 unless another code is given). The status stays the error's; `=200` makes it another, `=` leaves \
+                  it to the page. The URI may contain variables. An error page that fails itself gives the built-in page. A block \
+                  with an `error_page` of its own gets none of those further out.",
+        },
+        repeat: Repeat::List { key: "error_page", clear: |conf| conf.pages.clear() },
+        inherit: Inherit::Yes,
+        set: set_page,
+    },
+    Directive {
+        manual: Manual {
+            name: "recursive_error_pages",
+            syntax: &["on | off"],
+            default: Some("off"),
+            contexts: Contexts::SCOPES,
+            arity: Arity::Flag,
+            block: false,
+            doc: "Whether an error while an error page is fetched leads to an `error_page` again, up to ten times.",
+        },
+        repeat: Repeat::Refused,
+        inherit: Inherit::Yes,
+        set: |conf, args| {
+            conf.recursive = args.flag(0)?;
+            Ok(())
+        },
+    },
+    Directive {
+        manual: Manual {
+            name: "error_template",
+            syntax: &["file | off"],
+            default: Some("off"),
+            contexts: Contexts::SCOPES,
+            arity: Arity::Words(1, 1),
+            block: false,
+            doc: "One HTML page for every error that has no `error_page`: a file, read at start, in which `$status`, `$status_text`, \
+                  `$request_id`, `$error_reason` and any other variable stand for their values, escaped for HTML. A `$` that no \
+                  name follows stays. Clients that prefer JSON by their `Accept` field get the same as an object.",
+        },
+        repeat: Repeat::Refused,
+        inherit: Inherit::Yes,
+        set: set_template,
+    },
+];
 
 /// The variables.
-pub const VARIABLES: &[Variable<Conf>] = &[];
+pub const VARIABLES: &[Variable<Conf>] = &[
+    Variable {
+        name: "error_reason",
+        family: false,
+        doc: "A stable code for why the request failed, such as `404/no-file`; empty for a request that did not.",
+        get: error_reason,
+    },
+    Variable {
+        name: "status_text",
+        family: false,
+        doc: "The words that belong to the status, such as `Not Found`.",
+        get: status_text,
+    },
+];
+
+/// Templates are held in memory.
+const MOST_TEMPLATE: u64 = 1 << 20;
+
+/// After these the connection closes, as in nginx: the request is not trusted, or not read to its end.
+const CLOSING: [u16; 9] = [400, 413, 414, 494, 495, 496, 497, 500, 501];
+
+fn set_page(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
+    let last = args.len() - 1;
+    let words = args.words();
+    let (codes, new_status) = match words[last - 1].text.split_first() {
+        Some((b'=', _)) if last == 1 => return Err(Fault::at(&words[0], "needs a code before `=`")),
+        Some((b'=', code)) => (&words[..last - 1], new_status(&words[last - 1], code)?),
+        _ => (&words[..last], NewStatus::Keep),
+    };
+    let target = args.text(last)?;
+    for word in codes {
+        let status = std::str::from_utf8(&word.text).ok().and_then(|text| text.parse().ok());
+        let Some(status) = status.filter(|status| (300..=599).contains(status) && *status != 499) else {
+            return Err(Fault::at(word, format!("takes codes from 300 to 599 but 499, not `{}`", word.show())));
+        };
+        conf.pages.push(Page { status, new_status, target: target.clone() });
+    }
+    Ok(())
+}
+
+fn new_status(word: &Word, code: &[u8]) -> Result<NewStatus, Fault> {
+    if code.is_empty() {
+        return Ok(NewStatus::OfPage);
+    }
+    let status = std::str::from_utf8(code).ok().and_then(|text| text.parse().ok()).filter(|n| (200..=999).contains(n));
+    status.map(NewStatus::Is).ok_or_else(|| Fault::at(word, format!("has an invalid code in `{}`", word.show())))
+}
+
+fn set_template(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
+    conf.template = None;
+    if args.word(0).text == b"off" {
+        return Ok(());
+    }
+    let path = args.path(0);
+    let refuse = |what: String| Fault::at(args.word(0), format!("cannot read `{}`: {what}", path.display()));
+    let size = std::fs::metadata(&path).map_err(|error| refuse(system_words(&error)))?.len();
+    if size > MOST_TEMPLATE {
+        return Err(refuse("it is larger than 1 MiB".into()));
+    }
+    let text = std::fs::read(&path).map_err(|error| refuse(system_words(&error)))?;
+    conf.template = Some(Arc::new(compile_template(&text, |name| args.refer(0, name))));
+    Ok(())
+}
+
+/// Unlike a text of the conf a template is full of `$` that mean nothing: only one before a name counts.
+fn compile_template(text: &[u8], mut refer: impl FnMut(&str) -> Piece) -> Text {
+    let (mut pieces, mut literal) = (Vec::new(), Vec::new());
+    let mut rest = text;
+    while let Some(at) = rest.iter().position(|&b| b == b'$') {
+        let (before, after) = rest.split_at(at);
+        literal.extend_from_slice(before);
+        let Some((name, len)) = name_after(&after[1..]) else {
+            literal.push(b'$');
+            rest = &after[1..];
+            continue;
+        };
+        if !literal.is_empty() {
+            pieces.push(Piece::Literal(std::mem::take(&mut literal).into()));
+        }
+        pieces.push(refer(&name.to_ascii_lowercase()));
+        rest = &after[1 + len..];
+    }
+    literal.extend_from_slice(rest);
+    pieces.push(Piece::Literal(literal.into()));
+    Text { pieces }
+}
+
+/// The name after a `$`, and how many bytes it takes with its braces.
+fn name_after(text: &[u8]) -> Option<(&str, usize)> {
+    let inner = text.strip_prefix(b"{").unwrap_or(text);
+    let len = inner.iter().take_while(|b| b.is_ascii_alphanumeric() || **b == b'_').count();
+    let name = std::str::from_utf8(&inner[..len]).ok()?;
+    if name.is_empty() || name.as_bytes()[0].is_ascii_digit() {
+        return None;
+    }
+    match text.len() == inner.len() {
+        true => Some((name, len)),
+        false => (inner.get(len) == Some(&b'}')).then_some((name, len + 2)),
+    }
+}
+
+/// Decides what answers a failure, and notes it in the exchange.
+pub fn answer(x: &mut Exchange, conf: &Conf, error: &HttpError) -> Answer {
+    let is_last = x.failure.as_ref().is_some_and(|failure| failure.is_last);
+    note(x, error);
+    if let Some(failure) = &mut x.failure {
+        failure.is_last = is_last || !conf.recursive;
+    }
+    let page = conf.pages.iter().find(|page| page.status == error.status).filter(|_| !is_last);
+    let (Some(page), Some(failure)) = (page, &mut x.failure) else { return Answer::Page(error.clone()) };
+    match page.new_status {
+        NewStatus::Keep => {}
+        NewStatus::OfPage => failure.own_status = true,
+        NewStatus::Is(status) => failure.status = status,
+    }
+    let target = x.eval(&page.target).into_owned();
+    match target.first() {
+        Some(b'/') => {
+            x.as_get = !x.is_head();
+            Answer::Goto(split(target))
+        }
+        Some(b'@') => Answer::Goto(Target::Named(target)),
+        _ => Answer::Page(redirect(x, page.new_status, target)),
+    }
+}
+
+/// Notes a failure in the exchange. What an earlier one said of the connection stays.
+pub fn note(x: &mut Exchange, error: &HttpError) {
+    let close = x.failure.as_ref().is_some_and(|failure| failure.close);
+    x.failure = Some(Failure {
+        cause: error.status,
+        status: status::on_wire(error.status),
+        own_status: false,
+        reason: error.reason,
+        fields: error.fields.clone(),
+        close: close || error.close || CLOSING.contains(&error.status),
+        is_last: true,
+    });
+}
+
+fn split(target: Vec<u8>) -> Target {
+    match target.iter().position(|&b| b == b'?') {
+        None => Target::Uri { path: target, args: None },
+        Some(at) => Target::Uri { path: target[..at].to_vec(), args: Some(target[at + 1..].to_vec()) },
+    }
+}
+
+/// An error page at a URL: the failure becomes a redirect.
+fn redirect(x: &mut Exchange, new_status: NewStatus, url: Vec<u8>) -> HttpError {
+    let status = match new_status {
+        NewStatus::Is(status @ (301 | 302 | 303 | 307 | 308)) => status,
+        _ => 302,
+    };
+    let error = HttpError::redirect(status, url);
+    if let Some(failure) = &mut x.failure {
+        failure.status = status;
+        failure.own_status = false;
+        failure.fields = error.fields.clone();
+    }
+    error
+}
+
+/// The page of a failure that nothing else answers. `server_line` stands at its foot.
+pub fn built_in(x: &Exchange, conf: &Conf, error: &HttpError, server_line: &str) -> Response {
+    let mut response = Response::new(status::on_wire(error.status));
+    let (kind, page) = match &conf.template {
+        Some(_) if error.status >= 400 && negotiate::prefers_json(x.head.known(Known::Accept)) => {
+            ("application/json", json(x, error.status))
+        }
+        Some(template) if error.status >= 400 => ("text/html", fill(x, template)),
+        _ => ("text/html", status::error_page(error.status, server_line)),
+    };
+    response.content_type = ContentType::None;
+    if !page.is_empty() {
+        response.content_type = ContentType::Is(Bytes::from_static(kind.as_bytes()));
+        response.body = Body::bytes(page);
+    }
+    if conf.template.is_some() && error.status >= 400 {
+        // RFC 9110 section 12.5.5: the page depends on what the client prefers.
+        response.push("Vary", "Accept");
+    }
+    response
+}
+
+/// What is filled in may come from the client: it is escaped, so that it stays text.
+fn fill(x: &Exchange, template: &Text) -> Vec<u8> {
+    let mut page = Vec::new();
+    for piece in &template.pieces {
+        match (piece, x.piece(piece)) {
+            (Piece::Literal(text), _) => page.extend_from_slice(text),
+            (_, Some(value)) => page.extend_from_slice(&escape::html(&value)),
+            (_, None) => {}
+        }
+    }
+    page
+}
+
+fn json(x: &Exchange, code: u16) -> Vec<u8> {
+    let reason = x.failure.as_ref().map(reason_of).unwrap_or_default();
+    let words = status::title(code).unwrap_or_default();
+    let (code, id) = (status::on_wire(code), x.request_id());
+    format!("{{\"status\":{code},\"error\":\"{words}\",\"reason\":\"{reason}\",\"request_id\":\"{id}\"}}\n")
+        .into_bytes()
+}
+
+/// Gives an answer the status and the fields of the failure that it answers.
+pub fn keep_status(x: &mut Exchange, response: &mut Response) {
+    let Some(failure) = &x.failure else { return };
+    if !failure.own_status {
+        response.status = failure.status;
+    }
+    response.close |= failure.close;
+    for (name, value) in &failure.fields {
+        match name.as_ref() {
+            b"Location" => response.location = Some(value.clone()),
+            _ => response.fields.push((name.clone(), value.clone())),
+        }
+    }
+    if !matches!(response.status, 200 | 204 | 206 | 304) {
+        // An error's page has no date of its own: a later success would look unchanged.
+        response.last_modified = None;
+    }
+}
+
+fn reason_of(failure: &Failure) -> String {
+    match failure.cause {
+        ..400 => String::new(),
+        cause => format!("{cause}/{}", failure.reason),
+    }
+}
+
+fn error_reason<'a>(x: &'a Exchange, _: &'a Conf, _: &str) -> Value<'a> {
+    let reason = reason_of(x.failure.as_ref()?);
+    (!reason.is_empty()).then(|| reason.into_bytes().into())
+}
+
+fn status_text<'a>(x: &'a Exchange, _: &'a Conf, _: &str) -> Value<'a> {
+    let status = x.status();
+    Some(status::title(status).unwrap_or_else(|| status::reason(status)).as_bytes().into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::conf::value::VarId;
+
+    #[test]
+    fn templates() {
+        for (text, expected) in [
+            ("", "[]"),
+            ("a$status b", "[a]<status>[ b]"),
+            ("${Status}x", "<status>[x]"),
+            ("$5 $ $$status${", "[$5 $ $]<status>[${]"),
+            ("${a", "[${a]"),
+        ] {
+            let mut names = Vec::new();
+            let text = compile_template(text.as_bytes(), |name| {
+                names.push(name.to_string());
+                Piece::Variable(VarId(names.len() as u32 - 1))
+            });
+            let show = |piece: &Piece| match piece {
+                Piece::Literal(text) => format!("[{}]", String::from_utf8_lossy(text)),
+                Piece::Variable(id) => format!("<{}>", names[id.0 as usize]),
+                Piece::Capture(n) => format!("({n})"),
+            };
+            assert_eq!(text.pieces.iter().map(show).collect::<String>(), expected);
+        }
+    }
+
+    #[test]
+    fn targets_are_split_at_the_question_mark() {
+        for (target, path, args) in [("/a", "/a", None), ("/a?", "/a", Some("")), ("/a?b?c", "/a", Some("b?c"))] {
+            let args = args.map(|args| args.as_bytes().to_vec());
+            assert_eq!(split(target.into()), Target::Uri { path: path.into(), args });
+        }
+    }
+}

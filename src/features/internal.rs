@@ -1,14 +1,44 @@
-//! `internal`: a location that only internal redirects reach.
+//! `internal`: locations that only this server itself leads to.
 
-use crate::conf::directive::Directive;
+use crate::conf::directive::{Arity, Contexts, Directive, Inherit, Manual, Repeat};
+use crate::exchange::Exchange;
+use crate::exchange::error::HttpError;
+use crate::exchange::step::Step;
 use crate::exchange::variables::Variable;
 
 /// The settings.
-#[derive(Debug, Clone, Default)]
-pub struct Conf {}
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Conf {
+    /// Whether requests from outside are 404.
+    pub only: bool,
+}
 
 /// The directives.
-pub const DIRECTIVES: &[Directive<Conf>] = &[];
+pub const DIRECTIVES: &[Directive<Conf>] = &[Directive {
+    manual: Manual {
+        name: "internal",
+        syntax: &[""],
+        default: None,
+        contexts: Contexts::LOCATION,
+        arity: Arity::Words(0, 0),
+        block: false,
+        doc: "The location is reached only by internal redirects: `error_page`, `index`, `try_files`. A client that asks for it gets 404.",
+    },
+    repeat: Repeat::Refused,
+    inherit: Inherit::No(|conf| conf.only = false),
+    set: |conf, _| {
+        conf.only = true;
+        Ok(())
+    },
+}];
 
 /// The variables.
 pub const VARIABLES: &[Variable<Conf>] = &[];
+
+/// Refuses requests from outside.
+pub fn step(x: &mut Exchange, conf: &Conf) -> Result<Step, HttpError> {
+    match conf.only && !x.internal {
+        true => Err(HttpError::new(404, "internal")),
+        false => Ok(Step::Next),
+    }
+}

@@ -1,14 +1,372 @@
-//! Variables of the request and the connection themselves.
+//! The variables of the request itself: what the client sent, who it is, what went out, what time it is.
+
+use std::borrow::Cow;
+use std::net::IpAddr;
+use std::sync::LazyLock;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use jiff::tz::TimeZone;
 
 use crate::conf::directive::Directive;
-use crate::exchange::variables::Variable;
+use crate::exchange::variables::{Value, Variable};
+use crate::exchange::{Exchange, Received};
+use crate::http::head::Known;
+use crate::http::{cookie, date};
 
-/// The settings.
-#[derive(Debug, Clone, Default)]
+/// The settings: none.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Conf {}
 
-/// The directives.
+/// The directives: none.
 pub const DIRECTIVES: &[Directive<Conf>] = &[];
 
+type Get = for<'a> fn(&'a Exchange, &'a Conf, &str) -> Value<'a>;
+
+const fn one(name: &'static str, doc: &'static str, get: Get) -> Variable<Conf> {
+    Variable { name, family: false, doc, get }
+}
+
+const fn family(name: &'static str, doc: &'static str, get: Get) -> Variable<Conf> {
+    Variable { name, family: true, doc, get }
+}
+
 /// The variables.
-pub const VARIABLES: &[Variable<Conf>] = &[];
+pub const VARIABLES: &[Variable<Conf>] = &[
+    family("arg_", "The argument NAME of the query, as it was sent.", |x, _, name| {
+        x.argument(name.as_bytes()).map(Cow::Borrowed)
+    }),
+    one("args", "The query, without its `?`.", args),
+    one("query_string", "The same as `$args`.", args),
+    one("is_args", "`?` if there is a query, else nothing.", is_args),
+    one("binary_remote_addr", "The client's address as 4 or 16 bytes.", binary_remote_addr),
+    one("body_bytes_sent", "How many bytes of the answer's body were sent.", |x, _, _| number(x.sent.body_bytes)),
+    one("bytes_sent", "How many bytes were sent, the answer's head included.", |x, _, _| number(x.sent.bytes)),
+    one("connection", "The connection's number since the start.", |x, _, _| number(x.client.number)),
+    one("connection_requests", "Which request on its connection this is.", |x, _, _| number(x.nth)),
+    one("connection_time", "How long the connection exists, in seconds with milliseconds.", |x, _, _| {
+        seconds(x.connected.elapsed())
+    }),
+    one("content_length", "The length of the request's body, as far as it is known.", content_length),
+    one("content_type", "The `Content-Type` field of the request.", |x, _, _| {
+        x.head.known(Known::ContentType).map(Cow::Borrowed)
+    }),
+    family("cookie_", "The cookie NAME.", |x, _, name| {
+        cookie::find(x.head.fields_named(b"cookie"), name.as_bytes()).map(Cow::Borrowed)
+    }),
+    one("document_uri", "The same as `$uri`.", uri),
+    one("uri", "The current path, decoded and normalised; it changes with internal redirects.", uri),
+    one("host", "The host that was asked for, in lower case and without its port, else the server's name.", host),
+    one("hostname", "This machine's name.", |_, _, _| text(HOSTNAME.as_str())),
+    family("http_", "The request's field NAME, in lower case with `_` for `-`; several are joined by commas.", http),
+    one("https", "`on` for a connection with TLS, else nothing.", |_, _, _| text("")),
+    one("is_request_port", "`:` if `$request_port` is not empty, else nothing.", is_request_port),
+    one("request_port", "The port that the client named in its request or its `Host` field.", request_port),
+    one("limit_rate", "The limit on the answer's speed; 0 for none.", |_, _, _| text("0")),
+    one("msec", "The time now, in seconds with milliseconds.", |_, _, _| seconds(since_1970())),
+    one("nginx_version", "The version of nginx whose conf language is spoken.", |_, _, _| text(SPEAKS)),
+    one("pid", "The number of this process.", |_, _, _| number(u64::from(std::process::id()))),
+    one("pipe", "`p` if the request came pipelined, else `.`.", |x, _, _| text(if x.pipelined { "p" } else { "." })),
+    one("proxy_protocol_addr", "The client's address as the PROXY protocol names it: nothing here.", |_, _, _| {
+        text("")
+    }),
+    one("proxy_protocol_port", "The client's port as the PROXY protocol names it: nothing here.", |_, _, _| text("")),
+    one(
+        "proxy_protocol_server_addr",
+        "The server's address as the PROXY protocol names it: nothing here.",
+        |_, _, _| text(""),
+    ),
+    one("proxy_protocol_server_port", "The server's port as the PROXY protocol names it: nothing here.", |_, _, _| {
+        text("")
+    }),
+    family("proxy_protocol_tlv_", "A field of the PROXY protocol: nothing here.", |_, _, _| None),
+    one("remote_addr", "The client's address, or `unix:`.", remote_addr),
+    one("remote_port", "The client's port.", |x, _, _| match x.client.peer {
+        Some(peer) => number(u64::from(peer.port())),
+        None => text(""),
+    }),
+    one("remote_user", "The user name of Basic authentication, as it was sent.", remote_user),
+    one("request", "The whole request line.", |x, _, _| bytes(x.head.request_line())),
+    one("request_body", "The request's body, if it was read and is in memory.", request_body),
+    one("request_body_file", "The name of the file with the request's body: it never has one here.", |_, _, _| None),
+    one("request_completion", "`OK` if the answer was sent whole, else nothing.", |x, _, _| {
+        text(if x.sent.complete { "OK" } else { "" })
+    }),
+    one("request_id", "A random number of the request in 32 hexadecimal digits.", |x, _, _| text(x.request_id())),
+    one("request_length", "How many bytes the request has: line, fields and body.", request_length),
+    one("request_method", "The method.", request_method),
+    one("request_time", "How long the request has taken so far, in seconds with milliseconds.", |x, _, _| {
+        seconds(x.started.elapsed())
+    }),
+    one("request_uri", "The path with its query as the client sent it.", |x, _, _| bytes(sent_uri(x.head.target()))),
+    one("scheme", "`http`.", |_, _, _| text("http")),
+    family("sent_http_", "The answer's field NAME, in lower case with `_` for `-`.", sent_http),
+    family("sent_trailer_", "A field after the answer's body: nothing here.", |_, _, _| None),
+    one("server_addr", "The address that the client connected to.", server_addr),
+    one("server_port", "The port that the client connected to.", |x, _, _| match x.client.local {
+        Some(local) => number(u64::from(local.port())),
+        None => text(""),
+    }),
+    one("server_protocol", "The version of the request: `HTTP/1.0` or `HTTP/1.1`.", |x, _, _| bytes(x.head.protocol())),
+    one("status", "The status of the answer, in three digits.", |x, _, _| {
+        Some(format!("{:03}", x.status()).into_bytes().into())
+    }),
+    one("time_iso8601", "The time now in the form of ISO 8601.", |_, _, _| {
+        Some(date::iso8601(since_1970().as_secs(), &LOCAL).into_bytes().into())
+    }),
+    one("time_local", "The time now in the form of the common log format.", |_, _, _| {
+        Some(date::common_log(since_1970().as_secs(), &LOCAL).into_bytes().into())
+    }),
+];
+
+/// The version of nginx whose directives and variables are meant.
+const SPEAKS: &str = "1.28.0";
+
+static LOCAL: LazyLock<TimeZone> = LazyLock::new(TimeZone::system);
+
+static HOSTNAME: LazyLock<String> =
+    LazyLock::new(|| nix::unistd::gethostname().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default());
+
+fn text(text: &str) -> Value<'_> {
+    Some(Cow::Borrowed(text.as_bytes()))
+}
+
+fn number(number: u64) -> Value<'static> {
+    Some(number.to_string().into_bytes().into())
+}
+
+fn seconds(time: Duration) -> Value<'static> {
+    Some(format!("{}.{:03}", time.as_secs(), time.subsec_millis()).into_bytes().into())
+}
+
+/// What is empty because it was not there.
+fn bytes(text: &[u8]) -> Value<'_> {
+    (!text.is_empty()).then_some(Cow::Borrowed(text))
+}
+
+fn since_1970() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}
+
+fn args<'a>(x: &'a Exchange, _: &'a Conf, _: &str) -> Value<'a> {
+    x.args.as_deref().map(Cow::Borrowed)
+}
+
+fn is_args<'a>(x: &'a Exchange, _: &'a Conf, _: &str) -> Value<'a> {
+    text(if x.args.as_ref().is_some_and(|args| !args.is_empty()) { "?" } else { "" })
+}
+
+fn uri<'a>(x: &'a Exchange, _: &'a Conf, _: &str) -> Value<'a> {
+    Some(Cow::Borrowed(&x.uri))
+}
+
+fn host<'a>(x: &'a Exchange, _: &'a Conf, _: &str) -> Value<'a> {
+    Some(Cow::Borrowed(x.head.host().unwrap_or(&x.server_name)))
+}
+
+fn binary_remote_addr<'a>(x: &'a Exchange, _: &'a Conf, _: &str) -> Value<'a> {
+    Some(match x.client.peer.map(|peer| peer.ip()) {
+        None => Cow::Borrowed(b"unix:"),
+        Some(IpAddr::V4(ip)) => ip.octets().to_vec().into(),
+        Some(IpAddr::V6(ip)) => ip.octets().to_vec().into(),
+    })
+}
+
+fn remote_addr<'a>(x: &'a Exchange, _: &'a Conf, _: &str) -> Value<'a> {
+    match x.client.peer {
+        Some(peer) => Some(peer.ip().to_string().into_bytes().into()),
+        None => text("unix:"),
+    }
+}
+
+fn server_addr<'a>(x: &'a Exchange, _: &'a Conf, _: &str) -> Value<'a> {
+    match (x.client.local, &x.client.unix) {
+        (Some(local), _) => Some(local.ip().to_string().into_bytes().into()),
+        (None, Some(path)) => Some(format!("unix:{path}").into_bytes().into()),
+        (None, None) => None,
+    }
+}
+
+fn content_length<'a>(x: &'a Exchange, _: &'a Conf, _: &str) -> Value<'a> {
+    match (x.head.known(Known::ContentLength), &x.received) {
+        (Some(length), _) => Some(Cow::Borrowed(length)),
+        (None, Received::Nothing) => None,
+        (None, received) => number(length_of(received)),
+    }
+}
+
+fn length_of(received: &Received) -> u64 {
+    match received {
+        Received::Nothing => 0,
+        Received::Memory(body) => body.len() as u64,
+        Received::File(_, length) => *length,
+    }
+}
+
+fn request_length<'a>(x: &'a Exchange, _: &'a Conf, _: &str) -> Value<'a> {
+    number(x.head.raw().len() as u64 + length_of(&x.received))
+}
+
+fn request_body<'a>(x: &'a Exchange, _: &'a Conf, _: &str) -> Value<'a> {
+    match &x.received {
+        Received::Memory(body) => Some(Cow::Borrowed(body)),
+        _ => None,
+    }
+}
+
+fn request_method<'a>(x: &'a Exchange, _: &'a Conf, _: &str) -> Value<'a> {
+    if x.as_get { text("GET") } else { bytes(x.head.method_text()) }
+}
+
+/// What stands behind scheme and authority of a target.
+fn sent_uri(target: &[u8]) -> &[u8] {
+    match target.windows(3).position(|part| part == b"://") {
+        Some(at) if target.first() != Some(&b'/') => {
+            let rest = &target[at + 3..];
+            let end = rest.iter().position(|b| matches!(b, b'/' | b'?'));
+            end.map_or(b"/", |end| &rest[end..])
+        }
+        _ => target,
+    }
+}
+
+fn request_port<'a>(x: &'a Exchange, _: &'a Conf, _: &str) -> Value<'a> {
+    let target = x.head.target();
+    let named = match target.windows(3).position(|part| part == b"://") {
+        Some(at) if target.first() != Some(&b'/') => {
+            let rest = &target[at + 3..];
+            Some(&rest[..rest.iter().position(|b| matches!(b, b'/' | b'?')).unwrap_or(rest.len())])
+        }
+        _ => x.head.known(Known::Host),
+    };
+    Some(Cow::Borrowed(named.and_then(port_of).unwrap_or_default()))
+}
+
+fn is_request_port<'a>(x: &'a Exchange, conf: &'a Conf, _: &str) -> Value<'a> {
+    let none = request_port(x, conf, "").is_none_or(|port| port.is_empty());
+    text(if none { "" } else { ":" })
+}
+
+/// The port of `host:port`.
+fn port_of(authority: &[u8]) -> Option<&[u8]> {
+    let colon = authority.iter().rposition(|&b| b == b':')?;
+    let port = &authority[colon + 1..];
+    port.iter().all(u8::is_ascii_digit).then_some(port)
+}
+
+fn http<'a>(x: &'a Exchange, _: &'a Conf, name: &str) -> Value<'a> {
+    // What every log line asks for is found without a search.
+    match name {
+        "user_agent" => return x.head.known(Known::UserAgent).map(Cow::Borrowed),
+        "referer" => return x.head.known(Known::Referer).map(Cow::Borrowed),
+        _ => {}
+    }
+    let separator = if name == "cookie" { "; " } else { ", " };
+    join(x.head.fields().filter(|(field, _)| is_named(field, name)).map(|(_, value)| value), separator)
+}
+
+fn sent_http<'a>(x: &'a Exchange, _: &'a Conf, name: &str) -> Value<'a> {
+    let fields = x.sent_fields.iter().filter(|(field, _)| is_named(field, name));
+    join(fields.map(|(_, value)| value.as_ref()), ", ")
+}
+
+/// Whether a field is the one a variable names: case does not matter, `-` is `_`.
+fn is_named(field: &[u8], name: &str) -> bool {
+    let fold = |byte: &u8| if *byte == b'-' { b'_' } else { byte.to_ascii_lowercase() };
+    field.len() == name.len() && field.iter().map(fold).eq(name.bytes())
+}
+
+fn join<'a>(mut values: impl Iterator<Item = &'a [u8]>, separator: &str) -> Value<'a> {
+    let first = values.next()?;
+    let mut all = Cow::Borrowed(first);
+    for value in values {
+        let all = all.to_mut();
+        all.extend_from_slice(separator.as_bytes());
+        all.extend_from_slice(value);
+    }
+    Some(all)
+}
+
+fn remote_user<'a>(x: &'a Exchange, _: &'a Conf, _: &str) -> Value<'a> {
+    let field = x.head.known(Known::Authorization)?;
+    let (scheme, credentials) = field.split_at_checked(6)?;
+    if !scheme.eq_ignore_ascii_case(b"basic ") {
+        return None;
+    }
+    let mut user = decode_base64(credentials.trim_ascii())?;
+    // Without a colon there is no password and so no user (RFC 7617 section 2).
+    user.truncate(user.iter().position(|&b| b == b':')?);
+    (!user.is_empty()).then_some(user.into())
+}
+
+/// RFC 4648 section 4; the padding may be missing.
+fn decode_base64(text: &[u8]) -> Option<Vec<u8>> {
+    let text = text.strip_suffix(b"==").or(text.strip_suffix(b"=")).unwrap_or(text);
+    let mut out = Vec::with_capacity(text.len() * 3 / 4);
+    let (mut bits, mut held) = (0u32, 0);
+    for &byte in text {
+        let six = match byte {
+            b'A'..=b'Z' => byte - b'A',
+            b'a'..=b'z' => byte - b'a' + 26,
+            b'0'..=b'9' => byte - b'0' + 52,
+            b'+' => 62,
+            b'/' => 63,
+            _ => return None,
+        };
+        bits = (bits << 6 | u32::from(six)) & 0xffff;
+        held += 6;
+        if held >= 8 {
+            held -= 8;
+            // Only the low eight bits are whole.
+            out.push((bits >> held) as u8);
+        }
+    }
+    Some(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn base64() {
+        for (text, decoded) in [
+            ("", Some("")),
+            ("Zg==", Some("f")),
+            ("Zm8=", Some("fo")),
+            ("Zm9v", Some("foo")),
+            ("Zm9vYg", Some("foob")),
+            ("dXNlcjpwYXNz", Some("user:pass")),
+            ("Z*", None),
+        ] {
+            assert_eq!(decode_base64(text.as_bytes()).as_deref(), decoded.map(str::as_bytes), "{text}");
+        }
+    }
+
+    #[test]
+    fn parts_of_targets() {
+        for (target, uri) in [
+            ("/a?b", "/a?b"),
+            ("http://h/a", "/a"),
+            ("http://h", "/"),
+            ("http://h?x", "?x"),
+            ("/http://h/a", "/http://h/a"),
+            ("*", "*"),
+        ] {
+            assert_eq!(sent_uri(target.as_bytes()), uri.as_bytes(), "{target}");
+        }
+        for (authority, port) in
+            [("a:80", Some("80")), ("a", None), ("[::1]", None), ("[::1]:8", Some("8")), ("a:", Some(""))]
+        {
+            assert_eq!(port_of(authority.as_bytes()), port.map(str::as_bytes), "{authority}");
+        }
+    }
+
+    #[test]
+    fn names_of_fields() {
+        for (field, name, same) in [("X-Foo", "x_foo", true), ("x_foo", "x_foo", true), ("X-Fo", "x_foo", false)] {
+            assert_eq!(is_named(field.as_bytes(), name), same, "{field}");
+        }
+        assert_eq!(join([&b"a"[..], b"b"].into_iter(), ", ").as_deref(), Some(&b"a, b"[..]));
+        assert_eq!(join(std::iter::empty(), ", "), None);
+    }
+}

@@ -1,14 +1,128 @@
-//! `return`: an answer from the conf itself.
+//! `return`: an answer written in the conf. Knows nothing of what a page for an error looks like.
 
-use crate::conf::directive::Directive;
+use bytes::Bytes;
+
+use crate::conf::args::{Args, Fault};
+use crate::conf::directive::{Arity, Contexts, Directive, Inherit, Manual, Repeat};
+use crate::conf::value::Text;
+use crate::exchange::Exchange;
+use crate::exchange::error::HttpError;
+use crate::exchange::step::Step;
 use crate::exchange::variables::Variable;
+use crate::http::response::{Body, Response};
+
+/// One `return` line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// The status.
+    pub status: u16,
+    /// The body, or the URL of a redirect.
+    pub text: Option<Text>,
+}
 
 /// The settings.
-#[derive(Debug, Clone, Default)]
-pub struct Conf {}
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Conf {
+    /// The answer; none to go on.
+    pub answer: Option<Answer>,
+}
 
 /// The directives.
-pub const DIRECTIVES: &[Directive<Conf>] = &[];
+pub const DIRECTIVES: &[Directive<Conf>] = &[Directive {
+    manual: Manual {
+        name: "return",
+        syntax: &["code [text]", "code URL", "URL"],
+        default: None,
+        contexts: Contexts::SERVER.or(Contexts::LOCATION).or(Contexts::IF_SERVER).or(Contexts::IF_LOCATION),
+        arity: Arity::Words(1, 2),
+        block: false,
+        doc: "Answers at once. With 301, 302, 303, 307 or 308 the second word is where to go; a URL alone is a 302. With any other \
+              code it is the body, whose type follows `types` and `default_type`; a code of 400 or more without a body goes through \
+              `error_page`. 444 closes the connection without an answer. Text and URL may contain variables. The first \
+              `return` of a block counts; the one of a `server` comes before its locations.",
+    },
+    repeat: Repeat::Allowed,
+    inherit: Inherit::No(|conf| conf.answer = None),
+    set,
+}];
 
 /// The variables.
 pub const VARIABLES: &[Variable<Conf>] = &[];
+
+fn set(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
+    let answer = match (status(&args.word(0).text), args.len()) {
+        (Some(status), 1) => Answer { status, text: None },
+        (Some(status), _) => Answer { status, text: Some(args.text(1)?) },
+        (None, 1) if is_url(&args.word(0).text) => Answer { status: 302, text: Some(args.text(0)?) },
+        (None, n) => {
+            let word = args.word(0);
+            let help = match n {
+                1 => {
+                    "a URL begins with `http://`, `https://` or `$scheme`; for another text write `return 200 \"text\";`"
+                }
+                _ => "a code is a number from 200 to 999",
+            };
+            return Err(Fault::at(word, format!("has an invalid code `{}`", word.show())).help(help));
+        }
+    };
+    conf.answer.get_or_insert(answer);
+    Ok(())
+}
+
+/// 1xx are left out: they are no final answers (RFC 9110 section 15.2).
+fn status(word: &[u8]) -> Option<u16> {
+    let text = std::str::from_utf8(word).ok().filter(|text| text.bytes().all(|b| b.is_ascii_digit()))?;
+    text.parse().ok().filter(|status| (200..=999).contains(status))
+}
+
+fn is_url(word: &[u8]) -> bool {
+    let starts = |head: &[u8]| word.get(..head.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(head));
+    starts(b"http://") || starts(b"https://") || word.starts_with(b"$scheme")
+}
+
+/// Answers as the conf says.
+pub fn step(x: &mut Exchange, conf: &Conf) -> Result<Step, HttpError> {
+    let Some(answer) = &conf.answer else { return Ok(Step::Next) };
+    let text = answer.text.as_ref().map(|text| x.eval_bytes(text));
+    match (answer.status, text) {
+        (status @ (301 | 302 | 303 | 307 | 308), url) => Err(HttpError::redirect(status, url.unwrap_or_default())),
+        (status @ (408 | 444 | 499), None) => {
+            x.sent.status = status;
+            Ok(Step::Close)
+        }
+        (status @ 400.., None) => Err(HttpError::new(status, "return")),
+        (status, text) => Ok(Step::Done(page(status, text.unwrap_or_default()))),
+    }
+}
+
+fn page(status: u16, text: Bytes) -> Response {
+    let mut response = Response::new(status);
+    if !text.is_empty() {
+        response.body = Body::bytes(text);
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_and_urls() {
+        for (word, code, url) in [
+            ("200", Some(200), false),
+            ("999", Some(999), false),
+            ("1000", None, false),
+            ("100", None, false),
+            ("+200", None, false),
+            ("", None, false),
+            ("http://a", None, true),
+            ("HTTPS://a", None, true),
+            ("$scheme://a", None, true),
+            ("/a", None, false),
+            ("httpx", None, false),
+        ] {
+            assert_eq!((status(word.as_bytes()), is_url(word.as_bytes())), (code, url), "{word}");
+        }
+    }
+}

@@ -76,7 +76,7 @@ impl Worker {
         let framing = framing::decide(x.head.version, x.head.method, response.status, Some(length), task.keep);
         debug_assert!(framing.body != BodyFraming::Chunked, "every body has a length");
         task.keep = framing.keep_alive;
-        let server = server_tokens::server(x, &scope.server_tokens).into_owned();
+        let server = server_tokens::field(x, &scope.server_tokens);
         let fields = HeadFields {
             server: (!server.is_empty()).then_some(&server),
             date: self.date.1.as_bytes(),

@@ -87,6 +87,7 @@ impl Worker {
             args: None,
             internal: false,
             redirects: 0,
+            pipelined: false,
             as_get: false,
             place: server.scope.place(),
             failure: None,

@@ -133,7 +133,7 @@ impl Places {
 impl Scope {
     /// Where files are under these settings.
     pub fn place(&self) -> Place {
-        Place { root: self.root.clone(), policy: self.open_files.clone() }
+        Place { root: self.root.clone(), policy: self.open_files.policy.clone() }
     }
 }
 

@@ -30,7 +30,7 @@ pub enum Repeats {
 pub enum Inherits {
     /// The value.
     Yes,
-    /// The default.
+    /// What the function leaves, usually the default.
     No(Clear),
     /// The default, but in `if` and `limit_except` the value.
     IntoIf(Clear),
@@ -64,6 +64,7 @@ impl Row {
             },
             inherits: match &row.inherit {
                 Inherit::Yes => Inherits::Yes,
+                Inherit::Changed(change) => Inherits::No(reset(*change)),
                 Inherit::No(clear) => Inherits::No(reset(*clear)),
                 Inherit::IntoIf(clear) => Inherits::IntoIf(reset(*clear)),
             },

@@ -5,7 +5,7 @@ pub mod render;
 pub mod rows;
 pub mod theme;
 
-pub use rows::{Conf, DIRECTIVES, VARIABLES};
+pub use rows::{Conf, DIRECTIVES, VARIABLES, step};
 
 use jiff::tz::TimeZone;
 
