@@ -112,6 +112,8 @@ pub struct Expected {
     pub bodies: Vec<BodyCheck>,
     /// The server closes the connection after this answer.
     pub closed: bool,
+    /// The connection ends in a reset.
+    pub reset: bool,
     /// What nginx answers instead.
     pub nginx: Option<Box<Expected>>,
 }

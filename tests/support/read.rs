@@ -253,6 +253,8 @@ fn expected(section: &Section) -> Result<Expected, String> {
             made.bodies.push(BodyCheck::Exact(Vec::new()));
         } else if line == "closed" {
             made.closed = true;
+        } else if line == "reset" {
+            made.reset = true;
         } else if let Some(name) = line.strip_prefix('!') {
             made.absent.push(name.into());
         } else if let Some((name, value)) = line.split_once(':') {
