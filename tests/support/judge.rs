@@ -85,6 +85,8 @@ pub fn check_end(expected: &Expected, answer: &Answer, extra: Option<&[u8]>, len
         return Err(format!("bytes after the last answer: {:?}", String::from_utf8_lossy(extra)));
     }
     match &answer.end {
+        End::Reset if expected.reset => Ok(()),
+        _ if expected.reset => Err("the connection was not reset".into()),
         End::Closed => Ok(()),
         End::Reset if lenient => Ok(()),
         End::Reset => Err("the connection was reset".into()),

@@ -4,5 +4,6 @@
 pub mod case;
 pub mod differences;
 pub mod judge;
+pub mod read;
 pub mod server;
 pub mod wire;

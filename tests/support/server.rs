@@ -23,6 +23,8 @@ pub struct Program {
 pub struct Place {
     pub dir: tempfile::TempDir,
     pub ports: Vec<u16>,
+    /// Entries with a mode of their own, which might keep us from removing the folder.
+    closed: Vec<PathBuf>,
 }
 
 /// A server that runs; dropping it kills it.
@@ -40,7 +42,8 @@ impl Place {
             make(dir.path(), entry).map_err(|e| format!("{}: {e}", entry.path))?;
         }
         settle(dir.path(), &case.files).map_err(|e| e.to_string())?;
-        Ok(Place { dir, ports: free_ports(case.ports())? })
+        let closed = case.files.iter().filter(|e| e.mode.is_some()).map(|e| dir.path().join(&e.path)).collect();
+        Ok(Place { dir, ports: free_ports(case.ports())?, closed })
     }
 
     /// Fills in `%PORT%`, `%PORTn%`, `%DIR%` and `%REPEAT(text,count)%`.
@@ -70,6 +73,15 @@ impl Place {
 
     pub fn log(&self, name: &str) -> Vec<u8> {
         fs::read(self.dir.path().join(name)).unwrap_or_default()
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        for path in &self.closed {
+            // What cannot be opened up stays behind in the temporary folder, which harms no test.
+            let _ = fs::set_permissions(path, Permissions::from_mode(0o700));
+        }
     }
 }
 
@@ -294,6 +306,9 @@ fn settle(dir: &Path, entries: &[Entry]) -> std::io::Result<()> {
     }
     for entry in entries.iter().rev().filter(|e| !matches!(e.kind, Kind::Symlink(_) | Kind::Fifo)) {
         date(&dir.join(&entry.path), entry.mtime)?;
+    }
+    // Modes come last: they may forbid what was done until here.
+    for entry in entries {
         if let Some(mode) = entry.mode {
             fs::set_permissions(dir.join(&entry.path), Permissions::from_mode(mode))?;
         }
