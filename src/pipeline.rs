@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::exchange::Exchange;
 use crate::exchange::error::{HttpError, Level};
 use crate::exchange::step::{Sink, Step, Target, Wait};
-use crate::exchange::Exchange;
 use crate::features::*;
 use crate::http::response::Response;
 use crate::route::{self, Found, Location, Server};
@@ -139,8 +139,10 @@ impl Run {
         self.x.redirects += 1;
         if self.x.redirects > REDIRECTS {
             let uri = crate::http::escape::error_log(&self.x.uri);
-            return Err(HttpError::new(500, "redirect-cycle")
-                .log(Level::Error, format!("rewrite or internal redirection cycle while internally redirecting to \"{uri}\"")));
+            return Err(HttpError::new(500, "redirect-cycle").log(
+                Level::Error,
+                format!("rewrite or internal redirection cycle while internally redirecting to \"{uri}\""),
+            ));
         }
         self.x.internal = true;
         match target {

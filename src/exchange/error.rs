@@ -92,8 +92,8 @@ impl HttpError {
 
     /// The one switch from a failed system call on a file to a status.
     pub fn file(call: &str, path: &[u8], error: &std::io::Error) -> Self {
-        use std::io::ErrorKind as K;
         use nix::libc::{ELOOP, EMFILE, EMLINK, ENAMETOOLONG, ENFILE};
+        use std::io::ErrorKind as K;
         let path = crate::http::escape::error_log(path);
         let code = error.raw_os_error().unwrap_or(0);
         let text = format!("{call} \"{path}\" failed ({code}: {})", system_words(error));

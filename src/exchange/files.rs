@@ -160,7 +160,8 @@ pub fn open(path: &[u8], policy: &Policy) -> io::Result<Opened> {
             }
         }
     }
-    let file = match OpenOptions::new().read(true).custom_flags(nix::libc::O_NONBLOCK | nix::libc::O_CLOEXEC).open(name) {
+    let file = match OpenOptions::new().read(true).custom_flags(nix::libc::O_NONBLOCK | nix::libc::O_CLOEXEC).open(name)
+    {
         Ok(file) => file,
         Err(error) => return fail(path, error, caching),
     };
@@ -270,10 +271,8 @@ struct Cache {
     hasher: RandomState,
 }
 
-static CACHE: LazyLock<Cache> = LazyLock::new(|| Cache {
-    shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
-    hasher: RandomState::new(),
-});
+static CACHE: LazyLock<Cache> =
+    LazyLock::new(|| Cache { shards: (0..SHARDS).map(|_| Mutex::default()).collect(), hasher: RandomState::new() });
 
 impl Cache {
     fn shard(&self, path: &[u8]) -> MutexGuard<'_, Shard> {

@@ -49,7 +49,11 @@ pub fn open(path: &[u8], rule: &Symlinks) -> io::Result<File> {
     for (i, part) in parts.iter().enumerate() {
         let flags = if i + 1 < parts.len() || wants_folder { folder } else { last };
         let flags = if i + 1 == parts.len() && wants_folder { last | OFlag::O_DIRECTORY } else { flags };
-        at = if owners { open_owned(&at, part, flags)? } else { openat(&at, *part, flags | OFlag::O_NOFOLLOW, Mode::empty())? };
+        at = if owners {
+            open_owned(&at, part, flags)?
+        } else {
+            openat(&at, *part, flags | OFlag::O_NOFOLLOW, Mode::empty())?
+        };
     }
     Ok(File::from(at))
 }

@@ -98,7 +98,11 @@ pub struct Conf {
 pub const DIRECTIVES: &[Directive<Conf>] = &[Directive {
     manual: Manual {
         name: "listen",
-        syntax: &["address[:port] [default_server] [options]", "port [default_server] [options]", "unix:path [default_server] [options]"],
+        syntax: &[
+            "address[:port] [default_server] [options]",
+            "port [default_server] [options]",
+            "unix:path [default_server] [options]",
+        ],
         default: Some("*:80 | *:8000"),
         contexts: Contexts::SERVER,
         arity: Arity::AtLeast(1),
@@ -210,7 +214,13 @@ fn read_option(word: &Word, options: &mut Options) -> Result<(), Fault> {
         "rcvbuf" => options.rcvbuf = Some(size()?),
         "sndbuf" => options.sndbuf = Some(size()?),
         "fastopen" => options.fastopen = Some(number()?),
-        "ipv6only" => options.ipv6only = Some(match value { Some("on") => true, Some("off") => false, _ => return Err(bad()) }),
+        "ipv6only" => {
+            options.ipv6only = Some(match value {
+                Some("on") => true,
+                Some("off") => false,
+                _ => return Err(bad()),
+            })
+        }
         "so_keepalive" => options.keepalive = Some(read_keepalive(value.unwrap_or("")).ok_or_else(bad)?),
         "setfib" | "accept_filter" => {
             return Err(Fault::at(word, format!("has `{name}`, which FreeBSD knows and Linux does not")));
@@ -277,8 +287,17 @@ mod tests {
     #[test]
     fn options_of_sockets() {
         for (text, fine) in [
-            ("backlog=511", true), ("backlog=0", false), ("reuseport", true), ("reuseport=1", false), ("so_keepalive=30m::10", true),
-            ("so_keepalive=::", false), ("so_keepalive=on", true), ("ipv6only=maybe", false), ("rcvbuf=8k", true), ("ssl", false), ("odd", false),
+            ("backlog=511", true),
+            ("backlog=0", false),
+            ("reuseport", true),
+            ("reuseport=1", false),
+            ("so_keepalive=30m::10", true),
+            ("so_keepalive=::", false),
+            ("so_keepalive=on", true),
+            ("ipv6only=maybe", false),
+            ("rcvbuf=8k", true),
+            ("ssl", false),
+            ("odd", false),
         ] {
             assert_eq!(read_option(&word(text), &mut Options::default()).is_ok(), fine, "{text}");
         }

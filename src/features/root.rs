@@ -49,14 +49,24 @@ pub const DIRECTIVES: &[Directive<Conf>] = &[
 
 /// The variables.
 pub const VARIABLES: &[Variable<Conf>] = &[
-    Variable { name: "document_root", family: false, doc: "The value of `root` or `alias` for this request.", get: document_root },
+    Variable {
+        name: "document_root",
+        family: false,
+        doc: "The value of `root` or `alias` for this request.",
+        get: document_root,
+    },
     Variable {
         name: "realpath_root",
         family: false,
         doc: "The same with all symbolic links resolved.",
         get: realpath_root,
     },
-    Variable { name: "request_filename", family: false, doc: "The path of the file for this request's URI.", get: request_filename },
+    Variable {
+        name: "request_filename",
+        family: false,
+        doc: "The path of the file for this request's URI.",
+        get: request_filename,
+    },
 ];
 
 fn set_root(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {

@@ -88,7 +88,8 @@ fn read(text: &[u8], args: &mut Args<'_>) -> Result<Vec<Name>, String> {
             return Err("has an empty regex after `~`".into());
         }
         let pattern = Pattern::new(regex, true)?;
-        let names = pattern.names().iter().map(|(name, n)| (args.load.names.define(&name.to_ascii_lowercase()), *n)).collect();
+        let names =
+            pattern.names().iter().map(|(name, n)| (args.load.names.define(&name.to_ascii_lowercase()), *n)).collect();
         return Ok(vec![Name::Regex { pattern, names }]);
     }
     let show = || String::from_utf8_lossy(text).into_owned();

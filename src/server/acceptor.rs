@@ -369,9 +369,10 @@ impl Acceptor {
         let mut opened = opened;
         for socket in &settings.sockets {
             let entry = Entry { socket: socket.clone(), settings: settings.clone(), gone: false };
-            let kept = self.listeners.iter().position(|known| {
-                known.as_ref().is_some_and(|known| *known.address() == socket.address)
-            });
+            let kept = self
+                .listeners
+                .iter()
+                .position(|known| known.as_ref().is_some_and(|known| *known.address() == socket.address));
             if let Some(number) = kept {
                 entries[number] = entry;
                 continue;
@@ -406,7 +407,8 @@ impl Acceptor {
 
     fn take_limits(&mut self, current: &Current) {
         let main = &current.settings.main;
-        self.most = u32::try_from(main.events.worker_connections.saturating_mul(main.process.workers)).unwrap_or(u32::MAX);
+        self.most =
+            u32::try_from(main.events.worker_connections.saturating_mul(main.process.workers)).unwrap_or(u32::MAX);
         self.shutdown_timeout = main.process.shutdown_timeout;
     }
 }

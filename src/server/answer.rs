@@ -89,7 +89,10 @@ impl Worker {
         self.out.clear();
         let dropped = framing::write_head(&mut self.out, response, &framing, &fields);
         if dropped > 0 {
-            x.report(Level::Error, format!("{dropped} response fields were dropped: a line break or a zero byte in their value"));
+            x.report(
+                Level::Error,
+                format!("{dropped} response fields were dropped: a line break or a zero byte in their value"),
+            );
         }
         x.sent.status = crate::http::status::on_wire(response.status);
         if task.run.settings.keeps_sent_fields {

@@ -119,7 +119,8 @@ impl Goes {
                 Ok(())
             }
             Goes::Memory { bytes, folder, .. } => {
-                let mut file = temporary(folder).map_err(|error| HttpError::file("open()", folder_name(folder), &error))?;
+                let mut file =
+                    temporary(folder).map_err(|error| HttpError::file("open()", folder_name(folder), &error))?;
                 let spooled = file.write_all(bytes).and_then(|()| file.write_all(data));
                 spooled.map_err(|error| HttpError::file("write()", folder_name(folder), &error))?;
                 let len = (bytes.len() + data.len()) as u64;

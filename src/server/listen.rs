@@ -137,7 +137,8 @@ pub fn holder(port: u16) -> Option<(String, u32)> {
     for process in std::fs::read_dir("/proc").ok()?.flatten() {
         let Ok(pid) = process.file_name().to_string_lossy().parse::<u32>() else { continue };
         let Ok(descriptors) = std::fs::read_dir(process.path().join("fd")) else { continue };
-        let holds = |fd: std::fs::DirEntry| std::fs::read_link(fd.path()).is_ok_and(|to| to.as_os_str() == wanted.as_str());
+        let holds =
+            |fd: std::fs::DirEntry| std::fs::read_link(fd.path()).is_ok_and(|to| to.as_os_str() == wanted.as_str());
         if descriptors.flatten().any(holds) {
             let name = std::fs::read_to_string(process.path().join("comm")).unwrap_or_default();
             return Some((name.trim().to_string(), pid));

@@ -10,9 +10,9 @@ pub mod listen;
 pub mod logfile;
 pub mod open;
 mod output;
+pub mod pool;
 mod refusal;
 mod request;
-pub mod pool;
 pub mod shared;
 pub mod signals;
 pub mod slot;
@@ -109,11 +109,17 @@ pub struct Server {
 
 impl Server {
     /// A server over open listeners, one for each socket of the settings and in their order.
-    pub fn new(settings: Arc<Settings>, logs: Arc<Logs>, listeners: Vec<Listener>, load: Arc<Load>) -> std::io::Result<Server> {
+    pub fn new(
+        settings: Arc<Settings>,
+        logs: Arc<Logs>,
+        listeners: Vec<Listener>,
+        load: Arc<Load>,
+    ) -> std::io::Result<Server> {
         let pool = settings.main.process.pool.clone();
         let entry = |socket: &Arc<_>| Entry { socket: Arc::clone(socket), settings: settings.clone(), gone: false };
         let entries = settings.sockets.iter().map(entry).collect();
-        let shared = Shared::new(pool::Pool::new(pool.max_queue), Current { settings: settings.clone(), entries, logs });
+        let shared =
+            Shared::new(pool::Pool::new(pool.max_queue), Current { settings: settings.clone(), entries, logs });
         let (poll, waker) = acceptor::poll_and_waker()?;
         let (sender, messages) = crossbeam_channel::unbounded();
         let inbox = Inbox { sender, waker };

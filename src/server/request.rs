@@ -35,7 +35,13 @@ impl Worker {
     }
 
     /// Begins a request whose head is complete, or was refused.
-    pub(super) fn begin(&mut self, c: &mut Connection, head: Head, started: Instant, refused: Option<HeadError>) -> Turn {
+    pub(super) fn begin(
+        &mut self,
+        c: &mut Connection,
+        head: Head,
+        started: Instant,
+        refused: Option<HeadError>,
+    ) -> Turn {
         c.requests += 1;
         crate::exchange::counters::request();
         let entry = self.entry(c).clone();

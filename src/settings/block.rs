@@ -282,7 +282,9 @@ impl Builder {
             [modifier, path] => (modifier.text.as_slice(), path.text.as_slice(), path),
             _ => {
                 let text = last.text.as_slice();
-                let glued = ["~*", "^~", "~", "="].iter().find_map(|m| text.strip_prefix(m.as_bytes()).map(|rest| (m.as_bytes(), rest)));
+                let glued = ["~*", "^~", "~", "="]
+                    .iter()
+                    .find_map(|m| text.strip_prefix(m.as_bytes()).map(|rest| (m.as_bytes(), rest)));
                 let (modifier, path) = glued.unwrap_or((b"", text));
                 (modifier, path, last)
             }
@@ -293,7 +295,11 @@ impl Builder {
             b"~" | b"~*" => {
                 let caseless = modifier == b"~*";
                 let pattern = Pattern::new(path, caseless).map_err(|message| Fault::at(word, message))?;
-                let names = pattern.names().iter().map(|(name, n)| (self.load.names.define(&name.to_ascii_lowercase()), *n)).collect();
+                let names = pattern
+                    .names()
+                    .iter()
+                    .map(|(name, n)| (self.load.names.define(&name.to_ascii_lowercase()), *n))
+                    .collect();
                 Matcher::Regex { pattern, names }
             }
             b"" if path.first() == Some(&b'@') => Matcher::Named(path.to_vec()),
@@ -412,7 +418,8 @@ impl Builder {
             return false;
         }
         if node.block.is_none() {
-            let fault = Fault::new("has no opening `{`").help(format!("write `{}`", form(block.name, block.syntax, true)));
+            let fault =
+                Fault::new("has no opening `{`").help(format!("write `{}`", form(block.name, block.syntax, true)));
             self.fault(node, fault);
             return false;
         }
@@ -445,7 +452,8 @@ impl Builder {
                     self.diagnostics.push(Diagnostic { severity: Severity::Note, ..note });
                 }
                 reference::Effect::Matters => {
-                    let message = format!("`{name}` of {} is not built yet, and it would change what is served", known.module);
+                    let message =
+                        format!("`{name}` of {} is not built yet, and it would change what is served", known.module);
                     let diagnostic = Diagnostic::error(node.name.span, message);
                     self.diagnostics.push(diagnostic.help("remove it only if you can do without what it does"));
                 }
@@ -483,7 +491,8 @@ impl Builder {
 /// Checks braces and the number of words.
 fn check_shape(node: &Node, row: &Row) -> Result<(), Fault> {
     let manual = row.manual;
-    let forms: Vec<_> = manual.syntax.iter().map(|syntax| format!("`{}`", form(manual.name, syntax, manual.block))).collect();
+    let forms: Vec<_> =
+        manual.syntax.iter().map(|syntax| format!("`{}`", form(manual.name, syntax, manual.block))).collect();
     let help = || format!("write {}", forms.join(" or "));
     if manual.block != node.block.is_some() {
         let message = if manual.block { "has no opening `{`" } else { "takes no block; it ends with `;`" };
@@ -498,7 +507,9 @@ fn check_shape(node: &Node, row: &Row) -> Result<(), Fault> {
     match given {
         n if n < least => Err(Fault::new("needs more words than that").help(help())),
         n if n > most => Err(Fault::at(&node.args[most], "takes fewer words than that").help(help())),
-        _ if manual.arity == Arity::Flag && !matches!(node.args[0].text.to_ascii_lowercase().as_slice(), b"on" | b"off") => {
+        _ if manual.arity == Arity::Flag
+            && !matches!(node.args[0].text.to_ascii_lowercase().as_slice(), b"on" | b"off") =>
+        {
             Err(Fault::at(&node.args[0], format!("takes `on` or `off`, not `{}`", node.args[0].show())))
         }
         _ => Ok(()),

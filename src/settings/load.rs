@@ -93,8 +93,14 @@ pub fn load(request: &Request) -> Loaded {
         prefix: Arc::new(request.prefix.clone()),
         sources: sources.clone(),
     };
-    let mut loaded =
-        Loaded { settings: None, diagnostics, sources, files: files.files, level, without_effect: builder.without_effect };
+    let mut loaded = Loaded {
+        settings: None,
+        diagnostics,
+        sources,
+        files: files.files,
+        level,
+        without_effect: builder.without_effect,
+    };
     if !loaded.has_errors() && matches!(level, Level::Main | Level::Http) {
         loaded.settings = Some(settings);
     }

@@ -73,7 +73,9 @@ impl Names for NameTable {
 
 fn built_in(name: &str) -> Option<Getter> {
     let row = VARIABLES.iter().find(|row| !row.family && row.name == name);
-    let row = row.or_else(|| VARIABLES.iter().find(|row| row.family && name.len() > row.name.len() && name.starts_with(row.name)))?;
+    let row = row.or_else(|| {
+        VARIABLES.iter().find(|row| row.family && name.len() > row.name.len() && name.starts_with(row.name))
+    })?;
     Some((row.make)(name[row.name.len()..].to_string()))
 }
 

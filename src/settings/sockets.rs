@@ -132,8 +132,11 @@ fn group(address: &Address, draft: &Draft, diagnostics: &mut Vec<Diagnostic>) ->
         for (name, word) in &server.scope.server_name.names {
             if !hosts.add(name, server) {
                 diagnostics.push(
-                    Diagnostic::warning(word.span, format!("conflicting server name \"{}\" on {address}, ignored", word.show()))
-                        .help("the first server with that name takes its requests"),
+                    Diagnostic::warning(
+                        word.span,
+                        format!("conflicting server name \"{}\" on {address}, ignored", word.show()),
+                    )
+                    .help("the first server with that name takes its requests"),
                 );
             }
         }
