@@ -61,7 +61,7 @@ pub fn refuse(x: &mut Exchange) -> Result<Step, HttpError> {
     let method = x.method();
     if matches!(method, Method::Trace | Method::Connect) {
         // TRACE would show cookies to scripts; CONNECT is for proxies.
-        let text = format!("client sent {} method", method.as_str());
+        let text = format!("client sent {} method while reading client request headers", method.as_str());
         let error = HttpError::new(405, "method").field("Allow", "GET, HEAD").log(Level::Info, text);
         return Err(HttpError { close: true, ..error });
     }

@@ -83,13 +83,12 @@ fn is_url(word: &[u8]) -> bool {
 /// Answers as the conf says.
 pub fn step(x: &mut Exchange, conf: &Conf) -> Result<Step, HttpError> {
     let Some(answer) = &conf.answer else { return Ok(Step::Next) };
+    // The text may show it.
+    x.sent.status = answer.status;
     let text = answer.text.as_ref().map(|text| x.eval_bytes(text));
     match (answer.status, text) {
         (status @ (301 | 302 | 303 | 307 | 308), url) => Err(HttpError::redirect(status, url.unwrap_or_default())),
-        (status @ (408 | 444 | 499), None) => {
-            x.sent.status = status;
-            Ok(Step::Close)
-        }
+        (408 | 444 | 499, None) => Ok(Step::Close),
         (status @ 400.., None) => Err(HttpError::new(status, "return")),
         (status, text) => Ok(Step::Done(page(status, text.unwrap_or_default()))),
     }
