@@ -10,7 +10,8 @@ use crate::exchange::Exchange;
 use crate::exchange::error::{HttpError, Level};
 use crate::exchange::step::{Sink, Step, Target, Wait};
 use crate::features::*;
-use crate::http::response::Response;
+use crate::http::response::{Body, Response};
+use crate::http::status;
 use crate::route::{self, Found, Location, Server};
 use crate::settings::sockets::Group;
 use crate::settings::{Scope, Settings};
@@ -68,9 +69,10 @@ pub const STEPS: &[(&str, StepFn)] = &[
     ("file", |run| static_files::step(&mut run.x, &run.scope.static_files)),
 ];
 
-/// Where an internal redirect begins again; a named location begins behind the search for one.
+/// Where an internal redirect begins again.
 const AT_SERVER: usize = 1;
-const AT_LOCATION: usize = 3;
+/// Where a named location begins: behind the search for one and what belongs to it, as in nginx.
+const AT_NAMED: usize = 6;
 
 impl Run {
     /// A request in front of its first step.
@@ -160,7 +162,7 @@ impl Run {
                         .log(Level::Error, format!("could not find named location \"{name}\"")));
                 };
                 self.enter_location(&location);
-                self.cursor = AT_LOCATION + 1;
+                self.cursor = AT_NAMED;
             }
         }
         Ok(())
@@ -222,7 +224,10 @@ impl Run {
         static_files::ranges(x, &scope.static_files, &mut response)?;
         if x.is_head() {
             response.length.get_or_insert(response.body.len());
-            response.body = crate::http::response::Body::empty();
+            response.body = Body::empty();
+        }
+        if status::is_bodiless(response.status) {
+            response.body = Body::empty();
         }
         Ok(Outcome::Respond(Box::new(response)))
     }
@@ -254,5 +259,15 @@ pub fn find_server(group: &Group, host: &[u8], x: &mut Exchange) -> Arc<Server> 
             }
             server
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_requests_begin_again() {
+        assert_eq!((STEPS[AT_SERVER - 1].0, STEPS[AT_NAMED - 1].0), ("refused methods", "body size"));
     }
 }
