@@ -2,6 +2,7 @@
 //! told about, not what stands in one.
 
 mod check;
+pub mod manual;
 mod options;
 mod serve;
 mod signal;

@@ -71,7 +71,9 @@ fn long(sources: &Sources, diagnostic: &Diagnostic, colour: bool) -> String {
         group = group.element(Level::HELP.message(plain(help)));
     }
     let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
-    renderer.render(&[group])
+    // Behind the place the renderer begins its excerpt with one more, which is empty.
+    let text = renderer.render(&[group]);
+    text.lines().filter(|line| line.trim() != ":::").collect::<Vec<_>>().join("\n")
 }
 
 fn short(sources: &Sources, diagnostic: &Diagnostic) -> String {

@@ -455,7 +455,11 @@ impl Builder {
                     let message =
                         format!("`{name}` of {} is not built yet, and it would change what is served", known.module);
                     let diagnostic = Diagnostic::error(node.name.span, message);
-                    self.diagnostics.push(diagnostic.help("remove it only if you can do without what it does"));
+                    let help = match unbuilt::kind(&name) {
+                        unbuilt::Kind::Guard => "it guards access: remove it only if anybody may come in",
+                        _ => "remove it if you can do without what it does; `--partial` starts the rest",
+                    };
+                    self.diagnostics.push(diagnostic.help(help));
                 }
             }
             return;

@@ -1,0 +1,101 @@
+//! The rooms and their order, read from the `use crate::` lines and from every `crate::` path: a file imports
+//! only from rooms below its own, and no feature knows another.
+
+use std::path::{Path, PathBuf};
+
+/// The rooms from the ground up, as the first part of a path.
+const ROOMS: [&[&str]; 8] =
+    [&["http"], &["conf"], &["exchange"], &["features"], &["settings", "route"], &["pipeline"], &["server"], &["cli"]];
+
+/// What lower rooms may know of a higher one, each with its reason.
+const EXCEPTIONS: [(&str, &str, &str); 0] = [];
+
+fn height(room: &str) -> Option<usize> {
+    ROOMS.iter().position(|rooms| rooms.contains(&room))
+}
+
+#[test]
+fn files_import_only_from_below() {
+    let mut wrong = Vec::new();
+    for (file, room, text) in sources() {
+        let Some(own) = height(&room) else { continue };
+        for path in paths(&text) {
+            let target = path.split("::").next().unwrap_or_default();
+            let excepted = EXCEPTIONS.iter().any(|(from, to, _)| file.starts_with(from) && path.starts_with(to));
+            if height(target).is_some_and(|height| height > own) && !excepted {
+                wrong.push(format!("{file} imports crate::{path}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn features_do_not_know_each_other() {
+    let mut wrong = Vec::new();
+    for (file, _, text) in sources().into_iter().filter(|(_, room, _)| room == "features") {
+        let own = file.trim_start_matches("features/").split(['/', '.']).next().unwrap_or_default().to_string();
+        let others = paths(&text).into_iter().filter_map(|path| {
+            let feature = path.strip_prefix("features::")?.split("::").next()?.to_string();
+            (feature != own).then_some(feature)
+        });
+        wrong.extend(others.map(|other| format!("{file} knows {other}")));
+        if text.contains("use super::super::")
+            || (!file.contains("/mod.rs") && file.matches('/').count() == 1 && text.contains("\nuse super::"))
+        {
+            wrong.push(format!("{file} reaches its neighbours through super"));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn every_file_says_what_it_owns() {
+    for (file, _, text) in sources() {
+        let header = text.lines().take_while(|line| line.starts_with("//!")).count();
+        assert!(
+            (1..=6).contains(&header) || file == "lib.rs",
+            "{file}: a file opens with two to six lines of what it owns"
+        );
+    }
+}
+
+/// Every source file: its path below src, its room, its text.
+fn sources() -> Vec<(String, String, String)> {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    collect(&src, &mut files);
+    let one = |path: PathBuf| {
+        let name = path.strip_prefix(&src).expect("it is below src").to_string_lossy().into_owned();
+        let room = name.split(['/', '.']).next().unwrap_or_default().to_string();
+        (name, room, std::fs::read_to_string(path).expect("a source file"))
+    };
+    files.into_iter().map(one).collect()
+}
+
+fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).expect("a folder of sources").flatten() {
+        let path = entry.path();
+        match path.is_dir() {
+            true => collect(&path, files),
+            false if path.extension().is_some_and(|extension| extension == "rs") => files.push(path),
+            false => {}
+        }
+    }
+}
+
+/// Every path that begins with `crate::`, groups spread out one level: `a::{b, c}` is `a::b` and `a::c`.
+fn paths(text: &str) -> Vec<String> {
+    let code = text.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");
+    let mut found = Vec::new();
+    for part in code.split("crate::").skip(1) {
+        let end = part.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == ':')).unwrap_or(part.len());
+        let (path, rest) = part.split_at(end);
+        let Some(group) = rest.strip_prefix('{').and_then(|rest| rest.split_once('}')) else {
+            found.push(path.to_string());
+            continue;
+        };
+        found.extend(group.0.split(',').map(|name| format!("{path}{}", name.trim())));
+    }
+    found
+}
