@@ -10,6 +10,7 @@ use crate::exchange::Exchange;
 use crate::exchange::error::{HttpError, Level};
 use crate::exchange::step::{Sink, Step, Target, Wait};
 use crate::features::*;
+use crate::http::framing;
 use crate::http::response::{Body, Response};
 use crate::http::status;
 use crate::route::{self, Found, Location, Server};
@@ -56,6 +57,7 @@ pub const STEPS: &[(&str, StepFn)] = &[
     ("server return", |run| returns::step(&mut run.x, &run.scope.returns)),
     ("location", find_location),
     ("internal", |run| internal::step(&mut run.x, &run.scope.internal)),
+    ("alias", |run| root::step(&mut run.x)),
     ("body size", |run| request_body::step(&mut run.x, &run.scope.request_body)),
     ("methods", |run| methods::step(&mut run.x, &run.scope.methods)),
     ("not built", |run| unbuilt::before(&mut run.x, &run.scope.unbuilt)),
@@ -72,7 +74,7 @@ pub const STEPS: &[(&str, StepFn)] = &[
 /// Where an internal redirect begins again.
 const AT_SERVER: usize = 1;
 /// Where a named location begins: behind the search for one and what belongs to it, as in nginx.
-const AT_NAMED: usize = 6;
+const AT_NAMED: usize = 7;
 
 impl Run {
     /// A request in front of its first step.
@@ -185,6 +187,7 @@ impl Run {
         static_files::quieten(&self.scope.static_files, &mut error);
         self.x.reports.extend(error.report.take());
         if matches!(error.status, 444 | 499) {
+            self.x.sent.status = error.status;
             return Ok(Some(Outcome::Close));
         }
         match error_page::answer(&mut self.x, &self.scope.error_page, &error) {
@@ -222,6 +225,10 @@ impl Run {
         redirect::filter(x, &scope.redirect, &mut response);
         headers::filter(x, &scope.headers, &mut response);
         static_files::ranges(x, &scope.static_files, &mut response)?;
+        // What answers a failure goes out without such fields instead.
+        if x.failure.is_none() && !framing::is_safe(&response) {
+            return Err(unsafe_field());
+        }
         if x.is_head() {
             response.length.get_or_insert(response.body.len());
             response.body = Body::empty();
@@ -231,6 +238,12 @@ impl Run {
         }
         Ok(Outcome::Respond(Box::new(response)))
     }
+}
+
+/// A value that would break the head: a line end from a decoded path, say.
+fn unsafe_field() -> HttpError {
+    let text = "a line break or a zero byte stands in a response field's value";
+    HttpError::new(500, "unsafe-field").log(Level::Error, text)
 }
 
 fn find_location(run: &mut Run) -> Result<Step, HttpError> {

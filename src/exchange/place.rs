@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Exchange;
 use super::files::{Opened, Policy, Stat};
-use crate::conf::value::Text;
+use crate::conf::value::{Piece, Text};
 
 /// How URIs become paths in one location.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,11 +13,13 @@ pub struct Root {
     pub root: Text,
     /// `alias`, which takes the place of the location's own prefix.
     pub alias: Option<Alias>,
+    /// Whether the block that is being read has set one of the two.
+    pub is_set_here: bool,
 }
 
 impl Default for Root {
     fn default() -> Self {
-        Root { root: Text::literal("html"), alias: None }
+        Root { root: Text::literal("html"), alias: None, is_set_here: false }
     }
 }
 
@@ -57,6 +59,15 @@ impl Exchange {
             }
         }
         path
+    }
+
+    /// Whether an alias for a location without a slash at its end would lead out of its folder: `/i../x` is no
+    /// part of `/i/`, though it begins with `/i`.
+    pub fn climbs(&self) -> bool {
+        let Some(Alias { text, prefix: Some(n) }) = &self.place.root.alias else { return false };
+        let ends_with_slash = matches!(text.pieces.last(), Some(Piece::Literal(text)) if text.ends_with(b"/"));
+        let rest = self.uri.get(*n..).unwrap_or_default();
+        ends_with_slash && (rest == b".." || rest.starts_with(b"../"))
     }
 
     /// The document root: `root`, or `alias` as far as it is fixed.

@@ -49,13 +49,22 @@ pub fn open(path: &[u8], rule: &Symlinks) -> io::Result<File> {
     for (i, part) in parts.iter().enumerate() {
         let flags = if i + 1 < parts.len() || wants_folder { folder } else { last };
         let flags = if i + 1 == parts.len() && wants_folder { last | OFlag::O_DIRECTORY } else { flags };
-        at = if owners {
-            open_owned(&at, part, flags)?
-        } else {
-            openat(&at, *part, flags | OFlag::O_NOFOLLOW, Mode::empty())?
-        };
+        at = if owners { open_owned(&at, part, flags)? } else { open_unlinked(&at, part, flags)? };
     }
     Ok(File::from(at))
+}
+
+fn open_unlinked(folder: &OwnedFd, part: &[u8], flags: OFlag) -> Result<OwnedFd, Errno> {
+    match openat(folder, part, flags | OFlag::O_NOFOLLOW, Mode::empty()) {
+        // A link where a folder is wanted is no folder to the system; to us it is a link.
+        Err(Errno::ENOTDIR) if is_link(folder, part) => Err(Errno::ELOOP),
+        done => done,
+    }
+}
+
+fn is_link(folder: &OwnedFd, part: &[u8]) -> bool {
+    fstatat(folder, part, AtFlags::AT_SYMLINK_NOFOLLOW)
+        .is_ok_and(|stat| SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT == SFlag::S_IFLNK)
 }
 
 fn open_owned(folder: &OwnedFd, part: &[u8], flags: OFlag) -> Result<OwnedFd, Errno> {

@@ -6,9 +6,10 @@ use crate::conf::args::{Args, Fault};
 use crate::conf::directive::{Arity, Contexts, Directive, Inherit, Manual, Repeat};
 use crate::conf::value::Text;
 use crate::exchange::Exchange;
-use crate::exchange::error::HttpError;
+use crate::exchange::error::{HttpError, Level};
 use crate::exchange::step::Step;
 use crate::exchange::variables::Variable;
+use crate::http::framing;
 use crate::http::response::{Body, Response};
 
 /// One `return` line.
@@ -87,6 +88,10 @@ pub fn step(x: &mut Exchange, conf: &Conf) -> Result<Step, HttpError> {
     x.sent.status = answer.status;
     let text = answer.text.as_ref().map(|text| x.eval_bytes(text));
     match (answer.status, text) {
+        (301 | 302 | 303 | 307 | 308, Some(url)) if !framing::is_safe_value(&url) => {
+            let text = "a line break or a zero byte stands in a redirect's URL";
+            Err(HttpError::new(500, "unsafe-field").log(Level::Error, text))
+        }
         (status @ (301 | 302 | 303 | 307 | 308), url) => Err(HttpError::redirect(status, url.unwrap_or_default())),
         (408 | 444 | 499, None) => Ok(Step::Close),
         (status @ 400.., None) => Err(HttpError::new(status, "return")),

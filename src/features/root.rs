@@ -6,7 +6,9 @@ use crate::conf::args::{Args, Fault, bytes_to_path};
 use crate::conf::directive::{Arity, Contexts, Directive, Inherit, Manual, Repeat};
 use crate::conf::value::{Piece, Text};
 use crate::exchange::Exchange;
+use crate::exchange::error::HttpError;
 use crate::exchange::place::{Alias, Root};
+use crate::exchange::step::Step;
 use crate::exchange::variables::{Value, Variable};
 
 /// The settings: what the place of a request is made of.
@@ -26,7 +28,7 @@ pub const DIRECTIVES: &[Directive<Conf>] = &[
                   A relative path starts at the prefix (`-p`, else the current folder). It may contain variables.",
         },
         repeat: Repeat::Refused,
-        inherit: Inherit::Yes,
+        inherit: Inherit::Changed(|conf| conf.is_set_here = false),
         set: set_root,
     },
     Directive {
@@ -42,7 +44,7 @@ pub const DIRECTIVES: &[Directive<Conf>] = &[
                   path is the whole file name and usually holds captures. It may contain variables.",
         },
         repeat: Repeat::Refused,
-        inherit: Inherit::Yes,
+        inherit: Inherit::Changed(|conf| conf.is_set_here = false),
         set: set_alias,
     },
 ];
@@ -70,6 +72,7 @@ pub const VARIABLES: &[Variable<Conf>] = &[
 ];
 
 fn set_root(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
+    begin(conf, "alias")?;
     conf.root = absolute(args.text(0)?, args);
     // A root set further in takes the place of an alias further out.
     conf.alias = None;
@@ -83,9 +86,27 @@ fn set_alias(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
     if location.named {
         return Err(Fault::new("cannot stand in a named location, which has no prefix to replace").help("use `root`"));
     }
+    begin(conf, "root")?;
     let text = absolute(args.text(0)?, args);
     conf.alias = Some(Alias { text, prefix: (!location.regex).then_some(location.name.len()) });
     Ok(())
+}
+
+/// One block has `root` or `alias`, not both.
+fn begin(conf: &mut Conf, other: &str) -> Result<(), Fault> {
+    if conf.is_set_here {
+        return Err(Fault::new(format!("stands beside `{other}` in one block")).help("keep one of the two lines"));
+    }
+    conf.is_set_here = true;
+    Ok(())
+}
+
+/// Refuses a URI that would lead out of an alias's folder.
+pub fn step(x: &mut Exchange) -> Result<Step, HttpError> {
+    match x.climbs() {
+        true => Err(HttpError::new(404, "outside-alias")),
+        false => Ok(Step::Next),
+    }
 }
 
 /// Makes a text that begins with a constant relative path absolute from the prefix.

@@ -136,7 +136,7 @@ fn go_on(x: &mut Exchange, name: Vec<u8>, folder: bool) {
         }
         Some(Alias { text, prefix: None }) if !folder => {
             // The path of a regex location's alias now has the name behind it.
-            x.place.root = Arc::new(Root { root: text.clone(), alias: None });
+            x.place.root = Arc::new(Root { root: text.clone(), alias: None, is_set_here: false });
             x.uri = name;
         }
         Some(_) => {}

@@ -81,10 +81,7 @@ fn set_types(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
                 && before != kind
             {
                 let before = String::from_utf8_lossy(&before).into_owned();
-                args.warn_at(
-                    word,
-                    format!("gives the extension `{}`, which was `{before}`, another type", word.show()),
-                );
+                args.warn_at(word, format!("duplicate extension \"{}\": its type was `{before}`", word.show()));
             }
         }
     }

@@ -155,8 +155,15 @@ fn push_all(out: &mut Vec<u8>, parts: &[&[u8]]) {
     }
 }
 
+/// Whether every value of an answer's fields can be written as it is.
+pub fn is_safe(response: &Response) -> bool {
+    response.fields.iter().all(|(_, value)| is_safe_value(value))
+        && response.location.as_deref().is_none_or(is_safe_value)
+        && response.etag.as_deref().is_none_or(is_safe_value)
+}
+
 /// RFC 9110 section 5.5: CR, LF and NUL are dangerous in a value, whoever made it.
-fn is_safe_value(value: &[u8]) -> bool {
+pub fn is_safe_value(value: &[u8]) -> bool {
     !value.iter().any(|&b| b == b'\r' || b == b'\n' || b == 0)
 }
 

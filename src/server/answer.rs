@@ -116,6 +116,7 @@ impl Worker {
 
     /// Everything is out: the log lines, then what becomes of the connection.
     pub(super) fn answered(&mut self, c: &mut Connection, mut task: Box<Task>) -> Turn {
+        task.run.x.sent.complete = true;
         self.record(&mut task);
         let lingering = task.run.scope.lingering.clone();
         let silence = lingering.timeout.as_millis() as u64;

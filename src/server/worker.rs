@@ -313,7 +313,10 @@ impl Worker {
                 Turn::Go
             }
             Outcome::Close => {
-                task.run.x.sent.status = 444;
+                let sent = &mut task.run.x.sent;
+                if sent.status == 0 {
+                    sent.status = 444;
+                }
                 self.record(&mut task);
                 Turn::Close
             }
