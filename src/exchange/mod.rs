@@ -3,6 +3,7 @@
 //! feeds it.
 
 pub mod counters;
+pub mod engine;
 pub mod error;
 pub mod files;
 pub mod place;
@@ -142,6 +143,12 @@ pub struct Exchange {
     pub id: std::cell::OnceCell<String>,
     /// The folder that relative paths start from.
     pub prefix: Arc<PathBuf>,
+    /// What a handler keeps between two entries of its step.
+    pub handler: Option<Box<dyn Any + Send>>,
+    /// The engine, for steps that wait; none offline.
+    pub engine: Option<Arc<dyn engine::Engine>>,
+    /// How the engine knows this connection.
+    pub connection: usize,
 }
 
 impl Exchange {

@@ -36,6 +36,8 @@ pub enum Sink {
 pub enum Wait {
     /// A moment.
     Until(Instant),
+    /// News of a watched descriptor or a call of the waker, at most until a moment.
+    News(Instant),
 }
 
 /// The answer of one step.

@@ -3,12 +3,23 @@
 
 use std::collections::VecDeque;
 use std::fs::File;
-use std::sync::Arc;
+use std::io;
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use bytes::Bytes;
 
+/// Bytes that come while they are sent: a child's output, an upstream's answer.
+pub trait Stream: Send {
+    /// Reads what is there: `Ok(0)` is the end, `WouldBlock` means nothing now. Another error cuts the answer off.
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize>;
+
+    /// When `read` wants to be called again though nothing came; it may answer with an error then.
+    fn deadline(&self) -> Option<Instant>;
+}
+
 /// One piece of a body, in the order it is sent.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub enum Chunk {
     /// Bytes in memory.
     Bytes(Bytes),
@@ -21,20 +32,33 @@ pub enum Chunk {
         /// How many bytes.
         len: u64,
     },
+    /// Bytes whose number nobody knows yet.
+    Stream(Arc<Mutex<dyn Stream>>),
+}
+
+impl std::fmt::Debug for Chunk {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Chunk::Bytes(bytes) => write!(f, "Bytes({})", bytes.len()),
+            Chunk::File { offset, len, .. } => write!(f, "File({offset}, {len})"),
+            Chunk::Stream(_) => f.write_str("Stream"),
+        }
+    }
 }
 
 impl Chunk {
-    /// The number of bytes this piece still has.
+    /// The number of bytes this piece still has; a stream counts as none.
     pub fn len(&self) -> u64 {
         match self {
             Chunk::Bytes(b) => b.len() as u64,
             Chunk::File { len, .. } => *len,
+            Chunk::Stream(_) => 0,
         }
     }
 
     /// Whether nothing is left of it.
     pub fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.len() == 0 && !matches!(self, Chunk::Stream(_))
     }
 }
 
@@ -58,14 +82,25 @@ impl Body {
         body
     }
 
-    /// The whole length in bytes.
+    /// A body that comes while it is sent.
+    pub fn stream(stream: Arc<Mutex<dyn Stream>>) -> Self {
+        Body { chunks: VecDeque::from([Chunk::Stream(stream)]) }
+    }
+
+    /// The whole length in bytes, streams not counted.
     pub fn len(&self) -> u64 {
         self.chunks.iter().map(Chunk::len).sum()
     }
 
+    /// The whole length in bytes; none while a stream is part of it.
+    pub fn known_len(&self) -> Option<u64> {
+        let streams = self.chunks.iter().any(|chunk| matches!(chunk, Chunk::Stream(_)));
+        (!streams).then(|| self.len())
+    }
+
     /// Whether there is no byte in it.
     pub fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.chunks.iter().all(Chunk::is_empty)
     }
 }
 

@@ -322,6 +322,7 @@ impl Acceptor {
                 self.reloader.start();
             }
             Message::Signal(Signal::Reopen) => self.reloader.reopen(self.shared.current()),
+            Message::Overflow(job) => self.overflow(*job),
             Message::Loaded(fresh) => {
                 self.loading = false;
                 if let Some(fresh) = fresh

@@ -23,7 +23,7 @@ impl Worker {
     pub(super) fn respond(&mut self, c: &mut Connection, mut task: Box<Task>, mut response: Response) -> Turn {
         self.write_reports(&mut task);
         task.keep = self.may_keep(c, &task, &response);
-        self.write_head(&mut task, &response);
+        let chunked = self.write_head(&mut task, &response);
         let nodelay = task.run.scope.sending.nodelay;
         if nodelay == c.delayed {
             c.delayed = !nodelay;
@@ -33,7 +33,7 @@ impl Worker {
         task.head_len = head as u64;
         let mut chunks = std::mem::take(&mut response.body.chunks);
         let mut together = 0;
-        while let Some(Chunk::Bytes(bytes)) = chunks.front() {
+        while let Some(Chunk::Bytes(bytes)) = chunks.front().filter(|_| !chunked) {
             together += bytes.len() as u64;
             if together > TOGETHER {
                 break;
@@ -53,10 +53,10 @@ impl Worker {
                 }
             },
         };
+        task.output = Output::new(chunks, chunked, sent as u64);
         if sent < self.out.len() {
-            chunks.push_front(Chunk::Bytes(Bytes::copy_from_slice(&self.out[sent..])));
+            task.output.put_first(Bytes::copy_from_slice(&self.out[sent..]));
         }
-        task.output = Output::new(chunks, sent as u64);
         if task.output.is_done() {
             let x = &mut task.run.x;
             x.sent.bytes = sent as u64;
@@ -66,15 +66,15 @@ impl Worker {
         self.send(c, task)
     }
 
-    fn write_head(&mut self, task: &mut Task, response: &Response) {
+    /// Writes the head into `out`; whether the body goes out in chunks.
+    fn write_head(&mut self, task: &mut Task, response: &Response) -> bool {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         if self.date.0 != now {
             self.date = (now, crate::http::date::imf(now));
         }
         let (x, scope) = (&mut task.run.x, &task.run.scope);
-        let length = response.length.unwrap_or_else(|| response.body.len());
-        let framing = framing::decide(x.head.version, x.head.method, response.status, Some(length), task.keep);
-        debug_assert!(framing.body != BodyFraming::Chunked, "every body has a length");
+        let length = response.length.or_else(|| response.body.known_len());
+        let framing = framing::decide(x.head.version, x.head.method, response.status, length, task.keep);
         task.keep = framing.keep_alive;
         let server = server_tokens::field(x, &scope.server_tokens);
         let fields = HeadFields {
@@ -98,6 +98,7 @@ impl Worker {
         if task.run.settings.keeps_sent_fields {
             x.sent_fields = sent_fields(&self.out);
         }
+        framing.body == BodyFraming::Chunked
     }
 
     /// Whether client, settings and state of the server allow another request on this connection.

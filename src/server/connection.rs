@@ -85,6 +85,8 @@ pub struct Task {
     pub run: Run,
     /// The body that has not been read yet.
     pub intake: Option<Intake>,
+    /// Whether the answer's source is waited for, not the client.
+    pub starved: bool,
     /// What is left of the answer.
     pub output: Output,
     /// How many bytes of what goes out are the answer's head.

@@ -6,6 +6,7 @@ pub mod connection;
 pub mod daemon;
 pub mod events;
 mod intake;
+mod link;
 pub mod listen;
 pub mod logfile;
 pub mod open;
@@ -25,6 +26,7 @@ use crossbeam_channel::Sender;
 use mio::Waker;
 
 use crate::exchange::counters::Connections;
+use crate::exchange::engine::Engine;
 use crate::settings::Settings;
 use listen::Listener;
 use logfile::Logs;
@@ -40,6 +42,8 @@ pub enum Message {
     Signal(Signal),
     /// A reload has ended: with new settings, or with none since the conf was refused.
     Loaded(Option<Box<Fresh>>),
+    /// A connection was woken while the queue was full.
+    Overflow(Box<connection::Job>),
 }
 
 /// New settings with what they need.
@@ -103,6 +107,7 @@ impl Reloader {
 pub struct Server {
     acceptor: acceptor::Acceptor,
     shared: Arc<Shared>,
+    link: Arc<dyn Engine>,
     threads: usize,
     inbox: Inbox,
 }
@@ -124,8 +129,9 @@ impl Server {
         let (sender, messages) = crossbeam_channel::unbounded();
         let inbox = Inbox { sender, waker };
         let reloader = Reloader { load, shared: shared.clone(), inbox: inbox.clone() };
+        let link = Arc::new(link::Link::new(poll.registry().try_clone()?, shared.clone(), inbox.clone()));
         let acceptor = acceptor::Acceptor::new(poll, shared.clone(), messages, listeners, reloader)?;
-        Ok(Server { acceptor, shared, threads: pool.threads.max(1), inbox })
+        Ok(Server { acceptor, shared, link, threads: pool.threads.max(1), inbox })
     }
 
     /// Where signals and the like are sent.
@@ -136,7 +142,7 @@ impl Server {
     /// Starts the pool and accepts until the server is told to stop. The calling thread is the acceptor.
     pub fn run(self) -> std::io::Result<Ended> {
         for n in 0..self.threads {
-            let worker = worker::Worker::new(self.shared.clone());
+            let worker = worker::Worker::new(self.shared.clone(), self.link.clone());
             std::thread::Builder::new().name(format!("worker-{n}")).spawn(move || worker.run())?;
         }
         let slots = self.shared.slots.clone();

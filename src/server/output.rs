@@ -1,13 +1,20 @@
 //! An answer on its way out: what is left of it, and one call that sends as much as the socket takes.
 
 use std::collections::VecDeque;
-use std::io::IoSlice;
+use std::io::{ErrorKind, IoSlice};
+use std::sync::{Mutex, MutexGuard};
+use std::time::Instant;
+
+use bytes::Bytes;
 
 use super::transport::{Io, Transport};
-use crate::http::response::Chunk;
+use crate::http::chunked;
+use crate::http::response::{Chunk, Stream};
 
 /// Pieces handed to one `writev`.
 const PIECES: usize = 16;
+/// Bytes taken from a stream at a time.
+const PUMP: usize = 32 << 10;
 
 /// How sending ended for now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +27,10 @@ pub enum Progress {
     Yield,
     /// The client has gone.
     Gone,
+    /// A stream has nothing now; it is waited for, not the client.
+    Starved,
+    /// A stream broke off: what was promised cannot be kept.
+    Broken,
     /// A file became shorter than its Content-Length promised.
     Shrunk,
 }
@@ -28,14 +39,37 @@ pub enum Progress {
 #[derive(Debug, Default)]
 pub struct Output {
     chunks: VecDeque<Chunk>,
+    /// Whether streams go out in chunks (RFC 9112 section 7.1).
+    chunked: bool,
     /// Bytes sent so far, head included.
     pub sent: u64,
 }
 
 impl Output {
-    /// An answer that begins with these chunks; `sent` bytes went out already.
-    pub fn new(chunks: VecDeque<Chunk>, sent: u64) -> Self {
-        Output { chunks, sent }
+    /// An answer of these chunks, a stream only at their end; `sent` bytes of its head went out already.
+    pub fn new(chunks: VecDeque<Chunk>, chunked: bool, sent: u64) -> Self {
+        let mut output = Output { chunks, chunked, sent };
+        if chunked {
+            for chunk in &mut output.chunks {
+                if let Chunk::Bytes(bytes) = chunk {
+                    *bytes = framed(bytes).into();
+                }
+            }
+        }
+        output
+    }
+
+    /// When the stream in front wants to be asked again.
+    pub fn stream_deadline(&self) -> Option<Instant> {
+        match self.chunks.front() {
+            Some(Chunk::Stream(stream)) => lock(stream).deadline(),
+            _ => None,
+        }
+    }
+
+    /// Puts the unsent rest of a head before everything else.
+    pub fn put_first(&mut self, bytes: Bytes) {
+        self.chunks.push_front(Chunk::Bytes(bytes));
     }
 
     /// Whether nothing is left.
@@ -54,6 +88,13 @@ impl Output {
                 None => return Progress::Done,
                 Some(_) if self.sent >= end => return Progress::Yield,
                 Some(Chunk::Bytes(_)) => self.write(socket),
+                Some(Chunk::Stream(stream)) => {
+                    let stream = stream.clone();
+                    match self.pump(&stream) {
+                        Ok(()) => continue,
+                        Err(progress) => return progress,
+                    }
+                }
                 Some(Chunk::File { file, offset, len }) => {
                     socket.send_file(file, *offset, (*len).min(most_at_once).min(end - self.sent) as usize)
                 }
@@ -65,6 +106,29 @@ impl Output {
                 Io::Gone => return Progress::Gone,
             }
         }
+    }
+
+    /// Moves what a stream has to the front of the queue.
+    fn pump(&mut self, stream: &Mutex<dyn Stream>) -> Result<(), Progress> {
+        let mut buffer = vec![0; PUMP];
+        let n = match lock(stream).read(&mut buffer) {
+            Ok(n) => n,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return Err(Progress::Starved),
+            Err(_) => return Err(Progress::Broken),
+        };
+        if n == 0 {
+            self.chunks.pop_front();
+            if self.chunked {
+                self.chunks.push_back(Chunk::Bytes(Bytes::from_static(chunked::LAST_CHUNK)));
+            }
+            return Ok(());
+        }
+        buffer.truncate(n);
+        if self.chunked {
+            buffer = framed(&buffer);
+        }
+        self.chunks.push_front(Chunk::Bytes(buffer.into()));
+        Ok(())
     }
 
     fn write(&self, socket: &mut Transport) -> Io {
@@ -89,6 +153,8 @@ impl Output {
                     *offset += step;
                     *len -= step;
                 }
+                // A stream is never in front while its bytes are sent: they were put before it.
+                Chunk::Stream(_) => return,
             }
             n -= step;
             if front.is_empty() {
@@ -96,4 +162,20 @@ impl Output {
             }
         }
     }
+}
+
+fn lock<'s>(stream: &'s Mutex<dyn Stream + 'static>) -> MutexGuard<'s, dyn Stream + 'static> {
+    // A stream that panicked is asked again and breaks off by itself at worst.
+    stream.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+/// One chunk of the chunked coding; nothing for no bytes, which would end the body.
+fn framed(bytes: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(bytes.len() + 16);
+    if !bytes.is_empty() {
+        chunked::encode_chunk_head(bytes.len() as u64, &mut out);
+        out.extend_from_slice(bytes);
+        out.extend_from_slice(b"\r\n");
+    }
+    out
 }

@@ -108,9 +108,12 @@ impl Worker {
             assigned: Vec::new(),
             id: Default::default(),
             prefix: entry.settings.prefix.clone(),
+            handler: None,
+            engine: self.link.clone(),
+            connection: c.place.token(),
         };
         let run = Run::new(x, entry.settings.clone(), server);
-        Task { run, intake: None, output: Output::default(), head_len: 0, keep: false, linger: false }
+        Task { run, intake: None, starved: false, output: Output::default(), head_len: 0, keep: false, linger: false }
     }
 }
 

@@ -92,6 +92,19 @@ impl Transport {
         }
     }
 
+    /// Whether the other end will send nothing more: it closed, or it is gone. Takes nothing from the socket.
+    pub fn has_ended(&self) -> bool {
+        let mut byte = [std::mem::MaybeUninit::uninit()];
+        let peeked = match self {
+            Transport::Tcp(socket) => socket2::SockRef::from(socket).peek(&mut byte),
+            Transport::Unix(socket) => socket2::SockRef::from(socket).peek(&mut byte),
+        };
+        match peeked {
+            Ok(n) => n == 0,
+            Err(error) => !matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted),
+        }
+    }
+
     /// Says that nothing more will be sent.
     pub fn finish(&mut self) {
         // It fails only when the other end has gone already.

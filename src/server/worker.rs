@@ -11,6 +11,7 @@ use super::output::Progress;
 use super::shared::{Current, Shared};
 use super::slot::{Parked, Slot};
 use super::transport::Io;
+use crate::exchange::engine::Engine;
 use crate::exchange::error::{HttpError, Level};
 use crate::exchange::step::Wait;
 use crate::http::head::Head;
@@ -53,11 +54,12 @@ pub struct Worker {
     /// The second that `date` shows.
     pub(super) date: (u64, String),
     chunks: Vec<Arc<[Slot<Box<Connection>>]>>,
+    pub(super) link: Option<Arc<dyn Engine>>,
 }
 
 impl Worker {
     /// A worker of this server.
-    pub fn new(shared: Arc<Shared>) -> Self {
+    pub fn new(shared: Arc<Shared>, link: Arc<dyn Engine>) -> Self {
         let (version, current) = (shared.version(), shared.current());
         Worker {
             shared,
@@ -68,6 +70,7 @@ impl Worker {
             spare: Head::default(),
             date: (0, String::new()),
             chunks: Vec::new(),
+            link: Some(link),
         }
     }
 
@@ -91,7 +94,9 @@ impl Worker {
         }
         let Job { mut connection, why } = job;
         connection.drained = false;
-        if why == Why::Expired && connection.deadline <= self.now() && !matches!(connection.phase, Phase::Waiting(_)) {
+        let starved = matches!(&connection.phase, Phase::Sending(task) if task.starved);
+        let waits = starved || matches!(connection.phase, Phase::Waiting(_));
+        if why == Why::Expired && connection.deadline <= self.now() && !waits {
             return self.expire(*connection);
         }
         let first = connection.requests;
@@ -125,9 +130,11 @@ impl Worker {
             Phase::Idle => self.idle(c),
             Phase::Head(partial) => self.head(c, partial),
             Phase::Body(task) => self.body(c, task),
-            Phase::Waiting(task) => self.advance(c, task),
+            Phase::Waiting(task) => self.wait(c, task),
             Phase::Sending(task) => {
-                self.judge_speed(c);
+                if !task.starved {
+                    self.judge_speed(c);
+                }
                 self.send(c, task)
             }
             Phase::Draining(rest) => self.drain(c, rest),
@@ -291,7 +298,7 @@ impl Worker {
     pub(super) fn act(&mut self, c: &mut Connection, mut task: Box<Task>, outcome: Outcome) -> Turn {
         match outcome {
             Outcome::Respond(response) => self.respond(c, task, *response),
-            Outcome::Wait(Wait::Until(moment)) => {
+            Outcome::Wait(Wait::Until(moment) | Wait::News(moment)) => {
                 let deadline = self.shared.clock.at(moment);
                 c.phase = Phase::Waiting(task);
                 match deadline <= self.now() {
@@ -321,6 +328,17 @@ impl Worker {
                 Turn::Close
             }
         }
+    }
+
+    /// Goes on with a request that waited, unless its client has left meanwhile.
+    fn wait(&mut self, c: &mut Connection, mut task: Box<Task>) -> Turn {
+        if c.socket.has_ended() {
+            task.run.x.report(Level::Info, "client closed connection while its request waited");
+            task.run.x.sent.status = 499;
+            self.record(&mut task);
+            return Turn::Close;
+        }
+        self.advance(c, task)
     }
 
     /// Reads the body into its sink; once it is whole the pipeline goes on.
@@ -382,6 +400,7 @@ impl Worker {
     pub(super) fn send(&mut self, c: &mut Connection, mut task: Box<Task>) -> Turn {
         let sending = &task.run.scope.sending;
         let most = if sending.max_chunk == 0 { u64::MAX } else { sending.max_chunk };
+        task.starved = false;
         let progress = task.output.send(&mut c.socket, SHARE, most.min(SHARE));
         let x = &mut task.run.x;
         x.sent.bytes = task.output.sent;
@@ -393,6 +412,22 @@ impl Worker {
                 c.parked = self.now();
                 c.phase = Phase::Sending(task);
                 Turn::Park(Parked::Busy, deadline)
+            }
+            Progress::Starved if c.socket.has_ended() => {
+                x.report(Level::Info, "client closed connection while the answer was made");
+                self.record(&mut task);
+                Turn::Close
+            }
+            Progress::Starved => {
+                let deadline = task.output.stream_deadline().map_or(super::slot::NEVER, |at| self.shared.clock.at(at));
+                task.starved = true;
+                c.phase = Phase::Sending(task);
+                Turn::Park(Parked::Busy, deadline)
+            }
+            Progress::Broken => {
+                x.report(Level::Error, "the answer broke off: its source ended too early");
+                self.record(&mut task);
+                Turn::Close
             }
             Progress::Yield => {
                 c.phase = Phase::Sending(task);

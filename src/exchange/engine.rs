@@ -1,0 +1,48 @@
+//! What a step may ask of the engine while its request waits: to be woken when a descriptor has news, or when
+//! another thread says so. The step that waits is entered again at each wake-up, early ones included.
+
+use std::io;
+use std::os::fd::BorrowedFd;
+use std::sync::Arc;
+
+use super::Exchange;
+
+/// The engine as a request sees it.
+pub trait Engine: Send + Sync {
+    /// From now on news of a non-blocking descriptor (readable, writable, hang-up) wakes this connection. It ends when the descriptor is closed.
+    fn watch(&self, connection: usize, descriptor: BorrowedFd<'_>) -> io::Result<()>;
+
+    /// Wakes this connection.
+    fn wake(&self, connection: usize);
+}
+
+/// Wakes one connection from any thread; harmless when it is gone.
+#[derive(Clone)]
+pub struct Waker {
+    engine: Option<Arc<dyn Engine>>,
+    connection: usize,
+}
+
+impl Waker {
+    /// Wakes it.
+    pub fn wake(&self) {
+        if let Some(engine) = &self.engine {
+            engine.wake(self.connection);
+        }
+    }
+}
+
+impl Exchange {
+    /// News of a non-blocking descriptor wakes this request from now on.
+    pub fn watch(&self, descriptor: BorrowedFd<'_>) -> io::Result<()> {
+        match &self.engine {
+            Some(engine) => engine.watch(self.connection, descriptor),
+            None => Ok(()),
+        }
+    }
+
+    /// A handle that wakes this request.
+    pub fn waker(&self) -> Waker {
+        Waker { engine: self.engine.clone(), connection: self.connection }
+    }
+}
