@@ -121,7 +121,7 @@ impl Acceptor {
                 log::error!("epoll_wait() failed: {error}");
             }
             for event in &events {
-                self.event(event.token());
+                self.event(event.token(), event.is_read_closed());
             }
             while let Ok(message) = self.messages.try_recv() {
                 if let Some(ended) = self.message(message) {
@@ -158,7 +158,7 @@ impl Acceptor {
         }
     }
 
-    fn event(&mut self, token: Token) {
+    fn event(&mut self, token: Token, ended: bool) {
         let low = token.0 & 0xffff_ffff;
         if low == WAKE {
             return;
@@ -166,7 +166,11 @@ impl Acceptor {
         if low >= SPECIAL {
             return self.accept(low - SPECIAL);
         }
-        if let Some(connection) = slot::find(&self.chunks, token.0).and_then(Slot::notify) {
+        let Some(slot) = slot::find(&self.chunks, token.0) else { return };
+        if ended {
+            slot.mark_ended();
+        }
+        if let Some(connection) = slot.notify() {
             self.dispatch(Job { connection, why: Why::Ready });
         }
     }

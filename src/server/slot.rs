@@ -3,7 +3,7 @@
 //! call, and no wake-up is lost: an edge that comes while a worker runs leaves its mark, and the
 //! worker that tries to park sees it.
 
-use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering::*};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering::*};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 /// What a parked connection waits for; told apart for counters and for who may be closed first.
@@ -31,6 +31,8 @@ const PER_CHUNK: usize = 1024;
 /// One connection's place.
 pub struct Slot<T> {
     word: AtomicU8,
+    /// The client closed its end: an end of file waits behind the bytes, and no further edge tells of it.
+    ended: AtomicBool,
     /// Counts the connections that had this slot, so that a late event finds out.
     generation: AtomicU32,
     /// Milliseconds on the server's clock.
@@ -42,6 +44,7 @@ impl<T> Slot<T> {
     fn new() -> Self {
         Slot {
             word: AtomicU8::new(FREE),
+            ended: AtomicBool::new(false),
             generation: AtomicU32::new(0),
             deadline: AtomicU64::new(NEVER),
             value: Mutex::new(None),
@@ -65,6 +68,16 @@ impl<T> Slot<T> {
                 self.value().take()
             }
         }
+    }
+
+    /// Notes that the client closed its end; before [`Slot::notify`] tells of the edge.
+    pub fn mark_ended(&self) {
+        self.ended.store(true, Release);
+    }
+
+    /// Whether the client closed its end.
+    pub fn has_ended(&self) -> bool {
+        self.ended.load(Acquire)
     }
 
     /// An edge came: takes the connection if it is parked, else leaves the mark for its worker.
@@ -196,6 +209,7 @@ impl<T> Slots<T> {
         let chunk = chunks[index as usize / PER_CHUNK].clone();
         self.used.fetch_add(1, AcqRel);
         let place = Place { table: self.clone(), chunk, index };
+        place.slot().ended.store(false, Relaxed);
         place.slot().word.store(RUNNING, Release);
         place
     }

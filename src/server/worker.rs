@@ -185,7 +185,7 @@ impl Worker {
         }
         match c.socket.read(&mut self.buffer) {
             Io::Bytes(n) => {
-                c.drained = n < self.buffer.len();
+                c.drained = self.is_drained(c, n);
                 self.first_bytes(c, Input::Buffer(n))
             }
             Io::Blocked => {
@@ -194,6 +194,11 @@ impl Worker {
             }
             Io::End | Io::Gone => Turn::Close,
         }
+    }
+
+    /// Whether a read of so many bytes emptied the socket: it was a short one, and no end of file waits behind it.
+    fn is_drained(&self, c: &Connection, n: usize) -> bool {
+        n < self.buffer.len() && !c.place.slot().has_ended()
     }
 
     /// Parks an idle connection for as long as the conf allows.
@@ -251,7 +256,7 @@ impl Worker {
         }
         match c.socket.read(&mut self.buffer) {
             Io::Bytes(n) => {
-                c.drained = n < self.buffer.len();
+                c.drained = self.is_drained(c, n);
                 c.input.extend_from_slice(&self.buffer[..n]);
             }
             Io::Blocked => {
@@ -360,7 +365,7 @@ impl Worker {
                 }
                 true => match c.socket.read(&mut self.buffer) {
                     Io::Bytes(n) => {
-                        c.drained = n < self.buffer.len();
+                        c.drained = self.is_drained(c, n);
                         let taken = intake.take(&self.buffer[..n]);
                         if let Ok((used, _)) = taken {
                             c.input.extend_from_slice(&self.buffer[used..n]);
@@ -474,7 +479,7 @@ impl Worker {
                 }
                 true => match c.socket.read(&mut self.buffer) {
                     Io::Bytes(n) => {
-                        c.drained = n < self.buffer.len();
+                        c.drained = self.is_drained(c, n);
                         let taken = rest.intake.take(&self.buffer[..n]);
                         if let Ok((used, _)) = taken {
                             c.input.extend_from_slice(&self.buffer[used..n]);
