@@ -329,7 +329,11 @@ pub fn keep_status(x: &mut Exchange, response: &mut Response) {
     for (name, value) in &failure.fields {
         match name.as_ref() {
             b"Location" => response.location = Some(value.clone()),
-            _ => response.fields.push((name.clone(), value.clone())),
+            // They explain the error's status (Allow a 405), so they do not stand beside another.
+            _ if response.status == status::on_wire(failure.cause) => {
+                response.fields.push((name.clone(), value.clone()))
+            }
+            _ => {}
         }
     }
     if !matches!(response.status, 200 | 204 | 206 | 304) {

@@ -22,6 +22,8 @@ pub struct Connection {
     pub listener: u32,
     /// How many requests it brought.
     pub requests: u32,
+    /// Whether the current request was there before the one before it was answered.
+    pub pipelined: bool,
     /// Its number since the process started.
     pub number: u64,
     /// The client's address; none on a Unix socket.
@@ -123,6 +125,7 @@ impl Connection {
             socket,
             listener,
             requests: 0,
+            pipelined: false,
             number,
             peer,
             connected: Instant::now(),

@@ -93,7 +93,7 @@ impl Worker {
             args: None,
             internal: false,
             redirects: 0,
-            pipelined: false,
+            pipelined: c.pipelined,
             as_get: false,
             place: server.scope.place(),
             failure: None,

@@ -176,6 +176,7 @@ impl Worker {
 
     /// Waits for the first byte of a request.
     fn idle(&mut self, c: &mut Connection) -> Turn {
+        c.pipelined = c.requests > 0 && !c.input.is_empty();
         if !c.input.is_empty() {
             let input = std::mem::take(&mut c.input);
             return self.first_bytes(c, Input::Kept(input));
