@@ -37,6 +37,7 @@ pub fn run(request: &Request, options: &Options) -> ExitCode {
     if let Err((what, error)) = &ended {
         let text = format!("{what}: {}", system_words(error));
         say(&format!("longshore: [emerg] {text}"));
+        log::error!(target: "emerg", "{text}");
         open::remove_files(addresses.iter());
     }
     if ended.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
@@ -90,14 +91,15 @@ fn serve(request: &Request, options: &Options, settings: Arc<Settings>, opened: 
     let process = &settings.main.process;
     let Opened { logs, listeners } = opened;
     let said = start_lines(&settings, options);
-    if process.daemon && !options.rootless {
-        daemon::go_to_background().map_err(|error| ("cannot go to the background", error))?;
-    }
-    let signals = signals::take().map_err(|error| ("cannot take over signals", error))?;
     let mut pid_file = match writes_pid(&settings, options) {
         false => None,
         true => Some(PidFile::open(&pid_path(&settings)).map_err(|error| ("cannot open the pid file", error))?),
     };
+    // What fails behind this line is seen in the error log only.
+    if process.daemon && !options.rootless {
+        daemon::go_to_background().map_err(|error| ("cannot go to the background", error))?;
+    }
+    let signals = signals::take().map_err(|error| ("cannot take over signals", error))?;
     if let Some(file) = &mut pid_file {
         file.write().map_err(|error| ("cannot write the pid file", error))?;
     }

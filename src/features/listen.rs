@@ -138,7 +138,7 @@ fn set(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
     }
     for address in addresses {
         if let Some(first) = conf.listens.iter().find(|listen| listen.address == address) {
-            let mut fault = Fault::at(args.word(0), format!("names {address} a second time in one server"));
+            let mut fault = Fault::at(args.word(0), format!("is duplicate: {address} is named twice in one server"));
             fault.also = Some((first.span, "first named here".into()));
             return Err(fault.help("keep one of the two lines"));
         }

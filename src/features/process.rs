@@ -355,7 +355,10 @@ fn set_thread_pool(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
     }
     let threads = threads.ok_or_else(|| Fault::new("needs `threads=number`"))?;
     if conf.pools.contains(name) {
-        return Err(Fault::at(args.word(0), format!("names the pool `{}` a second time", args.word(0).show())));
+        return Err(Fault::at(
+            args.word(0),
+            format!("has a duplicate name: the pool `{}` is there already", args.word(0).show()),
+        ));
     }
     conf.pools.push(name.clone());
     if name == b"default" {

@@ -10,6 +10,7 @@ use super::listen::{Listener, holder};
 use super::logfile::{FileSystem, Logs};
 use crate::conf::diagnostic::Diagnostic;
 use crate::exchange::error::system_words;
+use crate::features::access_log;
 use crate::features::listen::{Address, MOVED_UP};
 use crate::settings::Settings;
 use crate::settings::sockets::Socket;
@@ -43,7 +44,10 @@ fn used_logs(settings: &Settings) -> HashSet<usize> {
     let mut used: HashSet<usize> = settings.main.error_log.targets.iter().map(|target| target.log).collect();
     for scope in settings.scopes() {
         used.extend(scope.error_log.targets.iter().map(|target| target.log));
-        used.extend(scope.access_log.targets.iter().map(|target| target.log));
+        used.extend(scope.access_log.targets.iter().filter_map(|target| match target.file {
+            access_log::Place::Log(number) => Some(number),
+            access_log::Place::Path(_) => None,
+        }));
     }
     used
 }

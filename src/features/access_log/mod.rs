@@ -3,14 +3,17 @@
 
 mod format;
 
+use std::fs::OpenOptions;
+use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::conf::args::{Args, Fault, Load, parse_size, parse_time};
+use crate::conf::args::{Args, Fault, Load, bytes_to_path, parse_size, parse_time};
 use crate::conf::ast::Word;
 use crate::conf::directive::{Arity, Contexts, Directive, Inherit, Manual, Repeat};
 use crate::conf::value::Text;
 use crate::exchange::Exchange;
+use crate::exchange::error::system_words;
 use crate::exchange::variables::Variable;
 use crate::http::escape::LogEscape;
 pub use format::Format;
@@ -24,11 +27,20 @@ pub struct Buffering {
     pub flush: Option<Duration>,
 }
 
+/// Where a line goes.
+#[derive(Debug, Clone)]
+pub enum Place {
+    /// An open file, by its number.
+    Log(usize),
+    /// A path with variables; the file is opened for each line.
+    Path(Text),
+}
+
 /// One file that requests are logged to.
 #[derive(Debug, Clone)]
 pub struct Target {
-    /// The file's number.
-    pub log: usize,
+    /// The file.
+    pub file: Place,
     /// How a line looks.
     pub format: Arc<Format>,
     /// Whether lines are collected first.
@@ -69,8 +81,12 @@ impl Conf {
         let formats: Vec<Named> = format::BUILT_IN.into_iter().map(|known| built_in(known, load)).collect();
         let folder = load.prefix.join("logs");
         let path = if folder.is_dir() { folder.join("access.log") } else { "/dev/stdout".into() };
-        let target =
-            Target { log: load.log(path), format: formats[0].format.clone(), buffering: None, condition: None };
+        let target = Target {
+            file: Place::Log(load.log(path)),
+            format: formats[0].format.clone(),
+            buffering: None,
+            condition: None,
+        };
         Conf { targets: vec![target], off: false, is_default: true, formats }
     }
 }
@@ -90,7 +106,28 @@ pub fn lines(x: &Exchange, conf: &Conf, out: &mut dyn FnMut(usize, Option<Buffer
         }
         line.clear();
         target.format.write(x, &mut line);
-        out(target.log, target.buffering, &line);
+        match &target.file {
+            Place::Log(number) => out(*number, target.buffering, &line),
+            Place::Path(path) => append(x, path, &line),
+        }
+    }
+}
+
+/// Appends a line to the file that the request's variables name. As in nginx there must be a document root, so
+/// that made-up host names leave no files behind.
+fn append(x: &Exchange, path: &Text, line: &[u8]) {
+    let path = x.eval(path);
+    // A value that climbs out of its folder names no log of ours.
+    if path.contains(&0) || path.split(|&byte| byte == b'/').any(|part| part == b"..") {
+        return;
+    }
+    if !bytes_to_path(&x.document_root()).is_dir() {
+        return;
+    }
+    let path = x.prefix.join(bytes_to_path(&path));
+    let opened = OpenOptions::new().append(true).create(true).open(&path);
+    if let Err(error) = opened.and_then(|mut file| file.write_all(line)) {
+        log::error!(target: "crit", "cannot write to the log {}: {}", path.display(), system_words(&error));
     }
 }
 
@@ -107,7 +144,8 @@ pub const DIRECTIVES: &[Directive<Conf>] = &[
             doc: "A file that gets one line for each request, by the named `log_format` or by `combined` or `json`, which \
                   are built in. Several lines write to several files; a block that has its own replaces those \
                   around it, and `off` logs nothing there. A line is in its file before the connection closes, unless \
-                  `buffer=` collects lines, at most as long as `flush=` says. With `if=` a request is logged when the text is \
+                  `buffer=` collects lines, at most as long as `flush=` says. A path may contain variables; the file is then \
+                  opened for each line. With `if=` a request is logged when the text is \
                   neither empty nor `0`. Where there is no folder `logs` under the prefix, the default is `/dev/stdout`.",
         },
         repeat: Repeat::List { key: "access_log", clear },
@@ -156,10 +194,6 @@ fn set_log(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
             Fault::at(path, "cannot write to syslog: that is not built yet").help("log to a file or to `/dev/stdout`")
         );
     }
-    if path.text.contains(&b'$') {
-        return Err(Fault::at(path, "has a variable in its path, which is not built yet")
-            .help("name one file, and put the variable into the `log_format`"));
-    }
     let name = args.words().get(1).map_or(&b"combined"[..], |word| &word.text);
     let Some(format) = conf.formats.iter().rev().find(|known| known.name == name) else {
         let names: Vec<_> = conf.formats.iter().map(|known| String::from_utf8_lossy(&known.name)).collect();
@@ -171,8 +205,15 @@ fn set_log(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
     };
     let format = format.format.clone();
     let (buffering, condition) = read_options(args)?;
-    let log = args.load.log(args.path(0));
-    conf.targets.push(Target { log, format, buffering, condition });
+    let file = match path.text.contains(&b'$') && !args.load.rootless {
+        true if buffering.is_some() => {
+            return Err(Fault::at(path, "has a variable in its path, so its lines cannot be collected")
+                .help("remove `buffer=` and `flush=`"));
+        }
+        true => Place::Path(args.text(0)?),
+        false => Place::Log(args.load.log(args.path(0))),
+    };
+    conf.targets.push(Target { file, format, buffering, condition });
     Ok(())
 }
 
@@ -217,7 +258,10 @@ fn set_format(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
         words.remove(0);
     }
     if conf.formats.iter().any(|known| known.name == name && !known.built_in) {
-        return Err(Fault::at(args.word(0), format!("defines `{}` a second time", args.word(0).show())));
+        return Err(Fault::at(
+            args.word(0),
+            format!("has a duplicate name: `{}` is defined already", args.word(0).show()),
+        ));
     }
     let format = Arc::new(Format::compile(&words, escape, args.load.names.as_mut())?);
     if conf.is_default && name == b"combined" {
