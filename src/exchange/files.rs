@@ -16,6 +16,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 
 use super::symlinks::{self, Symlinks};
+use crate::conf::value::Text;
 
 /// Files up to this size are kept in memory.
 pub const SMALL: u64 = 64 << 10;
@@ -126,6 +127,8 @@ pub struct Caching {
 pub struct Policy {
     /// `disable_symlinks`.
     pub symlinks: Symlinks,
+    /// Its `from=`: a path that begins with this text may hold links up to there.
+    pub trusted: Option<Text>,
     /// `open_file_cache`; none for off.
     pub caching: Option<Caching>,
 }

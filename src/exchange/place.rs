@@ -1,5 +1,6 @@
 //! From a URI to a path: root, alias, and the policy by which files are opened here.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::Exchange;
@@ -79,12 +80,21 @@ impl Exchange {
 
     /// Opens a file by the policy of this place.
     pub fn open(&self, path: &[u8]) -> std::io::Result<Opened> {
-        super::files::open(path, &self.place.policy)
+        super::files::open(path, &self.policy(path))
     }
 
     /// Looks at a file by the policy of this place, without opening it.
     pub fn stat(&self, path: &[u8]) -> std::io::Result<Stat> {
-        super::files::stat(path, &self.place.policy)
+        super::files::stat(path, &self.policy(path))
+    }
+
+    /// The policy for one path: what `from=` trusts depends on it.
+    fn policy(&self, path: &[u8]) -> Cow<'_, Policy> {
+        let policy = self.place.policy.as_ref();
+        let Some(text) = &policy.trusted else { return Cow::Borrowed(policy) };
+        let trusted = self.absolute(self.eval(text).into_owned());
+        let from = if path.starts_with(&trusted) { trusted.len() } else { 0 };
+        Cow::Owned(Policy { symlinks: policy.symlinks.trusting(from), ..policy.clone() })
     }
 
     fn absolute(&self, path: Vec<u8>) -> Vec<u8> {

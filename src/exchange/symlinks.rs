@@ -27,6 +27,17 @@ pub enum Symlinks {
     },
 }
 
+impl Symlinks {
+    /// The same rule with so many leading bytes trusted.
+    pub fn trusting(self, from: usize) -> Self {
+        match self {
+            Symlinks::Followed => Symlinks::Followed,
+            Symlinks::Refused { .. } => Symlinks::Refused { from },
+            Symlinks::OwnersOnly { .. } => Symlinks::OwnersOnly { from },
+        }
+    }
+}
+
 /// Opens a path for reading under the rule; a refused link is `ELOOP`, and a link of another owner
 /// is `ELOOP` too, as nginx.
 pub fn open(path: &[u8], rule: &Symlinks) -> io::Result<File> {

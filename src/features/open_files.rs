@@ -117,7 +117,7 @@ pub const DIRECTIVES: &[Directive<Conf>] = &[
             arity: Arity::Words(1, 2),
             block: false,
             doc: "Whether symbolic links on a file's path are followed: always (`off`), never (`on`), or only where link and target belong \
-                  to one owner (`if_not_owner`). The leading part of the path named by `from=` is not looked at. A refused link is 403.",
+                  to one owner (`if_not_owner`). A path that begins with `from=` (usually `$document_root`) may hold links up to there. A refused link is 403.",
         },
         repeat: Repeat::Refused,
         inherit: Inherit::Yes,
@@ -154,24 +154,19 @@ fn set_cache(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
 }
 
 fn set_symlinks(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
-    let from = match args.words().get(1) {
-        None => 0,
-        Some(word) => from(word.text.strip_prefix(b"from=")).map_err(|message| Fault::at(word, message))?,
+    let on = Symlinks::Refused { from: 0 };
+    let owner = Symlinks::OwnersOnly { from: 0 };
+    let rule = args.one_of(0, &[("off", Symlinks::Followed), ("on", on), ("if_not_owner", owner)])?;
+    let trusted = match args.words().get(1) {
+        None => None,
+        Some(word) if rule == Symlinks::Followed => return Err(Fault::at(word, "takes no `from=` after `off`")),
+        Some(word) => match word.text.strip_prefix(b"from=") {
+            None | Some(b"") => return Err(Fault::at(word, format!("takes `from=part`, not `{}`", word.show()))),
+            Some(part) => Some(args.text_of(1, part)?),
+        },
     };
-    let (off, on, owner) = (Symlinks::Followed, Symlinks::Refused { from }, Symlinks::OwnersOnly { from });
-    let rule = args.one_of(0, &[("off", off), ("on", on), ("if_not_owner", owner)])?;
-    if rule == Symlinks::Followed && args.len() == 2 {
-        return Err(Fault::at(args.word(1), "takes no `from=` after `off`"));
-    }
-    Arc::make_mut(&mut conf.policy).symlinks = rule;
+    let policy = Arc::make_mut(&mut conf.policy);
+    policy.symlinks = rule;
+    policy.trusted = trusted;
     Ok(())
-}
-
-/// How many bytes of each path are not looked at.
-fn from(part: Option<&[u8]>) -> Result<usize, &'static str> {
-    match part {
-        None | Some(b"") => Err("takes `from=part` after `on` or `if_not_owner`"),
-        Some(part) if part.contains(&b'$') => Err("takes no variable in `from=`"),
-        Some(part) => Ok(part.len()),
-    }
 }
