@@ -6,7 +6,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, Weak};
 use std::time::{Duration, Instant};
 
@@ -47,6 +47,8 @@ pub struct LogFile {
     path: PathBuf,
     file: RwLock<File>,
     kept: Mutex<Kept>,
+    /// Whether lines were ever kept: most files have no need of the lock.
+    keeps: AtomicBool,
     lost: AtomicU64,
     complained: Mutex<Option<Instant>>,
 }
@@ -67,6 +69,7 @@ impl LogFile {
             path,
             file,
             kept: Mutex::default(),
+            keeps: AtomicBool::new(false),
             lost: AtomicU64::new(0),
             complained: Mutex::default(),
         }))
@@ -84,16 +87,15 @@ impl LogFile {
 
     /// Writes one line at once, by one call. Lines that were kept go first.
     pub fn write(&self, line: &[u8]) {
-        let mut kept = lock(&self.kept);
-        if !kept.lines.is_empty() {
-            self.write_kept(&mut kept);
+        if self.keeps.load(Relaxed) {
+            self.flush();
         }
-        drop(kept);
         self.write_through(line);
     }
 
     /// Keeps one line until there are enough of them, or time is up.
     pub fn keep(self: &Arc<Self>, line: &[u8], how: Buffering) {
+        self.keeps.store(true, Relaxed);
         let mut kept = lock(&self.kept);
         kept.limit = how.size;
         if kept.lines.len() + line.len() > kept.limit {

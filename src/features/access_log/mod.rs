@@ -3,6 +3,7 @@
 
 mod format;
 
+use std::cell::Cell;
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::sync::Arc;
@@ -97,7 +98,11 @@ pub fn lines(x: &Exchange, conf: &Conf, out: &mut dyn FnMut(usize, Option<Buffer
     if conf.off || conf.targets.is_empty() {
         return;
     }
-    let mut line = Vec::with_capacity(256);
+    thread_local! {
+        static LINE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+    }
+    // Taken and put back, so that the memory of one line serves the next.
+    let mut line = LINE.take();
     for target in &conf.targets {
         if let Some(condition) = &target.condition
             && matches!(x.eval(condition).as_ref(), b"" | b"0")
@@ -111,6 +116,7 @@ pub fn lines(x: &Exchange, conf: &Conf, out: &mut dyn FnMut(usize, Option<Buffer
             Place::Path(path) => append(x, path, &line),
         }
     }
+    LINE.set(line);
 }
 
 /// Appends a line to the file that the request's variables name. As in nginx there must be a document root, so
