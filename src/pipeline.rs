@@ -222,8 +222,8 @@ impl Run {
         types::filter(x, &scope.types, &mut response);
         static_files::not_modified(x, &scope.static_files, &mut response)?;
         x.sent.status = response.status;
-        redirect::filter(x, &scope.redirect, &mut response);
         headers::filter(x, &scope.headers, &mut response);
+        redirect::filter(x, &scope.redirect, &mut response);
         static_files::ranges(x, &scope.static_files, &mut response)?;
         // What answers a failure goes out without such fields instead.
         if x.failure.is_none() && !framing::is_safe(&response) {
