@@ -77,7 +77,11 @@ impl Head {
         self.line = Span::new(0, line.len());
         if let Ok(parts) = RequestLine::parse(line) {
             self.method = parts.method;
-            self.version = parts.version;
+            // A line that never ended may have been about to name its version.
+            let ended = buf.iter().skip_while(|b| matches!(b, b'\r' | b'\n')).any(|&b| b == b'\n');
+            if ended || parts.version != Version::Http09 {
+                self.version = parts.version;
+            }
             self.method_text = Span::new(0, parts.method_len);
             self.target = Span::new(parts.target.start, parts.target.len());
             self.protocol = Span::new(parts.protocol.start, parts.protocol.len());
