@@ -92,20 +92,25 @@ impl<T> Pool<T> {
     /// Wakes the worker that fell asleep last, whose memory is warmest; none if one is on its way already: it
     /// looks at the queue after it cleared the mark, so it sees what was sent before.
     fn wake(&self) {
-        fence(SeqCst);
-        if self.sleeping.load(SeqCst) == 0 || self.waking.swap(true, SeqCst) {
-            return;
-        }
-        let mut sleepers = self.sleepers();
-        let last = sleepers.pop();
-        self.sleeping.store(sleepers.len(), SeqCst);
-        drop(sleepers);
-        match last {
-            Some((thread, flag)) => {
-                flag.store(true, Release);
-                thread.unpark();
+        loop {
+            fence(SeqCst);
+            if self.sleeping.load(SeqCst) == 0 || self.waking.swap(true, SeqCst) {
+                return;
             }
-            None => self.waking.store(false, SeqCst),
+            let mut sleepers = self.sleepers();
+            let last = sleepers.pop();
+            self.sleeping.store(sleepers.len(), SeqCst);
+            drop(sleepers);
+            if let Some((thread, flag)) = last {
+                flag.store(true, Release);
+                return thread.unpark();
+            }
+            self.waking.store(false, SeqCst);
+            fence(SeqCst);
+            // Who sent a job while the mark stood relied on us, and a worker may have gone to sleep just before.
+            if self.receiver.is_empty() {
+                return;
+            }
         }
     }
 
