@@ -99,7 +99,7 @@ impl Worker {
         if why == Why::Expired && connection.deadline <= self.now() && !waits {
             return self.expire(*connection);
         }
-        let first = connection.requests;
+        let mut first = connection.requests;
         loop {
             if connection.requests.wrapping_sub(first) > REQUESTS
                 && matches!(connection.phase, Phase::Idle | Phase::Head(_))
@@ -108,7 +108,7 @@ impl Worker {
                     Some(back) => connection = back,
                     None => return,
                 }
-                connection.requests = first;
+                first = connection.requests;
             }
             match self.turn(&mut connection) {
                 Turn::Go => {}
