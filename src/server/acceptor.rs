@@ -33,6 +33,8 @@ const BATCH: usize = 256;
 const GRACE: u64 = 2000;
 /// How many idle connections make room at once when all are taken.
 const ROOM: usize = 32;
+/// Of how many idle connections one is closed to make room.
+const SPARED: usize = 8;
 
 /// Why the acceptor ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,6 +66,8 @@ pub struct Acceptor {
     refusals: Refusals,
     reloader: Reloader,
     loading: bool,
+    /// Another reload was asked for while one was under way.
+    reload_again: bool,
     /// During a graceful stop: when it is cut short.
     stop_by: Option<u64>,
     shutdown_timeout: Option<Duration>,
@@ -101,6 +105,7 @@ impl Acceptor {
             refusals: Refusals::default(),
             reloader,
             loading: false,
+            reload_again: false,
             stop_by: None,
             shutdown_timeout: None,
         };
@@ -133,6 +138,10 @@ impl Acceptor {
             if now >= self.next_sweep {
                 self.next_sweep = now + SWEEP;
                 self.sweep(now);
+                if self.shared.is_stopping() {
+                    // A worker that had not heard of the stop yet may have parked one meanwhile.
+                    self.close_idle(now);
+                }
                 self.refusals.log(now);
             }
             if self.shared.is_stopping() {
@@ -241,10 +250,10 @@ impl Acceptor {
                 idle.push((slot.deadline(), slot));
             }
         }
-        let most = idle.len().min(ROOM);
-        if most == 0 {
+        if idle.is_empty() {
             return false;
         }
+        let most = (idle.len() / SPARED).clamp(1, ROOM);
         idle.select_nth_unstable_by_key(most - 1, |(deadline, _)| *deadline);
         let closed = idle[..most].iter().filter(|(_, slot)| slot.take_parked(Parked::Idle).is_some()).count();
         closed > 0
@@ -262,7 +271,8 @@ impl Acceptor {
     fn overflow(&mut self, job: Job) {
         let Job { mut connection, why } = job;
         match connection.phase {
-            Phase::Idle | Phase::Head(_) => {
+            // During a graceful stop nothing accepted is refused, and nothing new comes.
+            Phase::Idle | Phase::Head(_) if !self.shared.is_stopping() => {
                 self.refusals.queue_full();
                 refusal::send(&mut connection.socket);
                 connection.socket.finish();
@@ -318,9 +328,11 @@ impl Acceptor {
             Message::Signal(Signal::Stop) => return Some(Ended::AtOnce),
             Message::Signal(Signal::Quit) if self.shared.is_stopping() => return Some(Ended::AtOnce),
             Message::Signal(Signal::Quit) => self.stop(),
-            Message::Signal(Signal::Reload) if self.loading || self.shared.is_stopping() => {
-                log::info!("a reload is asked for while one is under way or the server stops: not done again");
+            Message::Signal(Signal::Reload) if self.shared.is_stopping() => {
+                log::info!("a reload is asked for while the server stops: not done");
             }
+            // The conf may have changed after it was read.
+            Message::Signal(Signal::Reload) if self.loading => self.reload_again = true,
             Message::Signal(Signal::Reload) => {
                 self.loading = true;
                 self.reloader.start();
@@ -334,6 +346,9 @@ impl Acceptor {
                 {
                     self.adopt(*fresh);
                 }
+                if std::mem::take(&mut self.reload_again) {
+                    return self.message(Message::Signal(Signal::Reload));
+                }
             }
         }
         None
@@ -342,21 +357,40 @@ impl Acceptor {
     /// A graceful stop: no new connections, idle ones are closed, the others are answered.
     fn stop(&mut self) {
         for number in 0..self.listeners.len() {
-            // What the kernel accepted already is ours to answer.
-            self.accept(number);
+            self.accept_rest(number);
         }
         self.shared.stopping.store(true, Relaxed);
         self.hungry.clear();
         self.listeners.clear();
         let now = self.shared.clock.now();
         self.stop_by = self.shutdown_timeout.map(|time| now + time.as_millis() as u64);
+        self.close_idle(now);
+    }
+
+    /// Takes what the kernel has accepted for a listener that is about to close: it is ours to answer.
+    fn accept_rest(&mut self, number: usize) {
+        loop {
+            self.hungry.retain(|&hungry| hungry != number);
+            self.accept(number);
+            if self.paused.is_some() || !self.hungry.contains(&number) {
+                return;
+            }
+        }
+    }
+
+    /// Looks a last time whether a request has come on the idle connections; a worker closes those without one.
+    fn close_idle(&mut self, now: u64) {
         for i in 0..self.chunks.len() {
             let chunk = self.chunks[i].clone();
             for slot in chunk.iter() {
-                let Some(connection) = slot.take_parked(Parked::Idle) else { continue };
-                if connection.requests == 0
-                    && let Some(connection) = slot.park(connection, Parked::Idle, now + GRACE)
-                {
+                let Some(mut connection) = slot.take_parked(Parked::Idle) else { continue };
+                if connection.requests > 0 {
+                    self.dispatch(Job { connection, why: Why::Ready });
+                    continue;
+                }
+                connection.deadline = connection.deadline.min(now + GRACE);
+                let deadline = connection.deadline;
+                if let Some(connection) = slot.park(connection, Parked::Idle, deadline) {
                     self.dispatch(Job { connection, why: Why::Ready });
                 }
             }
@@ -366,8 +400,13 @@ impl Acceptor {
     /// Takes over new settings: listeners that stay are not touched, new ones are added, the others go.
     fn adopt(&mut self, fresh: Fresh) {
         let Fresh { settings, logs, opened } = fresh;
-        let old = self.shared.current();
-        let mut entries = old.entries.clone();
+        for number in 0..self.listeners.len() {
+            let stays = |known: &Listener| settings.sockets.iter().any(|socket| socket.address == *known.address());
+            if self.listeners[number].as_ref().is_some_and(|known| !stays(known)) {
+                self.accept_rest(number);
+            }
+        }
+        let mut entries = self.shared.current().entries.clone();
         for entry in &mut entries {
             entry.gone = true;
         }

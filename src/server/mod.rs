@@ -20,6 +20,7 @@ pub mod slot;
 pub mod transport;
 mod worker;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use crossbeam_channel::Sender;
@@ -86,7 +87,8 @@ impl Reloader {
     fn start(&self) {
         let (load, shared, inbox) = (self.load.clone(), self.shared.clone(), self.inbox.clone());
         let work = move || {
-            let fresh = load(&shared.current());
+            // Without an answer no reload would ever be done again.
+            let fresh = catch_unwind(AssertUnwindSafe(|| load(&shared.current()))).unwrap_or_default();
             inbox.send(Message::Loaded(fresh.map(Box::new)));
         };
         if let Err(error) = std::thread::Builder::new().name("loader".into()).spawn(work) {

@@ -1,0 +1,11 @@
+//! The engine under load, in trouble and under attack: the built binary, started afresh for each test. The tests
+//! wait for conditions, never for a time; what is measured is compared with the same machine a moment before.
+
+#[path = "engine/client.rs"]
+mod client;
+#[path = "engine/clients.rs"]
+mod clients;
+#[path = "engine/site.rs"]
+mod site;
+#[path = "engine/stop.rs"]
+mod stop;

@@ -1,0 +1,142 @@
+//! A plain client: one connection, bytes out, answers in, read by Content-Length. Knows nothing of servers.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Shutdown, TcpStream};
+
+use crate::site::PATIENCE;
+
+/// One connection.
+pub struct Client {
+    pub stream: TcpStream,
+    ahead: Vec<u8>,
+}
+
+/// One answer.
+#[derive(Debug, Clone, Default)]
+pub struct Answer {
+    pub status: u16,
+    pub head: String,
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    /// Whether the server said that it closes.
+    pub fn closes(&self) -> bool {
+        self.head.to_ascii_lowercase().contains("\r\nconnection: close")
+    }
+
+    /// The body as text.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+}
+
+/// How a connection ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    Closed,
+    Reset,
+}
+
+impl Client {
+    /// Connects.
+    pub fn new(port: u16) -> Client {
+        let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_write_timeout(Some(PATIENCE)).unwrap();
+        Client { stream, ahead: Vec::new() }
+    }
+
+    /// Sends bytes; whether they all went out.
+    pub fn send(&mut self, bytes: impl AsRef<[u8]>) -> bool {
+        self.stream.write_all(bytes.as_ref()).is_ok()
+    }
+
+    /// Asks for a path and reads the answer.
+    pub fn get(&mut self, path: &str) -> Answer {
+        self.try_get(path).unwrap_or_else(|| panic!("no answer to {path}"))
+    }
+
+    /// The same where there may be none.
+    pub fn try_get(&mut self, path: &str) -> Option<Answer> {
+        self.send(format!("GET {path} HTTP/1.1\r\nHost: h\r\n\r\n"));
+        self.answer()
+    }
+
+    /// Reads one answer; none if the connection ends before it is whole.
+    pub fn answer(&mut self) -> Option<Answer> {
+        let head_len = loop {
+            if let Some(at) = self.ahead.windows(4).position(|four| four == b"\r\n\r\n") {
+                break at + 4;
+            }
+            self.more()?;
+        };
+        let head = String::from_utf8_lossy(&self.ahead[..head_len]).into_owned();
+        self.ahead.drain(..head_len);
+        let status = head.get(9..12)?.parse().ok()?;
+        let length = head.to_ascii_lowercase().lines().find_map(|line| {
+            let value = line.strip_prefix("content-length:")?;
+            value.trim().parse::<usize>().ok()
+        });
+        let length = length.unwrap_or(0);
+        while self.ahead.len() < length {
+            self.more()?;
+        }
+        let body = self.ahead.drain(..length).collect();
+        Some(Answer { status, head, body })
+    }
+
+    /// Says that nothing more will be sent.
+    pub fn half_close(&self) {
+        self.stream.shutdown(Shutdown::Write).unwrap();
+    }
+
+    /// Reads to the end: what came, and how it ended.
+    pub fn rest(&mut self) -> (Vec<u8>, End) {
+        let mut buffer = vec![0; 1 << 16];
+        loop {
+            match self.stream.read(&mut buffer) {
+                Ok(0) => return (std::mem::take(&mut self.ahead), End::Closed),
+                Ok(n) => self.ahead.extend_from_slice(&buffer[..n]),
+                Err(error) if error.kind() == ErrorKind::ConnectionReset => {
+                    return (std::mem::take(&mut self.ahead), End::Reset);
+                }
+                Err(error) => panic!("{error} after {} bytes", self.ahead.len()),
+            }
+        }
+    }
+
+    /// Whether the server has closed the connection; looks without waiting.
+    pub fn is_closed(&mut self) -> bool {
+        self.stream.set_nonblocking(true).unwrap();
+        let mut byte = [0];
+        let peeked = self.stream.peek(&mut byte);
+        self.stream.set_nonblocking(false).unwrap();
+        match peeked {
+            Ok(n) => n == 0,
+            Err(error) => error.kind() != ErrorKind::WouldBlock,
+        }
+    }
+
+    /// Closes with a reset.
+    pub fn reset(self) {
+        let socket = socket2::SockRef::from(&self.stream);
+        socket.set_linger(Some(std::time::Duration::ZERO)).unwrap();
+    }
+
+    fn more(&mut self) -> Option<()> {
+        let mut buffer = vec![0; 1 << 16];
+        match self.stream.read(&mut buffer) {
+            Ok(0) | Err(_) => None,
+            Ok(n) => {
+                self.ahead.extend_from_slice(&buffer[..n]);
+                Some(())
+            }
+        }
+    }
+}
+
+/// One request on a connection of its own.
+pub fn get(port: u16, path: &str) -> Answer {
+    Client::new(port).get(path)
+}

@@ -1,0 +1,212 @@
+//! One running server with a folder, ports and logs of its own; gone when it is dropped. Sends no request.
+
+use std::fs;
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+/// How long a test waits for what must come.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A server that runs.
+pub struct Site {
+    dir: tempfile::TempDir,
+    /// The ports that `%PORT1%` and so on stand for.
+    pub ports: Vec<u16>,
+    child: Child,
+}
+
+impl Site {
+    /// Starts a server with this conf: `main` stands before the http block, `http` inside it. `%PORT1%` to
+    /// `%PORT3%` are free ports, `%DIR%` is its folder, whose `html` is the root.
+    pub fn start(main: &str, http: &str) -> Site {
+        Site::start_in(Site::folder(), main, http)
+    }
+
+    /// The same in a folder that was made with [`Site::folder`].
+    pub fn start_in(dir: tempfile::TempDir, main: &str, http: &str) -> Site {
+        let ports = free_ports(3);
+        let conf = fill(&whole(main, http), dir.path(), &ports);
+        fs::write(dir.path().join("server.conf"), conf).unwrap();
+        let child = Command::new(env!("CARGO_BIN_EXE_longshore"))
+            .arg("-p")
+            .arg(dir.path())
+            .arg("-c")
+            .arg(dir.path().join("server.conf"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(fs::File::create(dir.path().join("stderr")).unwrap())
+            .spawn()
+            .unwrap();
+        let mut site = Site { dir, ports, child };
+        let pid_file = site.path("pid");
+        wait_for("the server starts", || {
+            if let Ok(Some(status)) = site.child.try_wait() {
+                panic!("the server ended at once: {status}\n{}", site.said());
+            }
+            fs::read(&pid_file).is_ok_and(|text| text.ends_with(b"\n"))
+        });
+        site
+    }
+
+    /// A folder with an `html` in it that every user may read.
+    pub fn folder() -> tempfile::TempDir {
+        let dir = tempfile::Builder::new().prefix("longshore-engine-").tempdir().unwrap();
+        // A server started as root becomes another user, who writes here too.
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o777)).unwrap();
+        fs::create_dir(dir.path().join("html")).unwrap();
+        fs::set_permissions(dir.path().join("html"), fs::Permissions::from_mode(0o777)).unwrap();
+        dir
+    }
+
+    /// A path in the folder.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// Makes a file under the root.
+    pub fn file(&self, name: &str, content: impl AsRef<[u8]>) {
+        fs::write(self.path("html").join(name), content).unwrap();
+    }
+
+    /// The first port.
+    pub fn port(&self) -> u16 {
+        self.ports[0]
+    }
+
+    /// The server's process.
+    pub fn pid(&self) -> i32 {
+        self.child.id().cast_signed()
+    }
+
+    /// Sends a signal.
+    pub fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.pid()), signal).unwrap();
+    }
+
+    /// Writes a new conf and asks for a reload; waits for nothing.
+    pub fn reload(&self, main: &str, http: &str) {
+        fs::write(self.path("server.conf"), fill(&whole(main, http), self.dir.path(), &self.ports)).unwrap();
+        self.signal(Signal::SIGHUP);
+    }
+
+    /// A text file of the folder; empty if it is not there.
+    pub fn read(&self, name: &str) -> String {
+        String::from_utf8_lossy(&fs::read(self.path(name)).unwrap_or_default()).into_owned()
+    }
+
+    /// What stands in the error log and on standard error.
+    pub fn said(&self) -> String {
+        self.read("error.log") + &self.read("stderr")
+    }
+
+    /// How often a text stands in what was said.
+    pub fn said_times(&self, text: &str) -> usize {
+        self.said().matches(text).count()
+    }
+
+    /// Waits until the server has ended and gives its exit code.
+    pub fn ended(&mut self) -> Option<i32> {
+        let mut status = None;
+        wait_for("the server ends", || {
+            status = self.child.try_wait().unwrap();
+            status.is_some()
+        });
+        status.and_then(|status| status.code())
+    }
+
+    /// Whether the server still runs.
+    pub fn runs(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    /// How many threads it has.
+    pub fn threads(&self) -> usize {
+        fs::read_dir(format!("/proc/{}/task", self.pid())).unwrap().count()
+    }
+
+    /// How many threads of the pool it has.
+    pub fn workers(&self) -> usize {
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.pid())).unwrap().flatten();
+        let names = tasks.map(|task| fs::read_to_string(task.path().join("comm")).unwrap_or_default());
+        names.filter(|name| name.starts_with("worker-")).count()
+    }
+
+    /// How many descriptors it has open; none when we may not look.
+    pub fn descriptors(&self) -> Option<usize> {
+        Some(fs::read_dir(format!("/proc/{}/fd", self.pid())).ok()?.count())
+    }
+
+    /// Its memory in KiB, shared pages in proportion.
+    pub fn memory(&self) -> Option<usize> {
+        let text = fs::read_to_string(format!("/proc/{}/smaps_rollup", self.pid())).ok()?;
+        let line = text.lines().find_map(|line| line.strip_prefix("Pss:"))?;
+        line.trim().trim_end_matches(" kB").parse().ok()
+    }
+
+    /// Checks that nothing alarming was said, stops the server and checks that it went in peace.
+    pub fn stop(mut self) {
+        self.signal(Signal::SIGQUIT);
+        assert_eq!(self.ended(), Some(0), "{}", self.said());
+        for word in ["[alert]", "panicked", "[emerg]"] {
+            assert!(!self.said().contains(word), "{word}:\n{}", self.said());
+        }
+        assert!(!self.path("pid").exists(), "the pid file stays");
+    }
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        if let Ok(None) = self.child.try_wait() {
+            // It is ours and it runs, so this cannot fail in a way that matters.
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+    }
+}
+
+/// Waits until a condition holds; panics when it never does.
+pub fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
+    let end = Instant::now() + PATIENCE;
+    while !condition() {
+        assert!(Instant::now() < end, "waited in vain: {what}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+fn whole(main: &str, http: &str) -> String {
+    let events = if main.contains("events") { "" } else { "events {}" };
+    let log = if main.contains("error_log") { "" } else { "error_log %DIR%/error.log info;" };
+    let access = if http.contains("access_log") { "" } else { "access_log %DIR%/access.log;" };
+    format!(
+        "daemon off; pid %DIR%/pid; {log}\n{main}\n{events}\n\
+         http {{ client_body_temp_path %DIR%/body; root %DIR%/html; {access}\n{http}\n}}\n"
+    )
+}
+
+fn fill(text: &str, dir: &Path, ports: &[u16]) -> String {
+    let mut text = text.replace("%DIR%", &dir.display().to_string());
+    for (n, port) in ports.iter().enumerate() {
+        text = text.replace(&format!("%PORT{}%", n + 1), &port.to_string());
+    }
+    text
+}
+
+/// Ports that were free a moment ago, below those that the kernel gives to clients.
+fn free_ports(count: usize) -> Vec<u16> {
+    let mut ports: Vec<u16> = Vec::new();
+    while ports.len() < count {
+        let mut bytes = [0; 2];
+        getrandom::fill(&mut bytes).unwrap();
+        let port = 10_000 + u16::from_ne_bytes(bytes) % 20_000;
+        if !ports.contains(&port) && TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            ports.push(port);
+        }
+    }
+    ports
+}
