@@ -97,6 +97,8 @@ pub struct List {
     places: Vec<Place>,
     /// The first field of each well-known name, counted from one; zero: there is none.
     known: [u32; KNOWN],
+    /// Where the lines begin that were dropped for their names.
+    dropped: Vec<u32>,
 }
 
 /// Name and value of one field, as offsets that a head of less than 4 GiB can have.
@@ -110,7 +112,7 @@ struct Place {
 
 impl Default for List {
     fn default() -> Self {
-        List { places: Vec::new(), known: [0; KNOWN] }
+        List { places: Vec::new(), known: [0; KNOWN], dropped: Vec::new() }
     }
 }
 
@@ -119,6 +121,7 @@ impl List {
     pub fn clear(&mut self) {
         self.places.clear();
         self.known = [0; KNOWN];
+        self.dropped.clear();
     }
 
     /// Reads the field lines of `raw` from `start` up to the blank line. `raw` is shorter than 4 GiB.
@@ -150,6 +153,7 @@ impl List {
         for header in headers {
             let name = header.name.as_bytes();
             if !is_kept(name, limits) {
+                self.dropped.push((name.as_ptr().addr() - base) as u32);
                 continue;
             }
             // Both are parts of `raw`, except an empty value, whose place does not matter.
@@ -176,6 +180,14 @@ impl List {
     pub fn known<'a>(&self, raw: &'a [u8], name: Known) -> Option<&'a [u8]> {
         let place = (self.known[name as usize] as usize).checked_sub(1)?;
         self.places.get(place).map(|place| place.value(raw))
+    }
+
+    /// The lines that were dropped for their names, without their ends.
+    pub fn dropped<'a>(&'a self, raw: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
+        self.dropped.iter().map(|&start| {
+            let rest = raw.get(start as usize..).unwrap_or_default();
+            rest.split(|b| matches!(b, b'\r' | b'\n')).next().unwrap_or_default()
+        })
     }
 
     /// All fields in order.
@@ -262,6 +274,13 @@ mod tests {
             let limits = Limits { ignore_invalid, underscores, ..Limits::default() };
             let values: String = parse(lines, &limits).unwrap().into_iter().map(|(_, value)| value).collect();
             assert_eq!(values, expected, "{ignore_invalid} {underscores}");
+            let mut list = List::default();
+            list.parse(lines, 0, &limits).unwrap();
+            let dropped: Vec<_> = list.dropped(lines).collect();
+            let wanted: &[&[u8]] = &[b"A_B: 1", b"A.B: 2", b"A!: 3"];
+            let wanted: Vec<&[u8]> =
+                wanted.iter().filter(|line| !expected.as_bytes().contains(&line[line.len() - 1])).copied().collect();
+            assert_eq!(dropped, wanted, "{ignore_invalid} {underscores}");
         }
     }
 

@@ -88,6 +88,11 @@ impl Head {
         }
     }
 
+    /// The field lines that were dropped for their names.
+    pub fn dropped(&self) -> impl Iterator<Item = &[u8]> {
+        self.fields.dropped(&self.raw)
+    }
+
     /// Reads one whole head, as `Scanner` measured it. What stood here before is forgotten.
     pub fn parse(&mut self, head: &[u8], limits: &Limits) -> Result<(), HeadError> {
         self.clear();

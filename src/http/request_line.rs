@@ -50,11 +50,12 @@ impl RequestLine {
         if target.is_empty() || target.iter().any(|&b| b < 0x20 || b == 0x7f) {
             return Err(HeadError::BadRequestLine);
         }
-        check_form(method, target)?;
         let version_at = after_spaces(line, end);
         let protocol = &line[version_at..];
         let protocol = &protocol[..protocol.iter().rposition(|&b| b != b' ').map_or(0, |i| i + 1)];
+        // Before the target's form: HTTP/2 begins with a target that only its own version knows.
         let version = if protocol.is_empty() { Version::Http09 } else { parse_version(protocol)? };
+        check_form(method, target)?;
         if version == Version::Http09 && method != Method::Get {
             return Err(HeadError::BadMethod09);
         }
@@ -195,7 +196,7 @@ mod tests {
                 &[b"GET http:///x HTTP/1.1", b"GET http://u@h/ HTTP/1.1", b"GET http://h#f HTTP/1.1"],
             ),
             (HeadError::BadMethod09, &[b"POST /x\r\n", b"HEAD /x"]),
-            (HeadError::BadVersion, &[b"GET / HTTP/2.0", b"GET / HTTP/10.0", b"GET / HTTP/2", b"PRI / HTTP/2.0"]),
+            (HeadError::BadVersion, &[b"GET / HTTP/2.0", b"GET / HTTP/10.0", b"GET / HTTP/2", b"PRI * HTTP/2.0"]),
         ];
         for (error, lines) in table {
             for line in *lines {

@@ -51,6 +51,7 @@ impl Worker {
             Some(error) => Some(bad_head(&error)),
             None => resolve(&mut task.run, &group),
         };
+        report_dropped(&mut task.run.x);
         let Some(error) = refused else {
             task.intake = Intake::new(task.run.x.head.body_length);
             return self.advance(c, task);
@@ -69,6 +70,9 @@ impl Worker {
         c.requests += 1;
         crate::exchange::counters::request();
         let mut task = Box::new(self.task(c, &entry, &group, head, started));
+        if status == 408 {
+            self.reset_if_asked(c, &task);
+        }
         task.run.x.report(Level::Info, format!("{why} while reading client request headers"));
         task.run.x.sent.status = status;
         self.record(&mut task);
@@ -114,6 +118,19 @@ impl Worker {
         };
         let run = Run::new(x, entry.settings.clone(), server);
         Task { run, intake: None, starved: false, output: Output::default(), head_len: 0, keep: false, linger: false }
+    }
+}
+
+/// One line for each field that was dropped for its name.
+fn report_dropped(x: &mut Exchange) {
+    let texts: Vec<String> = x
+        .head
+        .dropped()
+        .map(crate::http::escape::error_log)
+        .map(|line| format!("client sent invalid header line: \"{line}\" while reading client request headers"))
+        .collect();
+    for text in texts {
+        x.report(Level::Info, text);
     }
 }
 
