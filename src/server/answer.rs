@@ -21,6 +21,7 @@ const TOGETHER: u64 = 16 << 10;
 impl Worker {
     /// Sends an answer as far as the socket takes it.
     pub(super) fn respond(&mut self, c: &mut Connection, mut task: Box<Task>, mut response: Response) -> Turn {
+        discard_ahead(c, &mut task);
         self.write_reports(&mut task);
         task.keep = self.may_keep(c, &task, &response);
         let chunked = self.write_head(&mut task, &response);
@@ -106,6 +107,7 @@ impl Worker {
         let (x, conf) = (&task.run.x, &task.run.scope.keepalive);
         x.head.keep_alive
             && !response.close
+            && !task.linger
             && !conf.timeout.is_zero()
             && u64::from(c.requests) < conf.requests
             && c.connected.elapsed() < conf.time
@@ -161,6 +163,25 @@ impl Worker {
         for report in std::mem::take(&mut task.run.x.reports) {
             let (logs, scope) = (&self.current.logs, &task.run.scope);
             error_log::write(&task.run.x, &scope.error_log, &report, &mut |log, line| logs.write_error(log, line));
+        }
+    }
+}
+
+/// Throws away what has come of a body that nobody reads. If that is malformed, the answer can still say that
+/// the connection closes.
+fn discard_ahead(c: &mut Connection, task: &mut Task) {
+    let Some(intake) = task.intake.as_mut().filter(|_| !c.input.is_empty()) else { return };
+    match intake.take(&c.input) {
+        Ok((n, done)) => {
+            c.input.drain(..n);
+            if done {
+                task.intake = None;
+            }
+        }
+        Err(error) => {
+            task.run.x.reports.extend(error.report);
+            task.intake = None;
+            task.linger = true;
         }
     }
 }

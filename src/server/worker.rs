@@ -330,6 +330,9 @@ impl Worker {
                 if sent.status == 0 {
                     sent.status = 444;
                 }
+                if sent.status == 444 {
+                    self.reset_if_asked(c, &task);
+                }
                 self.record(&mut task);
                 Turn::Close
             }
@@ -392,7 +395,11 @@ impl Worker {
                     return self.advance(c, task);
                 }
                 Ok((_, false)) => {}
-                Err(error) => {
+                Err(mut error) => {
+                    // Where the body would end is not known any more.
+                    error.close = true;
+                    task.intake = None;
+                    task.linger = true;
                     let outcome = task.run.refuse(error);
                     return self.act(c, task, outcome);
                 }
@@ -501,7 +508,13 @@ impl Worker {
                     return Turn::Go;
                 }
                 Ok((_, false)) if rest.until > self.now() => {}
-                _ => return Turn::Close,
+                Ok((_, false)) => return Turn::Close,
+                Err(_) => {
+                    // The answer is out; a close would become a reset that might eat it.
+                    c.socket.finish();
+                    c.phase = Phase::Lingering { until: rest.until, silence: rest.silence };
+                    return Turn::Go;
+                }
             }
         }
         c.phase = Phase::Draining(rest);
@@ -552,7 +565,7 @@ impl Worker {
         }
     }
 
-    fn reset_if_asked(&mut self, c: &mut Connection, task: &Task) {
+    pub(super) fn reset_if_asked(&mut self, c: &mut Connection, task: &Task) {
         if task.run.scope.sending.reset_timedout {
             c.socket.reset_on_close();
         }
