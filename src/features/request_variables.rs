@@ -156,7 +156,8 @@ fn is_args<'a>(x: &'a Exchange, _: &'a Conf, _: &str) -> Value<'a> {
 }
 
 fn uri<'a>(x: &'a Exchange, _: &'a Conf, _: &str) -> Value<'a> {
-    Some(Cow::Borrowed(&x.uri))
+    // A head that was refused has none.
+    (!x.uri.is_empty()).then_some(Cow::Borrowed(&x.uri))
 }
 
 fn host<'a>(x: &'a Exchange, _: &'a Conf, _: &str) -> Value<'a> {
