@@ -14,6 +14,7 @@ mod output;
 pub mod pool;
 mod refusal;
 mod request;
+mod schedule;
 pub mod shared;
 pub mod signals;
 pub mod slot;
@@ -143,6 +144,7 @@ impl Server {
 
     /// Starts the pool and accepts until the server is told to stop. The calling thread is the acceptor.
     pub fn run(self) -> std::io::Result<Ended> {
+        schedule::as_batch();
         for n in 0..self.threads {
             let worker = worker::Worker::new(self.shared.clone(), self.link.clone());
             std::thread::Builder::new().name(format!("worker-{n}")).spawn(move || worker.run())?;
