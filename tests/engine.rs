@@ -5,7 +5,13 @@
 mod client;
 #[path = "engine/clients.rs"]
 mod clients;
+#[path = "engine/full.rs"]
+mod full;
+#[path = "engine/reload.rs"]
+mod reload;
 #[path = "engine/site.rs"]
 mod site;
+#[path = "engine/status.rs"]
+mod status;
 #[path = "engine/stop.rs"]
 mod stop;

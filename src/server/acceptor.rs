@@ -215,10 +215,13 @@ impl Acceptor {
 
     fn welcome(&mut self, number: usize, mut socket: Transport, peer: Option<std::net::SocketAddr>) {
         counters::accepted();
-        if self.shared.slots.used() >= self.most && !self.make_room() {
+        let full = self.shared.slots.used() >= self.most && !self.make_room();
+        if full {
             self.refusals.connections_full();
             refusal::send(&mut socket);
-            return;
+            if self.shared.slots.used() >= self.most.saturating_add(refusal::LINGERING) {
+                return;
+            }
         }
         let place = self.shared.slots.claim();
         let (chunk, at) = place.position();
@@ -230,10 +233,13 @@ impl Acceptor {
         if let Err(error) = self.poll.registry().register(socket.source(), token, interest) {
             return log::error!("epoll_ctl() failed: {error}");
         }
-        counters::handled();
         self.number += 1;
         let mut connection = Box::new(Connection::new(place, socket, number as u32, self.number, peer));
         connection.drained = true;
+        if full {
+            return self.refuse(connection);
+        }
+        counters::handled();
         let time = self.shared.head_timeout(number);
         let deadline = self.shared.clock.now() + time;
         connection.deadline = deadline;
@@ -275,18 +281,23 @@ impl Acceptor {
             Phase::Idle | Phase::Head(_) if !self.shared.is_stopping() => {
                 self.refusals.queue_full();
                 refusal::send(&mut connection.socket);
-                connection.socket.finish();
-                let until = self.shared.clock.now() + refusal::LINGER;
-                connection.input = Vec::new();
-                connection.phase = Phase::Lingering { until, silence: refusal::LINGER };
-                connection.deadline = until;
-                let (chunk, at) = connection.place.position();
-                if let Some(connection) = self.chunks[chunk][at].park(connection, Parked::Busy, until) {
-                    self.backlog.push_back(Job { connection, why: Why::Ready });
-                }
+                self.refuse(connection);
             }
             Phase::Lingering { .. } if why == Why::Expired => {}
             _ => self.backlog.push_back(Job { connection, why }),
+        }
+    }
+
+    /// Lets a client that got its 503 finish what it is sending, so that the close does not become a reset.
+    fn refuse(&mut self, mut connection: Box<Connection>) {
+        connection.socket.finish();
+        let until = self.shared.clock.now() + refusal::LINGER;
+        connection.input = Vec::new();
+        connection.phase = Phase::Lingering { until, silence: refusal::LINGER };
+        connection.deadline = until;
+        let (chunk, at) = connection.place.position();
+        if let Some(connection) = self.chunks[chunk][at].park(connection, Parked::Busy, until) {
+            self.backlog.push_back(Job { connection, why: Why::Ready });
         }
     }
 

@@ -5,6 +5,8 @@ use super::transport::Transport;
 
 /// How long a refused client may take to read its answer, in milliseconds.
 pub const LINGER: u64 = 1000;
+/// How many refused clients beyond `worker_connections` are waited for at once.
+pub const LINGERING: u32 = 128;
 
 const ANSWER: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain\r\nContent-Length: 36\r\n\
     Retry-After: 1\r\nConnection: close\r\n\r\nThe server is busy. Try again soon.\n";

@@ -43,7 +43,6 @@ impl Worker {
         refused: Option<HeadError>,
     ) -> Turn {
         c.requests += 1;
-        crate::exchange::counters::request();
         let entry = self.entry(c).clone();
         let group = self.group(c, &entry).clone();
         let mut task = Box::new(self.task(c, &entry, &group, head, started));
@@ -68,7 +67,6 @@ impl Worker {
         let entry = self.entry(c).clone();
         let group = self.group(c, &entry).clone();
         c.requests += 1;
-        crate::exchange::counters::request();
         let mut task = Box::new(self.task(c, &entry, &group, head, started));
         if status == 408 {
             self.reset_if_asked(c, &task);

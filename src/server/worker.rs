@@ -221,6 +221,7 @@ impl Worker {
 
     /// The first bytes of a request: usually all of it, straight from the read buffer.
     fn first_bytes(&mut self, c: &mut Connection, input: Input) -> Turn {
+        crate::exchange::counters::request();
         let mut partial = Partial { scanner: Default::default(), started: Instant::now(), deadline: 0 };
         let limits = self.default_server(c).scope.request_head.clone();
         let bytes = match &input {

@@ -91,7 +91,9 @@ impl Site {
 
     /// Writes a new conf and asks for a reload; waits for nothing.
     pub fn reload(&self, main: &str, http: &str) {
-        fs::write(self.path("server.conf"), fill(&whole(main, http), self.dir.path(), &self.ports)).unwrap();
+        // In one step, since a reload may be reading it.
+        fs::write(self.path("next.conf"), fill(&whole(main, http), self.dir.path(), &self.ports)).unwrap();
+        fs::rename(self.path("next.conf"), self.path("server.conf")).unwrap();
         self.signal(Signal::SIGHUP);
     }
 

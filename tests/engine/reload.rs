@@ -1,0 +1,177 @@
+//! HUP and USR1: what changes, what stays, and that no request fails for it.
+
+use std::fs;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+
+use crate::client::{Client, get};
+use crate::site::{Site, wait_for};
+
+const OLD: &str = "server { listen 127.0.0.1:%PORT1%; return 200 old; }";
+const NEW: &str = "server { listen 127.0.0.1:%PORT1%; return 200 new; }";
+
+fn connects(port: u16) -> bool {
+    std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()
+}
+
+#[test]
+fn a_bad_conf_keeps_the_old_one_and_says_why() {
+    let mut site = Site::start("", OLD);
+    let mut kept = Client::new(site.port());
+    assert_eq!(kept.get("/").text(), "old");
+    for (bad, why) in [
+        ("server { listen 127.0.0.1:%PORT1%; retrun 200 new; }", "retrun"),
+        ("server { listen 127.0.0.1:%PORT1%; return 200 new;", "server.conf:"),
+        ("access_log %DIR%/none/a.log; server { listen 127.0.0.1:%PORT1%; return 200 new; }", "none/a.log"),
+        ("", "listens nowhere"),
+        ("server { listen 127.0.0.1:%PORT1%; listen 192.0.2.1:81; return 200 new; }", "192.0.2.1:81"),
+    ] {
+        let before = site.said_times("[emerg]");
+        site.reload("", bad);
+        wait_for("the reload is refused", || site.said_times("[emerg]") > before);
+        assert_eq!(get(site.port(), "/").text(), "old");
+        assert_eq!(kept.get("/").text(), "old");
+        assert!(site.said().contains(why), "{why} is missing:\n{}", site.said());
+    }
+    site.reload("", NEW);
+    wait_for("the good conf is in force", || kept.get("/").text() == "new");
+    assert!(site.runs());
+    drop(kept);
+    site.signal(Signal::SIGQUIT);
+    assert_eq!(site.ended(), Some(0));
+}
+
+#[test]
+fn open_connections_get_the_new_settings() {
+    let site = Site::start("", OLD);
+    let mut kept = Client::new(site.port());
+    assert_eq!(kept.get("/").text(), "old");
+    site.reload("", NEW);
+    wait_for("the new conf is in force", || get(site.port(), "/").text() == "new");
+    let answer = kept.get("/");
+    assert_eq!((answer.text().as_str(), answer.closes()), ("new", false));
+    assert_eq!(kept.get("/").text(), "new");
+    site.stop();
+}
+
+#[test]
+fn listeners_come_stay_and_go() {
+    let two = "server { listen 127.0.0.1:%PORT1%; listen 127.0.0.1:%PORT2%; return 200 old; }";
+    let other = "server { listen 127.0.0.1:%PORT1%; listen 127.0.0.1:%PORT3%; return 200 new; }";
+    let site = Site::start("", two);
+    for _ in 0..5 {
+        let (mut stays, mut goes) = (Client::new(site.ports[0]), Client::new(site.ports[1]));
+        assert_eq!((stays.get("/").text(), goes.get("/").text()), ("old".into(), "old".into()));
+        site.reload("", other);
+        wait_for("the new one listens", || connects(site.ports[2]));
+        wait_for("the old one is gone", || !connects(site.ports[1]));
+        assert_eq!(get(site.ports[2], "/").text(), "new");
+        let answer = stays.get("/");
+        assert_eq!((answer.text().as_str(), answer.closes()), ("new", false));
+        let answer = goes.get("/");
+        assert_eq!((answer.status, answer.closes()), (200, true));
+        site.reload("", two);
+        wait_for("the first two listen again", || connects(site.ports[1]));
+        wait_for("the third is gone", || !connects(site.ports[2]));
+    }
+    site.stop();
+}
+
+/// The server is held meanwhile, so the clients lie in the kernel's queue when the listener goes.
+#[test]
+fn a_listener_that_goes_answers_those_in_its_queue() {
+    let site = Site::start(
+        "events { worker_connections 1000; }",
+        "server { listen 127.0.0.1:%PORT1%; listen 127.0.0.1:%PORT2%; return 200 x; }",
+    );
+    site.reload("events { worker_connections 1000; }", OLD);
+    let mut clients: Vec<Client> = Vec::new();
+    // However the race with the loader ends: who was connected is answered.
+    while let Ok(stream) = std::net::TcpStream::connect(("127.0.0.1", site.ports[1])) {
+        drop(stream);
+        let Ok(probe) = std::net::TcpStream::connect(("127.0.0.1", site.ports[1])) else { break };
+        drop(probe);
+        if clients.len() < 400
+            && let Some(client) = Client::try_new(site.ports[1])
+        {
+            clients.push(client);
+        }
+    }
+    for client in &mut clients {
+        assert_eq!(client.try_get("/").map(|answer| answer.status), Some(200));
+    }
+    site.stop();
+}
+
+#[test]
+fn a_reload_asked_for_during_a_reload_is_done() {
+    let site = Site::start("", OLD);
+    for round in 0..20 {
+        for n in 0..5 {
+            site.reload("", &format!("server {{ listen 127.0.0.1:%PORT1%; return 200 r{round}-{n}; }}"));
+        }
+        wait_for("the last conf is in force", || get(site.port(), "/").text() == format!("r{round}-4"));
+    }
+    site.stop();
+}
+
+#[test]
+fn no_request_fails_while_the_conf_is_reloaded() {
+    let site = Site::start("", "server { listen 127.0.0.1:%PORT1%; }");
+    site.file("a", "hello");
+    let (stop, done) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+    let clients: Vec<_> = (0..4)
+        .map(|n| {
+            let (stop, done, port) = (stop.clone(), done.clone(), site.port());
+            std::thread::spawn(move || {
+                let mut kept = Client::new(port);
+                while !stop.load(Relaxed) {
+                    let answer = match n % 2 {
+                        0 => kept.get("/a"),
+                        _ => get(port, "/a"),
+                    };
+                    assert_eq!((answer.status, answer.text().as_str()), (200, "hello"));
+                    if answer.closes() {
+                        // After keepalive_requests.
+                        kept = Client::new(port);
+                    }
+                    done.fetch_add(1, Relaxed);
+                }
+            })
+        })
+        .collect();
+    let start = Instant::now();
+    let mut reloads = 0;
+    while start.elapsed() < Duration::from_secs(3) {
+        site.reload("", &format!("server {{ listen 127.0.0.1:%PORT1%; add_header X {reloads}; }}"));
+        reloads += 1;
+        let next = start + reloads * Duration::from_millis(100);
+        std::thread::sleep(next.saturating_duration_since(Instant::now()));
+    }
+    stop.store(true, Relaxed);
+    for client in clients {
+        client.join().expect("no request failed");
+    }
+    assert!(done.load(Relaxed) > 100, "{} requests", done.load(Relaxed));
+    assert!(site.said_times("in force") > 5, "{}", site.said());
+    site.stop();
+}
+
+#[test]
+fn usr1_opens_the_logs_again() {
+    let site = Site::start("", OLD);
+    assert_eq!(get(site.port(), "/first").status, 200);
+    wait_for("the first line", || site.read("access.log").contains("/first"));
+    fs::rename(site.path("access.log"), site.path("access.old")).unwrap();
+    site.signal(Signal::SIGUSR1);
+    wait_for("a new file", || site.path("access.log").exists());
+    wait_for("lines go to the new file", || {
+        get(site.port(), "/second");
+        site.read("access.log").contains("/second")
+    });
+    assert!(site.read("access.old").contains("/first"));
+    site.stop();
+}
