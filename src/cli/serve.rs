@@ -184,6 +184,11 @@ fn reloader(request: Request, unix: Arc<Mutex<Vec<Address>>>) -> impl Fn(&Curren
             say_in_log(&sources, diagnostic);
         }
         let settings = Arc::new(settings?);
+        if settings.sockets.is_empty() && current.entries.iter().any(|entry| !entry.gone) {
+            // An editor that is about to write the file has emptied it first.
+            log::error!(target: "emerg", "the new conf listens nowhere: it is taken for one that is not whole yet");
+            return None;
+        }
         let is_open =
             |address: &Address| current.entries.iter().any(|entry| !entry.gone && entry.socket.address == *address);
         let logs = open::logs(&settings, Some(&current.logs));
