@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::conf::pattern::{Pattern, TooHard};
+use crate::conf::pattern::{Groups, Pattern, TooHard};
 use crate::conf::source::Span;
 use crate::conf::value::VarId;
 use crate::exchange::{Captures, Exchange};
@@ -25,6 +25,9 @@ pub struct Server {
     /// Where the block begins.
     pub span: Span,
 }
+
+/// The named groups of a regex: the variable each sets, and its number.
+pub type NamedGroups = Vec<(VarId, usize)>;
 
 /// How a location is matched.
 #[derive(Debug)]
@@ -157,7 +160,7 @@ pub struct Hosts {
     leading: HashMap<Vec<u8>, Arc<Server>>,
     /// `www.example.*`, keyed by `www.example.`.
     trailing: HashMap<Vec<u8>, Arc<Server>>,
-    regexes: Vec<(Pattern, Vec<(VarId, usize)>, Arc<Server>)>,
+    regexes: Vec<(Pattern, NamedGroups, Arc<Server>)>,
 }
 
 impl Hosts {
@@ -210,5 +213,5 @@ pub struct Found<'h> {
     /// The server.
     pub server: Arc<Server>,
     /// What its regex captured, and which variables take the named groups.
-    pub regex: Option<(Vec<Option<Range<usize>>>, &'h [(VarId, usize)])>,
+    pub regex: Option<(Groups, &'h NamedGroups)>,
 }

@@ -20,11 +20,14 @@ enum Engine {
     Backtracking(Box<fancy_regex::Regex>),
 }
 
+/// What each group matched, group 0 first; none for a group that took no part.
+pub type Groups = Vec<Option<Range<usize>>>;
+
 /// The groups of a match as ranges of the text; group 0 is the whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Captures {
     /// A group that took no part has none.
-    pub groups: Vec<Option<Range<usize>>>,
+    pub groups: Groups,
 }
 
 /// The text needed more steps than one match may take.
@@ -185,7 +188,7 @@ mod tests {
 
     #[test]
     fn groups_are_ranges_of_bytes() {
-        let cases: &[(&str, &[u8], Option<Vec<Option<Range<usize>>>>)] = &[
+        let cases: &[(&str, &[u8], Option<Groups>)] = &[
             ("^/(a|b)(c)?", b"/a", Some(vec![Some(0..2), Some(1..2), None])),
             (r"\.php$", b"/x.php", Some(vec![Some(2..6)])),
             (r"\.php$", b"/x.phps", None),

@@ -337,9 +337,7 @@ mod tests {
     #[test]
     fn times_of_the_day() {
         let zone = TimeZone::fixed(jiff::tz::offset(2));
-        for (now, second, expected) in
-            [(0, 7201, 1 + 2 * 0), (0, 7200, DAY), (0, 0, DAY - 7200), (-7200, 0, DAY - 7200)]
-        {
+        for (now, second, expected) in [(0, 7201, 1), (0, 7200, DAY), (0, 0, DAY - 7200), (-7200, 0, DAY - 7200)] {
             assert_eq!(next_time(second, now, &zone), expected, "{now} {second}");
         }
     }

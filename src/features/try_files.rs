@@ -163,6 +163,6 @@ mod tests {
             let args = args.map(|args| args.as_bytes().to_vec());
             assert_eq!(split(target.into()), Target::Uri { path: path.into(), args });
         }
-        assert_eq!(split(b"@a?b".to_vec()), Target::Named(b"@a?b".to_vec()));
+        assert_eq!(split(Vec::from(b"@a?b")), Target::Named(b"@a?b".to_vec()));
     }
 }

@@ -40,7 +40,7 @@ pub struct Connection {
     pub drained: bool,
     /// When it was last parked with an answer half sent, in milliseconds on the server's clock.
     pub parked: u64,
-    /// Whether it takes answers as fast as we send them; see [`super::listen::UNSENT`].
+    /// Whether it takes answers as fast as we send them; its unsent bytes have no bound then.
     pub fast: bool,
     /// Whether `tcp_nodelay` was switched off for it.
     pub delayed: bool,

@@ -245,9 +245,12 @@ impl Logs {
     }
 }
 
+/// A log file whose buffer is to be written, and when.
+type Due = (Instant, Weak<LogFile>);
+
 /// Has a file flushed after a time, by one thread for all files.
 fn flush_later(file: Weak<LogFile>, time: Duration) {
-    static FLUSHER: OnceLock<Option<Sender<(Instant, Weak<LogFile>)>>> = OnceLock::new();
+    static FLUSHER: OnceLock<Option<Sender<Due>>> = OnceLock::new();
     let start = || {
         let (sender, receiver) = crossbeam_channel::unbounded::<(Instant, Weak<LogFile>)>();
         let work = move || {

@@ -123,7 +123,7 @@ impl Server {
         listeners: Vec<Listener>,
         load: Arc<Load>,
     ) -> std::io::Result<Server> {
-        let pool = settings.main.process.pool.clone();
+        let pool = settings.main.process.pool;
         let entry = |socket: &Arc<_>| Entry { socket: Arc::clone(socket), settings: settings.clone(), gone: false };
         let entries = settings.sockets.iter().map(entry).collect();
         let shared =

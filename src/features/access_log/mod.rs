@@ -92,9 +92,12 @@ impl Conf {
     }
 }
 
+/// Takes a line for a log: its index, how it is buffered, its bytes.
+pub type Sink<'s> = dyn FnMut(usize, Option<Buffering>, &[u8]) + 's;
+
 /// The lines of one request, once its last byte is out or its connection is gone. `out` gets the file's
 /// number, how that line may be collected, and the line with its end.
-pub fn lines(x: &Exchange, conf: &Conf, out: &mut dyn FnMut(usize, Option<Buffering>, &[u8])) {
+pub fn lines(x: &Exchange, conf: &Conf, out: &mut Sink<'_>) {
     if conf.off || conf.targets.is_empty() {
         return;
     }
