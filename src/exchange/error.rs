@@ -92,14 +92,15 @@ impl HttpError {
 
     /// The one switch from a failed system call on a file to a status.
     pub fn file(call: &str, path: &[u8], error: &std::io::Error) -> Self {
-        use nix::libc::{ELOOP, EMFILE, EMLINK, ENAMETOOLONG, ENFILE};
+        use nix::libc::{ELOOP, EMFILE, EMLINK, ENAMETOOLONG, ENFILE, ENXIO};
         use std::io::ErrorKind as K;
         let path = crate::http::escape::error_log(path);
         let code = error.raw_os_error().unwrap_or(0);
         let text = format!("{call} \"{path}\" failed ({code}: {})", system_words(error));
         let (status, reason, level) = match (error.kind(), code) {
             (_, EMFILE | ENFILE) | (K::OutOfMemory, _) => (503, "no-descriptors", Level::Crit),
-            (K::NotFound | K::NotADirectory, _) | (_, ENAMETOOLONG) => (404, "no-file", Level::Error),
+            // A socket cannot be opened (ENXIO): it is no file, like a device, which is found out later.
+            (K::NotFound | K::NotADirectory, _) | (_, ENAMETOOLONG | ENXIO) => (404, "no-file", Level::Error),
             (K::PermissionDenied, _) | (_, ELOOP | EMLINK) => (403, "no-permission", Level::Error),
             _ => (500, "file-error", Level::Crit),
         };
