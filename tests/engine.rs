@@ -1,16 +1,25 @@
 //! The engine under load, in trouble and under attack: the built binary, started afresh for each test. The tests
 //! wait for conditions, never for a time; what is measured is compared with the same machine a moment before.
 
+#[path = "../benches/figures/attack.rs"]
+mod attack;
+
 #[path = "engine/client.rs"]
 mod client;
 #[path = "engine/clients.rs"]
 mod clients;
+#[path = "engine/files.rs"]
+mod files;
 #[path = "engine/full.rs"]
 mod full;
+#[path = "engine/growth.rs"]
+mod growth;
 #[path = "engine/reload.rs"]
 mod reload;
 #[path = "engine/site.rs"]
 mod site;
+#[path = "engine/slow.rs"]
+mod slow;
 #[path = "engine/status.rs"]
 mod status;
 #[path = "engine/stop.rs"]

@@ -21,6 +21,8 @@ const TOGETHER: u64 = 16 << 10;
 impl Worker {
     /// Sends an answer as far as the socket takes it.
     pub(super) fn respond(&mut self, c: &mut Connection, mut task: Box<Task>, mut response: Response) -> Turn {
+        #[cfg(test)]
+        super::panics::panic_if_asked(&task.run.x, "engine");
         discard_ahead(c, &mut task);
         self.write_reports(&mut task);
         task.keep = self.may_keep(c, &task, &response);
@@ -64,6 +66,7 @@ impl Worker {
             x.sent.body_bytes = (sent - head) as u64;
             return self.answered(c, task);
         }
+        c.deadline = self.after(task.run.scope.sending.timeout);
         self.send(c, task)
     }
 

@@ -47,6 +47,15 @@ impl Listener {
         &self.address
     }
 
+    /// The address that the kernel gave it; none on a Unix socket.
+    #[cfg(test)]
+    pub(super) fn local(&self) -> Option<SocketAddr> {
+        match &self.socket {
+            Kind::Tcp(socket) => socket.local_addr().ok(),
+            Kind::Unix(_) => None,
+        }
+    }
+
     /// Accepts one connection, if there is one.
     pub fn accept(&self) -> io::Result<(Transport, Option<SocketAddr>)> {
         match &self.socket {

@@ -11,6 +11,8 @@ pub mod listen;
 pub mod logfile;
 pub mod open;
 mod output;
+#[cfg(test)]
+mod panics;
 pub mod pool;
 mod refusal;
 mod request;

@@ -293,7 +293,11 @@ impl Worker {
 
     /// Lets the pipeline go on. A panic in a handler costs the request: 500, and the connection closes.
     pub(super) fn advance(&mut self, c: &mut Connection, mut task: Box<Task>) -> Turn {
-        let outcome = catch_unwind(AssertUnwindSafe(|| task.run.advance()));
+        let outcome = catch_unwind(AssertUnwindSafe(|| {
+            #[cfg(test)]
+            super::panics::panic_if_asked(&task.run.x, "handler");
+            task.run.advance()
+        }));
         let outcome = outcome.unwrap_or_else(|_| {
             let mut error = HttpError::new(500, "panic").log(Level::Alert, "a handler panicked");
             error.close = true;
@@ -414,7 +418,8 @@ impl Worker {
     pub(super) fn send(&mut self, c: &mut Connection, mut task: Box<Task>) -> Turn {
         let sending = &task.run.scope.sending;
         let most = if sending.max_chunk == 0 { u64::MAX } else { sending.max_chunk };
-        task.starved = false;
+        let (before, timeout) = (task.output.sent, sending.timeout);
+        let resumed = std::mem::take(&mut task.starved);
         let progress = task.output.send(&mut c.socket, SHARE, most.min(SHARE));
         let x = &mut task.run.x;
         x.sent.bytes = task.output.sent;
@@ -422,8 +427,15 @@ impl Worker {
         match progress {
             Progress::Done => self.answered(c, task),
             Progress::Blocked => {
-                let deadline = self.after(task.run.scope.sending.timeout);
-                c.parked = self.now();
+                // What a client sends meanwhile wakes us too; that is no progress and buys it no time.
+                if resumed || task.output.sent > before {
+                    c.deadline = self.after(timeout);
+                    c.parked = self.now();
+                } else if c.fast {
+                    c.fast = false;
+                    c.socket.bound_unsent(Some(super::listen::UNSENT));
+                }
+                let deadline = c.deadline;
                 c.phase = Phase::Sending(task);
                 Turn::Park(Parked::Busy, deadline)
             }
@@ -444,6 +456,7 @@ impl Worker {
                 Turn::Close
             }
             Progress::Yield => {
+                c.deadline = self.after(timeout);
                 c.phase = Phase::Sending(task);
                 Turn::Yield
             }

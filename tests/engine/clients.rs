@@ -156,6 +156,22 @@ fn an_upload_refused_early_is_never_reset() {
     site.stop();
 }
 
+/// A client that takes nothing gains no time by sending.
+#[test]
+fn send_timeout_counts_what_is_taken_not_what_is_sent() {
+    let site = Site::start("", "send_timeout 300ms; server { listen 127.0.0.1:%PORT1%; }");
+    site.file("large", vec![7; 20 << 20]);
+    let mut client = Client::new(site.port());
+    client.stream.set_nodelay(true).unwrap();
+    client.send("GET /large HTTP/1.1\r\nHost: h\r\n\r\n");
+    wait_for("the server gives up", || {
+        client.send("x");
+        site.said().contains("client timed out")
+    });
+    drop(client);
+    site.stop();
+}
+
 /// Each phase: nothing sent, in the head, in the body, while the answer goes out, while it lingers, idle.
 #[test]
 fn clients_that_leave_in_any_phase_leave_nothing_behind() {

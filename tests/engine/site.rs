@@ -144,10 +144,10 @@ impl Site {
         Some(fs::read_dir(format!("/proc/{}/fd", self.pid())).ok()?.count())
     }
 
-    /// Its memory in KiB, shared pages in proportion.
+    /// Its own memory in KiB; pages of the program, which other servers share, are left out.
     pub fn memory(&self) -> Option<usize> {
         let text = fs::read_to_string(format!("/proc/{}/smaps_rollup", self.pid())).ok()?;
-        let line = text.lines().find_map(|line| line.strip_prefix("Pss:"))?;
+        let line = text.lines().find_map(|line| line.strip_prefix("Anonymous:"))?;
         line.trim().trim_end_matches(" kB").parse().ok()
     }
 

@@ -1,0 +1,84 @@
+//! What a panic costs: the request it happened on, and nothing else. A server inside the test's own process, since
+//! only there a handler can be made to panic.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+
+use super::listen::Listener;
+use super::signals::Signal;
+use super::{Inbox, Message, Server, open};
+use crate::exchange::Exchange;
+use crate::features::listen::Address;
+use crate::settings::load::{self, Request};
+
+/// Panics if the request asks for it in this place.
+pub(super) fn panic_if_asked(x: &Exchange, place: &str) {
+    assert!(x.head.field(b"x-panic") != Some(place.as_bytes()), "asked for by the request");
+}
+
+/// A server of this process on a port that the kernel chose.
+fn start(folder: &std::path::Path) -> (SocketAddr, Inbox) {
+    let file = folder.join("server.conf");
+    let conf = "thread_pool default threads=3; error_log error.log info; events {} \
+        http { access_log access.log; server { listen 127.0.0.1:1; return 200 fine; } }";
+    std::fs::write(&file, conf).unwrap();
+    let loaded = load::load(&Request { file, prefix: folder.to_path_buf(), ..Request::default() });
+    let settings = Arc::new(loaded.settings.expect("the conf is good"));
+    let logs = open::logs(&settings, None).unwrap();
+    let listener = Listener::open(&Address::Ip(([127, 0, 0, 1], 0).into()), &Default::default()).unwrap();
+    let address = listener.local().unwrap();
+    let server = Server::new(settings, logs, vec![listener], Arc::new(|_| None)).unwrap();
+    let inbox = server.inbox();
+    std::thread::spawn(move || server.run());
+    (address, inbox)
+}
+
+/// Sends one request that panics somewhere, or nowhere; everything that came back.
+fn ask(address: SocketAddr, place: &str) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(std::time::Duration::from_secs(30))).unwrap();
+    let keep = if place == "nowhere" { "close" } else { "keep-alive" };
+    write!(stream, "GET / HTTP/1.1\r\nHost: h\r\nConnection: {keep}\r\nX-Panic: {place}\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+fn workers() -> usize {
+    let tasks = std::fs::read_dir("/proc/self/task").unwrap().flatten();
+    let names = tasks.map(|task| std::fs::read_to_string(task.path().join("comm")).unwrap_or_default());
+    names.filter(|name| name.starts_with("worker-")).count()
+}
+
+/// A thousand panics on purpose would hide everything else that is said.
+fn be_quiet_about_workers() {
+    let before = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        if !std::thread::current().name().is_some_and(|name| name.starts_with("worker-")) {
+            before(info);
+        }
+    }));
+}
+
+#[test]
+fn a_panic_costs_its_request_and_nothing_else() {
+    be_quiet_about_workers();
+    let folder = tempfile::tempdir().unwrap();
+    let (address, inbox) = start(folder.path());
+    assert!(ask(address, "nowhere").starts_with("HTTP/1.1 200 "));
+    assert_eq!(workers(), 3);
+    for _ in 0..1000 {
+        let answer = ask(address, "handler");
+        assert!(answer.starts_with("HTTP/1.1 500 "), "{answer}");
+        assert!(answer.contains("Connection: close\r\n"), "{answer}");
+    }
+    for _ in 0..100 {
+        assert_eq!(ask(address, "engine"), "");
+    }
+    assert!(ask(address, "nowhere").starts_with("HTTP/1.1 200 "));
+    assert_eq!(workers(), 3);
+    let log = std::fs::read_to_string(folder.path().join("error.log")).unwrap();
+    assert_eq!(log.matches("a handler panicked").count(), 1000);
+    inbox.send(Message::Signal(Signal::Stop));
+}
