@@ -159,7 +159,7 @@ impl Acceptor {
     fn wait(&self) -> Option<Duration> {
         let busy = self.shared.slots.used() > 0 || self.paused.is_some() || self.refusals.unsaid();
         match () {
-            () if !self.hungry.is_empty() => Some(Duration::ZERO),
+            () if !self.hungry.is_empty() && self.paused.is_none() => Some(Duration::ZERO),
             () if !self.backlog.is_empty() => Some(Duration::from_millis(1)),
             () if self.shared.is_stopping() => Some(Duration::from_millis(10)),
             () if busy => Some(Duration::from_millis(SWEEP)),
@@ -444,6 +444,9 @@ impl Acceptor {
                 let _ = self.poll.registry().deregister(listener.source());
                 log::info!("no longer listening on {}", entry.socket.address);
             }
+        }
+        if settings.main.process.pool != self.shared.current().settings.main.process.pool {
+            log::warn!("a changed thread_pool takes effect when the server is started again");
         }
         let current = Current { settings, entries, logs };
         self.take_limits(&current);

@@ -1,7 +1,7 @@
 //! Something is full: the queue of the pool, the table of connections, the descriptors, the disk. What cannot be
 //! served is answered quickly, and everything recovers.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
@@ -134,6 +134,11 @@ fn without_descriptors_accepting_pauses_and_files_are_503() {
     assert!(statuses.iter().all(|status| [200, 503].contains(status)), "{statuses:?}");
     let start_lines = site.said_times("accepting pauses") as u128;
     assert!(start_lines <= start.elapsed().as_millis() / 500 + 2, "{start_lines} lines in {:?}", start.elapsed());
+    // While it pauses it sleeps.
+    let (busy, lines) = (site.cpu(), site.said_times("accepting pauses"));
+    wait_for("more pauses", || site.said_times("accepting pauses") >= lines + 2);
+    let busy = site.cpu() - busy;
+    assert!(busy < Duration::from_millis(400), "{busy:?} of CPU in two pauses of 500 ms");
     // Those that wait in the kernel get their turn when descriptors return.
     let (mut waiting, gone): (Vec<_>, Vec<_>) = held.into_iter().enumerate().partition(|(n, _)| *n >= 60);
     drop(gone);

@@ -144,6 +144,15 @@ impl Site {
         Some(fs::read_dir(format!("/proc/{}/fd", self.pid())).ok()?.count())
     }
 
+    /// The CPU time it has used.
+    pub fn cpu(&self) -> Duration {
+        let text = fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap();
+        // Fields 14 and 15, in ticks of 10 ms; the name in brackets is the second.
+        let behind_name = text.rsplit(')').next().unwrap_or_default();
+        let ticks: u64 = behind_name.split_whitespace().skip(11).take(2).map(|n| n.parse::<u64>().unwrap()).sum();
+        Duration::from_millis(ticks * 10)
+    }
+
     /// Its own memory in KiB; pages of the program, which other servers share, are left out.
     pub fn memory(&self) -> Option<usize> {
         let text = fs::read_to_string(format!("/proc/{}/smaps_rollup", self.pid())).ok()?;

@@ -80,6 +80,17 @@ fn quit_does_not_wait_for_keepalive_timeout() {
 }
 
 #[test]
+fn quit_waits_only_briefly_for_a_client_that_sends_nothing() {
+    let mut site = Site::start("", CONF);
+    let mut silent = Client::new(site.port());
+    let start = Instant::now();
+    site.signal(Signal::SIGQUIT);
+    assert_eq!(site.ended(), Some(0));
+    assert!(start.elapsed() < PATIENCE / 3, "{:?}", start.elapsed());
+    assert!(silent.answer().is_none());
+}
+
+#[test]
 fn a_second_signal_cuts() {
     for second in [Signal::SIGQUIT, Signal::SIGTERM, Signal::SIGINT] {
         let mut site = Site::start("", CONF);
