@@ -113,6 +113,13 @@ pub const VARIABLES: &[Variable<Conf>] = &[
     one("time_iso8601", "The time now in the form of ISO 8601.", |_, _, _| {
         Some(date::iso8601(since_1970().as_secs(), &LOCAL).into_bytes().into())
     }),
+    one("time_iso8601_ms", "The time now in the form of ISO 8601 with milliseconds.", |_, _, _| {
+        let now = since_1970();
+        let text = date::iso8601(now.as_secs(), &LOCAL);
+        // The zone is the last six characters: `+00:00`.
+        let (time, zone) = text.split_at(text.len().saturating_sub(6));
+        Some(format!("{time}.{:03}{zone}", now.subsec_millis()).into_bytes().into())
+    }),
     one("time_local", "The time now in the form of the common log format.", |_, _, _| {
         Some(date::common_log(since_1970().as_secs(), &LOCAL).into_bytes().into())
     }),
