@@ -18,6 +18,7 @@ use super::slot::{self, Parked, Slot};
 use super::transport::Transport;
 use super::{Fresh, Message, Reloader};
 use crate::exchange::counters;
+use crate::features::listen::Address;
 use crate::server::signals::Signal;
 
 /// Tokens from here on are not connections.
@@ -111,7 +112,7 @@ impl Acceptor {
         };
         acceptor.take_limits(&current);
         for listener in listeners {
-            acceptor.listen(listener)?;
+            acceptor.listen(None, listener)?;
         }
         Ok(acceptor)
     }
@@ -433,16 +434,23 @@ impl Acceptor {
                 continue;
             }
             let Some(at) = opened.iter().position(|listener| *listener.address() == socket.address) else { continue };
-            entries.push(entry);
-            if let Err(error) = self.listen(opened.swap_remove(at)) {
+            // An address that was listened on before gets its number back, so that entries do not pile up.
+            let back = (0..entries.len()).find(|&n| entries[n].gone && entries[n].socket.address == socket.address);
+            match back {
+                Some(number) => entries[number] = entry,
+                None => entries.push(entry),
+            }
+            if let Err(error) = self.listen(back, opened.swap_remove(at)) {
                 log::error!("cannot listen on {}: {error}", socket.address);
             }
         }
+        let mut closed = Vec::new();
         for (number, entry) in entries.iter().enumerate().filter(|(_, entry)| entry.gone) {
             if let Some(mut listener) = self.listeners[number].take() {
                 // Closing it would do as well; this only tidies up.
                 let _ = self.poll.registry().deregister(listener.source());
                 log::info!("no longer listening on {}", entry.socket.address);
+                closed.push(entry.socket.address.clone());
             }
         }
         if settings.main.process.pool != self.shared.current().settings.main.process.pool {
@@ -452,12 +460,21 @@ impl Acceptor {
         self.take_limits(&current);
         self.shared.replace(current);
         log::info!("the new configuration is in force");
+        if closed.iter().any(|address| matches!(address, Address::Unix(_))) {
+            // No other reload may open them again meanwhile.
+            self.loading = true;
+            self.reloader.remove_files(closed);
+        }
     }
 
-    fn listen(&mut self, mut listener: Listener) -> io::Result<()> {
-        let number = self.listeners.len();
+    /// Listens from now on, under a number that was given back or a new one.
+    fn listen(&mut self, number: Option<usize>, mut listener: Listener) -> io::Result<()> {
+        let number = number.unwrap_or(self.listeners.len());
+        if number == self.listeners.len() {
+            self.listeners.push(None);
+        }
         let done = self.poll.registry().register(listener.source(), Token(SPECIAL + number), Interest::READABLE);
-        self.listeners.push(Some(listener));
+        self.listeners[number] = Some(listener);
         // A connection may have come before the registration.
         self.still_hungry(number);
         done

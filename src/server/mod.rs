@@ -31,6 +31,7 @@ use mio::Waker;
 
 use crate::exchange::counters::Connections;
 use crate::exchange::engine::Engine;
+use crate::features::listen::Address;
 use crate::settings::Settings;
 use listen::Listener;
 use logfile::Logs;
@@ -96,6 +97,19 @@ impl Reloader {
         };
         if let Err(error) = std::thread::Builder::new().name("loader".into()).spawn(work) {
             log::error!("cannot start the loader: {error}");
+            self.inbox.send(Message::Loaded(None));
+        }
+    }
+
+    /// Removes the files of Unix sockets that closed. Like a reload it ends with a message.
+    fn remove_files(&self, closed: Vec<Address>) {
+        let inbox = self.inbox.clone();
+        let work = move || {
+            open::remove_files(closed.iter());
+            inbox.send(Message::Loaded(None));
+        };
+        if let Err(error) = std::thread::Builder::new().name("loader".into()).spawn(work) {
+            log::error!("cannot remove the files of closed sockets: {error}");
             self.inbox.send(Message::Loaded(None));
         }
     }

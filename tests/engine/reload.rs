@@ -107,6 +107,46 @@ fn a_listener_that_goes_answers_those_in_its_queue() {
 }
 
 #[test]
+fn the_file_of_a_unix_socket_comes_and_goes_with_it() {
+    let unix = "server { listen unix:%DIR%/s.sock; listen 127.0.0.1:%PORT1%; return 200 x; }";
+    let site = Site::start("", OLD);
+    let connects = |site: &Site| std::os::unix::net::UnixStream::connect(site.path("s.sock")).is_ok();
+    for _ in 0..10 {
+        site.reload("", unix);
+        wait_for("the socket is there", || connects(&site));
+        site.reload("", OLD);
+        // Both at once: the file that goes is the old one.
+        site.reload("", unix);
+        wait_for("the socket is there again", || connects(&site));
+        site.reload("", OLD);
+        wait_for("the file is gone", || !site.path("s.sock").exists());
+    }
+    site.stop();
+}
+
+#[test]
+fn memory_does_not_grow_with_reloads() {
+    let ports = ["%PORT2%", "%PORT3%"];
+    let conf = |n: usize| {
+        format!("server {{ listen 127.0.0.1:%PORT1%; listen 127.0.0.1:{}; return 200 r{n}; }}", ports[n % 2])
+    };
+    let site = Site::start("", &conf(0));
+    let reload = |n: usize| {
+        site.reload("", &conf(n));
+        wait_for("the conf is in force", || get(site.port(), "/").text() == format!("r{n}"));
+    };
+    (1..100).for_each(reload);
+    let before = (site.descriptors(), site.threads(), site.memory());
+    (100..300).for_each(reload);
+    wait_for("descriptors are closed", || site.descriptors() <= before.0);
+    wait_for("threads have ended", || site.threads() <= before.1);
+    if let (Some(now), Some(before)) = (site.memory(), before.2) {
+        assert!(now < before + 1500, "{before} KiB before, {now} KiB now");
+    }
+    site.stop();
+}
+
+#[test]
 fn a_reload_asked_for_during_a_reload_is_done() {
     let site = Site::start("", OLD);
     for round in 0..20 {
