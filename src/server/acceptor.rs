@@ -4,7 +4,6 @@
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use crossbeam_channel::Receiver;
@@ -13,13 +12,11 @@ use mio::{Events, Interest, Poll, Token, Waker};
 use super::connection::{Connection, Job, Phase, Why};
 use super::listen::Listener;
 use super::refusal::{self, Refusals};
-use super::shared::{Current, Entry, Shared};
+use super::shared::Shared;
 use super::slot::{self, Parked, Slot};
 use super::transport::Transport;
-use super::{Fresh, Message, Reloader};
+use super::{Message, Reloader};
 use crate::exchange::counters;
-use crate::features::listen::Address;
-use crate::server::signals::Signal;
 
 /// Tokens from here on are not connections.
 const SPECIAL: usize = 0xffff_0000;
@@ -30,8 +27,6 @@ const SWEEP: u64 = 100;
 const PAUSE: u64 = 500;
 /// How many connections one listener takes before others get a turn.
 const BATCH: usize = 256;
-/// How long a connection that sent nothing yet is waited for in a graceful stop, in milliseconds.
-const GRACE: u64 = 2000;
 /// How many idle connections make room at once when all are taken.
 const ROOM: usize = 32;
 /// Of how many idle connections one is closed to make room.
@@ -48,30 +43,30 @@ pub enum Ended {
 
 /// The acceptor.
 pub struct Acceptor {
-    poll: Poll,
-    shared: Arc<Shared>,
-    messages: Receiver<Message>,
+    pub(super) poll: Poll,
+    pub(super) shared: Arc<Shared>,
+    pub(super) messages: Receiver<Message>,
     /// By number; none for one that a reload took away.
-    listeners: Vec<Option<Listener>>,
+    pub(super) listeners: Vec<Option<Listener>>,
     /// Listeners that may have more connections waiting.
-    hungry: Vec<usize>,
-    chunks: Vec<Arc<[Slot<Box<Connection>>]>>,
+    pub(super) hungry: Vec<usize>,
+    pub(super) chunks: Vec<Arc<[Slot<Box<Connection>>]>>,
     /// Work that found the queue full and cannot be refused any more.
-    backlog: VecDeque<Job>,
+    pub(super) backlog: VecDeque<Job>,
     /// How many connections there may be.
-    most: u32,
+    pub(super) most: u32,
     /// Until when accepting pauses.
-    paused: Option<u64>,
-    next_sweep: u64,
-    number: u64,
-    refusals: Refusals,
-    reloader: Reloader,
-    loading: bool,
+    pub(super) paused: Option<u64>,
+    pub(super) next_sweep: u64,
+    pub(super) number: u64,
+    pub(super) refusals: Refusals,
+    pub(super) reloader: Reloader,
+    pub(super) loading: bool,
     /// Another reload was asked for while one was under way.
-    reload_again: bool,
+    pub(super) reload_again: bool,
     /// During a graceful stop: when it is cut short.
-    stop_by: Option<u64>,
-    shutdown_timeout: Option<Duration>,
+    pub(super) stop_by: Option<u64>,
+    pub(super) shutdown_timeout: Option<Duration>,
 }
 
 /// What wakes the acceptor from other threads.
@@ -111,8 +106,8 @@ impl Acceptor {
             shutdown_timeout: None,
         };
         acceptor.take_limits(&current);
-        for listener in listeners {
-            acceptor.listen(None, listener)?;
+        for (number, listener) in listeners.into_iter().enumerate() {
+            acceptor.listen(number, listener)?;
         }
         Ok(acceptor)
     }
@@ -268,14 +263,14 @@ impl Acceptor {
 
     // --- handing over ---
 
-    fn dispatch(&mut self, job: Job) {
+    pub(super) fn dispatch(&mut self, job: Job) {
         if let Err(job) = self.shared.jobs.send(job) {
             self.overflow(job);
         }
     }
 
     /// The queue is full: a new request is refused at once, anything else waits for its turn.
-    fn overflow(&mut self, job: Job) {
+    pub(super) fn overflow(&mut self, job: Job) {
         let Job { mut connection, why } = job;
         match connection.phase {
             // During a graceful stop nothing accepted is refused, and nothing new comes.
@@ -333,54 +328,8 @@ impl Acceptor {
         }
     }
 
-    // --- messages ---
-
-    fn message(&mut self, message: Message) -> Option<Ended> {
-        match message {
-            Message::Signal(Signal::Stop) => return Some(Ended::AtOnce),
-            Message::Signal(Signal::Quit) if self.shared.is_stopping() => return Some(Ended::AtOnce),
-            Message::Signal(Signal::Quit) => self.stop(),
-            Message::Signal(Signal::Reload) if self.shared.is_stopping() => {
-                log::info!("a reload is asked for while the server stops: not done");
-            }
-            // The conf may have changed after it was read.
-            Message::Signal(Signal::Reload) if self.loading => self.reload_again = true,
-            Message::Signal(Signal::Reload) => {
-                self.loading = true;
-                self.reloader.start();
-            }
-            Message::Signal(Signal::Reopen) => self.reloader.reopen(self.shared.current()),
-            Message::Overflow(job) => self.overflow(*job),
-            Message::Loaded(fresh) => {
-                self.loading = false;
-                if let Some(fresh) = fresh
-                    && !self.shared.is_stopping()
-                {
-                    self.adopt(*fresh);
-                }
-                if std::mem::take(&mut self.reload_again) {
-                    return self.message(Message::Signal(Signal::Reload));
-                }
-            }
-        }
-        None
-    }
-
-    /// A graceful stop: no new connections, idle ones are closed, the others are answered.
-    fn stop(&mut self) {
-        for number in 0..self.listeners.len() {
-            self.accept_rest(number);
-        }
-        self.shared.stopping.store(true, Relaxed);
-        self.hungry.clear();
-        self.listeners.clear();
-        let now = self.shared.clock.now();
-        self.stop_by = self.shutdown_timeout.map(|time| now + time.as_millis() as u64);
-        self.close_idle(now);
-    }
-
     /// Takes what the kernel has accepted for a listener that is about to close: it is ours to answer.
-    fn accept_rest(&mut self, number: usize) {
+    pub(super) fn accept_rest(&mut self, number: usize) {
         loop {
             self.hungry.retain(|&hungry| hungry != number);
             self.accept(number);
@@ -390,101 +339,16 @@ impl Acceptor {
         }
     }
 
-    /// Looks a last time whether a request has come on the idle connections; a worker closes those without one.
-    fn close_idle(&mut self, now: u64) {
-        for i in 0..self.chunks.len() {
-            let chunk = self.chunks[i].clone();
-            for slot in chunk.iter() {
-                let Some(mut connection) = slot.take_parked(Parked::Idle) else { continue };
-                if connection.requests > 0 {
-                    self.dispatch(Job { connection, why: Why::Ready });
-                    continue;
-                }
-                connection.deadline = connection.deadline.min(now + GRACE);
-                let deadline = connection.deadline;
-                if let Some(connection) = slot.park(connection, Parked::Idle, deadline) {
-                    self.dispatch(Job { connection, why: Why::Ready });
-                }
-            }
-        }
-    }
-
-    /// Takes over new settings: listeners that stay are not touched, new ones are added, the others go.
-    fn adopt(&mut self, fresh: Fresh) {
-        let Fresh { settings, logs, opened } = fresh;
-        for number in 0..self.listeners.len() {
-            let stays = |known: &Listener| settings.sockets.iter().any(|socket| socket.address == *known.address());
-            if self.listeners[number].as_ref().is_some_and(|known| !stays(known)) {
-                self.accept_rest(number);
-            }
-        }
-        let mut entries = self.shared.current().entries.clone();
-        for entry in &mut entries {
-            entry.gone = true;
-        }
-        let mut opened = opened;
-        for socket in &settings.sockets {
-            let entry = Entry { socket: socket.clone(), settings: settings.clone(), gone: false };
-            let kept = self
-                .listeners
-                .iter()
-                .position(|known| known.as_ref().is_some_and(|known| *known.address() == socket.address));
-            if let Some(number) = kept {
-                entries[number] = entry;
-                continue;
-            }
-            let Some(at) = opened.iter().position(|listener| *listener.address() == socket.address) else { continue };
-            // An address that was listened on before gets its number back, so that entries do not pile up.
-            let back = (0..entries.len()).find(|&n| entries[n].gone && entries[n].socket.address == socket.address);
-            match back {
-                Some(number) => entries[number] = entry,
-                None => entries.push(entry),
-            }
-            if let Err(error) = self.listen(back, opened.swap_remove(at)) {
-                log::error!("cannot listen on {}: {error}", socket.address);
-            }
-        }
-        let mut closed = Vec::new();
-        for (number, entry) in entries.iter().enumerate().filter(|(_, entry)| entry.gone) {
-            if let Some(mut listener) = self.listeners[number].take() {
-                // Closing it would do as well; this only tidies up.
-                let _ = self.poll.registry().deregister(listener.source());
-                log::info!("no longer listening on {}", entry.socket.address);
-                closed.push(entry.socket.address.clone());
-            }
-        }
-        if settings.main.process.pool != self.shared.current().settings.main.process.pool {
-            log::warn!("a changed thread_pool takes effect when the server is started again");
-        }
-        let current = Current { settings, entries, logs };
-        self.take_limits(&current);
-        self.shared.replace(current);
-        log::info!("the new configuration is in force");
-        if closed.iter().any(|address| matches!(address, Address::Unix(_))) {
-            // No other reload may open them again meanwhile.
-            self.loading = true;
-            self.reloader.remove_files(closed);
-        }
-    }
-
-    /// Listens from now on, under a number that was given back or a new one.
-    fn listen(&mut self, number: Option<usize>, mut listener: Listener) -> io::Result<()> {
-        let number = number.unwrap_or(self.listeners.len());
-        if number == self.listeners.len() {
-            self.listeners.push(None);
-        }
+    /// Listens under a number: a new one, or one whose listener has gone.
+    pub(super) fn listen(&mut self, number: usize, mut listener: Listener) -> io::Result<()> {
         let done = self.poll.registry().register(listener.source(), Token(SPECIAL + number), Interest::READABLE);
-        self.listeners[number] = Some(listener);
+        match self.listeners.get_mut(number) {
+            Some(place) => *place = Some(listener),
+            None => self.listeners.push(Some(listener)),
+        }
         // A connection may have come before the registration.
         self.still_hungry(number);
         done
-    }
-
-    fn take_limits(&mut self, current: &Current) {
-        let main = &current.settings.main;
-        self.most =
-            u32::try_from(main.events.worker_connections.saturating_mul(main.process.workers)).unwrap_or(u32::MAX);
-        self.shutdown_timeout = main.process.shutdown_timeout;
     }
 }
 

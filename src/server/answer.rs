@@ -6,7 +6,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 
 use super::connection::{Connection, Phase, Rest, Task};
-use super::output::Output;
+use super::output::{Output, Progress};
+use super::slot::{NEVER, Parked};
 use super::transport::Io;
 use super::worker::{Turn, Worker};
 use crate::exchange::error::Level;
@@ -15,6 +16,10 @@ use crate::features::{access_log, error_log, keepalive, server_tokens};
 use crate::http::framing::{self, BodyFraming, HeadFields};
 use crate::http::response::{Chunk, ContentType, Response};
 
+/// What one connection may send in one turn before others get theirs.
+const SHARE: u64 = 4 << 20;
+/// A client that has room for more within so many milliseconds is a fast one.
+const FAST: u64 = 100;
 /// Bodies up to this size are sent with their head from one buffer.
 const TOGETHER: u64 = 16 << 10;
 
@@ -120,6 +125,75 @@ impl Worker {
             && !keepalive::is_disabled(x, conf)
     }
 
+    /// Sends what the socket takes.
+    pub(super) fn send(&mut self, c: &mut Connection, mut task: Box<Task>) -> Turn {
+        let sending = &task.run.scope.sending;
+        let most = if sending.max_chunk == 0 { u64::MAX } else { sending.max_chunk };
+        let (before, timeout) = (task.output.sent, sending.timeout);
+        let resumed = std::mem::take(&mut task.starved);
+        let progress = task.output.send(&mut c.socket, SHARE, most.min(SHARE));
+        let x = &mut task.run.x;
+        x.sent.bytes = task.output.sent;
+        x.sent.body_bytes = task.output.sent.saturating_sub(task.head_len);
+        match progress {
+            Progress::Done => self.answered(c, task),
+            Progress::Blocked => {
+                // What a client sends meanwhile wakes us too; that is no progress and buys it no time.
+                if resumed || task.output.sent > before {
+                    c.deadline = self.after(timeout);
+                    c.parked = self.now();
+                } else if c.fast {
+                    c.fast = false;
+                    c.socket.bound_unsent(Some(super::listen::UNSENT));
+                }
+                let deadline = c.deadline;
+                c.phase = Phase::Sending(task);
+                Turn::Park(Parked::Busy, deadline)
+            }
+            Progress::Starved if c.socket.has_ended() => {
+                x.report(Level::Info, "client closed connection while the answer was made");
+                self.record(&mut task);
+                Turn::Close
+            }
+            Progress::Starved => {
+                let deadline = task.output.stream_deadline().map_or(NEVER, |at| self.shared.clock.at(at));
+                task.starved = true;
+                c.phase = Phase::Sending(task);
+                Turn::Park(Parked::Busy, deadline)
+            }
+            Progress::Broken => {
+                x.report(Level::Error, "the answer broke off: its source ended too early");
+                self.record(&mut task);
+                Turn::Close
+            }
+            Progress::Yield => {
+                c.deadline = self.after(timeout);
+                c.phase = Phase::Sending(task);
+                Turn::Yield
+            }
+            Progress::Gone => {
+                x.report(Level::Info, "client closed connection while the answer was sent");
+                self.record(&mut task);
+                Turn::Close
+            }
+            Progress::Shrunk => {
+                x.report(Level::Alert, "the file became shorter while it was sent");
+                self.record(&mut task);
+                Turn::Close
+            }
+        }
+    }
+
+    /// Lifts the bound on unsent bytes for a client that takes them at once, and puts it back when the client
+    /// has become slow.
+    pub(super) fn judge_speed(&mut self, c: &mut Connection) {
+        let fast = self.now().saturating_sub(c.parked) < FAST;
+        if fast != c.fast {
+            c.fast = fast;
+            c.socket.bound_unsent((!fast).then_some(super::listen::UNSENT));
+        }
+    }
+
     /// Everything is out: the log lines, then what becomes of the connection.
     pub(super) fn answered(&mut self, c: &mut Connection, mut task: Box<Task>) -> Turn {
         task.run.x.sent.complete = true;
@@ -157,14 +231,14 @@ impl Worker {
     /// Writes the lines a request leaves in the logs, after its last byte.
     pub(super) fn record(&mut self, task: &mut Task) {
         self.write_reports(task);
-        let (logs, x) = (&self.current.logs, &task.run.x);
+        let (logs, x) = (&task.logs, &task.run.x);
         access_log::lines(x, &task.run.scope.access_log, &mut |log, policy, line| logs.write(log, policy, line));
     }
 
     /// Writes what the request has to say to the error log.
     fn write_reports(&mut self, task: &mut Task) {
         for report in std::mem::take(&mut task.run.x.reports) {
-            let (logs, scope) = (&self.current.logs, &task.run.scope);
+            let (logs, scope) = (&task.logs, &task.run.scope);
             error_log::write(&task.run.x, &scope.error_log, &report, &mut |log, line| logs.write_error(log, line));
         }
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::intake::Intake;
+use super::logfile::Logs;
 use super::output::Output;
 use super::slot::{NEVER, Place};
 use super::transport::Transport;
@@ -85,6 +86,8 @@ pub struct Partial {
 pub struct Task {
     /// The request on its way through the pipeline.
     pub run: Run,
+    /// The log files of its settings.
+    pub logs: Arc<Logs>,
     /// The body that has not been read yet.
     pub intake: Option<Intake>,
     /// Whether the answer's source is waited for, not the client.

@@ -2,7 +2,9 @@
 
 pub mod acceptor;
 mod answer;
+mod body;
 pub mod connection;
+mod control;
 pub mod daemon;
 pub mod events;
 mod intake;
@@ -14,6 +16,7 @@ mod output;
 #[cfg(test)]
 mod panics;
 pub mod pool;
+mod reading;
 mod refusal;
 mod request;
 mod schedule;
@@ -115,7 +118,11 @@ impl Reloader {
     }
 
     fn reopen(&self, current: Arc<Current>) {
-        let work = move || current.logs.reopen();
+        let work = move || {
+            current.logs.reopen();
+            // Requests of a listener that went still write to the logs of their day.
+            current.entries.iter().filter(|entry| entry.gone).for_each(|entry| entry.logs.reopen());
+        };
         if let Err(error) = std::thread::Builder::new().name("loader".into()).spawn(work) {
             log::error!("cannot reopen the logs: {error}");
         }
@@ -140,7 +147,12 @@ impl Server {
         load: Arc<Load>,
     ) -> std::io::Result<Server> {
         let pool = settings.main.process.pool;
-        let entry = |socket: &Arc<_>| Entry { socket: Arc::clone(socket), settings: settings.clone(), gone: false };
+        let entry = |socket: &Arc<_>| Entry {
+            socket: Arc::clone(socket),
+            settings: settings.clone(),
+            logs: logs.clone(),
+            gone: false,
+        };
         let entries = settings.sockets.iter().map(entry).collect();
         let shared =
             Shared::new(pool::Pool::new(pool.max_queue), Current { settings: settings.clone(), entries, logs });

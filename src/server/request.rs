@@ -115,7 +115,16 @@ impl Worker {
             connection: c.place.token(),
         };
         let run = Run::new(x, entry.settings.clone(), server);
-        Task { run, intake: None, starved: false, output: Output::default(), head_len: 0, keep: false, linger: false }
+        Task {
+            run,
+            logs: entry.logs.clone(),
+            intake: None,
+            starved: false,
+            output: Output::default(),
+            head_len: 0,
+            keep: false,
+            linger: false,
+        }
     }
 }
 

@@ -17,6 +17,8 @@ pub struct Entry {
     pub socket: Arc<Socket>,
     /// The settings they belong to.
     pub settings: Arc<Settings>,
+    /// Their log files: a request that outlives a reload writes to those it began with.
+    pub logs: Arc<Logs>,
     /// Whether a reload took the listener away: its connections get `Connection: close`.
     pub gone: bool,
 }

@@ -1,0 +1,154 @@
+//! What the acceptor is told: signals, a finished reload, a wake-up that found the queue full. How it stops and how
+//! it takes over new settings.
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use super::acceptor::{Acceptor, Ended};
+use super::connection::{Job, Why};
+use super::listen::Listener;
+use super::shared::{Current, Entry};
+use super::signals::Signal;
+use super::slot::Parked;
+use super::{Fresh, Message};
+use crate::features::listen::Address;
+use crate::settings::Settings;
+
+/// How long a connection that sent nothing yet is waited for in a graceful stop, in milliseconds.
+const GRACE: u64 = 2000;
+
+impl Acceptor {
+    pub(super) fn message(&mut self, message: Message) -> Option<Ended> {
+        match message {
+            Message::Signal(Signal::Stop) => return Some(Ended::AtOnce),
+            Message::Signal(Signal::Quit) if self.shared.is_stopping() => return Some(Ended::AtOnce),
+            Message::Signal(Signal::Quit) => self.stop(),
+            Message::Signal(Signal::Reload) if self.shared.is_stopping() => {
+                log::info!("a reload is asked for while the server stops: not done");
+            }
+            // The conf may have changed after it was read.
+            Message::Signal(Signal::Reload) if self.loading => self.reload_again = true,
+            Message::Signal(Signal::Reload) => {
+                self.loading = true;
+                self.reloader.start();
+            }
+            Message::Signal(Signal::Reopen) => self.reloader.reopen(self.shared.current()),
+            Message::Overflow(job) => self.overflow(*job),
+            Message::Loaded(fresh) => {
+                self.loading = false;
+                if let Some(fresh) = fresh
+                    && !self.shared.is_stopping()
+                {
+                    self.adopt(*fresh);
+                }
+                if std::mem::take(&mut self.reload_again) {
+                    return self.message(Message::Signal(Signal::Reload));
+                }
+            }
+        }
+        None
+    }
+
+    /// A graceful stop: no new connections, idle ones are closed, the others are answered.
+    fn stop(&mut self) {
+        for number in 0..self.listeners.len() {
+            self.accept_rest(number);
+        }
+        self.shared.stopping.store(true, Relaxed);
+        self.hungry.clear();
+        self.listeners.clear();
+        let now = self.shared.clock.now();
+        self.stop_by = self.shutdown_timeout.map(|time| now + time.as_millis() as u64);
+        self.close_idle(now);
+    }
+
+    /// Takes over new settings: listeners that stay are not touched, new ones are added, the others go.
+    fn adopt(&mut self, fresh: Fresh) {
+        let Fresh { settings, logs, mut opened } = fresh;
+        self.empty_queues_of_leaving(&settings);
+        let mut entries = self.shared.current().entries.clone();
+        for entry in &mut entries {
+            entry.gone = true;
+        }
+        for socket in &settings.sockets {
+            let entry = Entry { socket: socket.clone(), settings: settings.clone(), logs: logs.clone(), gone: false };
+            // A number stays with its address, so that coming and going adds none.
+            let known = entries.iter().position(|known| known.socket.address == socket.address);
+            let number = known.unwrap_or(entries.len());
+            let open = self.listeners.get(number).is_some_and(Option::is_some);
+            if !open {
+                let found = opened.iter().position(|listener| *listener.address() == socket.address);
+                let Some(found) = found else { continue };
+                if let Err(error) = self.listen(number, opened.swap_remove(found)) {
+                    log::error!("cannot listen on {}: {error}", socket.address);
+                }
+            }
+            match known {
+                Some(number) => entries[number] = entry,
+                None => entries.push(entry),
+            }
+        }
+        let closed = self.close_gone(&entries);
+        if settings.main.process.pool != self.shared.current().settings.main.process.pool {
+            log::warn!("a changed thread_pool takes effect when the server is started again");
+        }
+        let current = Current { settings, entries, logs };
+        self.take_limits(&current);
+        self.shared.replace(current);
+        log::info!("the new configuration is in force");
+        if closed.iter().any(|address| matches!(address, Address::Unix(_))) {
+            // No other reload may open them again meanwhile.
+            self.loading = true;
+            self.reloader.remove_files(closed);
+        }
+    }
+
+    /// What the kernel accepted for an address that goes is still ours to answer.
+    fn empty_queues_of_leaving(&mut self, settings: &Settings) {
+        for number in 0..self.listeners.len() {
+            let stays = |known: &Listener| settings.sockets.iter().any(|socket| socket.address == *known.address());
+            if self.listeners[number].as_ref().is_some_and(|known| !stays(known)) {
+                self.accept_rest(number);
+            }
+        }
+    }
+
+    /// Closes the listeners that went; their addresses.
+    fn close_gone(&mut self, entries: &[Entry]) -> Vec<Address> {
+        let mut closed = Vec::new();
+        for (number, entry) in entries.iter().enumerate().filter(|(_, entry)| entry.gone) {
+            if let Some(mut listener) = self.listeners[number].take() {
+                // Closing it would do as well; this only tidies up.
+                let _ = self.poll.registry().deregister(listener.source());
+                log::info!("no longer listening on {}", entry.socket.address);
+                closed.push(entry.socket.address.clone());
+            }
+        }
+        closed
+    }
+
+    pub(super) fn take_limits(&mut self, current: &Current) {
+        let main = &current.settings.main;
+        self.most =
+            u32::try_from(main.events.worker_connections.saturating_mul(main.process.workers)).unwrap_or(u32::MAX);
+        self.shutdown_timeout = main.process.shutdown_timeout;
+    }
+
+    /// Looks a last time whether a request has come on the idle connections; a worker closes those without one.
+    pub(super) fn close_idle(&mut self, now: u64) {
+        for i in 0..self.chunks.len() {
+            let chunk = self.chunks[i].clone();
+            for slot in chunk.iter() {
+                let Some(mut connection) = slot.take_parked(Parked::Idle) else { continue };
+                if connection.requests > 0 {
+                    self.dispatch(Job { connection, why: Why::Ready });
+                    continue;
+                }
+                connection.deadline = connection.deadline.min(now + GRACE);
+                let deadline = connection.deadline;
+                if let Some(connection) = slot.park(connection, Parked::Idle, deadline) {
+                    self.dispatch(Job { connection, why: Why::Ready });
+                }
+            }
+        }
+    }
+}

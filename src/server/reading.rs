@@ -1,0 +1,134 @@
+//! How a request's head is read: usually in one piece from the read buffer, else piece by piece, parked in
+//! between. What a head means is `http`'s business.
+
+use std::time::{Duration, Instant};
+
+use super::connection::{Connection, Partial, Phase};
+use super::slot::Parked;
+use super::transport::Io;
+use super::worker::{Turn, Worker};
+
+impl Worker {
+    /// Waits for the first byte of a request.
+    pub(super) fn idle(&mut self, c: &mut Connection) -> Turn {
+        c.pipelined = c.requests > 0 && !c.input.is_empty();
+        if !c.input.is_empty() {
+            let input = std::mem::take(&mut c.input);
+            return self.first_bytes(c, Input::Kept(input));
+        }
+        if c.drained {
+            return self.rest(c);
+        }
+        match c.socket.read(&mut self.buffer) {
+            Io::Bytes(n) => {
+                c.drained = self.is_drained(c, n);
+                self.first_bytes(c, Input::Buffer(n))
+            }
+            Io::Blocked => {
+                c.drained = true;
+                self.rest(c)
+            }
+            Io::End | Io::Gone => Turn::Close,
+        }
+    }
+
+    /// Whether a read of so many bytes emptied the socket: it was a short one, and no end of file waits behind it.
+    pub(super) fn is_drained(&self, c: &Connection, n: usize) -> bool {
+        n < self.buffer.len() && !c.place.slot().has_ended()
+    }
+
+    /// Parks an idle connection for as long as the conf allows.
+    fn rest(&mut self, c: &mut Connection) -> Turn {
+        c.phase = Phase::Idle;
+        let scope = &self.default_server(c).scope;
+        let (time, stopping) = match c.requests {
+            0 => (scope.request_head.timeout, Duration::from_secs(2)),
+            _ => (scope.keepalive.timeout, Duration::ZERO),
+        };
+        let time = if self.shared.is_stopping() { time.min(stopping) } else { time };
+        if c.requests > 0 && time.is_zero() {
+            return Turn::Close;
+        }
+        // A kept deadline: `keepalive_timeout` of the location that answered last.
+        let deadline = if c.requests > 0 && c.deadline != 0 { c.deadline } else { self.after(time) };
+        Turn::Park(Parked::Idle, deadline)
+    }
+
+    /// The first bytes of a request: usually all of it, straight from the read buffer.
+    fn first_bytes(&mut self, c: &mut Connection, input: Input) -> Turn {
+        crate::exchange::counters::request();
+        let mut partial = Partial { scanner: Default::default(), started: Instant::now(), deadline: 0 };
+        let limits = self.default_server(c).scope.request_head.clone();
+        let bytes = match &input {
+            Input::Buffer(n) => &self.buffer[..*n],
+            Input::Kept(bytes) => bytes,
+        };
+        match partial.scanner.scan(bytes, &limits.limits) {
+            Ok(Some(len)) => {
+                let mut head = std::mem::take(&mut self.spare);
+                let parsed = head.parse(&bytes[..len], &limits.limits);
+                c.input.extend_from_slice(&bytes[len..]);
+                self.begin(c, head, partial.started, parsed.err())
+            }
+            Ok(None) => {
+                c.input.extend_from_slice(bytes);
+                partial.deadline = self.after(limits.timeout);
+                c.phase = Phase::Head(Box::new(partial));
+                Turn::Go
+            }
+            Err(error) => {
+                let mut head = std::mem::take(&mut self.spare);
+                head.note_line(bytes);
+                self.begin(c, head, partial.started, Some(error))
+            }
+        }
+    }
+
+    /// The rest of a head that came in pieces.
+    pub(super) fn head(&mut self, c: &mut Connection, mut partial: Box<Partial>) -> Turn {
+        if c.drained {
+            let deadline = partial.deadline;
+            c.phase = Phase::Head(partial);
+            return Turn::Park(Parked::Head, deadline);
+        }
+        match c.socket.read(&mut self.buffer) {
+            Io::Bytes(n) => {
+                c.drained = self.is_drained(c, n);
+                c.input.extend_from_slice(&self.buffer[..n]);
+            }
+            Io::Blocked => {
+                c.drained = true;
+                c.phase = Phase::Head(partial);
+                return Turn::Go;
+            }
+            Io::End | Io::Gone => return self.give_up(c, partial.started, 400, "client prematurely closed connection"),
+        }
+        let limits = self.default_server(c).scope.request_head.clone();
+        let mut head = std::mem::take(&mut self.spare);
+        match partial.scanner.scan(&c.input, &limits.limits) {
+            Ok(Some(len)) => {
+                let parsed = head.parse(&c.input[..len], &limits.limits);
+                c.input.drain(..len);
+                self.begin(c, head, partial.started, parsed.err())
+            }
+            Ok(None) => {
+                self.spare = head;
+                c.phase = Phase::Head(partial);
+                Turn::Go
+            }
+            Err(error) => {
+                head.note_line(&c.input);
+                c.input = Vec::new();
+                self.begin(c, head, partial.started, Some(error))
+            }
+        }
+    }
+}
+
+/// Where the first bytes of a request lie.
+enum Input {
+    /// In the read buffer, so many.
+    Buffer(usize),
+    /// They were read with the request before.
+    Kept(Vec<u8>),
+}
