@@ -6,7 +6,7 @@
 //! 0 http/      pure protocol: no sockets, no settings
 //! 1 conf/      the conf language: knows no directive
 //! 2 exchange/  one request in flight; variables
-//! 3 features/  one directive family per file
+//! 3 features/  one directive family per file; gateway/ what gateways to programs share
 //! 4 settings   composes the features' settings; route finds the location
 //! 5 pipeline   the life of a request, read top to bottom
 //! 6 server/    acceptor, pool, connections, listeners, signals, log files
@@ -17,6 +17,7 @@ pub mod cli;
 pub mod conf;
 pub mod exchange;
 pub mod features;
+pub mod gateway;
 pub mod http;
 pub mod pipeline;
 pub mod route;

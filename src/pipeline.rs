@@ -66,6 +66,7 @@ pub const STEPS: &[(&str, StepFn)] = &[
     ("not built", |run| unbuilt::step(&mut run.x, &run.scope.unbuilt)),
     ("try_files", |run| try_files::step(&mut run.x, &run.scope.try_files)),
     ("status", |run| stub_status::step(&mut run.x, &run.scope.stub_status)),
+    ("cgi", run_script),
     ("index", |run| index::step(&mut run.x, &run.scope.index)),
     ("autoindex", list_folder),
     ("file", |run| static_files::step(&mut run.x, &run.scope.static_files)),
@@ -230,7 +231,7 @@ impl Run {
             return Err(unsafe_field());
         }
         if x.is_head() {
-            response.length.get_or_insert(response.body.len());
+            response.length = response.length.or(response.body.known_len());
             response.body = Body::empty();
         }
         if status::is_bodiless(response.status) {
@@ -260,6 +261,14 @@ fn find_location(run: &mut Run) -> Result<Step, HttpError> {
 fn list_folder(run: &mut Run) -> Result<Step, HttpError> {
     let tokens = &run.scope.server_tokens;
     autoindex::step(&mut run.x, &run.scope.autoindex, |x| server_tokens::page_line(x, tokens))
+}
+
+fn run_script(run: &mut Run) -> Result<Step, HttpError> {
+    let body = &run.scope.request_body;
+    // A script that hangs must leave processors for the rest.
+    let places = (run.scope.process.pool.threads / 2).max(2);
+    let around = cgi::Around { places, memory: body.memory(), folder: &body.folder };
+    cgi::step(&mut run.x, &run.scope.cgi, &around)
 }
 
 /// The server of a group for a host name; what a regex name captured goes to the exchange.

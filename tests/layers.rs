@@ -4,8 +4,16 @@
 use std::path::{Path, PathBuf};
 
 /// The rooms from the ground up, as the first part of a path.
-const ROOMS: [&[&str]; 8] =
-    [&["http"], &["conf"], &["exchange"], &["features"], &["settings", "route"], &["pipeline"], &["server"], &["cli"]];
+const ROOMS: [&[&str]; 8] = [
+    &["http"],
+    &["conf"],
+    &["exchange"],
+    &["features", "gateway"],
+    &["settings", "route"],
+    &["pipeline"],
+    &["server"],
+    &["cli"],
+];
 
 /// What lower rooms may know of a higher one, each with its reason.
 const EXCEPTIONS: [(&str, &str, &str); 0] = [];

@@ -24,6 +24,11 @@ pub struct Waker {
 }
 
 impl Waker {
+    /// A handle on a connection of this engine; one that does nothing without an engine.
+    pub fn new(engine: Option<Arc<dyn Engine>>, connection: usize) -> Self {
+        Waker { engine, connection }
+    }
+
     /// Wakes it.
     pub fn wake(&self) {
         if let Some(engine) = &self.engine {
@@ -43,6 +48,6 @@ impl Exchange {
 
     /// A handle that wakes this request.
     pub fn waker(&self) -> Waker {
-        Waker { engine: self.engine.clone(), connection: self.connection }
+        Waker::new(self.engine.clone(), self.connection)
     }
 }

@@ -4,6 +4,7 @@
 pub mod access;
 pub mod access_log;
 pub mod autoindex;
+pub mod cgi;
 pub mod error_log;
 pub mod error_page;
 pub mod events;

@@ -82,7 +82,11 @@ impl Worker {
             self.date = (now, crate::http::date::imf(now));
         }
         let (x, scope) = (&mut task.run.x, &task.run.scope);
-        let length = response.length.or_else(|| response.body.known_len());
+        // The body of an answer to HEAD is gone by now, and nobody may know the length it would have had.
+        let length = match x.is_head() {
+            true => response.length,
+            false => response.length.or_else(|| response.body.known_len()),
+        };
         let framing = framing::decide(x.head.version, x.head.method, response.status, length, task.keep);
         task.keep = framing.keep_alive;
         let server = server_tokens::field(x, &scope.server_tokens);
@@ -236,7 +240,7 @@ impl Worker {
     }
 
     /// Writes what the request has to say to the error log.
-    fn write_reports(&mut self, task: &mut Task) {
+    pub(super) fn write_reports(&mut self, task: &mut Task) {
         for report in std::mem::take(&mut task.run.x.reports) {
             let (logs, scope) = (&task.logs, &task.run.scope);
             error_log::write(&task.run.x, &scope.error_log, &report, &mut |log, line| logs.write_error(log, line));

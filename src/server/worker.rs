@@ -183,6 +183,8 @@ impl Worker {
             Outcome::Respond(response) => self.respond(c, task, *response),
             Outcome::Wait(Wait::Until(moment) | Wait::News(moment)) => {
                 let deadline = self.shared.clock.at(moment);
+                // What a script says while it runs is in the log at once.
+                self.write_reports(&mut task);
                 c.phase = Phase::Waiting(task);
                 match deadline <= self.now() {
                     true => Turn::Go,

@@ -101,6 +101,8 @@ features! {
     error_log,
     /// Counters.
     stub_status,
+    /// Programs that write the answer.
+    cgi,
     /// Variables of the request itself.
     request_variables,
     /// What is not built yet (`--partial`).

@@ -1,0 +1,200 @@
+//! One running script: how it is started, what it may use, and that it never outlives its welcome. Whoever drops a
+//! child that still runs has its whole process group ended; the reaper sees it to its end.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Seek, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::process::{ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+use rustix::process::{PidfdFlags, Resource, Rlimit, pidfd_open, prlimit};
+
+use super::queue::Permit;
+use super::reaper::{self, Orphan};
+use super::rows::{Conf, Errors, Limits};
+use super::script::Script;
+use crate::exchange::Received;
+use crate::gateway::env::Variables;
+
+/// A script that was started.
+pub struct Child {
+    /// None once it is handed over or has ended.
+    running: Option<Orphan>,
+    /// How it ended.
+    ended: Option<ExitStatus>,
+    /// When it gets TERM.
+    pub term_at: Option<Instant>,
+    kill: Option<Duration>,
+}
+
+/// A script and the ends of its pipes.
+pub struct Started {
+    /// The process.
+    pub child: Child,
+    /// What it writes, without waiting.
+    pub output: ChildStdout,
+    /// Its standard error, if that goes to the log.
+    pub errors: Option<ChildStderr>,
+}
+
+impl Child {
+    /// Starts a script. Only what `posix_spawn` can do is asked for, since a fork of a large process takes ten times as
+    /// long. All our descriptors close on exec, so the script has its three.
+    pub fn start(
+        script: &Script,
+        variables: &Variables,
+        conf: &Conf,
+        body: &mut Received,
+        permit: Permit,
+    ) -> io::Result<Started> {
+        use std::os::unix::ffi::OsStrExt;
+        let os = |bytes: &[u8]| std::ffi::OsStr::from_bytes(bytes).to_os_string();
+        let Some((program, arguments)) = script.command.split_first() else {
+            return Err(io::ErrorKind::InvalidInput.into());
+        };
+        let mut command = Command::new(program);
+        command.args(arguments).env_clear().current_dir(&script.folder).process_group(0);
+        command.envs(variables.iter().map(|(name, value)| (os(name), os(value))));
+        command.stdin(input(body)?).stdout(Stdio::piped());
+        command.stderr(match &conf.errors {
+            Errors::Off => Stdio::null(),
+            Errors::Log(_) => Stdio::piped(),
+            Errors::File(path) => OpenOptions::new().append(true).create(true).open(path)?.into(),
+        });
+        let mut process = command.spawn()?;
+        // Linux process numbers are positive and fit.
+        let pid = process.id() as i32;
+        limit(pid, &conf.limits);
+        let (output, errors) = (process.stdout.take(), process.stderr.take());
+        let descriptor = rustix::process::Pid::from_raw(pid).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
+        let running =
+            Orphan { process, descriptor, term_at: None, kill_at: None, kill: conf.kill, _permit: Some(permit) };
+        let term_at = conf.term.map(|time| Instant::now() + time);
+        let child = Child { running: Some(running), ended: None, term_at, kill: conf.kill };
+        let output = output.ok_or(io::ErrorKind::BrokenPipe)?;
+        do_not_wait(output.as_fd())?;
+        if let Some(errors) = &errors {
+            do_not_wait(errors.as_fd())?;
+        }
+        Ok(Started { child, output, errors })
+    }
+
+    /// A descriptor that has news when the process ends; none on a kernel without such.
+    pub fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        self.running.as_ref()?.descriptor.as_ref().map(OwnedFd::as_fd)
+    }
+
+    /// How it ended; none while it runs. An ended process is reaped by this.
+    pub fn status(&mut self) -> Option<ExitStatus> {
+        if let Some(running) = &mut self.running
+            && let Ok(Some(status)) = running.process.try_wait()
+        {
+            self.ended = Some(status);
+            self.running = None;
+        }
+        self.ended
+    }
+
+    /// The same for a process whose output has just ended: the kernel closes its descriptors a moment before it counts
+    /// as ended, and to wait for that moment is cheaper than to come again.
+    pub fn status_soon(&mut self) -> Option<ExitStatus> {
+        if let Some(descriptor) = self.descriptor().filter(|_| self.ended.is_none()) {
+            let mut news = [PollFd::new(descriptor, PollFlags::POLLIN)];
+            // An early end of the wait shows below.
+            let _ = poll(&mut news, PollTimeout::from(1u8));
+        }
+        self.status()
+    }
+
+    /// Whether its time is up.
+    pub fn is_late(&self, now: Instant) -> bool {
+        self.ended.is_none() && self.limit().is_some_and(|at| at <= now)
+    }
+
+    /// When its time is up: at TERM, or where there is none at KILL.
+    pub fn limit(&self) -> Option<Instant> {
+        self.term_at
+    }
+
+    /// Its answer is complete and it still runs: it may finish what it does, within its time.
+    pub fn let_go(&mut self) {
+        if self.status().is_some() {
+            return;
+        }
+        if let Some(mut orphan) = self.running.take() {
+            orphan.term_at = self.term_at;
+            reaper::take_over(orphan);
+        }
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        if self.status().is_some() {
+            return;
+        }
+        if let Some(mut orphan) = self.running.take() {
+            orphan.signal(Signal::SIGTERM);
+            orphan.kill_at = self.kill.map(|time| Instant::now() + time);
+            reaper::take_over(orphan);
+        }
+    }
+}
+
+impl Orphan {
+    /// Sends a signal to the whole group. The process has not been reaped, so its number is still its own.
+    pub fn signal(&self, signal: Signal) {
+        // A group that is gone already needs no signal.
+        let _ = killpg(Pid::from_raw(self.process.id() as i32), signal);
+    }
+}
+
+/// The body as standard input: an end of file stands behind its last byte, and nobody waits for a writer.
+fn input(body: &mut Received) -> io::Result<Stdio> {
+    match std::mem::take(body) {
+        Received::Nothing => Ok(Stdio::null()),
+        Received::Memory(bytes) if bytes.is_empty() => Ok(Stdio::null()),
+        Received::Memory(bytes) => {
+            let mut file = File::from(memfd_create(c"body", MFdFlags::MFD_CLOEXEC)?);
+            file.write_all(&bytes)?;
+            file.rewind()?;
+            Ok(file.into())
+        }
+        Received::File(mut file, _) => {
+            file.rewind()?;
+            Ok(file.into())
+        }
+    }
+}
+
+/// Sets what the process may use, right after it was started: what it does before is its first microseconds.
+fn limit(pid: i32, limits: &Limits) {
+    let all = [
+        (Resource::Cpu, limits.cpu),
+        (Resource::As, limits.memory),
+        (Resource::Nproc, limits.processes),
+        (Resource::Nofile, limits.files),
+        (Resource::Fsize, limits.file_size),
+    ];
+    let pid = rustix::process::Pid::from_raw(pid);
+    for (resource, value) in all {
+        if let Some(value) = value
+            && let Err(error) = prlimit(pid, resource, Rlimit { current: Some(value), maximum: Some(value) })
+            && error != rustix::io::Errno::SRCH
+        {
+            log::error!("cgi_limit: prlimit({resource:?}, {value}) failed ({error})");
+        }
+    }
+}
+
+fn do_not_wait(descriptor: BorrowedFd<'_>) -> io::Result<()> {
+    let flags = OFlag::from_bits_retain(fcntl(descriptor, FcntlArg::F_GETFL)?);
+    fcntl(descriptor, FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK))?;
+    Ok(())
+}

@@ -1,0 +1,159 @@
+//! CGI (RFC 3875): programs that are run for each request and write the answer. This file is the step: it finds the
+//! script, has the body read, waits for a place among the running ones, starts it and gathers what it writes. No
+//! worker is ever held by a script.
+
+mod answer;
+mod child;
+mod lines;
+mod queue;
+mod reaper;
+mod rows;
+mod run;
+mod script;
+mod spool;
+mod stream;
+
+pub use rows::{Cap, Conf, DIRECTIVES, Errors, Limits, Mode, VARIABLES};
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, LazyLock};
+use std::time::{Duration, Instant};
+
+use child::Child;
+use queue::{Entry, Permit, Queue, Ticket};
+use run::{Next, Running};
+use script::Script;
+
+use crate::exchange::error::{HttpError, Level};
+use crate::exchange::step::{Sink, Step, Wait};
+use crate::exchange::{Exchange, Received};
+use crate::gateway::env::Request;
+use crate::http::head::BodyLength;
+
+/// What the step must know of the settings of others.
+pub struct Around<'a> {
+    /// How many scripts run at once where the conf says nothing.
+    pub places: usize,
+    /// Bytes of a body that stay in memory.
+    pub memory: usize,
+    /// The folder for what does not.
+    pub folder: &'a Path,
+}
+
+/// What is kept between two entries.
+enum State {
+    /// The body is being read, after so many internal redirects.
+    Body(u8),
+    /// It waits for a place, at most until then.
+    Queued(Script, Ticket, Option<Instant>),
+    /// It runs.
+    Running(Box<Running>),
+}
+
+/// The cap of all locations that name none.
+static QUEUE: LazyLock<Arc<Queue>> = LazyLock::new(Arc::default);
+
+/// Answers with what a script writes.
+pub fn step(x: &mut Exchange, conf: &Conf, around: &Around<'_>) -> Result<Step, HttpError> {
+    if !conf.is_on() {
+        return Ok(Step::Next);
+    }
+    let state = x.handler.take().and_then(|state| state.downcast::<State>().ok());
+    match state.map(|state| *state) {
+        Some(State::Running(running)) => follow(x, conf, *running),
+        Some(State::Queued(script, ticket, until)) => wait(x, conf, around, (script, ticket, until)),
+        Some(State::Body(redirects)) if redirects == x.redirects => begin(x, conf, around, true),
+        // A state from before an internal redirect concerns another script.
+        Some(State::Body(_)) | None => begin(x, conf, around, false),
+    }
+}
+
+fn begin(x: &mut Exchange, conf: &Conf, around: &Around<'_>, asked: bool) -> Result<Step, HttpError> {
+    let Some(script) = script::find(x, conf)? else { return Ok(Step::Next) };
+    if !asked && expects_body(x) {
+        x.handler = Some(Box::new(State::Body(x.redirects)));
+        return Ok(Step::Body(Sink::Spool { memory: around.memory, folder: folder(x, around) }));
+    }
+    let (queue, running, waiting) = match &conf.cap {
+        Some(cap) => (&cap.queue, cap.running, cap.waiting),
+        None => (&*QUEUE, around.places, rows::WAITING),
+    };
+    match queue.enter(running, waiting, x.waker()) {
+        Entry::Now(permit) => start(x, conf, around, script, permit),
+        Entry::Later(ticket) => {
+            let until = conf.term.map(|time| Instant::now() + time);
+            wait(x, conf, around, (script, ticket, until))
+        }
+        Entry::Full => Err(busy(&format!("{running} scripts run and {waiting} requests wait already"))),
+    }
+}
+
+/// Whether there is a body to read. One that follows an error or a local redirect is not for this script.
+fn expects_body(x: &Exchange) -> bool {
+    let announced = !matches!(x.head.body_length, BodyLength::None | BodyLength::Length(0));
+    announced && !x.as_get && matches!(x.received, Received::Nothing)
+}
+
+fn folder(x: &Exchange, around: &Around<'_>) -> PathBuf {
+    x.prefix.join(around.folder)
+}
+
+/// Waits for a place among the running ones.
+fn wait(
+    x: &mut Exchange,
+    conf: &Conf,
+    around: &Around<'_>,
+    (script, ticket, until): (Script, Ticket, Option<Instant>),
+) -> Result<Step, HttpError> {
+    let ticket = match ticket.redeem() {
+        Ok(permit) => return start(x, conf, around, script, permit),
+        Err(ticket) => ticket,
+    };
+    let now = Instant::now();
+    if until.is_some_and(|until| until <= now) {
+        return Err(busy("no place became free within cgi_timeout"));
+    }
+    x.handler = Some(Box::new(State::Queued(script, ticket, until)));
+    Ok(Step::Wait(Wait::News(until.unwrap_or(now + Duration::from_secs(3600)))))
+}
+
+fn busy(why: &str) -> HttpError {
+    let text = format!("too many scripts: {why} (cgi_max_procs)");
+    HttpError::new(503, "cgi-busy").field("Retry-After", "1").log(Level::Error, text)
+}
+
+fn start(
+    x: &mut Exchange,
+    conf: &Conf,
+    around: &Around<'_>,
+    script: Script,
+    permit: Permit,
+) -> Result<Step, HttpError> {
+    let mut variables = Request::of(x).variables(&script.names).map_err(|collision| {
+        HttpError::new(400, "colliding-fields")
+            .log(Level::Info, format!("client sent colliding fields: {}", collision.0))
+    })?;
+    variables.set("PATH", script.path.as_slice());
+    for (name, value) in &conf.variables {
+        variables.set(name.as_ref(), x.eval(value).into_owned());
+    }
+    let mut body = std::mem::take(&mut x.received);
+    let started = Child::start(&script, &variables, conf, &mut body, permit);
+    let started = started.map_err(|error| script::diagnose(&script, &error))?;
+    let running = Running::new(x, conf, started, &script.names.file, &folder(x, around)).map_err(|error| {
+        let text =
+            format!("the pipes of a script could not be watched ({})", crate::exchange::error::system_words(&error));
+        HttpError::new(503, "no-resources").log(Level::Error, text)
+    })?;
+    follow(x, conf, running)
+}
+
+fn follow(x: &mut Exchange, conf: &Conf, running: Running) -> Result<Step, HttpError> {
+    match running.advance(x, conf)? {
+        Next::Step(step) => Ok(step),
+        Next::Wait(running, step) => {
+            x.handler = Some(Box::new(State::Running(running)));
+            Ok(step)
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! Who may run a script now and who waits: a count with a bounded queue in the order of arrival. A request that waits
+//! costs memory and no thread; it is woken when its turn has come.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use crate::exchange::engine::Waker;
+
+/// One cap's count and queue.
+#[derive(Default)]
+pub struct Queue {
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    running: usize,
+    next: u64,
+    waiting: VecDeque<(u64, Waker)>,
+}
+
+/// What asking for a place brings.
+pub enum Entry {
+    /// A place.
+    Now(Permit),
+    /// A place in the queue.
+    Later(Ticket),
+    /// The queue is full.
+    Full,
+}
+
+/// A place among the running; given back when dropped.
+pub struct Permit {
+    queue: Arc<Queue>,
+}
+
+/// A place in the queue; left when dropped.
+pub struct Ticket {
+    queue: Arc<Queue>,
+    number: u64,
+    used: bool,
+}
+
+impl std::fmt::Debug for Queue {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let state = self.state();
+        write!(f, "Queue({} running, {} waiting)", state.running, state.waiting.len())
+    }
+}
+
+impl Queue {
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Nothing that can panic runs under this lock.
+        self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// Asks for a place among `most` running ones, with at most `longest` waiting. The waker is called when the
+    /// turn has come.
+    pub fn enter(self: &Arc<Self>, most: usize, longest: usize, waker: Waker) -> Entry {
+        let mut state = self.state();
+        if state.running < most {
+            state.running += 1;
+            return Entry::Now(Permit { queue: self.clone() });
+        }
+        if state.waiting.len() >= longest {
+            return Entry::Full;
+        }
+        let number = state.next;
+        state.next += 1;
+        state.waiting.push_back((number, waker));
+        Entry::Later(Ticket { queue: self.clone(), number, used: false })
+    }
+
+    /// A running one ended: its place goes to the first that waits.
+    fn leave(&self) {
+        let mut state = self.state();
+        match state.waiting.pop_front() {
+            // The place stays taken: whoever is no longer in the queue has it.
+            Some((_, waker)) => {
+                drop(state);
+                waker.wake();
+            }
+            None => state.running -= 1,
+        }
+    }
+
+    fn is_waiting(&self, number: u64) -> bool {
+        self.state().waiting.iter().any(|(other, _)| *other == number)
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.queue.leave();
+    }
+}
+
+impl Ticket {
+    /// The place, if the turn has come; else the ticket again.
+    pub fn redeem(mut self) -> Result<Permit, Ticket> {
+        if self.queue.is_waiting(self.number) {
+            return Err(self);
+        }
+        self.used = true;
+        Ok(Permit { queue: self.queue.clone() })
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        if self.used {
+            return;
+        }
+        let mut state = self.queue.state();
+        let before = state.waiting.len();
+        state.waiting.retain(|(number, _)| *number != self.number);
+        let had_a_turn = state.waiting.len() == before;
+        drop(state);
+        if had_a_turn {
+            self.queue.leave();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exchange::engine::Engine;
+    use std::os::fd::BorrowedFd;
+
+    #[derive(Default)]
+    struct Bells(Mutex<Vec<usize>>);
+
+    impl Engine for Bells {
+        fn watch(&self, _: usize, _: BorrowedFd<'_>) -> std::io::Result<()> {
+            Ok(())
+        }
+
+        fn wake(&self, connection: usize) {
+            self.0.lock().unwrap().push(connection);
+        }
+    }
+
+    fn ask(queue: &Arc<Queue>, bells: &Arc<Bells>, who: usize) -> Entry {
+        queue.enter(1, 2, Waker::new(Some(bells.clone()), who))
+    }
+
+    #[test]
+    fn first_come_first_served() {
+        let (queue, bells) = (Arc::<Queue>::default(), Arc::<Bells>::default());
+        let Entry::Now(first) = ask(&queue, &bells, 1) else { panic!("the place was free") };
+        let Entry::Later(second) = ask(&queue, &bells, 2) else { panic!("the queue was empty") };
+        let Entry::Later(third) = ask(&queue, &bells, 3) else { panic!("the queue had room") };
+        assert!(matches!(ask(&queue, &bells, 4), Entry::Full));
+        let Err(second) = second.redeem() else { panic!("it is not the turn of the second") };
+        drop(first);
+        let Ok(second) = second.redeem() else { panic!("it is the turn of the second") };
+        let Err(third) = third.redeem() else { panic!("it is not the turn of the third") };
+        drop(second);
+        // Whoever leaves with the turn passes it on.
+        drop(third);
+        assert_eq!(*bells.0.lock().unwrap(), [2, 3]);
+        assert!(matches!(ask(&queue, &bells, 5), Entry::Now(_)));
+        assert_eq!(format!("{queue:?}"), "Queue(0 running, 0 waiting)");
+    }
+
+    #[test]
+    fn whoever_leaves_the_queue_makes_room() {
+        let (queue, bells) = (Arc::<Queue>::default(), Arc::<Bells>::default());
+        let Entry::Now(first) = ask(&queue, &bells, 1) else { panic!("the place was free") };
+        let Entry::Later(second) = ask(&queue, &bells, 2) else { panic!("the queue was empty") };
+        drop(second);
+        drop(first);
+        assert!(bells.0.lock().unwrap().is_empty());
+        assert!(matches!(ask(&queue, &bells, 3), Entry::Now(_)));
+    }
+}

@@ -1,0 +1,275 @@
+//! A script at work for a request: its output is gathered as it comes, its standard error goes to the log line by line,
+//! and its time is watched. Entered again at every piece of news; it never waits itself.
+
+use std::io::{self, ErrorKind, Read};
+use std::os::fd::AsFd;
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::process::{ChildStdout, ExitStatus};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use super::answer::{self, Fit};
+use super::child::{Child, Started};
+use super::lines::Lines;
+use super::rows::Conf;
+use super::spool::Spool;
+use super::stream::Live;
+use crate::exchange::Exchange;
+use crate::exchange::error::{HttpError, Level};
+use crate::exchange::step::{Step, Wait};
+use crate::gateway::head::{self, Fault, OutputHead};
+use crate::http::escape;
+use crate::http::response::Body;
+
+/// Bytes read of one script in one turn.
+const TURN: usize = 4 << 20;
+/// What one read takes at most.
+pub const PIECE: usize = 32 << 10;
+/// How long the end of the process may come after the end of its output, and the other way round: what stays open
+/// longer is held by something that the script left behind.
+const GRACE: Duration = Duration::from_millis(100);
+/// A wait without a limit is looked after this often.
+const LONG: Duration = Duration::from_secs(3600);
+
+/// A script that was started for a request.
+pub struct Running {
+    pub(super) child: Child,
+    pub(super) output: ChildStdout,
+    pub(super) lines: Lines,
+    pub(super) held: Spool,
+    pub(super) name: String,
+    /// Whether the output has ended.
+    pub(super) ended: bool,
+    /// When the first of the two ends was seen, of the process or of its output.
+    pub(super) since: Option<Instant>,
+    head: Option<OutputHead>,
+    looked: usize,
+    /// Whether the answer is sent as it comes.
+    streams: bool,
+}
+
+/// How reading ended for now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Flow {
+    End,
+    Nothing,
+    More,
+}
+
+impl Running {
+    /// Watches over a script that was just started.
+    pub fn new(x: &Exchange, conf: &Conf, started: Started, file: &[u8], folder: &Path) -> io::Result<Running> {
+        let Started { child, output, errors } = started;
+        let descriptors = [Some(output.as_fd()), errors.as_ref().map(|errors| errors.as_fd()), child.descriptor()];
+        descriptors.into_iter().flatten().try_for_each(|descriptor| x.watch(descriptor))?;
+        let name = file.rsplit(|&b| b == b'/').next().unwrap_or(file);
+        Ok(Running {
+            child,
+            output,
+            lines: Lines::new(errors),
+            held: Spool::new(folder),
+            name: escape::error_log(file),
+            ended: false,
+            since: None,
+            head: conf.body_only.then(OutputHead::default),
+            looked: 0,
+            // RFC 3875 section 5: what such a script writes goes to the client at once.
+            streams: !conf.buffering || name.starts_with(b"nph-"),
+        })
+    }
+
+    /// Goes as far as the script's output allows.
+    pub fn advance(mut self, x: &mut Exchange, conf: &Conf) -> Result<Next, HttpError> {
+        let flow = self.read(x, conf).map_err(|error| self.unreadable(&error))?;
+        if flow == Flow::End {
+            self.ended = true;
+        }
+        if self.head.is_none() {
+            self.look_for_head(conf)?;
+        }
+        let now = Instant::now();
+        let is_full = self.held.is_full();
+        let leads_elsewhere = self.head.as_ref().is_some_and(answer::is_local_redirect);
+        // What stands behind a local redirect is for nobody, so there is no use in more of it.
+        let is_over = self.is_over(flow, now) || (leads_elsewhere && is_full);
+        if !is_over
+            && !leads_elsewhere
+            && (self.streams || is_full)
+            && let Some(head) = self.head.take()
+        {
+            return Ok(Next::Step(self.stream(x, conf, head)));
+        }
+        if is_over {
+            self.read_lines(x, conf);
+            return self.finish(x, conf).map(Next::Step);
+        }
+        if self.child.is_late(now) {
+            let text = format!("script \"{}\" took longer than cgi_timeout allows", self.name);
+            return Err(HttpError::new(504, "cgi-timeout").log(Level::Error, text));
+        }
+        if flow == Flow::More {
+            x.waker().wake();
+        }
+        let grace = self.since.map(|since| since + GRACE);
+        let next = [grace, self.child.limit()].into_iter().flatten().min().unwrap_or(now + LONG);
+        Ok(Next::Wait(Box::new(self), Step::Wait(Wait::News(next))))
+    }
+
+    /// Reads what is there, within one turn's share.
+    fn read(&mut self, x: &mut Exchange, conf: &Conf) -> io::Result<Flow> {
+        self.read_lines(x, conf);
+        if self.ended {
+            return Ok(Flow::End);
+        }
+        let mut piece = [0; PIECE];
+        let mut total = 0;
+        while total < TURN && !self.held.is_full() {
+            match self.output.read(&mut piece) {
+                Ok(0) => return Ok(Flow::End),
+                Ok(n) => {
+                    self.held.put(&piece[..n])?;
+                    total += n;
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(Flow::Nothing),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+            if self.head.is_none() && self.held.memory().is_empty() {
+                // The head did not fit into memory, so it is too long in any case.
+                return Ok(Flow::More);
+            }
+        }
+        Ok(Flow::More)
+    }
+
+    fn read_lines(&mut self, x: &mut Exchange, conf: &Conf) {
+        let name = &self.name;
+        self.lines.read(&conf.errors, &mut |level, line| {
+            let text = format!("script \"{name}\" says: {line}, id: {}", x.request_id());
+            x.report(level, text);
+        });
+    }
+
+    /// Whether nothing more is to be waited for: both ends were seen, or one of them and a little time.
+    fn is_over(&mut self, flow: Flow, now: Instant) -> bool {
+        let status = if self.ended { self.child.status_soon() } else { self.child.status() };
+        if status.is_none() && !self.ended {
+            return false;
+        }
+        let since = *self.since.get_or_insert(now);
+        (self.ended && status.is_some()) || (flow != Flow::More && since + GRACE <= now)
+    }
+
+    fn look_for_head(&mut self, conf: &Conf) -> Result<(), HttpError> {
+        if self.held.memory().is_empty() && self.held.len() > 0 {
+            return Err(self.bad_head(&Fault::TooLong));
+        }
+        let bytes = self.held.memory();
+        let Some(len) = head::end(bytes, self.looked).map_err(|fault| self.bad_head(&fault))? else {
+            self.looked = bytes.len();
+            return Ok(());
+        };
+        let parsed = head::parse(&bytes[..len], conf.strict).map_err(|fault| self.bad_head(&fault))?;
+        self.held.cut(len);
+        self.head = Some(parsed);
+        Ok(())
+    }
+
+    /// The script is done: its answer, or why there is none.
+    fn finish(mut self, x: &mut Exchange, conf: &Conf) -> Result<Step, HttpError> {
+        let status = self.child.status();
+        if let Some(signal) = status.and_then(|status| status.signal()) {
+            let text = format!("script \"{}\" was ended by signal {}", self.name, signal_name(signal));
+            return Err(HttpError::new(502, "cgi-killed").log(Level::Error, text));
+        }
+        let head = match self.head.take() {
+            Some(head) => head,
+            None => self.head_without_end(conf, status)?,
+        };
+        if let Some(code) = status.and_then(|status| status.code()).filter(|code| *code != 0) {
+            x.report(Level::Warn, format!("script \"{}\" ended with exit code {code}", self.name));
+        }
+        if answer::is_local_redirect(&head) {
+            return answer::redirect(x, &head);
+        }
+        let mut len = self.held.len();
+        match answer::fit(x, &head, len) {
+            Fit::Right => {}
+            Fit::Short if conf.strict => {
+                let named = head.length.unwrap_or_default();
+                let text = format!("script \"{}\" named {named} bytes and wrote {len}", self.name);
+                return Err(HttpError::new(502, "cgi-cut-short").log(Level::Error, text));
+            }
+            Fit::Short => {}
+            Fit::Long => {
+                let named = head.length.unwrap_or(len);
+                x.report(Level::Warn, format!("script \"{}\" named {named} bytes and wrote {len}", self.name));
+                len = named;
+            }
+        }
+        self.child.let_go();
+        Ok(Step::Done(answer::document(x, head, self.held.into_body(len), conf.body_only)))
+    }
+
+    /// The output ended before an empty line came.
+    fn head_without_end(&mut self, conf: &Conf, status: Option<ExitStatus>) -> Result<OutputHead, HttpError> {
+        let code = status.and_then(|status| status.code()).map_or(String::new(), |code| format!(" (exit code {code})"));
+        let name = &self.name;
+        if self.held.len() == 0 {
+            let text = format!("script \"{name}\" wrote nothing to its standard output{code}");
+            return Err(HttpError::new(502, "cgi-no-output").log(Level::Error, text));
+        }
+        if !conf.strict {
+            let parsed = head::parse(self.held.memory(), false).map_err(|fault| self.bad_head(&fault));
+            self.held.cut(self.held.memory().len());
+            return parsed;
+        }
+        let text = format!("script \"{name}\" ended{code} within its head: an empty line must stand behind the fields");
+        Err(HttpError::new(502, "cgi-no-head-end").log(Level::Error, text))
+    }
+
+    /// From here on the answer goes out as it is written.
+    fn stream(self, x: &Exchange, conf: &Conf, head: OutputHead) -> Step {
+        let live = Live::new(self, conf.errors.clone(), x.request_id());
+        let body = Body::stream(Arc::new(Mutex::new(live)));
+        Step::Done(answer::document(x, head, body, conf.body_only))
+    }
+
+    fn bad_head(&self, fault: &Fault) -> HttpError {
+        let text = format!("script \"{}\" wrote a bad head: {}", self.name, fault.words());
+        HttpError::new(502, "cgi-bad-head").log(Level::Error, text)
+    }
+
+    fn unreadable(&self, error: &io::Error) -> HttpError {
+        let words = crate::exchange::error::system_words(error);
+        let text = format!("the output of script \"{}\" could not be kept ({words})", self.name);
+        HttpError::new(500, "cgi-spool").log(Level::Crit, text)
+    }
+
+    /// Whether what the script left behind alone holds its output open.
+    pub(super) fn is_left_behind(&mut self, now: Instant) -> bool {
+        self.is_over(Flow::Nothing, now)
+    }
+
+    /// When it wants to be looked after without news.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        let grace = self.since.map(|since| since + GRACE);
+        [grace, self.child.limit()].into_iter().flatten().min()
+    }
+}
+
+/// What comes after a turn.
+pub enum Next {
+    /// The script is done with, or the answer is on its way.
+    Step(Step),
+    /// It is waited for.
+    Wait(Box<Running>, Step),
+}
+
+fn signal_name(number: i32) -> String {
+    match nix::sys::signal::Signal::try_from(number) {
+        Ok(signal) => format!("{number} ({signal})"),
+        Err(_) => number.to_string(),
+    }
+}

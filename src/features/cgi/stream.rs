@@ -1,0 +1,78 @@
+//! The output of a script that goes to the client as it is written. When the client leaves, the stream is dropped and
+//! the script with it.
+
+use std::io::{self, ErrorKind, Read};
+use std::time::Instant;
+
+use super::rows::Errors;
+use super::run::Running;
+use crate::exchange::error::Level;
+use crate::http::response::Stream;
+
+/// A script whose answer is on its way.
+pub struct Live {
+    running: Running,
+    errors: Errors,
+    id: String,
+}
+
+impl Live {
+    /// The rest of a script's output.
+    pub fn new(running: Running, errors: Errors, id: &str) -> Self {
+        Live { running, errors, id: id.into() }
+    }
+
+    /// The request is in the engine's hands now: such lines go to the log of the process.
+    fn read_lines(&mut self) {
+        let (name, id) = (&self.running.name, &self.id);
+        self.running.lines.read(&self.errors, &mut |level, line| {
+            log::log!(severity(level), "script \"{name}\" says: {line}, id: {id}");
+        });
+    }
+}
+
+impl Stream for Live {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        self.read_lines();
+        if self.running.held.len() > 0 {
+            return self.running.held.take(into);
+        }
+        let now = Instant::now();
+        loop {
+            if self.running.ended {
+                self.running.child.let_go();
+                return Ok(0);
+            }
+            if self.running.child.is_late(now) {
+                return Err(ErrorKind::TimedOut.into());
+            }
+            match self.running.output.read(into) {
+                Ok(0) => {
+                    self.running.ended = true;
+                    self.read_lines();
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    if !self.running.is_left_behind(now) {
+                        return Err(error);
+                    }
+                    self.running.ended = true;
+                }
+                done => return done,
+            }
+        }
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        self.running.deadline()
+    }
+}
+
+fn severity(level: Level) -> log::Level {
+    match level {
+        Level::Emerg | Level::Alert | Level::Crit | Level::Error => log::Level::Error,
+        Level::Warn => log::Level::Warn,
+        Level::Notice | Level::Info => log::Level::Info,
+        Level::Debug => log::Level::Debug,
+    }
+}

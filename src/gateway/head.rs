@@ -1,0 +1,270 @@
+//! The head of a program's answer (RFC 3875 section 6): where it ends, and what it says. Pure; what becomes of it
+//! is decided by the gateway that asked.
+
+use bytes::Bytes;
+
+use crate::http::fields::is_token_byte;
+use crate::http::{date, escape};
+
+/// The most bytes a head may have.
+pub const LONGEST: usize = 64 << 10;
+
+/// What the head of an answer says.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct OutputHead {
+    /// The status, if it names one.
+    pub status: Option<u16>,
+    /// Location.
+    pub location: Option<Bytes>,
+    /// Content-Type.
+    pub content_type: Option<Bytes>,
+    /// Content-Length.
+    pub length: Option<u64>,
+    /// Last-Modified, in seconds since 1970.
+    pub last_modified: Option<u64>,
+    /// ETag.
+    pub etag: Option<Bytes>,
+    /// Whether `Accept-Ranges: none` stood there.
+    pub refuses_ranges: bool,
+    /// All other fields, in order, without those of the connection, which are the server's own.
+    pub fields: Vec<(Bytes, Bytes)>,
+}
+
+/// What is wrong with a head.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fault {
+    /// It is too long, or never ends.
+    TooLong,
+    /// A line that is no field.
+    BadLine(String),
+    /// A status that is none.
+    BadStatus(String),
+    /// A length that is none.
+    BadLength(String),
+    /// A field that may stand once stands twice.
+    Twice(&'static str),
+    /// None of Content-Type, Location and Status stands there (section 6.2).
+    Nothing,
+}
+
+impl Fault {
+    /// What happened, and what to mend.
+    pub fn words(&self) -> String {
+        match self {
+            Fault::TooLong => format!("its head has more than {LONGEST} bytes; an empty line must end it"),
+            Fault::BadLine(line) => {
+                format!("the line \"{line}\" of its head is no field; an empty line must stand before the body")
+            }
+            Fault::BadStatus(value) => format!("its Status \"{value}\" is no code from 200 to 999"),
+            Fault::BadLength(value) => format!("its Content-Length \"{value}\" is no number"),
+            Fault::Twice(name) => format!("its head has {name} twice"),
+            Fault::Nothing => "its head has none of Content-Type, Location and Status".into(),
+        }
+    }
+}
+
+/// Where the head ends: the length with its empty line. `from` is where the last look ended. Lines end in LF or CRLF.
+pub fn end(bytes: &[u8], from: usize) -> Result<Option<usize>, Fault> {
+    let mut at = from.saturating_sub(2);
+    if at == 0
+        && let Some(n) = blank(bytes)
+    {
+        return Ok(Some(n));
+    }
+    while let Some(n) = bytes.get(at..).and_then(|rest| rest.iter().position(|&b| b == b'\n')) {
+        at += n + 1;
+        if let Some(n) = blank(&bytes[at..]) {
+            return if at + n > LONGEST { Err(Fault::TooLong) } else { Ok(Some(at + n)) };
+        }
+    }
+    if bytes.len() > LONGEST { Err(Fault::TooLong) } else { Ok(None) }
+}
+
+/// The length of an empty line, if one begins here.
+fn blank(bytes: &[u8]) -> Option<usize> {
+    match bytes {
+        [b'\n', ..] => Some(1),
+        [b'\r', b'\n', ..] => Some(2),
+        _ => None,
+    }
+}
+
+/// Reads a whole head. Where it is not strict, what is wrong is passed over instead of refused.
+pub fn parse(head: &[u8], strict: bool) -> Result<OutputHead, Fault> {
+    let mut out = OutputHead::default();
+    let lines = head.split(|&b| b == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+    let refuse = |fault: Fault| if strict { Err(fault) } else { Ok(()) };
+    for (n, line) in lines.take_while(|line| !line.is_empty()).enumerate() {
+        if n == 0 && line.starts_with(b"HTTP/") {
+            match status_line(line) {
+                Some(status) => out.status = Some(status),
+                None => refuse(Fault::BadStatus(escape::error_log(line)))?,
+            }
+            continue;
+        }
+        match field(line) {
+            Some((name, value)) => match out.take(name, value) {
+                Ok(()) => {}
+                Err(fault) => refuse(fault)?,
+            },
+            None => refuse(Fault::BadLine(escape::error_log(&line[..line.len().min(200)])))?,
+        }
+    }
+    if out.content_type.is_none() && out.location.is_none() && out.status.is_none() {
+        refuse(Fault::Nothing)?;
+    }
+    Ok(out)
+}
+
+/// The status of a line such as `HTTP/1.1 200 OK`, which a script writes that speaks to the client itself (section 5).
+fn status_line(line: &[u8]) -> Option<u16> {
+    let at = line.iter().position(|&b| b == b' ')?;
+    status(line[at..].trim_ascii_start())
+}
+
+/// Three digits, then nothing or white space (section 6.3.3). 1xx is no final answer.
+fn status(value: &[u8]) -> Option<u16> {
+    let (digits, rest) = value.split_at_checked(3)?;
+    let code = std::str::from_utf8(digits).ok().filter(|digits| digits.bytes().all(|b| b.is_ascii_digit()))?;
+    let code = code.parse().ok().filter(|code| (200..=999).contains(code))?;
+    matches!(rest, [] | [b' ' | b'\t', ..]).then_some(code)
+}
+
+fn field(line: &[u8]) -> Option<(&[u8], &[u8])> {
+    let colon = line.iter().position(|&b| b == b':')?;
+    let (name, value) = (&line[..colon], line[colon + 1..].trim_ascii());
+    let legal = !name.is_empty() && name.iter().all(|&b| is_token_byte(b));
+    let safe = !value.iter().any(|&b| (b < b' ' && b != b'\t') || b == 0x7f);
+    (legal && safe).then_some((name, value))
+}
+
+/// Fields that belong to the connection or to the server and never come from a program.
+const OURS: [&str; 10] = [
+    "connection",
+    "keep-alive",
+    "proxy-connection",
+    "transfer-encoding",
+    "te",
+    "trailer",
+    "upgrade",
+    "date",
+    "server",
+    "accept-ranges",
+];
+
+impl OutputHead {
+    fn take(&mut self, name: &[u8], value: &[u8]) -> Result<(), Fault> {
+        let lower = name.to_ascii_lowercase();
+        let bytes = Bytes::copy_from_slice(value);
+        match lower.as_slice() {
+            b"status" if self.status.is_some() => return Err(Fault::Twice("Status")),
+            b"status" => match status(value) {
+                Some(status) => self.status = Some(status),
+                None => return Err(Fault::BadStatus(escape::error_log(value))),
+            },
+            b"location" => once(&mut self.location, bytes, "Location")?,
+            b"content-type" => once(&mut self.content_type, bytes, "Content-Type")?,
+            b"content-length" => {
+                let digits = std::str::from_utf8(value).ok().filter(|text| text.bytes().all(|b| b.is_ascii_digit()));
+                match digits.and_then(|digits| digits.parse().ok()) {
+                    Some(length) if self.length.is_none_or(|known| known == length) => self.length = Some(length),
+                    Some(_) => return Err(Fault::Twice("Content-Length")),
+                    None => return Err(Fault::BadLength(escape::error_log(value))),
+                }
+            }
+            b"etag" if self.etag.is_none() => self.etag = Some(bytes),
+            b"last-modified" if self.last_modified.is_none() && date::parse(value).is_some() => {
+                self.last_modified = date::parse(value);
+            }
+            b"accept-ranges" => self.refuses_ranges = value.eq_ignore_ascii_case(b"none"),
+            lower if OURS.iter().any(|ours| ours.as_bytes() == lower) => {}
+            _ => self.fields.push((Bytes::copy_from_slice(name), bytes)),
+        }
+        Ok(())
+    }
+}
+
+/// RFC 3875 section 6.3: each of these at most once.
+fn once(slot: &mut Option<Bytes>, value: Bytes, name: &'static str) -> Result<(), Fault> {
+    match slot {
+        Some(_) => Err(Fault::Twice(name)),
+        None => {
+            *slot = Some(value);
+            Ok(())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ends() {
+        for (text, want) in [
+            ("A: b\n\nbody", Some(6)),
+            ("A: b\r\n\r\nbody", Some(8)),
+            ("A: b\n\r\nbody", Some(7)),
+            ("\nbody", Some(1)),
+            ("\r\nbody", Some(2)),
+            ("A: b\n", None),
+            ("A: b\r\n\r", None),
+            ("", None),
+        ] {
+            assert_eq!(end(text.as_bytes(), 0), Ok(want), "{text:?}");
+            // However it comes in pieces, the answer is the same.
+            for from in 0..=text.len() {
+                if end(&text.as_bytes()[..from], 0) == Ok(None) {
+                    assert_eq!(end(text.as_bytes(), from), Ok(want), "{text:?} from {from}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_head_has_a_longest() {
+        let with = |n: usize| [b"A: ".to_vec(), vec![b'x'; n - 5], b"\n\n".to_vec()].concat();
+        assert_eq!(end(&with(LONGEST), 0), Ok(Some(LONGEST)));
+        assert_eq!(end(&with(LONGEST + 1), 0), Err(Fault::TooLong));
+        assert_eq!(end(&vec![b'x'; LONGEST], 0), Ok(None));
+        assert_eq!(end(&vec![b'x'; LONGEST + 1], 0), Err(Fault::TooLong));
+    }
+
+    #[test]
+    fn what_a_head_says() {
+        let text = "Status: 404 Not Found\r\nContent-type: text/html\nSet-Cookie: a=b\nSet-Cookie: c=d\nContent-Length: 7\n\
+            ETag: \"x\"\nLast-Modified: Sun, 06 Nov 1994 08:49:37 GMT\nConnection: close\nDate: now\n\n";
+        let head = parse(text.as_bytes(), true).unwrap();
+        assert_eq!((head.status, head.length, head.last_modified), (Some(404), Some(7), Some(784_111_777)));
+        assert_eq!(
+            (head.content_type.as_deref(), head.etag.as_deref()),
+            (Some(&b"text/html"[..]), Some(&b"\"x\""[..]))
+        );
+        let fields: Vec<_> = head.fields.iter().map(|(_, value)| value.as_ref()).collect();
+        assert_eq!(fields, [b"a=b", b"c=d"]);
+        assert_eq!(parse(b"HTTP/1.1 201 Created\r\nA: b\r\n\r\n", true).unwrap().status, Some(201));
+    }
+
+    #[test]
+    fn what_is_refused() {
+        for (text, want) in [
+            ("no colon\n\n", Fault::BadLine("no colon".into())),
+            ("a b: c\n\n", Fault::BadLine("a b: c".into())),
+            (" a: c\n\n", Fault::BadLine(" a: c".into())),
+            ("a: b\rc\n\n", Fault::BadLine("a: b\\x0Dc".into())),
+            ("Status: 20\n\n", Fault::BadStatus("20".into())),
+            ("Status: 100\n\n", Fault::BadStatus("100".into())),
+            ("Status: 2000\n\n", Fault::BadStatus("2000".into())),
+            ("Status: 200\nStatus: 200\n\n", Fault::Twice("Status")),
+            ("Location: /a\nLocation: /b\n\n", Fault::Twice("Location")),
+            ("Content-Type: a/b\nContent-Type: a/b\n\n", Fault::Twice("Content-Type")),
+            ("Status: 200\nContent-Length: x\n\n", Fault::BadLength("x".into())),
+            ("X: y\n\n", Fault::Nothing),
+            ("\n", Fault::Nothing),
+            ("HTTP/1.1 abc\n\n", Fault::BadStatus("HTTP/1.1 abc".into())),
+        ] {
+            assert_eq!(parse(text.as_bytes(), true), Err(want), "{text:?}");
+            assert!(parse(text.as_bytes(), false).is_ok(), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! What every gateway to a program shares: the variables that a request becomes (RFC 3875 section 4.1) and the
+//! head of the program's answer (section 6). Knows no process, no socket and no feature.
+
+pub mod env;
+pub mod head;
