@@ -9,7 +9,7 @@ pub use super::scanner::{Limits, Scanner, first_line};
 use super::authority;
 use super::fields::{List, recognise};
 use super::method::Method;
-use super::request_line::{RequestLine, without_end};
+use super::request_line::{RequestLine, method_of, without_end};
 
 /// How long the body is, as the head says (RFC 9112 section 6.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -75,6 +75,7 @@ impl Head {
         }
         self.raw.extend_from_slice(line);
         self.line = Span::new(0, line.len());
+        self.method = method_of(line);
         if let Ok(parts) = RequestLine::parse(line) {
             self.method = parts.method;
             // A line that never ended may have been about to name its version.
@@ -104,7 +105,7 @@ impl Head {
         let end = self.raw.iter().position(|&b| b == b'\n').map_or(self.raw.len(), |i| i + 1);
         let line = without_end(&self.raw[..end]);
         self.line = Span::new(0, line.len());
-        let parts = RequestLine::parse(line)?;
+        let parts = RequestLine::parse(line).inspect_err(|_| self.method = method_of(line))?;
         self.method = parts.method;
         self.version = parts.version;
         self.method_text = Span::new(0, parts.method_len);

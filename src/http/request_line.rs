@@ -38,10 +38,7 @@ impl RequestLine {
     /// Parses one line, with or without its line end.
     pub fn parse(line: &[u8]) -> Result<RequestLine, HeadError> {
         let line = without_end(line);
-        let method_len = line.iter().position(|&b| !begins_method(b)).unwrap_or(line.len());
-        if method_len == 0 || line.get(method_len) != Some(&b' ') {
-            return Err(HeadError::BadMethod);
-        }
+        let method_len = method_len(line).ok_or(HeadError::BadMethod)?;
         let method = Method::parse(&line[..method_len]);
         let start = after_spaces(line, method_len);
         let end = line[start..].iter().position(|&b| b == b' ').map_or(line.len(), |i| start + i);
@@ -62,6 +59,17 @@ impl RequestLine {
         let protocol = version_at..version_at + protocol.len();
         Ok(RequestLine { method, method_len, target: start..end, protocol, version })
     }
+}
+
+/// The method that a line begins with, whatever follows it: a HEAD whose target is refused gets no body either.
+pub fn method_of(line: &[u8]) -> Method {
+    method_len(line).map_or(Method::Other, |len| Method::parse(&line[..len]))
+}
+
+/// How long the method is, where a space ends it.
+fn method_len(line: &[u8]) -> Option<usize> {
+    let len = line.iter().position(|&b| !begins_method(b))?;
+    (len > 0 && line[len] == b' ').then_some(len)
 }
 
 /// Whether a method may hold this byte: nginx takes capital letters, `_` and `-`.
