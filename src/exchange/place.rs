@@ -93,7 +93,10 @@ impl Exchange {
         let policy = self.place.policy.as_ref();
         let Some(text) = &policy.trusted else { return Cow::Borrowed(policy) };
         let trusted = self.absolute(self.eval(text).into_owned());
-        let from = if path.starts_with(&trusted) { trusted.len() } else { 0 };
+        // Whole names only: `/srv/www` is no beginning of `/srv/www2/a`.
+        let begins = path.starts_with(&trusted)
+            && (trusted.ends_with(b"/") || matches!(path.get(trusted.len()), None | Some(b'/')));
+        let from = if begins { trusted.len() } else { 0 };
         Cow::Owned(Policy { symlinks: policy.symlinks.trusting(from), ..policy.clone() })
     }
 

@@ -83,12 +83,13 @@ fn open_owned(folder: &OwnedFd, part: &[u8], flags: OFlag) -> Result<OwnedFd, Er
         Err(Errno::ELOOP | Errno::ENOTDIR) => {}
         done => return done,
     }
+    // A link a moment ago. Whatever stands there now must have the owner of what was opened: whoever swaps the link
+    // for a file of their own in between gains nothing.
     let target = openat(folder, part, flags, Mode::empty())?;
-    let link = fstatat(folder, part, AtFlags::AT_SYMLINK_NOFOLLOW)?;
-    let is_link = SFlag::from_bits_truncate(link.st_mode) & SFlag::S_IFMT == SFlag::S_IFLNK;
-    match is_link && link.st_uid != fstat(target.as_fd())?.st_uid {
-        true => Err(Errno::ELOOP),
-        false => Ok(target),
+    let there = fstatat(folder, part, AtFlags::AT_SYMLINK_NOFOLLOW)?;
+    match there.st_uid == fstat(target.as_fd())?.st_uid {
+        true => Ok(target),
+        false => Err(Errno::ELOOP),
     }
 }
 
