@@ -304,7 +304,11 @@ fn fill(x: &Exchange, template: &Text) -> Vec<u8> {
     for piece in &template.pieces {
         match (piece, x.piece(piece)) {
             (Piece::Literal(text), _) => page.extend_from_slice(text),
-            (_, Some(value)) => page.extend_from_slice(&escape::html(&value)),
+            // In a template a value may stand between single quotes too.
+            (_, Some(value)) => escape::html(&value).iter().for_each(|&byte| match byte {
+                b'\'' => page.extend_from_slice(b"&#39;"),
+                _ => page.push(byte),
+            }),
             (_, None) => {}
         }
     }
