@@ -119,21 +119,32 @@ impl Goes {
                 Ok(())
             }
             Goes::Memory { bytes, folder, .. } => {
-                let mut file =
-                    temporary(folder).map_err(|error| HttpError::file("open()", folder_name(folder), &error))?;
+                let mut file = temporary(folder).map_err(|error| not_stored("open()", folder_name(folder), &error))?;
                 let spooled = file.write_all(bytes).and_then(|()| file.write_all(data));
-                spooled.map_err(|error| HttpError::file("write()", folder_name(folder), &error))?;
+                spooled.map_err(|error| not_stored("write()", folder_name(folder), &error))?;
                 let len = (bytes.len() + data.len()) as u64;
                 *self = Goes::File { file, len };
                 Ok(())
             }
             Goes::File { file, len } => {
-                file.write_all(data).map_err(|error| HttpError::file("write()", b"client body", &error))?;
+                file.write_all(data).map_err(|error| not_stored("write()", b"client body", &error))?;
                 *len += data.len() as u64;
                 Ok(())
             }
         }
     }
+}
+
+/// A body that cannot be stored. Whatever is wrong with our own folder is no 403 or 404 to the client.
+fn not_stored(call: &str, path: &[u8], error: &std::io::Error) -> HttpError {
+    let mut refused = HttpError::file(call, path, error);
+    if refused.status != 503 {
+        refused.status = 500;
+        refused.reason = "body-not-stored";
+        refused.report.iter_mut().for_each(|report| report.level = Level::Crit);
+    }
+    refused.close = true;
+    refused
 }
 
 fn folder_name(folder: &std::path::Path) -> &[u8] {
@@ -180,6 +191,20 @@ mod tests {
                 }
                 Received::Nothing => panic!("nothing kept"),
             }
+        }
+    }
+
+    #[test]
+    fn a_body_that_cannot_be_stored_is_our_fault() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        let full = File::options().write(true).open("/dev/full").unwrap();
+        let memory = |folder| Goes::Memory { bytes: Vec::new(), most: 4, folder };
+        for mut goes in [memory(file.clone()), memory(file.join("below")), Goes::File { file: full, len: 0 }] {
+            let error = goes.put(b"12345").unwrap_err();
+            assert_eq!((error.status, error.close), (500, true), "{goes:?}");
+            assert_eq!(error.report.map(|report| report.level), Some(Level::Crit));
         }
     }
 
