@@ -166,6 +166,52 @@ mod tests {
         assert_eq!(done.load(Relaxed), JOBS);
     }
 
+    /// Two senders, so that one relies on the other's wake-up. The last job of each burst is waited for: nothing
+    /// comes after it that could wake a worker by chance.
+    #[test]
+    fn no_job_is_left_behind_a_burst() {
+        const BURSTS: usize = 20_000;
+        let pool: Arc<Pool<bool>> = Arc::new(Pool::new(64));
+        let done = Arc::new(AtomicUsize::new(0));
+        let go = Arc::new(AtomicUsize::new(0));
+        let workers: Vec<_> = (0..3)
+            .map(|_| {
+                let (pool, done) = (pool.clone(), done.clone());
+                std::thread::spawn(move || {
+                    let woken = Arc::default();
+                    while pool.receive(&woken) {
+                        done.fetch_add(1, SeqCst);
+                    }
+                })
+            })
+            .collect();
+        let other = {
+            let (pool, go) = (pool.clone(), go.clone());
+            std::thread::spawn(move || {
+                for burst in 1..=BURSTS {
+                    while go.load(SeqCst) < burst {
+                        std::thread::yield_now();
+                    }
+                    assert!(pool.send(true).is_ok());
+                }
+            })
+        };
+        for burst in 1..=BURSTS {
+            go.store(burst, SeqCst);
+            assert!(pool.send(true).is_ok());
+            while done.load(SeqCst) < burst * 2 {
+                std::thread::yield_now();
+            }
+        }
+        other.join().unwrap();
+        for _ in &workers {
+            assert!(pool.send(false).is_ok());
+        }
+        for worker in workers {
+            worker.join().unwrap();
+        }
+    }
+
     #[test]
     fn a_full_queue_gives_the_job_back() {
         let pool = Pool::new(1);

@@ -156,6 +156,19 @@ fn an_upload_refused_early_is_never_reset() {
     site.stop();
 }
 
+#[test]
+fn the_log_line_stands_in_the_file_before_the_connection_closes() {
+    let site = Site::start("", CONF);
+    site.file("a", "hello");
+    for n in 0..200 {
+        let mut client = Client::new(site.port());
+        client.send(format!("GET /a?{n} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"));
+        assert!(client.rest().0.ends_with(b"hello"));
+        assert!(site.read("access.log").contains(&format!("/a?{n} ")), "line {n}");
+    }
+    site.stop();
+}
+
 /// A client that takes nothing gains no time by sending.
 #[test]
 fn send_timeout_counts_what_is_taken_not_what_is_sent() {
