@@ -5,6 +5,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use regex::bytes::Regex;
 use std::fs::{self, File, Permissions};
+use std::hash::{BuildHasher, RandomState};
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -326,8 +327,18 @@ fn open_up(path: &Path, mode: u32) -> Result<(), String> {
 
 /// Ports the kernel gives, free on every address; all are held until the last is known, so that they differ.
 fn free_ports(count: usize) -> Result<Vec<u16>, String> {
-    let held: Result<Vec<TcpListener>, _> = (0..count).map(|_| TcpListener::bind(("0.0.0.0", 0))).collect();
-    held.and_then(|held| held.iter().map(|l| Ok(l.local_addr()?.port())).collect()).map_err(|e| e.to_string())
+    // Below the range that the kernel gives to clients: a port from there may be a client's by the time the server
+    // binds it.
+    let mut held: Vec<TcpListener> = Vec::new();
+    for _ in 0..1000 {
+        if held.len() == count {
+            break;
+        }
+        let random = RandomState::new().hash_one(held.len());
+        let port = 10_000 + (random % 20_000) as u16;
+        held.extend(TcpListener::bind(("0.0.0.0", port)));
+    }
+    held.iter().map(|listener| listener.local_addr().map(|at| at.port()).map_err(|e| e.to_string())).collect()
 }
 
 fn repeat(text: &[u8]) -> Vec<u8> {
