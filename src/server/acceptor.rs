@@ -122,7 +122,8 @@ impl Acceptor {
                 log::error!("epoll_wait() failed: {error}");
             }
             for event in &events {
-                self.event(event.token(), event.is_read_closed());
+                let news = event.is_readable() || event.is_read_closed() || event.is_error();
+                self.event(event.token(), news, event.is_read_closed());
             }
             while let Ok(message) = self.messages.try_recv() {
                 if let Some(ended) = self.message(message) {
@@ -163,7 +164,7 @@ impl Acceptor {
         }
     }
 
-    fn event(&mut self, token: Token, ended: bool) {
+    fn event(&mut self, token: Token, news: bool, ended: bool) {
         let low = token.0 & 0xffff_ffff;
         if low == WAKE {
             return;
@@ -172,6 +173,10 @@ impl Acceptor {
             return self.accept(low - SPECIAL);
         }
         let Some(slot) = slot::find(&self.chunks, token.0) else { return };
+        // Room to write is no news to who waits for a request; each fresh connection brings such an edge.
+        if !news && matches!(slot.parked(), Some(Parked::Idle | Parked::Head)) {
+            return;
+        }
         if ended {
             slot.mark_ended();
         }

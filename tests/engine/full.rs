@@ -60,6 +60,20 @@ fn a_full_queue_is_answered_503_and_recovers() {
 }
 
 #[test]
+fn who_asked_nothing_is_not_refused_when_the_queue_is_full() {
+    let site = Site::start("thread_pool default threads=1 max_queue=1;", "server { listen 127.0.0.1:%PORT1%; }");
+    site.file("a", "hello");
+    site.signal(Signal::SIGSTOP);
+    let mut clients: Vec<Client> = (0..200).map(|_| Client::new(site.port())).collect();
+    site.signal(Signal::SIGCONT);
+    for client in &mut clients {
+        assert_eq!(client.get("/a").status, 200);
+    }
+    drop(clients);
+    site.stop();
+}
+
+#[test]
 fn when_connections_are_full_the_longest_idle_one_goes_first() {
     let site = Site::start("events { worker_connections 8; }", "server { listen 127.0.0.1:%PORT1%; }");
     site.file("a", "hello");
