@@ -120,8 +120,9 @@ impl LogFile {
     /// Opens the file again under its name, after it was moved away; the old one stays where that fails.
     pub fn reopen(&self, source: &dyn Source) -> io::Result<()> {
         self.flush();
-        let fresh = source.open(&self.path)?;
-        *self.file.write().unwrap_or_else(PoisonError::into_inner) = fresh;
+        // Taken first: who sees the new file may rely on every later line being in it.
+        let mut file = self.file.write().unwrap_or_else(PoisonError::into_inner);
+        *file = source.open(&self.path)?;
         Ok(())
     }
 

@@ -325,7 +325,7 @@ fn open_up(path: &Path, mode: u32) -> Result<(), String> {
     fs::set_permissions(path, Permissions::from_mode(mode)).map_err(|e| e.to_string())
 }
 
-/// Ports the kernel gives, free on every address; all are held until the last is known, so that they differ.
+/// Free ports; all are held until the last is known, so that they differ.
 fn free_ports(count: usize) -> Result<Vec<u16>, String> {
     // Below the range that the kernel gives to clients: a port from there may be a client's by the time the server
     // binds it.
