@@ -16,6 +16,8 @@ mod full;
 mod growth;
 #[path = "engine/reload.rs"]
 mod reload;
+#[path = "engine/scripts.rs"]
+mod scripts;
 #[path = "engine/site.rs"]
 mod site;
 #[path = "engine/slow.rs"]

@@ -186,7 +186,9 @@ impl Worker {
                 // What a script says while it runs is in the log at once.
                 self.write_reports(&mut task);
                 c.phase = Phase::Waiting(task);
-                match deadline <= self.now() {
+                // No further edge would tell of a client that left together with its request. The slot's mark alone does
+                // not either: the end of a watched descriptor leaves it too.
+                match deadline <= self.now() || (c.place.slot().has_ended() && c.socket.has_ended()) {
                     true => Turn::Go,
                     false => Turn::Park(Parked::Busy, deadline),
                 }
