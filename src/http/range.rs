@@ -35,7 +35,7 @@ pub fn parse(value: &[u8], size: u64, max_ranges: usize) -> Ranges {
         return Ranges::Ignore;
     }
     let mut parts = Vec::new();
-    let mut sum: u64 = 0;
+    let mut sum: u128 = 0;
     for element in list.split(|&b| b == b',').map(trim) {
         // Empty elements of a list are ignored (5.6.1.2).
         if element.is_empty() {
@@ -48,7 +48,7 @@ pub fn parse(value: &[u8], size: u64, max_ranges: usize) -> Ranges {
                 return Ranges::Ignore;
             }
             parts.push(Part { start, len: end - start });
-            sum = sum.saturating_add(end - start);
+            sum += u128::from(end - start);
         } else if start == 0 {
             // Only an empty representation comes here: there is nothing to take a part of.
             return Ranges::Ignore;
@@ -56,7 +56,7 @@ pub fn parse(value: &[u8], size: u64, max_ranges: usize) -> Ranges {
     }
     if parts.is_empty() {
         Ranges::Unsatisfiable
-    } else if sum > size {
+    } else if sum > u128::from(size) {
         Ranges::Ignore
     } else {
         Ranges::Parts(parts)
