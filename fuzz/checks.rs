@@ -1,9 +1,18 @@
 //! What must hold for every input of a parser, whatever its bytes. Shared by the fuzz targets and by
 //! `tests/fuzz_seeds.rs`, which runs the same checks on stable Rust; must not depend on either.
 
+use longshore::conf::ast::Node;
+use longshore::conf::diagnostic::Diagnostic;
+use longshore::conf::pattern::Pattern;
+use longshore::conf::render::{Format, render};
+use longshore::conf::source::{Source, Sources, Span};
 use longshore::http::chunked::Decoder;
+use longshore::http::escape::{self, LogEscape};
+use longshore::http::etag::{self, Comparison};
 use longshore::http::head::{Head, Limits, Scanner};
-use longshore::http::target;
+use longshore::http::range::{self, Ranges};
+use longshore::http::response::{Body, Response};
+use longshore::http::{cookie, date, negotiate, target};
 
 /// A head ends at the same byte however it arrives, and what was parsed lies within it.
 pub fn head(data: &[u8]) {
@@ -79,4 +88,140 @@ fn decode(data: &[u8], step: usize) -> Option<(Vec<u8>, usize, bool)> {
         }
     }
     Some((body, consumed, done))
+}
+
+/// Ranges lie within what there is, and together are no longer than it.
+pub fn range(data: &[u8]) {
+    assert!(!range::if_range(data, None, None));
+    for size in [0, 1, 10, 300, u64::MAX] {
+        for most in [0, 1, 4, usize::MAX] {
+            let Ranges::Parts(parts) = range::parse(data, size, most) else { continue };
+            assert!(!parts.is_empty() && parts.len() <= most);
+            assert!(parts.iter().all(|part| part.len > 0 && part.len <= size && part.start <= size - part.len));
+            assert!(parts.iter().try_fold(0u64, |sum, part| sum.checked_add(part.len)).is_some_and(|sum| sum <= size));
+            if size > 300 {
+                continue;
+            }
+            let mut response = Response::new(200);
+            response.body = Body::bytes(vec![b'x'; size as usize]);
+            range::apply(&mut response, &parts, 7);
+            let sent: u64 = parts.iter().map(|part| part.len).sum();
+            assert!(response.status == 206 && response.body.len() >= sent);
+            assert!(parts.len() > 1 || response.body.len() == sent);
+        }
+    }
+}
+
+/// A cookie's value is a piece of the field that ends before the next one.
+pub fn cookie(data: &[u8]) {
+    for name in [&b"a"[..], b"", b"session"] {
+        let Some(value) = cookie::find([data], name) else { continue };
+        assert!(!value.contains(&b';') && data.len() >= value.len() + name.len() + 1);
+    }
+}
+
+/// What matches strongly matches weakly too, a weak tag matches nothing strongly, and `*` is no tag.
+pub fn etag(data: &[u8]) {
+    for ours in [&b"\"e\""[..], b"\"\"", b"\"69a7bdbf-a\""] {
+        let strong = etag::list_names(data, ours, Comparison::Strong);
+        assert!(!strong || etag::list_names(data, ours, Comparison::Weak));
+        assert!(!strong || data.windows(ours.len()).any(|piece| piece == ours));
+        assert!(!etag::list_names(data, &[b"W/", ours].concat(), Comparison::Strong));
+        assert!(!strong || !etag::is_any(data));
+    }
+}
+
+/// A date that was read is written and read back as the same moment.
+pub fn date(data: &[u8]) {
+    let Some(moment) = date::parse(data) else { return };
+    assert_eq!(date::parse(date::imf(moment).as_bytes()), Some(moment));
+}
+
+/// Weights lie in their range, elements are not empty, and only a field that names something asks for JSON.
+pub fn negotiate(data: &[u8]) {
+    for element in negotiate::list(data) {
+        assert!(element.weight <= 1000 && !element.item.is_empty());
+        assert!(!element.item.contains(&b',') && !element.item.contains(&b';'));
+    }
+    assert!(!negotiate::prefers_json(Some(data)) || data.contains(&b'/'));
+}
+
+/// Escaped text holds nothing that has a meaning where it goes, and nothing of it is lost.
+pub fn escape(data: &[u8]) {
+    let html = escape::html(data).into_owned();
+    assert!(!html.iter().any(|byte| b"<>\"".contains(byte)));
+    for text in [escape::path(data), escape::component(data)] {
+        assert!(text.bytes().all(|byte| byte.is_ascii_graphic() && !b"<>\"\\#?".contains(&byte)));
+        assert_eq!(&escape::percent_decode(text.as_bytes())[..], data);
+    }
+    // A path that is sent as a redirect comes back as the same path.
+    let (mut path, mut again) = (Vec::new(), Vec::new());
+    if target::parse(data, true, &mut path).is_ok() && path.first() == Some(&b'/') {
+        target::parse(escape::path(&path).as_bytes(), true, &mut again).expect("an escaped path is a target");
+        assert_eq!(path, again);
+    }
+}
+
+/// A client's text stays within its field and its line of a log.
+pub fn log(data: &[u8]) {
+    let mut line = Vec::new();
+    escape::log(&mut line, data, LogEscape::Default);
+    assert!(line.iter().all(|byte| matches!(byte, b' '..=b'~') && *byte != b'"'));
+    line.clear();
+    escape::log(&mut line, data, LogEscape::Json);
+    assert!(!line.iter().any(|byte| *byte < b' '));
+    let mut quotes = line.iter();
+    while let Some(&byte) = quotes.next() {
+        assert_ne!(byte, b'"', "a quote that nothing escapes");
+        assert!(byte != b'\\' || quotes.next().is_some_and(|next| b"\"\\nrtbfu".contains(next)));
+    }
+    let text = escape::error_log(data);
+    assert!(!text.chars().any(|c| c.is_control() || c == '"'));
+}
+
+/// Any text is read as a conf: places lie within it, and every message can be shown.
+pub fn conf(data: &[u8]) {
+    let mut sources = Sources::default();
+    let file = sources.add(Source { name: "a.conf".into(), text: data.into(), included_from: None });
+    let mut found: Vec<Diagnostic> = Vec::new();
+    let tree = longshore::conf::parse::parse(&sources, file, &|word| word == b"root", &mut found);
+    check_nodes(&tree, data.len(), 0);
+    for diagnostic in found.iter().take(3) {
+        diagnostic.span.iter().for_each(|span| check_span(*span, data.len()));
+        for format in [Format::Long, Format::Short, Format::Json] {
+            assert!(render(&sources, diagnostic, format, false).ends_with('\n'));
+        }
+    }
+}
+
+fn check_nodes(nodes: &[Node], len: usize, depth: usize) {
+    assert!(depth <= 101);
+    for node in nodes {
+        check_span(node.span, len);
+        for word in node.args.iter().chain([&node.name]) {
+            check_span(word.span, len);
+            assert!(word.text.len() <= (word.span.end - word.span.start) as usize);
+        }
+        check_nodes(node.block.as_deref().unwrap_or_default(), len, depth + 1);
+    }
+}
+
+fn check_span(span: Span, len: usize) {
+    assert!(span.start <= span.end && span.end as usize <= len, "{span:?} in {len} bytes");
+}
+
+/// The first line is an expression, the rest a text: what matched lies within it.
+pub fn pattern(data: &[u8]) {
+    let end = data.iter().position(|&b| b == b'\n').unwrap_or(data.len());
+    let (expression, text) = (&data[..end], &data[(end + 1).min(data.len())..]);
+    let text = &text[..text.len().min(24)];
+    for caseless in [false, true] {
+        let Ok(pattern) = Pattern::new(expression, caseless) else { continue };
+        let Ok(Some(captures)) = pattern.captures(text) else { continue };
+        assert!(captures.groups.first().is_some_and(Option::is_some));
+        for range in captures.groups.iter().flatten() {
+            assert!(text.get(range.clone()).is_some(), "{range:?}");
+        }
+        assert!(pattern.names().iter().all(|(_, group)| *group < captures.groups.len()));
+    }
 }

@@ -24,7 +24,57 @@ fn chunked() {
     run("chunked", checks::chunked);
 }
 
+#[test]
+fn range() {
+    run("range", checks::range);
+}
+
+#[test]
+fn cookie() {
+    run("cookie", checks::cookie);
+}
+
+#[test]
+fn etag() {
+    run("etag", checks::etag);
+}
+
+#[test]
+fn date() {
+    run("date", checks::date);
+}
+
+#[test]
+fn negotiate() {
+    run("negotiate", checks::negotiate);
+}
+
+#[test]
+fn escape() {
+    run("escape", checks::escape);
+}
+
+#[test]
+fn log() {
+    run("log", checks::log);
+}
+
+#[test]
+fn conf() {
+    run_rounds("conf", checks::conf, 1_000);
+}
+
+#[test]
+fn pattern() {
+    // Compiling an expression is slow beside what the other checks do.
+    run_rounds("pattern", checks::pattern, 150);
+}
+
 fn run(name: &str, check: fn(&[u8])) {
+    run_rounds(name, check, ROUNDS);
+}
+
+fn run_rounds(name: &str, check: fn(&[u8]), rounds: u64) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds").join(name);
     let mut paths: Vec<_> =
         folder.read_dir().expect("seeds are committed").map(|entry| entry.unwrap().path()).collect();
@@ -34,7 +84,7 @@ fn run(name: &str, check: fn(&[u8])) {
     let mut random = Random(0x9e37_79b9_7f4a_7c15);
     for seed in &seeds {
         check(seed);
-        for _ in 0..ROUNDS {
+        for _ in 0..rounds {
             let changed = change(seed, &seeds, &mut random);
             if std::panic::catch_unwind(|| check(&changed)).is_err() {
                 panic!("{name} fails on {}", changed.escape_ascii());
