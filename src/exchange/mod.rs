@@ -9,6 +9,7 @@ pub mod files;
 pub mod place;
 pub mod step;
 pub mod symlinks;
+pub mod temporary;
 pub mod variables;
 
 use std::any::Any;

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use crate::exchange::Received;
 use crate::exchange::error::{HttpError, Level};
 use crate::exchange::step::Sink;
+use crate::exchange::temporary;
 use crate::http::chunked::Decoder;
 use crate::http::head::BodyLength;
 
@@ -119,7 +120,8 @@ impl Goes {
                 Ok(())
             }
             Goes::Memory { bytes, folder, .. } => {
-                let mut file = temporary(folder).map_err(|error| not_stored("open()", folder_name(folder), &error))?;
+                let mut file =
+                    temporary::file(folder).map_err(|error| not_stored("open()", folder_name(folder), &error))?;
                 let spooled = file.write_all(bytes).and_then(|()| file.write_all(data));
                 spooled.map_err(|error| not_stored("write()", folder_name(folder), &error))?;
                 let len = (bytes.len() + data.len()) as u64;
@@ -150,17 +152,6 @@ fn not_stored(call: &str, path: &[u8], error: &std::io::Error) -> HttpError {
 fn folder_name(folder: &std::path::Path) -> &[u8] {
     use std::os::unix::ffi::OsStrExt;
     folder.as_os_str().as_bytes()
-}
-
-/// A file without a name in the folder, which is made at first need.
-fn temporary(folder: &PathBuf) -> std::io::Result<File> {
-    match tempfile::tempfile_in(folder) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            std::fs::create_dir_all(folder)?;
-            tempfile::tempfile_in(folder)
-        }
-        done => done,
-    }
 }
 
 #[cfg(test)]

@@ -1,10 +1,11 @@
 #!/bin/sh
 # The demo conf, on other ports: each thing that html/index.html promises is there.
 . "$(dirname "$0")/lib.sh"
-plan 32
+plan 33
 
 cp "$checkout/conf/mime.types" "$DIR/"
 cp -R "$checkout/html/." "$DIR/html/"
+cp -R "$checkout/cgi-bin" "$DIR/"
 
 # The conf is a whole one, so it takes the place of what `serve` would write. nginx gets it without the lines that only
 # Longshore knows.

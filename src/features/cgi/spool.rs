@@ -6,6 +6,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::exchange::temporary;
 use crate::http::response::{Body, Chunk};
 
 /// Bytes kept in memory.
@@ -49,7 +50,7 @@ impl Spool {
     /// Adds bytes at the end.
     pub fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
         if self.file.is_none() && self.memory.len() + bytes.len() > MEMORY {
-            let mut file = temporary(&self.folder)?;
+            let mut file = temporary::file(&self.folder)?;
             file.write_all(&self.memory)?;
             (self.file, self.memory) = (Some(file), Vec::new());
         }
@@ -99,19 +100,6 @@ impl Spool {
         }
         body
     }
-}
-
-/// A file without a name in the folder, which is made at first need. Where this user may make none, the system's own
-/// folder for such files will do: an answer is worth more than its place.
-fn temporary(folder: &Path) -> io::Result<File> {
-    let made = tempfile::tempfile_in(folder).or_else(|_| {
-        std::fs::create_dir_all(folder)?;
-        tempfile::tempfile_in(folder)
-    });
-    made.or_else(|error| match error.kind() {
-        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => tempfile::tempfile(),
-        _ => Err(error),
-    })
 }
 
 #[cfg(test)]
