@@ -62,13 +62,28 @@ impl Exchange {
         path
     }
 
-    /// Whether an alias for a location without a slash at its end would lead out of its folder: `/i../x` is no
-    /// part of `/i/`, though it begins with `/i`.
+    /// Whether the path of this request would lead out of the folder that the conf names. A client's URI holds no
+    /// `..` segment any more; one may come from an internal redirect to a variable's value, from a capture in
+    /// `alias`, or where an alias with a slash at its end replaces a prefix without one (`/i../x` begins with `/i`).
     pub fn climbs(&self) -> bool {
-        let Some(Alias { text, prefix: Some(n) }) = &self.place.root.alias else { return false };
-        let ends_with_slash = matches!(text.pieces.last(), Some(Piece::Literal(text)) if text.ends_with(b"/"));
-        let rest = self.uri.get(*n..).unwrap_or_default();
-        ends_with_slash && (rest == b".." || rest.starts_with(b"../"))
+        if ups(&self.uri) > 0 {
+            return true;
+        }
+        let (text, tail) = match &self.place.root.alias {
+            Some(Alias { text, prefix: Some(n) }) => (text, self.uri.get(*n..).unwrap_or_default()),
+            Some(Alias { text, prefix: None }) => (text, &b""[..]),
+            None => (&self.place.root.root, &b""[..]),
+        };
+        match text.constant() {
+            Some(text) => text.ends_with(b"/") && (tail == b".." || tail.starts_with(b"../")),
+            None => self.leads_up(text, tail),
+        }
+    }
+
+    /// Whether a text's variables, or what is appended to it, bring a `..` segment that does not stand in the conf.
+    pub fn leads_up(&self, text: &Text, tail: &[u8]) -> bool {
+        let own = |piece: &Piece| if let Piece::Literal(text) = piece { ups(text) } else { 0 };
+        ups(&[&self.eval(text), tail].concat()) > text.pieces.iter().map(own).sum()
     }
 
     /// The document root: `root`, or `alias` as far as it is fixed.
@@ -112,4 +127,12 @@ impl Exchange {
         whole.extend_from_slice(&path);
         whole
     }
+}
+
+/// How many segments of a path are `..`.
+fn ups(path: &[u8]) -> usize {
+    if !path.windows(2).any(|pair| pair == b"..") {
+        return 0;
+    }
+    path.split(|&b| b == b'/').filter(|segment| *segment == b"..").count()
 }

@@ -85,6 +85,10 @@ fn set(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
 pub fn step(x: &mut Exchange, conf: &Conf) -> Result<Step, HttpError> {
     let Some((candidates, fallback)) = &conf.list else { return Ok(Step::Next) };
     for candidate in candidates {
+        // A variable's value must not lead out of the folder.
+        if candidate.name.constant().is_none() && x.leads_up(&candidate.name, b"") {
+            continue;
+        }
         let name = name(x, &candidate.name);
         let path = path(x, &name);
         // Whatever keeps a name from being looked at, it is not there for this request.
