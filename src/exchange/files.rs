@@ -2,29 +2,23 @@
 //! front. A file that is in the cache costs one `stat` to see that it is unchanged, and none within
 //! `open_file_cache_valid`. Knows paths and policies, no request.
 
-use std::collections::{HashMap, VecDeque};
 use std::ffi::OsStr;
 use std::fs::{File, Metadata, OpenOptions};
-use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, Weak};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 
+use super::file_cache::CACHE;
 use super::symlinks::{self, Symlinks};
 use crate::conf::value::Text;
 
 /// Files up to this size are kept in memory.
 pub const SMALL: u64 = 64 << 10;
-/// Bytes of file contents kept in all.
-const BUDGET: usize = 64 << 20;
-/// Entries kept in all when `open_file_cache` names no number.
-const ENTRIES: usize = 16 << 10;
-const SHARDS: usize = 16;
 /// An entry read from a file younger than this is not trusted: a second write within the clock's
 /// grain would leave mtime and ctime as they were.
 const YOUNG: Duration = Duration::from_millis(50);
@@ -216,156 +210,6 @@ fn fail(path: &[u8], error: io::Error, caching: Option<&Caching>) -> io::Result<
         CACHE.insert_error(path, code, caching);
     }
     Err(error)
-}
-
-/// What is kept of a file between requests.
-#[derive(Clone)]
-enum Kept {
-    Memory(Bytes),
-    /// A large file: shared while somebody reads it.
-    Weak(Weak<File>),
-    /// A large file under `open_file_cache`.
-    Strong(Arc<File>),
-    Error(i32),
-}
-
-#[derive(Clone)]
-struct Entry {
-    stat: Option<Stat>,
-    kept: Kept,
-    checked: Instant,
-    uses: u32,
-}
-
-impl Entry {
-    fn is_current(&self, meta: &Metadata) -> bool {
-        !matches!(self.kept, Kept::Error(_)) && self.stat == Some(Stat::of(meta))
-    }
-
-    fn answer(&self) -> io::Result<Opened> {
-        let gone = || io::Error::from_raw_os_error(nix::libc::ENOENT);
-        let content = match &self.kept {
-            Kept::Error(code) => return Err(io::Error::from_raw_os_error(*code)),
-            Kept::Memory(bytes) => Content::Memory(bytes.clone()),
-            Kept::Strong(file) => Content::File(file.clone()),
-            Kept::Weak(weak) => Content::File(weak.upgrade().ok_or_else(gone)?),
-        };
-        Ok(Opened { stat: self.stat.ok_or_else(gone)?, content })
-    }
-
-    fn weight(&self) -> usize {
-        match &self.kept {
-            Kept::Memory(bytes) => bytes.len() + 256,
-            _ => 256,
-        }
-    }
-}
-
-#[derive(Default)]
-struct Shard {
-    entries: HashMap<Box<[u8]>, Entry>,
-    /// Paths in the order they came, for eviction.
-    order: VecDeque<Box<[u8]>>,
-    bytes: usize,
-}
-
-struct Cache {
-    shards: Vec<Mutex<Shard>>,
-    hasher: RandomState,
-}
-
-static CACHE: LazyLock<Cache> =
-    LazyLock::new(|| Cache { shards: (0..SHARDS).map(|_| Mutex::default()).collect(), hasher: RandomState::new() });
-
-impl Cache {
-    fn shard(&self, path: &[u8]) -> MutexGuard<'_, Shard> {
-        let at = self.hasher.hash_one(path) as usize % SHARDS;
-        // A panic while the lock was held leaves a consistent map at worst short of an entry.
-        self.shards[at].lock().unwrap_or_else(|poisoned| poisoned.into_inner())
-    }
-
-    fn find(&self, path: &[u8]) -> Option<Entry> {
-        let mut shard = self.shard(path);
-        let entry = shard.entries.get_mut(path)?;
-        entry.uses = entry.uses.saturating_add(1);
-        let mut entry = entry.clone();
-        if let Kept::Weak(weak) = &entry.kept {
-            // Held from here on: its last reader may leave at any moment.
-            match weak.upgrade() {
-                Some(file) => entry.kept = Kept::Strong(file),
-                None => {
-                    shard.remove(path);
-                    return None;
-                }
-            }
-        }
-        Some(entry)
-    }
-
-    fn checked(&self, path: &[u8]) {
-        if let Some(entry) = self.shard(path).entries.get_mut(path) {
-            entry.checked = Instant::now();
-        }
-    }
-
-    fn forget(&self, path: &[u8]) {
-        self.shard(path).remove(path);
-    }
-
-    fn insert(&self, path: &[u8], opened: &Opened, caching: Option<&Caching>) {
-        let kept = match (&opened.content, caching) {
-            (Content::Memory(bytes), _) => Kept::Memory(bytes.clone()),
-            (Content::File(file), None) => Kept::Weak(Arc::downgrade(file)),
-            (Content::File(file), Some(_)) => Kept::Strong(file.clone()),
-            (Content::None, _) => return,
-        };
-        self.keep(path, Entry { stat: Some(opened.stat), kept, checked: Instant::now(), uses: 1 }, caching);
-    }
-
-    fn insert_error(&self, path: &[u8], code: i32, caching: &Caching) {
-        let entry = Entry { stat: None, kept: Kept::Error(code), checked: Instant::now(), uses: 1 };
-        self.keep(path, entry, Some(caching));
-    }
-
-    fn keep(&self, path: &[u8], mut entry: Entry, caching: Option<&Caching>) {
-        let most = caching.map_or(ENTRIES, |caching| caching.max).div_ceil(SHARDS);
-        let mut shard = self.shard(path);
-        if let Some(old) = shard.entries.get(path) {
-            entry.uses = old.uses;
-            shard.remove(path);
-        }
-        if let Some(caching) = caching {
-            shard.drop_inactive(caching.inactive);
-        }
-        shard.bytes += entry.weight();
-        shard.order.push_back(path.into());
-        shard.entries.insert(path.into(), entry);
-        while shard.bytes > BUDGET / SHARDS || shard.entries.len() > most {
-            let Some(oldest) = shard.order.front().cloned() else { break };
-            shard.remove(&oldest);
-        }
-    }
-}
-
-impl Shard {
-    fn remove(&mut self, path: &[u8]) {
-        if let Some(entry) = self.entries.remove(path) {
-            self.bytes -= entry.weight();
-            self.order.retain(|known| &**known != path);
-        }
-    }
-
-    fn drop_inactive(&mut self, inactive: Duration) {
-        while let Some(path) = self.order.front() {
-            match self.entries.get(path) {
-                Some(entry) if entry.checked.elapsed() <= inactive => break,
-                _ => {
-                    let path = path.clone();
-                    self.remove(&path);
-                }
-            }
-        }
-    }
 }
 
 #[cfg(test)]

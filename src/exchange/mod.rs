@@ -5,6 +5,7 @@
 pub mod counters;
 pub mod engine;
 pub mod error;
+mod file_cache;
 pub mod files;
 pub mod place;
 pub mod step;
