@@ -7,6 +7,9 @@ use std::net::SocketAddr;
 use crate::exchange::{Exchange, Received};
 use crate::http::head::{BodyLength, Known};
 
+/// Names and values.
+type Pairs = Vec<(Vec<u8>, Vec<u8>)>;
+
 /// The script that a request came to, as URIs and paths say it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Names {
@@ -165,7 +168,7 @@ impl<'a> Request<'a> {
 
     /// Section 4.1.18: HTTP_ and the name with `_` for `-`. Repeated fields are joined; names that only look alike
     /// afterwards are refused.
-    fn fields_as_variables(&self) -> Result<Vec<(Vec<u8>, Vec<u8>)>, Collision> {
+    fn fields_as_variables(&self) -> Result<Pairs, Collision> {
         let mut variables: Vec<(Vec<u8>, Vec<u8>)> = Vec::with_capacity(self.fields.len());
         let mut seen: HashMap<Vec<u8>, (usize, &[u8])> = HashMap::new();
         for (name, value) in &self.fields {
