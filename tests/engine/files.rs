@@ -95,11 +95,11 @@ fn an_unreadable_file_is_403() {
     // Root reads everything; as root the server becomes another user, so the file is closed to it all the same.
     let site = Site::start("", CONF);
     site.file("closed", "hello");
-    fs::set_permissions(site.path("html/closed"), Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(site.path("html/closed"), Permissions::from_mode(0o000)).unwrap();
     assert_eq!(get(site.port(), "/closed").status, 403);
     fs::set_permissions(site.path("html/closed"), Permissions::from_mode(0o644)).unwrap();
     assert_eq!(get(site.port(), "/closed").status, 200);
-    fs::set_permissions(site.path("html/closed"), Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(site.path("html/closed"), Permissions::from_mode(0o000)).unwrap();
     assert_eq!(get(site.port(), "/closed").status, 403);
     site.stop();
 }
