@@ -13,7 +13,7 @@ use crate::features::*;
 use crate::http::framing;
 use crate::http::response::{Body, Response};
 use crate::http::status;
-use crate::route::{self, Found, Location, Server};
+use crate::route::{Found, Location, Server};
 use crate::settings::sockets::Group;
 use crate::settings::{Scope, Settings};
 
@@ -54,16 +54,17 @@ type StepFn = fn(&mut Run) -> Result<Step, HttpError>;
 pub const STEPS: &[(&str, StepFn)] = &[
     ("refused methods", |run| methods::refuse(&mut run.x)),
     ("not built", |run| unbuilt::before(&mut run.x, &run.scope.unbuilt)),
-    ("server return", |run| returns::step(&mut run.x, &run.scope.returns)),
+    ("server rewrite", rewrite_in_server),
     ("location", find_location),
     ("internal", |run| internal::step(&mut run.x, &run.scope.internal)),
     ("alias", |run| root::step(&mut run.x)),
     ("body size", |run| request_body::step(&mut run.x, &run.scope.request_body)),
     ("methods", |run| methods::step(&mut run.x, &run.scope.methods)),
     ("not built", |run| unbuilt::before(&mut run.x, &run.scope.unbuilt)),
-    ("return", |run| returns::step(&mut run.x, &run.scope.returns)),
+    ("rewrite", rewrite_in_location),
     ("access", |run| access::step(&mut run.x, &run.scope.access)),
     ("not built", |run| unbuilt::step(&mut run.x, &run.scope.unbuilt)),
+    ("alias", |run| root::after_rewrite(&mut run.x)),
     ("try_files", |run| try_files::step(&mut run.x, &run.scope.try_files)),
     ("status", |run| stub_status::step(&mut run.x, &run.scope.stub_status)),
     ("cgi", run_script),
@@ -74,6 +75,8 @@ pub const STEPS: &[(&str, StepFn)] = &[
 
 /// Where an internal redirect begins again.
 const AT_SERVER: usize = 1;
+/// Where a rewritten path's location is searched.
+const AT_LOCATION: usize = 3;
 /// Where a named location begins: behind the search for one and what belongs to it, as in nginx.
 const AT_NAMED: usize = 7;
 
@@ -133,6 +136,7 @@ impl Run {
             Step::Next => self.cursor += 1,
             Step::Done(response) => return self.filter(response).map(Some),
             Step::Goto(target) => self.redirect(target)?,
+            Step::Search => self.search()?,
             Step::Body(sink) => return Ok(Some(Outcome::NeedBody(sink))),
             Step::Wait(wait) => return Ok(Some(Outcome::Wait(wait))),
             Step::Close => return Ok(Some(Outcome::Close)),
@@ -140,20 +144,34 @@ impl Run {
         Ok(None)
     }
 
-    fn redirect(&mut self, target: Target) -> Result<(), HttpError> {
+    /// One more internal redirect or search for a location; too many are a cycle.
+    fn count(&mut self, doing: &str) -> Result<(), HttpError> {
         self.x.redirects += 1;
-        if self.x.redirects > REDIRECTS {
-            let uri = crate::http::escape::error_log(&self.x.uri);
-            return Err(HttpError::new(500, "redirect-cycle").log(
-                Level::Error,
-                format!("rewrite or internal redirection cycle while internally redirecting to \"{uri}\""),
-            ));
+        if self.x.redirects <= REDIRECTS {
+            return Ok(());
         }
+        let uri = crate::http::escape::error_log(&self.x.uri);
+        let text = format!("rewrite or internal redirection cycle while {doing} \"{uri}\"");
+        Err(HttpError::new(500, "redirect-cycle").log(Level::Error, text))
+    }
+
+    /// After a location's lines have rewritten the path.
+    fn search(&mut self) -> Result<(), HttpError> {
+        self.count("processing")?;
+        self.location = None;
+        self.enter(self.server.scope.clone());
+        self.cursor = AT_LOCATION;
+        Ok(())
+    }
+
+    fn redirect(&mut self, target: Target) -> Result<(), HttpError> {
+        self.count("internally redirecting to")?;
         self.x.internal = true;
         match target {
             Target::Uri { path, args } => {
                 self.x.uri = path;
                 self.x.args = args;
+                self.x.rewritten = false;
                 self.location = None;
                 self.enter(self.server.scope.clone());
                 self.cursor = AT_SERVER;
@@ -186,10 +204,14 @@ impl Run {
     /// One place turns an error into a page: `error_page` first, the built-in page at last.
     fn fail(&mut self, mut error: HttpError) -> Result<Option<Outcome>, HttpError> {
         static_files::quieten(&self.scope.static_files, &mut error);
-        self.x.reports.extend(error.report.take());
+        self.x.reports.get_mut().extend(error.report.take());
         if matches!(error.status, 444 | 499) {
             self.x.sent.status = error.status;
             return Ok(Some(Outcome::Close));
+        }
+        if self.x.redirects > REDIRECTS {
+            // As in nginx, a cycle has no page of its own: that would be one more redirect.
+            return Err(error);
         }
         match error_page::answer(&mut self.x, &self.scope.error_page, &error) {
             error_page::Answer::Goto(target) => {
@@ -201,7 +223,7 @@ impl Run {
     }
 
     fn built_in(&mut self, mut error: HttpError) -> Outcome {
-        self.x.reports.extend(error.report.take());
+        self.x.reports.get_mut().extend(error.report.take());
         error_page::note(&mut self.x, &error);
         self.page(&error)
     }
@@ -247,6 +269,28 @@ fn unsafe_field() -> HttpError {
     HttpError::new(500, "unsafe-field").log(Level::Error, text)
 }
 
+/// The lines of the server: what they rewrite has its location searched anyway.
+fn rewrite_in_server(run: &mut Run) -> Result<Step, HttpError> {
+    match rewrite::step(&mut run.x, &run.scope.rewrite, &mut |_, _| {})? {
+        Step::Search => Ok(Step::Next),
+        step => Ok(step),
+    }
+}
+
+/// The lines of the location; a true `if` puts its own settings in force. Where no location was found, the server's lines
+/// have run already.
+fn rewrite_in_location(run: &mut Run) -> Result<Step, HttpError> {
+    let Run { x, location: Some(location), scope, .. } = run else { return Ok(Step::Next) };
+    let conf = scope.rewrite.clone();
+    rewrite::step(x, &conf, &mut |x, number| {
+        if let Some(settings) = location.ifs.get(number) {
+            x.place = settings.place();
+            x.scope = settings.clone();
+            *scope = settings.clone();
+        }
+    })
+}
+
 fn find_location(run: &mut Run) -> Result<Step, HttpError> {
     let server = run.server.clone();
     let found = server.locations.find(&mut run.x).map_err(|_| {
@@ -277,7 +321,7 @@ pub fn find_server(group: &Group, host: &[u8], x: &mut Exchange) -> Arc<Server> 
         None => group.default.clone(),
         Some(Found { server, regex }) => {
             if let Some((groups, names)) = regex {
-                route::capture(x, &Bytes::copy_from_slice(host), &groups, names);
+                x.capture(&Bytes::copy_from_slice(host), &groups, names);
             }
             server
         }
@@ -291,5 +335,6 @@ mod tests {
     #[test]
     fn where_requests_begin_again() {
         assert_eq!((STEPS[AT_SERVER - 1].0, STEPS[AT_NAMED - 1].0), ("refused methods", "body size"));
+        assert_eq!(STEPS[AT_LOCATION].0, "location");
     }
 }

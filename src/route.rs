@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::conf::pattern::{Groups, Pattern, TooHard};
 use crate::conf::source::Span;
 use crate::conf::value::VarId;
-use crate::exchange::{Captures, Exchange};
+use crate::exchange::Exchange;
 use crate::features::server_name::Name;
 use crate::settings::Scope;
 
@@ -60,6 +60,8 @@ pub struct Location {
     pub scope: Arc<Scope>,
     /// `limit_except`: the methods it excepts, as bits, and the settings for all others.
     pub limit_except: Option<(u32, Arc<Scope>)>,
+    /// The settings of its `if` blocks, in order.
+    pub ifs: Vec<Arc<Scope>>,
     /// Locations inside it.
     pub locations: Locations,
     /// Where the block begins.
@@ -130,7 +132,7 @@ impl Locations {
             let Matcher::Regex { pattern, names } = &location.matcher else { continue };
             if let Some(found) = pattern.captures(&x.uri)? {
                 let subject = bytes::Bytes::copy_from_slice(&x.uri);
-                capture(x, &subject, &found.groups, names);
+                x.capture(&subject, &found.groups, names);
                 return Ok(Some(location.clone()));
             }
         }
@@ -141,15 +143,6 @@ impl Locations {
     pub fn all(&self) -> impl Iterator<Item = &Arc<Location>> {
         self.exact.values().chain(self.prefixes.values()).chain(&self.regexes)
     }
-}
-
-/// Keeps what a regex captured: numbered groups, and named ones as variables.
-pub fn capture(x: &mut Exchange, subject: &bytes::Bytes, groups: &[Option<Range<usize>>], names: &[(VarId, usize)]) {
-    let groups: Vec<_> = groups.iter().map(|range| range.clone().map(|range| subject.slice(range))).collect();
-    for (id, n) in names {
-        x.assign(*id, groups.get(*n).cloned().flatten().unwrap_or_default());
-    }
-    x.captures = Captures { groups };
 }
 
 /// The servers of one address, by name.

@@ -45,6 +45,9 @@ pub trait Names {
     fn refer(&mut self, name: &str, span: super::source::Span) -> VarId;
     /// The index of a name that this conf defines.
     fn define(&mut self, name: &str) -> VarId;
+    /// The index of a name that a directive at `span` gives values to. No built-in variable may have it. `warns`: reading
+    /// it before it has a value is worth a warning.
+    fn declare(&mut self, name: &str, span: super::source::Span, warns: bool) -> VarId;
 }
 
 /// Compiles a text. A lone `$`, or one before a character that no name may begin with, is an

@@ -14,8 +14,10 @@ pub mod temporary;
 pub mod variables;
 
 use std::any::Any;
+use std::cell::{Cell, OnceCell, RefCell};
 use std::fs::File;
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
@@ -113,6 +115,8 @@ pub struct Exchange {
     pub args: Option<Vec<u8>>,
     /// Whether the current URI came from inside (index, try_files, error_page).
     pub internal: bool,
+    /// Whether the path was rewritten without another search for its location.
+    pub rewritten: bool,
     /// How many internal redirects there were.
     pub redirects: u8,
     /// Whether the request was there before the answer to the one before it was sent.
@@ -125,24 +129,26 @@ pub struct Exchange {
     pub failure: Option<Failure>,
     /// The request body, once read.
     pub received: Received,
-    /// What a regex captured last.
-    pub captures: Captures,
+    /// What a regex captured last; a variable that is asked for may match one.
+    pub captures: RefCell<Captures>,
     /// What went out.
     pub sent: Sent,
     /// Fields of the answer as they were sent, for `$sent_http_NAME`.
     pub sent_fields: Vec<(Bytes, Bytes)>,
     /// Lines for the error log, written by the server before the answer goes out.
-    pub reports: Vec<Report>,
+    pub reports: RefCell<Vec<Report>>,
     /// The server's first name, for `$server_name` and log lines.
     pub server_name: Bytes,
     /// The settings of the current location, for variables.
     pub scope: Arc<dyn Any + Send + Sync>,
     /// The variables this conf knows.
     pub variables: Arc<Variables>,
-    /// Values that this request gave to variables (`set`, named captures).
-    pub assigned: Vec<(VarId, Bytes)>,
+    /// Values that this request gave to variables (`set`, named captures), and those worked out once (`map`).
+    pub assigned: RefCell<Vec<(VarId, Bytes)>>,
+    /// How many variables are being worked out, each for the one before.
+    pub depth: Cell<u8>,
     /// The random id of `$request_id`, made when asked for.
-    pub id: std::cell::OnceCell<String>,
+    pub id: OnceCell<String>,
     /// The folder that relative paths start from.
     pub prefix: Arc<PathBuf>,
     /// What a handler keeps between two entries of its step.
@@ -192,17 +198,26 @@ impl Exchange {
     }
 
     /// Gives a variable a value for the rest of this request.
-    pub fn assign(&mut self, id: VarId, value: impl Into<Bytes>) {
-        let value = value.into();
-        match self.assigned.iter_mut().find(|(known, _)| *known == id) {
+    pub fn assign(&self, id: VarId, value: impl Into<Bytes>) {
+        let (value, mut assigned) = (value.into(), self.assigned.borrow_mut());
+        match assigned.iter_mut().find(|(known, _)| *known == id) {
             Some(slot) => slot.1 = value,
-            None => self.assigned.push((id, value)),
+            None => assigned.push((id, value)),
         }
     }
 
+    /// Keeps what a regex captured: numbered groups, and named ones as variables.
+    pub fn capture(&self, subject: &Bytes, groups: &[Option<Range<usize>>], names: &[(VarId, usize)]) {
+        let groups: Vec<_> = groups.iter().map(|range| range.clone().map(|range| subject.slice(range))).collect();
+        for (id, n) in names {
+            self.assign(*id, groups.get(*n).cloned().flatten().unwrap_or_default());
+        }
+        self.captures.replace(Captures { groups });
+    }
+
     /// Notes a line for the error log.
-    pub fn report(&mut self, level: error::Level, text: impl Into<String>) {
-        self.reports.push(Report { level, text: text.into() });
+    pub fn report(&self, level: error::Level, text: impl Into<String>) {
+        self.reports.borrow_mut().push(Report { level, text: text.into() });
     }
 
     /// The extension of the current path: what follows the last dot of the last segment. A dot that begins the

@@ -49,6 +49,8 @@ pub enum Step {
     Done(Response),
     /// Begin again elsewhere.
     Goto(Target),
+    /// The path was rewritten: search its location, and go on there.
+    Search,
     /// Read the request body into this sink, then come back to this step.
     Body(Sink),
     /// Wait, then come back to this step.

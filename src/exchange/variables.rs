@@ -43,8 +43,8 @@ impl std::fmt::Debug for Variables {
 impl Exchange {
     /// The value of one variable.
     pub fn variable(&self, id: VarId) -> Value<'_> {
-        if let Some((_, value)) = self.assigned.iter().find(|(known, _)| *known == id) {
-            return Some(Cow::Borrowed(value));
+        if let Some((_, value)) = self.assigned.borrow().iter().find(|(known, _)| *known == id) {
+            return Some(Cow::Owned(value.to_vec()));
         }
         self.variables.entries.get(id.0 as usize)?.1.as_ref()?(self)
     }
@@ -77,7 +77,8 @@ impl Exchange {
             Piece::Literal(text) => Some(Cow::Borrowed(text)),
             Piece::Variable(id) => self.variable(*id),
             Piece::Capture(n) => {
-                self.captures.groups.get(*n as usize)?.as_ref().map(|bytes| Cow::Borrowed(bytes.as_ref()))
+                let captures = self.captures.borrow();
+                captures.groups.get(*n as usize)?.as_ref().map(|bytes| Cow::Owned(bytes.to_vec()))
             }
         }
     }

@@ -21,7 +21,7 @@ pub mod redirect;
 pub mod request_body;
 pub mod request_head;
 pub mod request_variables;
-pub mod returns;
+pub mod rewrite;
 pub mod root;
 pub mod sending;
 pub mod server_name;

@@ -34,7 +34,6 @@ pub const LACKING: &[&str] = &[
     "http_map_module",
     "http_split_clients_module",
     "http_referer_module",
-    "http_rewrite_module",
     "http_proxy_module",
     "http_fastcgi_module",
     "http_uwsgi_module",

@@ -6,7 +6,7 @@ use crate::conf::args::{Args, Fault, bytes_to_path};
 use crate::conf::directive::{Arity, Contexts, Directive, Inherit, Manual, Repeat};
 use crate::conf::value::{Piece, Text};
 use crate::exchange::Exchange;
-use crate::exchange::error::HttpError;
+use crate::exchange::error::{HttpError, Level};
 use crate::exchange::place::{Alias, Root};
 use crate::exchange::step::Step;
 use crate::exchange::variables::{Value, Variable};
@@ -107,6 +107,15 @@ pub fn step(x: &mut Exchange) -> Result<Step, HttpError> {
         true => Err(HttpError::new(404, "outside-alias")),
         false => Ok(Step::Next),
     }
+}
+
+/// Refuses to use an alias for a path that was rewritten and stayed: the location's prefix may not be in it any more.
+pub fn after_rewrite(x: &mut Exchange) -> Result<Step, HttpError> {
+    if x.place.root.alias.is_none() || !x.rewritten {
+        return Ok(Step::Next);
+    }
+    let text = "\"alias\" cannot be used in a location where the URI was rewritten";
+    Err(HttpError::new(500, "alias-of-rewritten").log(Level::Error, text))
 }
 
 /// Makes a text that begins with a constant relative path absolute from the prefix.

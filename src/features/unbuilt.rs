@@ -14,7 +14,7 @@ use crate::exchange::variables::Variable;
 pub struct Conf {
     /// One that would make the answer (`proxy_pass`). As in nginx, locations inside do not inherit it.
     pub handler: Option<Bytes>,
-    /// One that would decide where a request goes (`if`, `rewrite`). It holds for all locations inside.
+    /// One that would decide where a request goes (`internal_redirect`). It holds for all locations inside.
     pub rewrite: Option<Bytes>,
 }
 
@@ -57,7 +57,7 @@ pub fn kind(name: &str) -> Kind {
     ];
     const HANDLERS: [&str; 10] =
         ["empty_gif", "flv", "mp4", "hls", "f4f", "perl", "js_content", "random_index", "ssi", "xslt_stylesheet"];
-    const REWRITES: [&str; 4] = ["if", "rewrite", "break", "internal_redirect"];
+    const REWRITES: [&str; 1] = ["internal_redirect"];
     match name {
         _ if GUARDS.iter().any(|guard| name.starts_with(guard)) => Kind::Guard,
         _ if REWRITES.contains(&name) => Kind::Rewrite,
@@ -106,9 +106,8 @@ mod tests {
             ("proxy_pass", Kind::Handler),
             ("fastcgi_pass", Kind::Handler),
             ("proxy_pass_header", Kind::Other),
-            ("if", Kind::Rewrite),
+            ("internal_redirect", Kind::Rewrite),
             ("if_modified_since", Kind::Other),
-            ("rewrite", Kind::Rewrite),
             ("gzip", Kind::Other),
         ] {
             assert_eq!(kind(name), want, "{name}");

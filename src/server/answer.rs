@@ -237,11 +237,13 @@ impl Worker {
         self.write_reports(task);
         let (logs, x) = (&task.logs, &task.run.x);
         access_log::lines(x, &task.run.scope.access_log, &mut |log, policy, line| logs.write(log, policy, line));
+        // A variable of the line may have had something to say.
+        self.write_reports(task);
     }
 
     /// Writes what the request has to say to the error log.
     pub(super) fn write_reports(&mut self, task: &mut Task) {
-        for report in std::mem::take(&mut task.run.x.reports) {
+        for report in task.run.x.reports.take() {
             let (logs, scope) = (&task.logs, &task.run.scope);
             error_log::write(&task.run.x, &scope.error_log, &report, &mut |log, line| logs.write_error(log, line));
         }
@@ -260,7 +262,7 @@ fn discard_ahead(c: &mut Connection, task: &mut Task) {
             }
         }
         Err(error) => {
-            task.run.x.reports.extend(error.report);
+            task.run.x.reports.get_mut().extend(error.report);
             task.intake = None;
             task.linger = true;
         }

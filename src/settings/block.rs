@@ -5,6 +5,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
 
+use super::ifs::is_line;
 use super::load::{Level, first_scope};
 use super::names::NameTable;
 use super::rows::{Inherits, Repeats, Row};
@@ -73,6 +74,18 @@ pub const BLOCKS: &[BlockRow] = &[
               has `^~`; the first that matches is taken, else the prefix. `@name` is reached only from inside.",
     },
     BlockRow {
+        name: "if",
+        syntax: "(condition)",
+        contexts: Contexts::SERVER.or(Contexts::LOCATION),
+        inside: Contexts::IF_SERVER.or(Contexts::IF_LOCATION),
+        arity: (1, usize::MAX),
+        doc: "What stands inside holds if the condition does: a variable that is neither empty nor `0`; a variable compared by `=` or \
+              `!=`; one matched with a regex by `~`, `~*` (without regard to case), `!~` or `!~*`; a file that is there by `-f`, a \
+              folder by `-d`, one of both by `-e`, one to execute by `-x`, each also with `!` before it. Its `set`, `rewrite`, `return` \
+              and `break` run in order with those around it. In a location it may hold other settings too: those of \
+              the last `if` that was true are in force.",
+    },
+    BlockRow {
         name: "limit_except",
         syntax: "method ...",
         contexts: Contexts::LOCATION,
@@ -85,6 +98,11 @@ pub const BLOCKS: &[BlockRow] = &[
 static INDEX: LazyLock<HashMap<&'static str, &'static Row>> =
     LazyLock::new(|| ROWS.iter().map(|row| (row.manual.name, row)).collect());
 
+/// The row of a simple directive of ours.
+pub(super) fn row(name: &[u8]) -> Option<&'static Row> {
+    std::str::from_utf8(name).ok().and_then(|name| INDEX.get(name).copied())
+}
+
 /// Whether a word is the name of a directive, ours or one of nginx's.
 pub fn is_known(name: &[u8]) -> bool {
     contexts_of(name).is_some()
@@ -96,6 +114,13 @@ pub fn contexts_of(name: &[u8]) -> Option<Contexts> {
     let row = INDEX.get(name).map(|row| row.manual.contexts);
     let block = BLOCKS.iter().find(|block| block.name == name).map(|block| block.contexts);
     row.or(block).or_else(|| reference::lookup(name).map(|known| known.contexts))
+}
+
+/// What a location's block holds beside its settings and the locations inside.
+#[derive(Default)]
+struct Inner {
+    limit_except: Option<(u32, Arc<Scope>)>,
+    ifs: Vec<Arc<Scope>>,
 }
 
 /// Reads a tree of directives into settings.
@@ -186,7 +211,12 @@ impl Builder {
         }
         let (mut locations, mut named) = (Locations::default(), HashMap::new());
         for block in blocks {
-            self.location(block, &scope, None, &mut locations, &mut named);
+            match block.name.text.as_slice() {
+                b"if" => {
+                    self.scope_of_if(block, Contexts::SERVER, &scope);
+                }
+                _ => self.location(block, &scope, None, &mut locations, &mut named),
+            }
         }
         let name = scope.server_name.first.clone().into();
         self.servers.push(Arc::new(Server { scope: Arc::new(scope), locations, named, name, span }));
@@ -224,9 +254,11 @@ impl Builder {
             () if enclosing.named => Some("a named location"),
             () => None,
         };
-        let limit_except = self.scope_of_location(nodes, &mut scope, &mut locations, named, closed);
+        let inner = self.scope_of_location(nodes, &mut scope, &mut locations, named, closed);
         self.load.location = before;
-        let location = Arc::new(Location { matcher, scope: Arc::new(scope), limit_except, locations, span: node.span });
+        let Inner { limit_except, ifs } = inner;
+        let scope = Arc::new(scope);
+        let location = Arc::new(Location { matcher, scope, limit_except, ifs, locations, span: node.span });
         let fresh = match &location.matcher {
             Matcher::Named(name) => named.insert(name.clone(), location.clone()).is_none(),
             _ => into.add(location.clone()),
@@ -245,19 +277,21 @@ impl Builder {
         locations: &mut Locations,
         named: &mut HashMap<Vec<u8>, Arc<Location>>,
         closed: Option<&str>,
-    ) -> Option<(u32, Arc<Scope>)> {
+    ) -> Inner {
         let enclosing = self.load.location.clone();
-        let mut limit = None;
+        let mut inner = Inner::default();
         for block in self.simple(nodes, Contexts::LOCATION, scope) {
             if block.name.text == b"limit_except" {
-                limit = self.limit_except(block, scope);
+                inner.limit_except = self.limit_except(block, scope);
+            } else if block.name.text == b"if" {
+                inner.ifs.push(self.scope_of_if(block, Contexts::LOCATION, scope));
             } else if let Some(closed) = closed {
                 self.fault(block, Fault::new(format!("cannot stand inside {closed}")));
             } else {
                 self.location(block, scope, enclosing.as_ref(), locations, named);
             }
         }
-        limit
+        inner
     }
 
     fn limit_except(&mut self, node: &Node, around: &Scope) -> Option<(u32, Arc<Scope>)> {
@@ -329,7 +363,7 @@ impl Builder {
         self.inner(around, false)
     }
 
-    fn inner(&mut self, around: &Scope, same_location: bool) -> Scope {
+    pub(super) fn inner(&mut self, around: &Scope, same_location: bool) -> Scope {
         let mut scope = around.clone();
         for (name, _) in &around.places.set {
             match INDEX.get(name).map(|row| &row.inherits) {
@@ -341,12 +375,15 @@ impl Builder {
         if !same_location && scope.unbuilt.handler.is_some() {
             Arc::make_mut(&mut scope.unbuilt).handler = None;
         }
+        if !scope.rewrite.program.is_empty() {
+            Arc::make_mut(&mut scope.rewrite).program.clear();
+        }
         scope.places = Arc::new(Places { parent: Some(around.places.clone()), set: Vec::new() });
         scope
     }
 
     /// Reads the simple directives of a block and returns the block directives in it.
-    fn simple<'n>(&mut self, nodes: &'n [Node], context: Contexts, scope: &mut Scope) -> Vec<&'n Node> {
+    pub(super) fn simple<'n>(&mut self, nodes: &'n [Node], context: Contexts, scope: &mut Scope) -> Vec<&'n Node> {
         let mut blocks: Vec<&Node> = Vec::new();
         let mut seen: HashMap<&'static str, Span> = HashMap::new();
         let mut lists = Vec::new();
@@ -354,11 +391,17 @@ impl Builder {
             let name = node.name.text.as_slice();
             if let Some(block) = BLOCKS.iter().find(|block| block.name.as_bytes() == name) {
                 if self.block_fits(node, block, context, &blocks) {
+                    if block.name == "if" {
+                        self.lines_of_if(node, context, scope);
+                    }
                     blocks.push(node);
                 }
                 continue;
             }
-            match std::str::from_utf8(name).ok().and_then(|name| INDEX.get(name)) {
+            if is_line(name, context) {
+                continue;
+            }
+            match row(name) {
                 Some(row) => self.one(node, row, context, scope, &mut seen, &mut lists),
                 None => self.foreign(node, context, scope),
             }
@@ -366,7 +409,7 @@ impl Builder {
         blocks
     }
 
-    fn one(
+    pub(super) fn one(
         &mut self,
         node: &Node,
         row: &'static Row,
@@ -485,7 +528,7 @@ impl Builder {
         self.diagnostics.push(Diagnostic::error(node.name.span, message).help(help));
     }
 
-    fn fault(&mut self, node: &Node, fault: Fault) {
+    pub(super) fn fault(&mut self, node: &Node, fault: Fault) {
         let message = format!("`{}` {}", node.name.show(), fault.message);
         let span = fault.span.unwrap_or(node.name.span);
         self.diagnostics.push(Diagnostic { help: fault.help, also: fault.also, ..Diagnostic::error(span, message) });

@@ -2,6 +2,7 @@
 //! carries the ones that were current when its head was complete.
 
 pub mod block;
+mod ifs;
 pub mod load;
 pub mod names;
 pub mod rows;
@@ -79,8 +80,8 @@ features! {
     try_files,
     /// Locations for inside only.
     internal,
-    /// Answers from the conf.
-    returns,
+    /// Where requests go.
+    rewrite,
     /// Pages for errors.
     error_page,
     /// Which methods.
@@ -176,5 +177,6 @@ impl Settings {
 fn collect<'a>(location: &'a Location, scopes: &mut Vec<&'a Arc<Scope>>) {
     scopes.push(&location.scope);
     scopes.extend(location.limit_except.iter().map(|(_, scope)| scope));
+    scopes.extend(&location.ifs);
     location.locations.all().for_each(|inner| collect(inner, scopes));
 }

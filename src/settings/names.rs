@@ -5,13 +5,15 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use super::VARIABLES;
+use super::rows::VariableRow;
+use super::{Scope, VARIABLES};
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::reference;
 use crate::conf::source::Span;
 use crate::conf::suggest;
 use crate::conf::value::{Names, VarId};
 use crate::exchange::variables::{Getter, Variables};
+use crate::features::rewrite;
 
 #[derive(Default)]
 struct Table {
@@ -23,6 +25,8 @@ struct Name {
     name: String,
     used: Option<Span>,
     defined: bool,
+    /// Where a directive gives it values, and whether reading it before is worth a warning.
+    declared: Option<(Span, bool)>,
 }
 
 /// A handle on the table; clones share it.
@@ -37,20 +41,34 @@ impl NameTable {
         }
         let id = VarId(table.names.len() as u32);
         table.index.insert(name.to_string(), id);
-        table.names.push(Name { name: name.to_string(), used: None, defined: false });
+        table.names.push(Name { name: name.to_string(), used: None, defined: false, declared: None });
         id
     }
 
-    /// The getters of all names; names that nobody knows become diagnostics.
-    pub fn finish(&self, diagnostics: &mut Vec<Diagnostic>) -> Variables {
+    /// The getters of all names, `made` those that the conf made; names that nobody knows become diagnostics.
+    pub fn finish(&self, made: Vec<(VarId, Getter)>, diagnostics: &mut Vec<Diagnostic>) -> Variables {
         let table = self.0.borrow();
+        let mut made: HashMap<VarId, Getter> = made.into_iter().collect();
         let mut variables = Variables::default();
-        for name in &table.names {
-            let getter = built_in(&name.name);
-            if getter.is_none() && !name.defined {
-                let span = name.used.unwrap_or_default();
-                diagnostics.push(unknown(&name.name, span, &table));
-            }
+        for (i, name) in table.names.iter().enumerate() {
+            let id = VarId(i as u32);
+            let own = built_in(&name.name, name.defined || made.contains_key(&id));
+            let getter = match (own, name.declared) {
+                (Some(_), Some((span, _))) if is_fixed(&name.name) => {
+                    let message =
+                        format!("the variable `${}` is built in and cannot be given another value", name.name);
+                    diagnostics.push(Diagnostic::error(span, message).help("choose another name"));
+                    None
+                }
+                (Some(getter), _) => Some(getter),
+                (None, declared) => {
+                    if declared.is_none() && !name.defined {
+                        diagnostics.push(unknown(&name.name, name.used.unwrap_or_default(), &table));
+                    }
+                    let warns = declared.is_some_and(|(_, warns)| warns);
+                    made.remove(&id).or_else(|| warns.then(|| uninitialized(name.name.clone(), id)))
+                }
+            };
             variables.entries.push((name.name.clone(), getter));
         }
         variables
@@ -69,14 +87,35 @@ impl Names for NameTable {
         self.0.borrow_mut().names[id.0 as usize].defined = true;
         id
     }
+
+    fn declare(&mut self, name: &str, span: Span, warns: bool) -> VarId {
+        let id = self.index(name);
+        let known = &mut self.0.borrow_mut().names[id.0 as usize];
+        // As in nginx, the first line that names a variable says what it is without a value.
+        known.declared.get_or_insert((span, warns && !known.defined));
+        id
+    }
 }
 
-fn built_in(name: &str) -> Option<Getter> {
+/// Whether a name is a built-in variable's, and not merely one of a family's.
+fn is_fixed(name: &str) -> bool {
+    VARIABLES.iter().any(|row| !row.family && row.name == name)
+}
+
+/// The getter of a built-in name. A conf may give a name of a family to a variable of its own.
+fn built_in(name: &str, is_own: bool) -> Option<Getter> {
     let row = VARIABLES.iter().find(|row| !row.family && row.name == name);
-    let row = row.or_else(|| {
-        VARIABLES.iter().find(|row| row.family && name.len() > row.name.len() && name.starts_with(row.name))
-    })?;
+    let in_family = |row: &&VariableRow| row.family && name.len() > row.name.len() && name.starts_with(row.name);
+    let row = row.or_else(|| VARIABLES.iter().find(|row| !is_own && in_family(row)))?;
     Some((row.make)(name[row.name.len()..].to_string()))
+}
+
+/// What a variable of `set` is until a line sets it.
+fn uninitialized(name: String, id: VarId) -> Getter {
+    Box::new(move |x| {
+        let scope = x.scope.downcast_ref::<Scope>()?;
+        rewrite::uninitialized(x, &scope.rewrite, &name, id)
+    })
 }
 
 fn unknown(name: &str, span: Span, table: &Table) -> Diagnostic {
@@ -84,7 +123,8 @@ fn unknown(name: &str, span: Span, table: &Table) -> Diagnostic {
         return Diagnostic::error(span, format!("the variable `${name}` of {module} is not built yet"));
     }
     let known = VARIABLES.iter().filter(|row| !row.family).map(|row| row.name);
-    let defined = table.names.iter().filter(|name| name.defined).map(|name| name.name.as_str());
+    let defined =
+        table.names.iter().filter(|name| name.defined || name.declared.is_some()).map(|name| name.name.as_str());
     let diagnostic = Diagnostic::error(span, format!("unknown variable `${name}`"));
     match suggest::closest(name, known.chain(defined)) {
         Some(near) => diagnostic.help(format!("did you mean `${near}`?")),

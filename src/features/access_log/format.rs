@@ -147,6 +147,10 @@ impl Names for Seen<'_> {
     fn define(&mut self, name: &str) -> VarId {
         self.names.define(name)
     }
+
+    fn declare(&mut self, name: &str, span: crate::conf::source::Span, warns: bool) -> VarId {
+        self.names.declare(name, span, warns)
+    }
 }
 
 fn op(piece: Piece, name: &str) -> Op {
@@ -240,6 +244,10 @@ mod tests {
 
         fn define(&mut self, name: &str) -> VarId {
             self.refer(name, Default::default())
+        }
+
+        fn declare(&mut self, name: &str, span: crate::conf::source::Span, _: bool) -> VarId {
+            self.refer(name, span)
         }
     }
 

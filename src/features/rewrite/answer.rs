@@ -3,12 +3,10 @@
 use bytes::Bytes;
 
 use crate::conf::args::{Args, Fault};
-use crate::conf::directive::{Arity, Contexts, Directive, Inherit, Manual, Repeat};
 use crate::conf::value::Text;
 use crate::exchange::Exchange;
 use crate::exchange::error::{HttpError, Level};
 use crate::exchange::step::Step;
-use crate::exchange::variables::Variable;
 use crate::http::framing;
 use crate::http::response::{Body, Response};
 
@@ -21,37 +19,9 @@ pub struct Answer {
     pub text: Option<Text>,
 }
 
-/// The settings.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Conf {
-    /// The answer; none to go on.
-    pub answer: Option<Answer>,
-}
-
-/// The directives.
-pub const DIRECTIVES: &[Directive<Conf>] = &[Directive {
-    manual: Manual {
-        name: "return",
-        syntax: &["code [text]", "code URL", "URL"],
-        default: None,
-        contexts: Contexts::SERVER.or(Contexts::LOCATION).or(Contexts::IF_SERVER).or(Contexts::IF_LOCATION),
-        arity: Arity::Words(1, 2),
-        block: false,
-        doc: "Answers at once. With 301, 302, 303, 307 or 308 the second word is where to go; a URL alone is a 302. With any other \
-              code it is the body, whose type follows `types` and `default_type`; a code of 400 or more without a body goes through \
-              `error_page`. 444 closes the connection without an answer. Text and URL may contain variables. The first \
-              `return` of a block counts; the one of a `server` comes before its locations.",
-    },
-    repeat: Repeat::Allowed,
-    inherit: Inherit::No(|conf| conf.answer = None),
-    set,
-}];
-
-/// The variables.
-pub const VARIABLES: &[Variable<Conf>] = &[];
-
-fn set(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
-    let answer = match (status(&args.word(0).text), args.len()) {
+/// Reads the words of `return`.
+pub fn read(args: &mut Args<'_>) -> Result<Answer, Fault> {
+    Ok(match (status(&args.word(0).text), args.len()) {
         (Some(status), 1) => Answer { status, text: None },
         (Some(status), _) => Answer { status, text: Some(args.text(1)?) },
         (None, 1) if is_url(&args.word(0).text) => Answer { status: 302, text: Some(args.text(0)?) },
@@ -65,9 +35,7 @@ fn set(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
             };
             return Err(Fault::at(word, format!("has an invalid code `{}`", word.show())).help(help));
         }
-    };
-    conf.answer.get_or_insert(answer);
-    Ok(())
+    })
 }
 
 /// 1xx are left out: they are no final answers (RFC 9110 section 15.2).
@@ -82,21 +50,25 @@ fn is_url(word: &[u8]) -> bool {
 }
 
 /// Answers as the conf says.
-pub fn step(x: &mut Exchange, conf: &Conf) -> Result<Step, HttpError> {
-    let Some(answer) = &conf.answer else { return Ok(Step::Next) };
+pub fn give(x: &mut Exchange, answer: &Answer) -> Result<Step, HttpError> {
     // The text may show it.
     x.sent.status = answer.status;
     let text = answer.text.as_ref().map(|text| x.eval_bytes(text));
     match (answer.status, text) {
-        (301 | 302 | 303 | 307 | 308, Some(url)) if !framing::is_safe_value(&url) => {
-            let text = "a line break or a zero byte stands in a redirect's URL";
-            Err(HttpError::new(500, "unsafe-field").log(Level::Error, text))
-        }
-        (status @ (301 | 302 | 303 | 307 | 308), url) => Err(HttpError::redirect(status, url.unwrap_or_default())),
+        (status @ (301 | 302 | 303 | 307 | 308), url) => Err(redirect(status, url.unwrap_or_default())),
         (408 | 444 | 499, None) => Ok(Step::Close),
         (status @ 400.., None) => Err(HttpError::new(status, "return")),
         (status, text) => Ok(Step::Done(page(status, text.unwrap_or_default()))),
     }
+}
+
+/// A redirect to a URL that may hold anything a client sent.
+pub fn redirect(status: u16, url: Bytes) -> HttpError {
+    if !framing::is_safe_value(&url) {
+        let text = "a line break or a zero byte stands in a redirect's URL";
+        return HttpError::new(500, "unsafe-field").log(Level::Error, text);
+    }
+    HttpError::redirect(status, url)
 }
 
 fn page(status: u16, text: Bytes) -> Response {

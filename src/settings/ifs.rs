@@ -1,0 +1,50 @@
+//! `if` blocks: their lines of the rewrite family become part of the program of the block around, in order with
+//! its own; their other directives make settings that start as a copy of the finished block around.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::Scope;
+use super::block::Builder;
+use crate::conf::args::Args;
+use crate::conf::ast::Node;
+use crate::conf::directive::Contexts;
+use crate::features::rewrite;
+
+/// Whether a directive inside an `if` belongs to the program of the block around.
+pub(super) fn is_line(name: &[u8], context: Contexts) -> bool {
+    context.meets(Contexts::IF_SERVER.or(Contexts::IF_LOCATION))
+        && rewrite::LINES.iter().any(|line| line.as_bytes() == name)
+}
+
+/// The place that the inside of an `if` is, which stands in this one.
+fn inside(context: Contexts) -> Contexts {
+    if context.meets(Contexts::SERVER) { Contexts::IF_SERVER } else { Contexts::IF_LOCATION }
+}
+
+impl Builder {
+    /// In the first pass: the condition and the lines inside.
+    pub(super) fn lines_of_if(&mut self, node: &Node, context: Contexts, scope: &mut Scope) {
+        let mut args = Args { node, load: &mut self.load, context };
+        let begun = match rewrite::begin_if(Arc::make_mut(&mut scope.rewrite), &mut args) {
+            Ok(begun) => begun,
+            Err(fault) => return self.fault(node, fault),
+        };
+        for line in node.block.as_deref().unwrap_or_default() {
+            if is_line(&line.name.text, inside(context))
+                && let Some(row) = super::block::row(&line.name.text)
+            {
+                self.one(line, row, inside(context), scope, &mut HashMap::new(), &mut Vec::new());
+            }
+        }
+        rewrite::end_if(Arc::make_mut(&mut scope.rewrite), begun);
+    }
+
+    /// In the second pass: the settings of an `if` of a server or a location. In a server they have no use, and only
+    /// lines may stand there.
+    pub(super) fn scope_of_if(&mut self, node: &Node, context: Contexts, around: &Scope) -> Arc<Scope> {
+        let mut scope = self.inner(around, true);
+        self.simple(node.block.as_deref().unwrap_or_default(), inside(context), &mut scope);
+        Arc::new(scope)
+    }
+}
