@@ -6,6 +6,7 @@ use longshore::conf::diagnostic::Diagnostic;
 use longshore::conf::pattern::Pattern;
 use longshore::conf::render::{Format, render};
 use longshore::conf::source::{Source, Sources, Span};
+use longshore::gateway;
 use longshore::http::chunked::Decoder;
 use longshore::http::escape::{self, LogEscape};
 use longshore::http::etag::{self, Comparison};
@@ -64,6 +65,31 @@ fn check_path(path: &[u8], merge: bool) {
         assert!(segment != b"." && segment != b"..", "{}", path.escape_ascii());
     }
     assert!(!merge || !path.windows(2).any(|pair| pair == b"//"), "{}", path.escape_ascii());
+}
+
+/// The head of a script's answer ends at the same byte however it arrives, and what it says can be sent.
+pub fn cgi_head(data: &[u8]) {
+    let whole = gateway::head::end(data, 0);
+    let mut looked = 0;
+    let trickled = (0..=data.len()).find_map(|end| {
+        let found = gateway::head::end(&data[..end], looked).transpose();
+        looked = end;
+        found
+    });
+    assert_eq!(trickled.transpose(), whole, "in one piece and in many");
+    let Ok(Some(end)) = whole else { return };
+    assert!(end <= data.len());
+    let strict = gateway::head::parse(&data[..end], true);
+    let lax = gateway::head::parse(&data[..end], false);
+    assert!(lax.is_ok() && strict.as_ref().is_ok_and(|strict| Ok(strict) == lax.as_ref()) || strict.is_err());
+    let Ok(head) = lax else { return };
+    assert!(head.status.is_none_or(|status| (200..=999).contains(&status)));
+    let values =
+        head.fields.iter().map(|(_, value)| value).chain(&head.location).chain(&head.content_type).chain(&head.etag);
+    for value in values {
+        assert!(!value.iter().any(|&b| b == b'\r' || b == b'\n' || b == 0));
+    }
+    assert!(head.fields.iter().all(|(name, _)| !name.is_empty() && !name.contains(&b':') && !name.contains(&b' ')));
 }
 
 /// A chunked body gives the same bytes and the same end however it arrives.

@@ -30,6 +30,11 @@ fn range() {
 }
 
 #[test]
+fn cgi_head() {
+    run("cgi_head", checks::cgi_head);
+}
+
+#[test]
 fn cookie() {
     run("cookie", checks::cookie);
 }
