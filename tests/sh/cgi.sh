@@ -133,7 +133,7 @@ is "$status" 403 "not executable: 403"
 ok "and what to do about it" says "chmod +x"
 fetch "$URL1/own/no-line.sh"
 is "$status" 502 "no #! line: 502"
-ok "and what to write there" says 'does not begin with .#!'
+ok "and what to write there" says 'does not begin with'
 fetch "$URL1/own/windows.sh"
 is "$status" 502 "Windows line ends: 502"
 ok "and how to mend them" says "save it with Unix line ends"
