@@ -110,7 +110,9 @@ pub fn step(x: &mut Exchange) -> Result<Step, HttpError> {
 }
 
 /// Refuses to use an alias for a path that was rewritten and stayed: the location's prefix may not be in it any more.
+/// What a rewrite put into the path, or an `if` into the root, must not lead out of the folder either.
 pub fn after_rewrite(x: &mut Exchange) -> Result<Step, HttpError> {
+    step(x)?;
     if x.place.root.alias.is_none() || !x.rewritten {
         return Ok(Step::Next);
     }
