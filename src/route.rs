@@ -2,7 +2,6 @@
 //! tables that were built at load.
 
 use std::collections::HashMap;
-use std::ops::Range;
 use std::sync::Arc;
 
 use crate::conf::pattern::{Groups, Pattern, TooHard};
