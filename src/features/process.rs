@@ -30,8 +30,6 @@ pub const LACKING: &[&str] = &[
     "http_userid_module",
     "http_auth_basic_module",
     "http_mirror_module",
-    "http_geo_module",
-    "http_map_module",
     "http_split_clients_module",
     "http_referer_module",
     "http_proxy_module",

@@ -76,7 +76,8 @@ pub fn load(request: &Request) -> Loaded {
     let level = find_level(&files.nodes);
     let (main, http) = builder.top(&files.nodes, level);
     let names = builder.names.clone();
-    let variables = names.finish(Vec::new(), &mut builder.diagnostics);
+    let made = features::map::getters(&http.map).into_iter().chain(features::geo::getters(&http.geo)).collect();
+    let variables = names.finish(made, &mut builder.diagnostics);
     let sockets = sockets::build(&builder.servers, &mut builder.diagnostics);
     let mut diagnostics = builder.diagnostics;
     diagnostics.append(&mut builder.load.warnings);

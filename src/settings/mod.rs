@@ -80,6 +80,10 @@ features! {
     try_files,
     /// Locations for inside only.
     internal,
+    /// Variables from other texts.
+    map,
+    /// Variables from addresses.
+    geo,
     /// Where requests go.
     rewrite,
     /// Pages for errors.

@@ -1,0 +1,252 @@
+//! `map`: a variable whose value depends on that of a text. A map is read into hash tables once; a look-up costs the same
+//! whatever its size, but for its regexes, which are asked one after the other.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::conf::args::{Args, Fault};
+use crate::conf::ast::{Node, Word};
+use crate::conf::directive::{Arity, Contexts, Directive, Inherit, Manual, Repeat};
+use crate::conf::pattern::Pattern;
+use crate::conf::value::{Text, VarId, compile};
+use crate::exchange::Exchange;
+use crate::exchange::error::Level;
+use crate::exchange::variables::{Getter, Value, Variable};
+
+/// The settings: the maps of the conf, each with the variable it makes.
+#[derive(Debug, Clone, Default)]
+pub struct Conf {
+    maps: Vec<(VarId, Arc<Map>)>,
+}
+
+/// One map.
+#[derive(Debug, Default)]
+struct Map {
+    /// The variable's name, for the log.
+    name: String,
+    source: Text,
+    /// Whether keys are host names.
+    hostnames: bool,
+    /// Whether the value is looked up anew each time it is asked for.
+    volatile: bool,
+    /// Keys in lower case.
+    exact: HashMap<Box<[u8]>, Text>,
+    /// `*.example.com`, keyed by `.example.com`.
+    leading: HashMap<Box<[u8]>, Text>,
+    /// `www.example.*`, keyed by `www.example.`.
+    trailing: HashMap<Box<[u8]>, Text>,
+    regexes: Vec<(Pattern, Vec<(VarId, usize)>, Text)>,
+    default: Option<Text>,
+}
+
+/// The directives.
+pub const DIRECTIVES: &[Directive<Conf>] = &[Directive {
+    manual: Manual {
+        name: "map",
+        syntax: &["text $variable"],
+        default: None,
+        contexts: Contexts::HTTP,
+        arity: Arity::Words(2, 2),
+        block: true,
+        doc: "Makes a variable from a text: each line of the block is a value that the text may have, in any case, and what the variable \
+              is then; `~` or `~*` begins a regex, `default` is for all else. With `hostnames;` before them, values may be `*.x`, `x.*` and \
+              `.x`. Results may hold variables and captures. A result is worked out when it is first asked for and kept for the \
+              request, unless the block says `volatile;`.",
+    },
+    repeat: Repeat::Allowed,
+    inherit: Inherit::Yes,
+    set,
+}];
+
+/// The variables: none but the conf's own.
+pub const VARIABLES: &[Variable<Conf>] = &[];
+
+/// How many variables may wait for one another; nginx's number.
+const DEEPEST: u8 = 100;
+
+fn set(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
+    let source = args.text(0)?;
+    let (name, id) = variable(args, 1)?;
+    let mut map = Map { name, source, ..Map::default() };
+    let node = args.node;
+    for line in node.block.as_deref().unwrap_or_default() {
+        read_line(&mut map, line, args)?;
+    }
+    conf.maps.push((id, Arc::new(map)));
+    Ok(())
+}
+
+/// The variable that a word names as the one to make.
+fn variable(args: &mut Args<'_>, i: usize) -> Result<(String, VarId), Fault> {
+    let word = args.word(i);
+    let is_letter = |b: &u8| b.is_ascii_alphanumeric() || *b == b'_';
+    let name = word.text.strip_prefix(b"$").filter(|name| !name.is_empty() && name.iter().all(is_letter));
+    let bad = || {
+        Fault::at(word, format!("has an invalid variable name `{}`", word.show()))
+            .help("a name is a `$`, then letters, digits and `_`")
+    };
+    let name = String::from_utf8_lossy(name.ok_or_else(bad)?).to_ascii_lowercase();
+    let id = args.load.names.declare(&name, word.span, false);
+    Ok((name, id))
+}
+
+fn read_line(map: &mut Map, line: &Node, args: &mut Args<'_>) -> Result<(), Fault> {
+    let key = &line.name;
+    let value = match (line.args.as_slice(), &line.block, key.text.as_slice()) {
+        ([], None, b"hostnames") => {
+            map.hostnames = true;
+            return Ok(());
+        }
+        ([], None, b"volatile") => {
+            map.volatile = true;
+            return Ok(());
+        }
+        ([value], None, _) => value,
+        _ => {
+            let help = "a line is a value and its result: `/old /new;`";
+            return Err(Fault::at(key, format!("has a line that is no pair: `{}`", key.show())).help(help));
+        }
+    };
+    let text = compile(&value.text, value.span, args.load.names.as_mut()).map_err(|what| Fault::at(value, what))?;
+    if key.text == b"default" {
+        return match map.default.replace(text) {
+            None => Ok(()),
+            Some(_) => Err(Fault::at(key, "has a duplicate `default`").help("keep one of the two lines")),
+        };
+    }
+    if let Some(pattern) = key.text.strip_prefix(b"~") {
+        let (pattern, caseless) = pattern.strip_prefix(b"*").map_or((pattern, false), |rest| (rest, true));
+        let pattern = Pattern::new(pattern, caseless).map_err(|what| Fault::at(key, what))?;
+        let define = |(name, n): &(String, usize)| (args.load.names.define(&name.to_ascii_lowercase()), *n);
+        let names = pattern.names().iter().map(define).collect();
+        map.regexes.push((pattern, names, text));
+        return Ok(());
+    }
+    // A backslash takes a special word or sign for itself.
+    let plain = key.text.strip_prefix(b"\\").unwrap_or(&key.text).to_ascii_lowercase();
+    match map.hostnames {
+        true => add_host(map, key, &plain, text),
+        false => add(&mut map.exact, key, &plain, text),
+    }
+}
+
+fn add(table: &mut HashMap<Box<[u8]>, Text>, word: &Word, key: &[u8], text: Text) -> Result<(), Fault> {
+    match table.insert(key.into(), text) {
+        None => Ok(()),
+        Some(_) => Err(Fault::at(word, format!("has `{}` twice", word.show())).help("keep one of the two lines")),
+    }
+}
+
+fn add_host(map: &mut Map, word: &Word, key: &[u8], text: Text) -> Result<(), Fault> {
+    let bad = || Fault::at(word, format!("has an invalid host name or wildcard `{}`", word.show()));
+    if key.iter().filter(|b| **b == b'*').count() > 1 || key.windows(2).any(|pair| pair == b"..") || key.contains(&0) {
+        return Err(bad());
+    }
+    if key.len() > 1 && key.starts_with(b".") {
+        add(&mut map.exact, word, &key[1..], text.clone())?;
+        return add(&mut map.leading, word, key, text);
+    }
+    if key.len() > 2 && key.starts_with(b"*.") {
+        return add(&mut map.leading, word, &key[1..], text);
+    }
+    if key.len() > 2 && key.ends_with(b".*") {
+        return add(&mut map.trailing, word, &key[..key.len() - 1], text);
+    }
+    if key.contains(&b'*') {
+        return Err(bad());
+    }
+    add(&mut map.exact, word, key, text)
+}
+
+/// The getters of the variables that maps make.
+pub fn getters(conf: &Conf) -> Vec<(VarId, Getter)> {
+    let getter = |(id, map): &(VarId, Arc<Map>)| -> (VarId, Getter) {
+        let (id, map) = (*id, map.clone());
+        (id, Box::new(move |x| value(x, &map, id)))
+    };
+    conf.maps.iter().map(getter).collect()
+}
+
+fn value<'x>(x: &'x Exchange, map: &Map, id: VarId) -> Value<'x> {
+    if x.depth.get() >= DEEPEST {
+        x.report(Level::Error, format!("cycle while evaluating variable \"{}\"", map.name));
+        return None;
+    }
+    x.depth.set(x.depth.get() + 1);
+    let value = map.find(x, &x.eval(&map.source)).map_or(Bytes::new(), |text| x.eval_bytes(text));
+    x.depth.set(x.depth.get() - 1);
+    if !map.volatile {
+        x.assign(id, value.clone());
+    }
+    Some(Cow::Owned(value.into()))
+}
+
+impl Map {
+    /// The result for a text. A regex that matches keeps its captures.
+    fn find(&self, x: &Exchange, subject: &[u8]) -> Option<&Text> {
+        let plain = if self.hostnames { subject.strip_suffix(b".").unwrap_or(subject) } else { subject };
+        self.find_plain(&plain.to_ascii_lowercase()).or_else(|| self.find_regex(x, plain)).or(self.default.as_ref())
+    }
+
+    /// `key` is in lower case.
+    fn find_plain(&self, key: &[u8]) -> Option<&Text> {
+        if let Some(text) = self.exact.get(key) {
+            return Some(text);
+        }
+        if self.leading.is_empty() && self.trailing.is_empty() {
+            return None;
+        }
+        let dots = || (0..key.len()).filter(|i| key[*i] == b'.');
+        let leading = dots().find_map(|i| self.leading.get(&key[i..]));
+        leading.or_else(|| dots().rev().find_map(|i| self.trailing.get(&key[..=i])))
+    }
+
+    fn find_regex(&self, x: &Exchange, subject: &[u8]) -> Option<&Text> {
+        self.regexes.iter().find_map(|(pattern, names, text)| match pattern.captures(subject) {
+            Ok(found) => {
+                x.capture(&Bytes::copy_from_slice(subject), &found?.groups, names);
+                Some(text)
+            }
+            Err(_) => {
+                let text = format!("a regex of the map of \"{}\" needs too many steps for this text", self.name);
+                x.report(Level::Error, text);
+                None
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_are_found_by_the_closest_name() {
+        let mut map = Map { hostnames: true, ..Map::default() };
+        for key in ["a.b.c", "*.b.c", "*.x.b.c", ".e.f", "g.h.*", "g.*", "", "."] {
+            let word = Word { text: key.into(), span: Default::default(), quoted: false };
+            add_host(&mut map, &word, key.as_bytes(), Text::literal(key)).unwrap();
+        }
+        for (host, key) in [
+            ("a.b.c", Some("a.b.c")),
+            ("z.b.c", Some("*.b.c")),
+            ("y.x.b.c", Some("*.x.b.c")),
+            ("b.c", None),
+            ("e.f", Some(".e.f")),
+            ("d.e.f", Some(".e.f")),
+            ("g.h.i", Some("g.h.*")),
+            ("g.i", Some("g.*")),
+            ("", Some("")),
+        ] {
+            let found = map.find_plain(host.as_bytes()).and_then(Text::constant);
+            assert_eq!(found.map(|text| text.escape_ascii().to_string()).as_deref(), key, "{host}");
+        }
+        for key in ["a.b.c", "e.f", "*.b.c", "a*b", "*.*", "a..b", "*"] {
+            let word = Word { text: key.into(), span: Default::default(), quoted: false };
+            assert!(add_host(&mut map, &word, key.as_bytes(), Text::default()).is_err(), "{key}");
+        }
+    }
+}
