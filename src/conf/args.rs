@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::ast::{Node, Word};
-use super::diagnostic::Diagnostic;
+use super::diagnostic::{Diagnostic, Severity};
 use super::source::Span;
 use super::value::{Names, Piece, Text, VarId, compile};
 
@@ -59,6 +59,8 @@ pub struct Load {
     pub error_log: Option<PathBuf>,
     /// Whether what needs root is moved out of the way: low ports go up, logs go to standard error.
     pub rootless: bool,
+    /// Whether what is known but not built yet is left out with a note.
+    pub partial: bool,
     /// The location whose block is being read; none outside.
     pub location: Option<Enclosing>,
 }
@@ -133,11 +135,19 @@ impl<'a> Args<'a> {
         })
     }
 
-    /// A time: `30`, `30s`, `5m`, `1h30m`, `500ms`.
+    /// A time to the millisecond: `30`, `30s`, `5m`, `1h30m`, `500ms`.
     pub fn time(&self, i: usize) -> Result<Duration, Fault> {
         let word = self.word(i);
         parse_time(&word.text).ok_or_else(|| {
             Fault::at(word, format!("takes a time such as `30s`, `5m`, `1h30m` or `500ms`, not `{}`", word.show()))
+        })
+    }
+
+    /// A time to the second: `30`, `30s`, `1h30m`, `1y`.
+    pub fn seconds(&self, i: usize) -> Result<Duration, Fault> {
+        let word = self.word(i);
+        parse_seconds(&word.text).ok_or_else(|| {
+            Fault::at(word, format!("takes a time such as `30s`, `5m`, `1h30m` or `2d`, not `{}`", word.show()))
         })
     }
 
@@ -148,7 +158,7 @@ impl<'a> Args<'a> {
             .ok()
             .filter(|s| s.bytes().all(|b| b.is_ascii_digit()))
             .and_then(|s| s.parse().ok())
-            .filter(|n| range.contains(n))
+            .filter(|n| range.contains(n) && *n <= i64::MAX as u64)
             .ok_or_else(|| {
                 let bounds = match *range.end() {
                     u64::MAX => format!("of at least {}", range.start()),
@@ -158,13 +168,17 @@ impl<'a> Args<'a> {
             })
     }
 
-    /// One of a few words.
+    /// One of a few words, in any case, as nginx.
     pub fn one_of<T: Copy>(&self, i: usize, choices: &[(&str, T)]) -> Result<T, Fault> {
         let word = self.word(i);
-        choices.iter().find(|(name, _)| name.as_bytes() == word.text).map(|(_, value)| *value).ok_or_else(|| {
-            let names: Vec<_> = choices.iter().map(|(name, _)| format!("`{name}`")).collect();
-            Fault::at(word, format!("takes {}, not `{}`", names.join(", "), word.show()))
-        })
+        choices
+            .iter()
+            .find(|(name, _)| word.text.eq_ignore_ascii_case(name.as_bytes()))
+            .map(|(_, value)| *value)
+            .ok_or_else(|| {
+                let names: Vec<_> = choices.iter().map(|(name, _)| format!("`{name}`")).collect();
+                Fault::at(word, format!("takes {}, not `{}`", names.join(", "), word.show()))
+            })
     }
 
     /// A path made absolute from the prefix.
@@ -199,6 +213,12 @@ impl<'a> Args<'a> {
         Piece::Variable(self.load.names.refer(name, self.word(i).span))
     }
 
+    /// Says that word `i` is left out.
+    pub fn note(&mut self, i: usize, message: impl Into<String>) {
+        let note = Diagnostic::warning(self.word(i).span, message);
+        self.load.warnings.push(Diagnostic { severity: Severity::Note, ..note });
+    }
+
     /// Raises a warning at a word inside the directive's block.
     pub fn warn_at(&mut self, word: &Word, message: impl Into<String>) {
         self.load.warnings.push(Diagnostic::warning(word.span, message));
@@ -228,18 +248,31 @@ pub fn parse_size(text: &[u8]) -> Option<u64> {
     decimal(digits)?.checked_mul(unit).filter(|n| *n <= i64::MAX as u64)
 }
 
-/// A time with nginx's units, largest first, each at most once: `1d 2h`, `1h30m`, `90`, `500ms`.
+/// The units of times, largest first.
+const UNITS: [(&[u8], u64); 8] = [
+    (b"y", 365 * 86_400_000),
+    (b"M", 30 * 86_400_000),
+    (b"w", 7 * 86_400_000),
+    (b"d", 86_400_000),
+    (b"h", 3_600_000),
+    (b"m", 60_000),
+    (b"s", 1000),
+    (b"ms", 1),
+];
+
+/// A time with nginx's units from weeks to milliseconds: `1d 2h`, `1h30m`, `90`, `500ms`. Months are none of them, or
+/// `1M` for a minute would go unseen.
 pub fn parse_time(text: &[u8]) -> Option<Duration> {
-    const UNITS: [(&[u8], u64); 8] = [
-        (b"y", 365 * 86_400_000),
-        (b"M", 30 * 86_400_000),
-        (b"w", 7 * 86_400_000),
-        (b"d", 86_400_000),
-        (b"h", 3_600_000),
-        (b"m", 60_000),
-        (b"s", 1000),
-        (b"ms", 1),
-    ];
+    time_in(&UNITS[2..], text)
+}
+
+/// A time with nginx's units from years to seconds: `1y`, `30d`, `90`.
+pub fn parse_seconds(text: &[u8]) -> Option<Duration> {
+    time_in(&UNITS[..7], text)
+}
+
+/// A time with these units, largest first, each at most once.
+fn time_in(units: &[(&[u8], u64)], text: &[u8]) -> Option<Duration> {
     let (mut rest, mut next, mut total) = (text, 0, 0u64);
     if rest.is_empty() {
         return None;
@@ -250,8 +283,8 @@ pub fn parse_time(text: &[u8]) -> Option<Duration> {
         rest = &rest[digits..];
         let letters = rest.iter().take_while(|b| b.is_ascii_alphabetic()).count();
         let unit = if letters == 0 { b"s".as_slice() } else { &rest[..letters] };
-        let at = UNITS.iter().position(|(name, _)| *name == unit).filter(|at| *at >= next)?;
-        total = total.checked_add(value.checked_mul(UNITS[at].1)?)?;
+        let at = units.iter().position(|(name, _)| *name == unit).filter(|at| *at >= next)?;
+        total = total.checked_add(value.checked_mul(units[at].1)?)?;
         next = at + 1;
         rest = &rest[letters..];
         rest = &rest[rest.iter().take_while(|b| **b == b' ').count()..];
@@ -299,8 +332,13 @@ mod tests {
             ("", None),
             ("s", None),
             ("1m1m", None),
+            ("1M", None),
+            ("1y", None),
         ] {
             assert_eq!(parse_time(text.as_bytes()), want.map(Duration::from_millis), "{text}");
+        }
+        for (text, want) in [("60", Some(60)), ("1y1M", Some(395 * 86_400)), ("1h30m", Some(5400)), ("5ms", None)] {
+            assert_eq!(parse_seconds(text.as_bytes()), want.map(Duration::from_secs), "{text}");
         }
     }
 }

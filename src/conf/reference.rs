@@ -13,7 +13,8 @@ const VARIABLES: &str = include_str!("data/nginx-variables.tsv");
 /// Whether a directive that is left out would be missed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Effect {
-    /// It changes neither what is served nor who may see it.
+    /// It changes neither what is served nor who may see it. Settings of TLS are among these, since the port that
+    /// would need them is refused at its `listen`; who is let in by a certificate is not.
     None,
     /// It does.
     Matters,
@@ -62,9 +63,11 @@ fn rows(table: &'static str) -> impl Iterator<Item = [&'static str; 5]> {
 
 fn directives() -> HashMap<&'static str, Known> {
     let mut table: HashMap<&str, Known> = HashMap::new();
-    let (ours, foreign): (Vec<_>, Vec<_>) = rows(DIRECTIVES).partition(|[_, module, ..]| !is_foreign(module));
-    for [name, module, places, block, effect] in ours.into_iter().chain(foreign) {
-        let contexts = if is_foreign(module) { main_only(places) } else { contexts(places) };
+    let foreign = |module: &str, places: &str| is_foreign(module) || contexts(places) == Contexts(0);
+    let (ours, others): (Vec<_>, Vec<_>) = rows(DIRECTIVES).partition(|[_, module, at, ..]| !foreign(module, at));
+    for [name, module, places, block, effect] in ours.into_iter().chain(others) {
+        let foreign = foreign(module, places);
+        let contexts = if foreign { main_only(places) } else { contexts(places) };
         let effect = if effect == "none" { Effect::None } else { Effect::Matters };
         let row = Known { module, contexts, effect, block: block == "block" };
         table
@@ -72,7 +75,7 @@ fn directives() -> HashMap<&'static str, Known> {
             .and_modify(|known| {
                 // A foreign row says nothing about a name that http has as well.
                 known.contexts = known.contexts.or(contexts);
-                if !is_foreign(module) {
+                if !foreign {
                     known.block |= row.block;
                     known.effect = if effect == Effect::Matters { effect } else { known.effect };
                 }
@@ -120,7 +123,7 @@ mod tests {
             ("multi_accept", Some((Contexts::EVENTS, Effect::None, false))),
             ("auth_basic", Some((Contexts::SCOPES.or(Contexts::LIMIT_EXCEPT), Effect::Matters, false))),
             ("deny", Some((Contexts::SCOPES.or(Contexts::LIMIT_EXCEPT), Effect::Matters, false))),
-            ("ssl_certificate", Some((Contexts::HTTP.or(Contexts::SERVER), Effect::Matters, false))),
+            ("ssl_verify_client", Some((Contexts::HTTP.or(Contexts::SERVER), Effect::Matters, false))),
             ("map", Some((Contexts::HTTP, Effect::Matters, true))),
             ("stream", Some((Contexts::MAIN, Effect::Matters, true))),
             ("preread_timeout", Some((Contexts(0), Effect::Matters, false))),

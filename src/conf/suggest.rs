@@ -58,8 +58,7 @@ const SPELLINGS: &[(&[&str], &str)] = &[
     (&["host", "port", "bind"], "write `listen ADDRESS:PORT;` for where to listen, `server_name NAME;` for the name"),
     (&["server_names", "servername"], "write `server_name NAME ...;`"),
     (&["redirect", "redirection", "http_redirection", "rewrite_to"], "write `return 301 URL;`"),
-    (&["error", "error_pages", "errorfolder", "path_error_page", "error_400", "error_401", "error_403", "error_404", "error_405",
-       "error_413", "error_500"], "write `error_page 404 /404.html;`"),
+    (&["error", "error_pages", "errorfolder", "path_error_page"], "write `error_page 404 /404.html;`"),
     (&["default_file", "directory_file", "default", "index_file"], "write `index index.html;`"),
     (&["try_file"], "write `try_files $uri =404;`"),
     (&["route", "path", "location_back"], "write `location /path { ... }`"),
@@ -76,10 +75,63 @@ const SPELLINGS: &[(&[&str], &str)] = &[
     (&["authfolder", "isprotected", "auth_file"], "write `auth_basic TEXT;` and `auth_basic_user_file FILE;`"),
 ];
 
-/// Advice for a name as other servers spell it.
-pub fn spelling(name: &str) -> Option<&'static str> {
+/// What is to come, and what others have built for nginx: beginnings of names, and what they belong to.
+const UNBUILT: &[(&[&str], &str)] = &[
+    (&["cgi", "cgi_"], "CGI"),
+    (&["upload_"], "uploads"),
+    (&["session", "session_"], "sessions"),
+    (&["set_cookie", "cookie_flags"], "cookies"),
+    (&["dav_ext_"], "nginx's dav-ext module"),
+    (&["more_set_", "more_clear_"], "nginx's headers-more module"),
+    (&["brotli", "brotli_"], "nginx's brotli module"),
+    (&["fancyindex", "fancyindex_"], "nginx's fancyindex module (`autoindex_theme on;` makes listings to look at)"),
+    (&["echo", "echo_"], "nginx's echo module (`return 200 \"text\";` answers with a text)"),
+    (&["modsecurity", "modsecurity_"], "nginx's ModSecurity module"),
+    (
+        &[
+            "lua_",
+            "access_by_lua",
+            "content_by_lua",
+            "header_filter_by_lua",
+            "init_by_lua",
+            "log_by_lua",
+            "rewrite_by_lua",
+            "set_by_lua",
+        ],
+        "nginx's Lua module",
+    ),
+    (&["geoip2", "geoip2_"], "nginx's geoip2 module"),
+    (&["passenger_"], "Passenger"),
+    (&["pagespeed"], "PageSpeed"),
+    (&["rtmp", "rtmp_"], "nginx's RTMP module"),
+    (&["subs_filter"], "nginx's substitutions module"),
+    (&["vhost_traffic_status"], "nginx's vhost traffic status module"),
+];
+
+/// What a directive belongs to that is not built; `name` is one that nobody knows. A beginning that ends in `_`, or a
+/// whole name, fits.
+pub fn unbuilt(name: &str) -> Option<&'static str> {
+    let fits = |start: &&str| name == *start || name.starts_with(start) && (start.ends_with('_') || start.len() > 8);
+    let part = UNBUILT.iter().find(|(starts, _)| starts.iter().any(|start| fits(&start))).map(|(_, part)| *part)?;
+    // Spellings of other projects have an answer of their own.
+    (!SPELLINGS.iter().any(|(names, _)| names.contains(&name))).then_some(part)
+}
+
+/// Advice for a name as other servers spell it. `is_built` tells whether a directive can be used today.
+pub fn spelling(name: &str, is_built: impl Fn(&str) -> bool) -> Option<String> {
     let name = name.to_ascii_lowercase();
-    SPELLINGS.iter().find(|(names, _)| names.contains(&name.as_str())).map(|(_, advice)| *advice)
+    if let Some(code) = name.strip_prefix("error_").filter(|code| code.len() == 3 && code.parse::<u16>().is_ok()) {
+        return Some(format!("write `error_page {code} /{code}.html;`"));
+    }
+    let advice = SPELLINGS.iter().find(|(names, _)| names.contains(&name.as_str())).map(|(_, advice)| *advice)?;
+    let meant = advice.split('`').skip(1).step_by(2).filter_map(|code| code.split([' ', ';']).next());
+    let missing: Vec<_> = meant.filter(|name| !is_built(name) && !matches!(*name, "events" | "location")).collect();
+    Some(match missing.as_slice() {
+        [] => advice.to_string(),
+        [one] => format!("{advice}, once `{one}` is built"),
+        [one, others @ ..] if others.iter().all(|other| other == one) => format!("{advice}, once `{one}` is built"),
+        _ => format!("{advice}, once they are built"),
+    })
 }
 
 #[cfg(test)]
@@ -112,8 +164,35 @@ mod tests {
         names.sort_unstable();
         names.dedup();
         assert_eq!(names.len(), all);
-        assert!(spelling("cgi_ext").is_some_and(|advice| advice.contains("cgi_extension")));
-        assert!(spelling("errorFolder").is_some());
-        assert_eq!(spelling("listen"), None);
+        let built = |name: &str| !name.starts_with("cgi");
+        for (name, want) in [
+            ("methods", Some("write `allow_methods GET POST;`")),
+            ("cgi_ext", Some("write `cgi_extension .py /usr/bin/python3;` or `cgi on;`, once they are built")),
+            ("gateway_timeout", Some("write `cgi_timeout 60s;`, once `cgi_timeout` is built")),
+            ("errorFolder", Some("write `error_page 404 /404.html;`")),
+            ("error_413", Some("write `error_page 413 /413.html;`")),
+            ("max_connections", Some("write `events { worker_connections 1024; }`")),
+            ("route", Some("write `location /path { ... }`")),
+            ("listen", None),
+        ] {
+            assert_eq!(spelling(name, built).as_deref(), want, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_is_to_come_is_named() {
+        for (name, want) in [
+            ("cgi_pass", Some("CGI")),
+            ("cgi", Some("CGI")),
+            ("cgicgi", None),
+            ("cgi_ext", None),
+            ("upload_store", Some("uploads")),
+            ("echo", Some("nginx's echo module (`return 200 \"text\";` answers with a text)")),
+            ("echoes", None),
+            ("content_by_lua_block", Some("nginx's Lua module")),
+            ("listen", None),
+        ] {
+            assert_eq!(unbuilt(name), want, "{name}");
+        }
     }
 }

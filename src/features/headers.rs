@@ -7,7 +7,7 @@ use bytes::Bytes;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
-use crate::conf::args::{Args, Fault, parse_time};
+use crate::conf::args::{Args, Fault, parse_seconds};
 use crate::conf::directive::{Arity, Contexts, Directive, Inherit, Manual, Repeat};
 use crate::conf::value::Text;
 use crate::exchange::Exchange;
@@ -196,7 +196,7 @@ fn parse_expires(value: &[u8], modified: bool) -> Result<Expires, &'static str> 
         _ => {}
     }
     let bad = "takes a time such as `1h`, `-1` or `@15h30m`, or `epoch`, `max`, `off`";
-    let seconds = |text| parse_time(text).and_then(|time| i64::try_from(time.as_secs()).ok()).ok_or(bad);
+    let seconds = |text| parse_seconds(text).and_then(|time| i64::try_from(time.as_secs()).ok()).ok_or(bad);
     match value {
         [b'@', ..] if modified => Err("takes no time of the day after `modified`"),
         [b'@', time @ ..] => match seconds(time)? {

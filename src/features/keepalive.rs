@@ -150,23 +150,21 @@ pub const VARIABLES: &[Variable<Conf>] = &[];
 fn set_timeout(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
     conf.timeout = args.time(0)?;
     conf.header_timeout = match args.len() {
-        2 => Some(args.time(1)?).filter(|time| !time.is_zero()),
+        2 => Some(args.seconds(1)?).filter(|time| !time.is_zero()),
         _ => None,
     };
     Ok(())
 }
 
 fn set_disable(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
-    let (mut msie6, mut safari, mut none) = (false, false, false);
+    let (mut msie6, mut safari) = (false, false);
     for i in 0..args.len() {
         match args.one_of(i, &[("none", 0), ("msie6", 1), ("safari", 2)])? {
-            0 => none = true,
+            // Beside a browser's name it adds nothing.
+            0 => {}
             1 => msie6 = true,
             _ => safari = true,
         }
-    }
-    if none && (msie6 || safari) {
-        return Err(Fault::new("takes `none` alone, or a list of browsers"));
     }
     (conf.not_for_msie6, conf.not_for_safari) = (msie6, safari);
     Ok(())

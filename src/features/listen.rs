@@ -1,10 +1,11 @@
 //! `listen`: the addresses of a server and the options of their sockets.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::conf::args::{Args, Fault, bytes_to_path, parse_size, parse_time};
+use crate::conf::args::{Args, Fault, bytes_to_path, parse_seconds, parse_size};
 use crate::conf::ast::Word;
 use crate::conf::directive::{Arity, Contexts, Directive, Inherit, Manual, Repeat};
 use crate::conf::source::Span;
@@ -92,6 +93,8 @@ pub struct Listen {
 pub struct Conf {
     /// The addresses in the order they stand.
     pub listens: Vec<Listen>,
+    /// Whether a line was left out, so that no `listen` at all does not mean the default port.
+    pub left_out: bool,
 }
 
 /// The directives.
@@ -114,12 +117,15 @@ pub const DIRECTIVES: &[Directive<Conf>] = &[Directive {
               listens on port 80, or on 8000 when not started by root.",
     },
     repeat: Repeat::Allowed,
-    inherit: Inherit::No(|conf| conf.listens.clear()),
+    inherit: Inherit::No(|conf| *conf = Conf::default()),
     set,
 }];
 
 /// The variables.
 pub const VARIABLES: &[Variable<Conf>] = &[];
+
+/// What makes a port speak something else than plain HTTP/1.
+const UNBUILT: [&str; 5] = ["ssl", "http2", "quic", "spdy", "proxy_protocol"];
 
 fn set(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
     let addresses = read_address(args.word(0))?.into_iter().map(|address| match address {
@@ -130,6 +136,14 @@ fn set(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
         address => address,
     });
     let (mut options, mut default_server) = (Options::default(), false);
+    let is_unbuilt = |word: &Word| UNBUILT.iter().any(|name| name.as_bytes() == word.text);
+    if args.load.partial
+        && let Some(i) = args.words().iter().position(is_unbuilt)
+    {
+        args.note(i, format!("`listen` has `{}`, which is not built yet: this port is left out", args.word(i).show()));
+        conf.left_out = true;
+        return Ok(());
+    }
     for word in &args.words()[1..] {
         match word.text.as_slice() {
             b"default_server" | b"default" => default_server = true,
@@ -162,35 +176,51 @@ fn read_address(word: &Word) -> Result<Vec<Address>, Fault> {
         return Ok(vec![Address::Unix(bytes_to_path(path).to_path_buf())]);
     }
     let text = std::str::from_utf8(&word.text).map_err(|_| bad("bytes that are no address"))?;
-    let port_of = |digits: &str| match digits.parse::<u16>() {
-        Ok(port) if port > 0 && digits.bytes().all(|b| b.is_ascii_digit()) => Ok(port),
-        _ => Err(bad("an invalid port").help("a port is a number from 1 to 65535")),
+    let port_of = |digits: &str| {
+        ports(digits).ok_or_else(|| {
+            bad("an invalid port").help("a port is a number from 1 to 65535; a range is written `8080-8082`")
+        })
     };
+    let at = |ip: IpAddr, ports: RangeInclusive<u16>| ports.map(|port| Address::Ip((ip, port).into())).collect();
     if let Some(rest) = text.strip_prefix('[') {
         let (ip, rest) = rest.split_once(']').ok_or_else(|| bad("a `[` that no `]` closes"))?;
         let ip: Ipv6Addr = ip.parse().map_err(|_| bad("an invalid IPv6 address"))?;
-        let port = match rest.strip_prefix(':') {
-            Some(digits) => port_of(digits)?,
-            None if rest.is_empty() => 80,
-            None => return Err(bad("something after the `]`")),
+        return match rest.strip_prefix(':') {
+            Some(digits) => Ok(at(ip.into(), port_of(digits)?)),
+            None if rest.is_empty() => Ok(at(ip.into(), 80..=80)),
+            None => Err(bad("something after the `]`")),
         };
-        return Ok(vec![Address::Ip((ip, port).into())]);
     }
-    if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {
-        return Ok(vec![Address::Ip((Ipv4Addr::UNSPECIFIED, port_of(text)?).into())]);
+    if text.starts_with(|c: char| c.is_ascii_digit()) && text.bytes().all(|b| b.is_ascii_digit() || b == b'-') {
+        return Ok(at(Ipv4Addr::UNSPECIFIED.into(), port_of(text)?));
     }
-    let (host, port) = match text.rsplit_once(':') {
+    let (host, ports) = match text.rsplit_once(':') {
         Some((host, digits)) => (host, port_of(digits)?),
-        None => (text, 80),
+        None => (text, 80..=80),
     };
     match host {
         "" => Err(bad("no host")),
-        "*" => Ok(vec![Address::Ip((Ipv4Addr::UNSPECIFIED, port).into())]),
+        "*" => Ok(at(Ipv4Addr::UNSPECIFIED.into(), ports)),
         _ => match host.parse::<IpAddr>() {
-            Ok(ip) => Ok(vec![Address::Ip((ip, port).into())]),
-            Err(_) => resolve(host, port).ok_or_else(|| bad("a host that is not found")),
+            Ok(ip) => Ok(at(ip, ports)),
+            Err(_) => ports
+                .map(|port| resolve(host, port))
+                .collect::<Option<Vec<_>>>()
+                .map(|found| found.concat())
+                .ok_or_else(|| bad("a host that is not found")),
         },
     }
+}
+
+/// A port, or a range of them: `8080`, `8080-8082`.
+fn ports(text: &str) -> Option<RangeInclusive<u16>> {
+    let port = |digits: &str| {
+        let all_digits = digits.bytes().all(|b| b.is_ascii_digit());
+        digits.parse::<u16>().ok().filter(|port| *port > 0 && all_digits)
+    };
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    let range = port(first)?..=port(last)?;
+    (!range.is_empty()).then_some(range)
 }
 
 fn resolve(host: &str, port: u16) -> Option<Vec<Address>> {
@@ -225,7 +255,7 @@ fn read_option(word: &Word, options: &mut Options) -> Result<(), Fault> {
         "setfib" | "accept_filter" => {
             return Err(Fault::at(word, format!("has `{name}`, which FreeBSD knows and Linux does not")));
         }
-        "ssl" | "http2" | "quic" | "spdy" | "proxy_protocol" => {
+        _ if UNBUILT.contains(&name) => {
             return Err(Fault::at(word, format!("has `{name}`, which is not built yet"))
                 .help("remove the word to serve plain HTTP/1.1 on this port, or put a TLS proxy in front"));
         }
@@ -245,7 +275,7 @@ fn read_keepalive(value: &str) -> Option<TcpKeepalive> {
     let [idle, interval, count] = parts.as_slice() else { return None };
     let time = |text: &str| match text {
         "" => Some(None),
-        _ => parse_time(text.as_bytes()).map(Some),
+        _ => parse_seconds(text.as_bytes()).map(Some),
     };
     all.idle = time(idle)?;
     all.interval = time(interval)?;

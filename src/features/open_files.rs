@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::conf::args::{Args, Fault, parse_time};
+use crate::conf::args::{Args, Fault, parse_seconds};
 use crate::conf::directive::{Arity, Contexts, Directive, Inherit, Manual, Repeat};
 use crate::exchange::files::{Caching, Policy};
 use crate::exchange::symlinks::Symlinks;
@@ -66,7 +66,7 @@ pub const DIRECTIVES: &[Directive<Conf>] = &[
         repeat: Repeat::Refused,
         inherit: Inherit::Yes,
         set: |conf, args| {
-            conf.valid = args.time(0)?;
+            conf.valid = args.seconds(0)?;
             conf.settle();
             Ok(())
         },
@@ -139,7 +139,7 @@ fn set_cache(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
             let number = std::str::from_utf8(number).ok().and_then(|number| number.parse::<u32>().ok());
             max = Some(number.filter(|number| *number > 0).ok_or_else(bad)? as usize);
         } else if let Some(time) = word.text.strip_prefix(b"inactive=") {
-            inactive = parse_time(time).ok_or_else(bad)?;
+            inactive = parse_seconds(time).ok_or_else(bad)?;
         } else {
             return Err(bad());
         }

@@ -304,7 +304,10 @@ fn set_user(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
     }
     let word = args.word(0);
     let user = User::from_name(&word.show()).ok().flatten();
-    let user = user.ok_or_else(|| Fault::at(word, format!("names a user that does not exist: `{}`", word.show())))?;
+    let user = user.ok_or_else(|| {
+        Fault::at(word, format!("names a user that does not exist: `{}`", word.show()))
+            .help("name a user of this machine, such as `nobody` or `www-data`")
+    })?;
     let gid = match args.words().get(1) {
         None => own_group(&user),
         Some(word) => Group::from_name(&word.show())
@@ -389,6 +392,11 @@ fn load_module(_: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
     let name = name.strip_suffix(".so").unwrap_or(name);
     match BUILT_IN.contains(&name) {
         true => Ok(()),
+        // What the module was for is told at its directives.
+        false if args.load.partial => {
+            args.note(0, format!("`load_module` names `{name}`, which is not built in, and is left out"));
+            Ok(())
+        }
         false => Err(Fault::at(word, format!("names `{name}`, which is not built in; no module can be loaded"))
             .help("remove the line, and what the module was for; `longshore -V` lists what is built in")),
     }

@@ -73,6 +73,7 @@ pub const VARIABLES: &[Variable<Conf>] = &[
 
 fn set_root(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
     begin(conf, "alias")?;
+    refuse_itself(args)?;
     conf.root = absolute(args.text(0)?, args);
     // A root set further in takes the place of an alias further out.
     conf.alias = None;
@@ -87,9 +88,23 @@ fn set_alias(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
         return Err(Fault::new("cannot stand in a named location, which has no prefix to replace").help("use `root`"));
     }
     begin(conf, "root")?;
+    refuse_itself(args)?;
     let text = absolute(args.text(0)?, args);
     conf.alias = Some(Alias { text, prefix: (!location.regex).then_some(location.name.len()) });
     Ok(())
+}
+
+/// A folder cannot be told by the variables that are made from it.
+fn refuse_itself(args: &Args<'_>) -> Result<(), Fault> {
+    let word = args.word(0);
+    let text = word.show();
+    let circle = ["document_root", "realpath_root"]
+        .iter()
+        .find(|name| text.contains(&format!("${name}")) || text.contains(&format!("${{{name}}}")));
+    match circle {
+        Some(name) => Err(Fault::at(word, format!("cannot hold `${name}`, which is made from it"))),
+        None => Ok(()),
+    }
 }
 
 /// One block has `root` or `alias`, not both.

@@ -135,13 +135,12 @@ pub struct Builder {
     pub servers: Vec<Arc<Server>>,
     /// Directives without effect, each once.
     pub without_effect: Vec<(String, Span)>,
-    partial: bool,
 }
 
 impl Builder {
     /// A builder for one load.
-    pub fn new((load, names): (Load, NameTable), partial: bool) -> Self {
-        Builder { load, names, diagnostics: Vec::new(), servers: Vec::new(), without_effect: Vec::new(), partial }
+    pub fn new((load, names): (Load, NameTable)) -> Self {
+        Builder { load, names, diagnostics: Vec::new(), servers: Vec::new(), without_effect: Vec::new() }
     }
 
     /// Reads the top of a conf; the settings of main and of http.
@@ -202,7 +201,7 @@ impl Builder {
     fn server(&mut self, nodes: &[Node], span: Span, http: &Scope) {
         let mut scope = self.child(http);
         let blocks = self.simple(nodes, Contexts::SERVER, &mut scope);
-        if scope.listen.listens.is_empty() {
+        if scope.listen.listens.is_empty() && !scope.listen.left_out {
             let port = if nix::unistd::geteuid().is_root() && !self.load.rootless { 80 } else { 8000 };
             let address = crate::features::listen::Address::Ip(([0, 0, 0, 0], port).into());
             let listen =
@@ -453,16 +452,22 @@ impl Builder {
         }
         let given = node.args.len();
         if given < block.arity.0 || given > block.arity.1 {
-            let fault = match node.args.get(block.arity.1) {
-                Some(word) => Fault::at(word, "takes fewer words than that"),
-                None => Fault::new("needs something between its name and its block"),
-            };
+            let fault = miscounted(node, block.arity.0, block.arity.1);
             self.fault(node, fault.help(format!("write `{}`", form(block.name, block.syntax, true))));
             return false;
         }
         if node.block.is_none() {
-            let fault =
-                Fault::new("has no opening `{`").help(format!("write `{}`", form(block.name, block.syntax, true)));
+            let fault = Fault::new("has no block in `{ }`");
+            let fault = match block.name {
+                "limit_except" => {
+                    let methods: Vec<_> = node.args.iter().map(|word| word.show()).collect();
+                    let methods = methods.join(" ");
+                    fault.help(format!(
+                        "write `allow_methods {methods};` (others get 405) or `limit_except {methods} {{ deny all; }}` (others get 403)"
+                    ))
+                }
+                _ => fault.help(format!("write `{}`", form(block.name, block.syntax, true))),
+            };
             self.fault(node, fault);
             return false;
         }
@@ -482,13 +487,14 @@ impl Builder {
             if !known.contexts.meets(context) {
                 return self.misplaced(node, known.contexts, context);
             }
+            self.define_unbuilt(node);
             match known.effect {
                 reference::Effect::None => {
                     if !self.without_effect.iter().any(|(other, _)| *other == name) {
                         self.without_effect.push((name, node.name.span));
                     }
                 }
-                reference::Effect::Matters if self.partial && unbuilt::kind(&name) != unbuilt::Kind::Guard => {
+                reference::Effect::Matters if self.load.partial && unbuilt::kind(&name) != unbuilt::Kind::Guard => {
                     Arc::make_mut(&mut scope.unbuilt).note(&name);
                     let message = format!("`{name}` of {} is not built yet and is left out", known.module);
                     let note = Diagnostic::error(node.name.span, message);
@@ -507,11 +513,16 @@ impl Builder {
             }
             return;
         }
+        if let Some(part) = suggest::unbuilt(&name) {
+            let message = format!("`{name}` is not built yet: it belongs to {part}");
+            return self.diagnostics.push(Diagnostic::error(node.name.span, message));
+        }
         let diagnostic = Diagnostic::error(node.name.span, format!("unknown directive `{name}`"));
         let here = ROWS.iter().filter(|row| row.manual.contexts.meets(context)).map(|row| row.manual.name);
         let blocks = BLOCKS.iter().filter(|block| block.contexts.meets(context)).map(|block| block.name);
-        let help = match (suggest::spelling(&name), suggest::closest(&name, here.chain(blocks))) {
-            (Some(advice), _) => Some(advice.to_string()),
+        let near = suggest::closest(&name, here.chain(blocks));
+        let help = match (suggest::spelling(&name, |name| INDEX.contains_key(name)), near) {
+            (Some(advice), _) => Some(advice),
             (None, Some(near)) => Some(format!("did you mean `{near}`?")),
             (None, None) => suggest::closest(&name, ROWS.iter().map(|row| row.manual.name)).map(|near| {
                 let at = contexts_of(near.as_bytes()).map_or(String::new(), |at| at.names().join(", "));
@@ -519,6 +530,20 @@ impl Builder {
             }),
         };
         self.diagnostics.push(Diagnostic { help, ..diagnostic });
+    }
+
+    /// The variable that a directive makes which is not built, so that its users are not called wrong too.
+    fn define_unbuilt(&mut self, node: &Node) {
+        let makes = match node.name.text.as_slice() {
+            b"set" | b"perl_set" | b"js_set" | b"auth_request_set" => node.args.first(),
+            b"map" | b"geo" | b"split_clients" => node.args.last(),
+            _ => None,
+        };
+        if let Some(name) = makes.map(|word| word.show())
+            && let Some(name) = name.strip_prefix('$')
+        {
+            self.load.names.define(&name.to_ascii_lowercase());
+        }
     }
 
     fn misplaced(&mut self, node: &Node, allowed: Contexts, context: Contexts) {
@@ -542,7 +567,7 @@ fn check_shape(node: &Node, row: &Row) -> Result<(), Fault> {
         manual.syntax.iter().map(|syntax| format!("`{}`", form(manual.name, syntax, manual.block))).collect();
     let help = || format!("write {}", forms.join(" or "));
     if manual.block != node.block.is_some() {
-        let message = if manual.block { "has no opening `{`" } else { "takes no block; it ends with `;`" };
+        let message = if manual.block { "has no block in `{ }`" } else { "takes no block; it ends with `;`" };
         return Err(Fault::new(message).help(help()));
     }
     let given = node.args.len();
@@ -552,14 +577,27 @@ fn check_shape(node: &Node, row: &Row) -> Result<(), Fault> {
         Arity::AtLeast(least) => (usize::from(least), usize::MAX),
     };
     match given {
-        n if n < least => Err(Fault::new("needs more words than that").help(help())),
-        n if n > most => Err(Fault::at(&node.args[most], "takes fewer words than that").help(help())),
+        n if n < least || n > most => Err(miscounted(node, least, most).help(help())),
         _ if manual.arity == Arity::Flag
             && !matches!(node.args[0].text.to_ascii_lowercase().as_slice(), b"on" | b"off") =>
         {
             Err(Fault::at(&node.args[0], format!("takes `on` or `off`, not `{}`", node.args[0].show())))
         }
         _ => Ok(()),
+    }
+}
+
+/// What is said of a directive with too few or too many words.
+fn miscounted(node: &Node, least: usize, most: usize) -> Fault {
+    let words = |n: usize| if n == 1 { "one word".to_string() } else { format!("{n} words") };
+    let given = node.args.len();
+    match node.args.get(most) {
+        Some(word) if most == 0 => Fault::at(word, "takes nothing after its name"),
+        Some(word) if least == most => Fault::at(word, format!("takes {}, not {given}", words(most))),
+        Some(word) => Fault::at(word, format!("takes at most {}, not {given}", words(most))),
+        None if given == 0 && least == 1 => Fault::new("needs a word after its name"),
+        None if least == most => Fault::new(format!("takes {}, not {given}", words(least))),
+        None => Fault::new(format!("takes at least {}, not {given}", words(least))),
     }
 }
 

@@ -71,7 +71,7 @@ impl Loaded {
 /// Loads a conf.
 pub fn load(request: &Request) -> Loaded {
     let files = include::load(&request.file, request.globals.as_deref(), &super::block::is_known);
-    let mut builder = Builder::new(context(request), request.partial);
+    let mut builder = Builder::new(context(request));
     builder.diagnostics = files.diagnostics;
     let level = find_level(&files.nodes);
     let (main, http) = builder.top(&files.nodes, level);
@@ -120,6 +120,7 @@ fn context(request: &Request) -> (Load, NameTable) {
         logs: Vec::new(),
         error_log: request.error_log.clone(),
         rootless: request.rootless,
+        partial: request.partial,
         location: None,
     };
     (load, names)
