@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use super::options::{Form, Options};
 use super::say;
 use crate::conf::diagnostic::{Diagnostic, Severity};
-use crate::conf::render::render;
+use crate::conf::render::{Format, render};
 use crate::conf::source::Sources;
 use crate::server::open;
 use crate::settings::load::{self, Level, Loaded, Request};
@@ -48,16 +48,59 @@ pub fn show(loaded: &Loaded, options: &Options, errors_only: bool) {
 /// Shows diagnostics in the form that was asked for: JSON on standard output, else text on standard error.
 pub fn show_all(diagnostics: &[Diagnostic], sources: &Sources, options: &Options, errors_only: bool) {
     let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    for diagnostic in diagnostics {
-        if errors_only && diagnostic.severity != Severity::Error {
-            continue;
-        }
-        let text = render(sources, diagnostic, options.format.into(), colour);
+    let mut shown: Vec<(&Diagnostic, Vec<&Diagnostic>)> = Vec::new();
+    for diagnostic in diagnostics.iter().filter(|one| !errors_only || one.severity == Severity::Error) {
         match options.format {
+            // What is the same in many lines is shown to people once, with a list of the others.
+            Form::Long => match shown.iter().position(|(first, _)| same(first, diagnostic)) {
+                Some(at) => shown[at].1.push(diagnostic),
+                None if shown.len() < MOST => shown.push((diagnostic, Vec::new())),
+                None => {}
+            },
+            Form::Short => say(&render(sources, diagnostic, Format::Short, colour)),
             // A reader that closed its end wants no more.
-            Form::Json => drop(std::io::stdout().write_all(text.as_bytes())),
-            _ => say(&text),
+            Form::Json => {
+                drop(std::io::stdout().write_all(render(sources, diagnostic, Format::Json, colour).as_bytes()))
+            }
         }
+    }
+    for (first, others) in &shown {
+        say(&render(sources, first, Format::Long, colour));
+        if !others.is_empty() {
+            say(&format!("  = the same at {}", places(sources, others)));
+        }
+    }
+    let told: usize = shown.iter().map(|(_, others)| 1 + others.len()).sum();
+    if shown.len() == MOST && told < diagnostics.len() {
+        say(&format!("longshore: {MOST} messages are shown; `--format short` shows all"));
+    }
+}
+
+/// More different messages than this are not shown at length.
+const MOST: usize = 1000;
+
+/// Whether two messages say the same of two places.
+fn same(a: &Diagnostic, b: &Diagnostic) -> bool {
+    a.message == b.message && a.help == b.help && a.also.is_none() && b.also.is_none()
+}
+
+/// Where the others stand: each file once, with its lines, as many as one likes to read.
+fn places(sources: &Sources, others: &[&Diagnostic]) -> String {
+    let mut files: Vec<(String, Vec<String>)> = Vec::new();
+    for span in others.iter().take(50).filter_map(|other| other.span) {
+        let Some(source) = sources.files.get(span.file as usize) else { continue };
+        let (name, line) = (source.name.display().to_string(), sources.position(span).0.to_string());
+        match files.iter_mut().find(|(file, _)| *file == name) {
+            Some((_, lines)) if lines.contains(&line) => {}
+            Some((_, lines)) => lines.push(line),
+            None => files.push((name, vec![line])),
+        }
+    }
+    let one = |(name, lines): &(String, Vec<String>)| format!("{name}:{}", lines.join(","));
+    let text = files.iter().map(one).collect::<Vec<_>>().join(" ");
+    match others.len() {
+        more @ 51.. => format!("{text} and {} more places", more - 50),
+        _ => text,
     }
 }
 

@@ -46,7 +46,7 @@ impl Loaded {
 /// word is the name of a directive.
 pub fn load(main: &Path, globals: Option<&str>, known: &dyn Fn(&[u8]) -> bool) -> Loaded {
     let folder = main.parent().unwrap_or(Path::new("")).to_owned();
-    let mut loader = Loader { folder, known, loaded: Loaded::default(), chain: Vec::new(), total: 0 };
+    let mut loader = Loader { folder, known, loaded: Loaded::default(), chain: Vec::new(), total: 0, full: false };
     let mut nodes = Vec::new();
     if let Some(globals) = globals {
         let text: Arc<[u8]> = globals.as_bytes().into();
@@ -81,6 +81,8 @@ struct Loader<'a> {
     loaded: Loaded,
     chain: Vec<Link>,
     total: u64,
+    /// Whether it was said that there are too many files.
+    full: bool,
 }
 
 impl Loader<'_> {
@@ -143,7 +145,12 @@ impl Loader<'_> {
             return self.refuse(from, format!("more than {MAX_CHAIN} files that include one another"));
         }
         if self.loaded.sources.files.len() >= MAX_FILES || self.total > MAX_TOTAL {
-            return self.refuse(from, "the conf has grown too large: too many files are included");
+            let twice = std::mem::replace(&mut self.full, true);
+            return if twice {
+                Vec::new()
+            } else {
+                self.refuse(from, "the conf has grown too large: too many files are included")
+            };
         }
         let text = match self.read(path) {
             Ok(text) => text,
@@ -191,10 +198,15 @@ impl Loader<'_> {
     }
 
     fn read(&mut self, path: &Path) -> Result<Arc<[u8]>, Reason> {
-        let file = std::fs::File::open(path).map_err(Reason::from)?;
-        if file.metadata().map_err(Reason::from)?.is_dir() {
+        // Asked before it is opened: a pipe would wait for its other end for ever.
+        let kind = std::fs::metadata(path).map_err(Reason::from)?.file_type();
+        if kind.is_dir() {
             return Err(Reason::Folder);
         }
+        if !kind.is_file() && path != Path::new("/dev/null") {
+            return Err(Reason::NoFile);
+        }
+        let file = std::fs::File::open(path).map_err(Reason::from)?;
         let mut text = Vec::new();
         file.take(MAX_FILE + 1).read_to_end(&mut text).map_err(Reason::from)?;
         if text.len() as u64 > MAX_FILE {
@@ -214,6 +226,7 @@ impl Loader<'_> {
 enum Reason {
     Absent,
     Folder,
+    NoFile,
     Large,
     Other(std::io::Error),
 }
@@ -229,9 +242,11 @@ impl std::fmt::Display for Reason {
         match self {
             Reason::Absent => f.write_str("there is no such file"),
             Reason::Folder => f.write_str("it is a folder"),
+            Reason::NoFile => f.write_str("it is a pipe, a socket or a device, not a file"),
             Reason::Large => write!(f, "it is larger than {} MiB", MAX_FILE >> 20),
             Reason::Other(error) => match error.kind() {
                 std::io::ErrorKind::PermissionDenied => f.write_str("permission denied"),
+                std::io::ErrorKind::NotADirectory => f.write_str("a folder on its way is a file"),
                 _ => write!(f, "{error}"),
             },
         }

@@ -192,7 +192,11 @@ impl Excerpt {
     fn range(&self, start: usize, end: usize) -> Range<usize> {
         let from = self.shown.start as usize;
         let before = self.lead + show(&self.raw[..start - from]).len();
-        before..before + show(&self.raw[start - from..end - from]).len()
+        let behind = before + show(&self.raw[start - from..end - from]).len();
+        // A span may cut a character; its parts are shown at another length than the whole.
+        let whole =
+            |at: usize| (0..=at.min(self.text.len())).rev().find(|at| self.text.is_char_boundary(*at)).unwrap_or(0);
+        whole(before)..whole(behind)
     }
 
     /// Where another place stands in `text`, if it does.

@@ -93,8 +93,8 @@ pub struct Listen {
 pub struct Conf {
     /// The addresses in the order they stand.
     pub listens: Vec<Listen>,
-    /// Whether a line was left out, so that no `listen` at all does not mean the default port.
-    pub left_out: bool,
+    /// Whether there is any line, if only one that was refused or left out: then the default port is not meant.
+    pub is_named: bool,
 }
 
 /// The directives.
@@ -128,6 +128,7 @@ pub const VARIABLES: &[Variable<Conf>] = &[];
 const UNBUILT: [&str; 5] = ["ssl", "http2", "quic", "spdy", "proxy_protocol"];
 
 fn set(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
+    conf.is_named = true;
     let addresses = read_address(args.word(0))?.into_iter().map(|address| match address {
         Address::Ip(mut ip) if args.load.rootless && ip.port() < 1024 => {
             ip.set_port(ip.port() + MOVED_UP);
@@ -141,7 +142,6 @@ fn set(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
         && let Some(i) = args.words().iter().position(is_unbuilt)
     {
         args.note(i, format!("`listen` has `{}`, which is not built yet: this port is left out", args.word(i).show()));
-        conf.left_out = true;
         return Ok(());
     }
     for word in &args.words()[1..] {

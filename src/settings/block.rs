@@ -201,7 +201,7 @@ impl Builder {
     fn server(&mut self, nodes: &[Node], span: Span, http: &Scope) {
         let mut scope = self.child(http);
         let blocks = self.simple(nodes, Contexts::SERVER, &mut scope);
-        if scope.listen.listens.is_empty() && !scope.listen.left_out {
+        if scope.listen.listens.is_empty() && !scope.listen.is_named {
             let port = if nix::unistd::geteuid().is_root() && !self.load.rootless { 80 } else { 8000 };
             let address = crate::features::listen::Address::Ip(([0, 0, 0, 0], port).into());
             let listen =
