@@ -77,7 +77,6 @@ const SPELLINGS: &[(&[&str], &str)] = &[
 
 /// What is to come, and what others have built for nginx: beginnings of names, and what they belong to.
 const UNBUILT: &[(&[&str], &str)] = &[
-    (&["cgi", "cgi_"], "CGI"),
     (&["upload_"], "uploads"),
     (&["session", "session_"], "sessions"),
     (&["set_cookie", "cookie_flags"], "cookies"),
@@ -182,10 +181,10 @@ mod tests {
     #[test]
     fn what_is_to_come_is_named() {
         for (name, want) in [
-            ("cgi_pass", Some("CGI")),
-            ("cgi", Some("CGI")),
-            ("cgicgi", None),
-            ("cgi_ext", None),
+            ("session_zone", Some("sessions")),
+            ("session", Some("sessions")),
+            ("sessions", None),
+            ("upload_dir", None),
             ("upload_store", Some("uploads")),
             ("echo", Some("nginx's echo module (`return 200 \"text\";` answers with a text)")),
             ("echoes", None),

@@ -483,7 +483,15 @@ impl Builder {
     /// A name that no row has: one of nginx's, another project's, or a slip.
     fn foreign(&mut self, node: &Node, context: Contexts, scope: &mut Scope) {
         let name = node.name.show();
+        if let Some(part) = suggest::unbuilt(&name) {
+            let message = format!("`{name}` is not built yet: it belongs to {part}");
+            return self.diagnostics.push(Diagnostic::error(node.name.span, message));
+        }
         if let Some(known) = reference::lookup(&name) {
+            if known.contexts == Contexts(0) {
+                let message = format!("`{name}` of {} has no place here: that module is not built", known.module);
+                return self.diagnostics.push(Diagnostic::error(node.name.span, message));
+            }
             if !known.contexts.meets(context) {
                 return self.misplaced(node, known.contexts, context);
             }
@@ -512,10 +520,6 @@ impl Builder {
                 }
             }
             return;
-        }
-        if let Some(part) = suggest::unbuilt(&name) {
-            let message = format!("`{name}` is not built yet: it belongs to {part}");
-            return self.diagnostics.push(Diagnostic::error(node.name.span, message));
         }
         let diagnostic = Diagnostic::error(node.name.span, format!("unknown directive `{name}`"));
         let here = ROWS.iter().filter(|row| row.manual.contexts.meets(context)).map(|row| row.manual.name);
