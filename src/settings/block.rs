@@ -539,7 +539,7 @@ impl Builder {
     /// The variable that a directive makes which is not built, so that its users are not called wrong too.
     fn define_unbuilt(&mut self, node: &Node) {
         let makes = match node.name.text.as_slice() {
-            b"set" | b"perl_set" | b"js_set" | b"auth_request_set" => node.args.first(),
+            b"perl_set" | b"js_set" | b"auth_request_set" => node.args.first(),
             b"map" | b"geo" | b"split_clients" => node.args.last(),
             _ => None,
         };
