@@ -20,11 +20,14 @@ unset http_proxy HTTP_PROXY all_proxy ALL_PROXY
 
 # --- The program under test ---
 
+# The scripts beside this file lie two folders below the checkout; a script of your own may be started in it.
 checkout=$(cd "$(dirname "$0")/../.." && pwd)
+[ -f "$checkout/tests/sh/lib.sh" ] || checkout=$PWD
 if [ -z "${SERVER:-}" ]; then
-    SERVER=$checkout/target/release/longshore
-    [ -x "$SERVER" ] || SERVER=$checkout/target/debug/longshore
-    [ -x "$SERVER" ] || SERVER=$(command -v longshore || echo "$SERVER")
+    target=${CARGO_TARGET_DIR:-$checkout/target}
+    SERVER=$target/release/longshore
+    [ -x "$SERVER" ] || SERVER=$target/debug/longshore
+    [ -x "$SERVER" ] || SERVER=$(command -v longshore || echo "$target/release/longshore")
 fi
 case $SERVER in /*) ;; *) SERVER=$PWD/$SERVER ;; esac
 if [ ! -x "$SERVER" ]; then
