@@ -257,6 +257,9 @@ fn start_lines(settings: &Settings, options: &Options) -> Vec<String> {
             }
         }
     }
+    if settings.sockets.is_empty() {
+        lines.push("longshore: note: the conf has no `server`, so nothing listens".into());
+    }
     let mut seen = BTreeSet::new();
     lines.retain(|line| seen.insert(line.clone()));
     lines

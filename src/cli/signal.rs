@@ -1,5 +1,6 @@
 //! `-s`: a signal for the server whose pid file the conf names.
 
+use std::io::ErrorKind;
 use std::process::ExitCode;
 
 use nix::sys::signal::{Signal as Number, kill};
@@ -22,11 +23,13 @@ pub fn send(signal: Signal, request: &Request, options: &Options) -> ExitCode {
     let pid = match PidFile::read(&path) {
         Ok(pid) => Pid::from_raw(pid),
         Err(error) => {
-            say(&format!(
-                "longshore: [error] cannot read the pid file \"{}\": {}",
-                path.display(),
-                system_words(&error)
-            ));
+            let words = system_words(&error);
+            say(&format!("longshore: [error] cannot read the pid file \"{}\": {words}", path.display()));
+            if error.kind() == ErrorKind::NotFound {
+                say(
+                    "longshore: a server writes it if its conf has a `pid` line, or with `-p`; or send the signal by `kill`",
+                );
+            }
             return ExitCode::FAILURE;
         }
     };

@@ -45,7 +45,7 @@ impl std::error::Error for TooHard {}
 impl Pattern {
     /// Compiles an expression; the error is a phrase that names what is wrong with it.
     pub fn new(text: &[u8], caseless: bool) -> Result<Pattern, String> {
-        let text = std::str::from_utf8(text).map_err(|_| "is a regular expression that is not UTF-8".to_owned())?;
+        let text = std::str::from_utf8(text).map_err(|_| "has a regular expression that is not UTF-8".to_owned())?;
         let (text, unicode) = match text.strip_prefix("(*UTF8)").or_else(|| text.strip_prefix("(*UTF)")) {
             Some(rest) => (rest, true),
             None => (text, false),
@@ -109,9 +109,9 @@ fn backtracking(
     let text = if caseless { format!("(?i){text}") } else { text };
     fancy_regex::RegexBuilder::new(&text).backtrack_limit(BACKTRACK_LIMIT).build().map_err(|error| match error {
         fancy_regex::Error::CompileError(_) | fancy_regex::Error::ParseError(..) if !needs_backtracking(&text) => {
-            format!("is no regular expression: {}", last_line(&refusal.to_string()))
+            format!("has an invalid regular expression: {}", last_line(&refusal.to_string()))
         }
-        error => format!("is no regular expression: {}", last_line(&error.to_string())),
+        error => format!("has an invalid regular expression: {}", last_line(&error.to_string())),
     })
 }
 
