@@ -1,38 +1,43 @@
-//! Keeps docs/differences.md equal to what the cases say: one row for each difference on purpose.
+//! Keeps docs/differences.md equal to what the cases say: one row for each difference on purpose, with its cases.
 
 use super::case::{Case, Reference};
 use std::path::Path;
 
 const HEAD: &str = "# Where Longshore differs from nginx on purpose
 
-Each row is a case under tests/cases that shows both answers; the test suite writes this page
+Each row is a difference and the cases under tests/cases that show both answers; the test suite writes this page
 (`LONGSHORE_CASES_WRITE=1 cargo test --test cases`) and fails when it is out of date.
 
-| case | reason |
+| difference | cases |
 |---|---|
 ";
 
 const OWN: &str = "
+## Other defaults
+
+`daemon` is off and `sendfile` on. Where there is no folder `logs` under the prefix, logs go to the terminal. Relative paths
+start at the current folder, unless `-p` names another. `events` and `http` may be left out.
+
 ## What nginx has no word for
 
 These cases run against Longshore only.
 
-| case | what it is |
+| what it is | cases |
 |---|---|
 ";
 
 /// Compares the page with the cases, or writes it when asked to.
 pub fn check(cases: &[Case], page: &Path, write: bool) -> Result<(), String> {
-    let mut wanted = HEAD.to_string();
-    let mut own = OWN.to_string();
+    let mut differs = Rows::new();
+    let mut own = Rows::new();
     for case in cases {
         match &case.nginx {
-            Reference::Differs(reason) => wanted += &row(&case.name, reason),
-            Reference::Skip(reason) => own += &row(&case.name, reason),
+            Reference::Differs(reason) => note(&mut differs, reason, &case.name),
+            Reference::Skip(reason) => note(&mut own, reason, &case.name),
             Reference::Same | Reference::Since(_) => {}
         }
     }
-    wanted += &own;
+    let wanted = [HEAD, &table(&differs), OWN, &table(&own)].concat();
     if write {
         return std::fs::write(page, wanted).map_err(|e| e.to_string());
     }
@@ -42,6 +47,16 @@ pub fn check(cases: &[Case], page: &Path, write: bool) -> Result<(), String> {
     }
 }
 
-fn row(name: &str, reason: &str) -> String {
-    format!("| {name} | {} |\n", reason.replace('|', "\\|"))
+/// Reasons in the order of their first case, each with its cases.
+type Rows<'a> = Vec<(&'a str, Vec<&'a str>)>;
+
+fn note<'a>(rows: &mut Rows<'a>, reason: &'a str, name: &'a str) {
+    match rows.iter_mut().find(|row| row.0 == reason) {
+        Some((_, names)) => names.push(name),
+        None => rows.push((reason, vec![name])),
+    }
+}
+
+fn table(rows: &Rows<'_>) -> String {
+    rows.iter().map(|(reason, names)| format!("| {} | {} |\n", reason.replace('|', "\\|"), names.join(", "))).collect()
 }
