@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use longshore::conf::directive::{Arity, Contexts};
-use longshore::settings::block::BLOCKS;
+use longshore::settings::blocks::BLOCKS;
 use longshore::settings::load::{Request, load};
 use longshore::settings::{ROWS, VARIABLES};
 

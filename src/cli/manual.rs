@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use crate::conf::directive::{Contexts, Manual};
 use crate::conf::reference::{self, Effect};
-use crate::settings::block::{BLOCKS, BlockRow};
+use crate::settings::blocks::{BLOCKS, BlockRow};
 use crate::settings::{ROWS, VARIABLES};
 
 /// `docs/directives.md`.

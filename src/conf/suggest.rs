@@ -111,7 +111,7 @@ const UNBUILT: &[(&[&str], &str)] = &[
 /// whole name, fits.
 pub fn unbuilt(name: &str) -> Option<&'static str> {
     let fits = |start: &&str| name == *start || name.starts_with(start) && (start.ends_with('_') || start.len() > 8);
-    let part = UNBUILT.iter().find(|(starts, _)| starts.iter().any(|start| fits(&start))).map(|(_, part)| *part)?;
+    let part = UNBUILT.iter().find(|(starts, _)| starts.iter().any(&fits)).map(|(_, part)| *part)?;
     // Spellings of other projects have an answer of their own.
     (!SPELLINGS.iter().any(|(names, _)| names.contains(&name))).then_some(part)
 }

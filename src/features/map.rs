@@ -22,6 +22,9 @@ pub struct Conf {
     maps: Vec<(VarId, Arc<Map>)>,
 }
 
+/// A regex, the variables its named groups set, and the value.
+type Rule = (Pattern, Vec<(VarId, usize)>, Text);
+
 /// One map.
 #[derive(Debug, Default)]
 struct Map {
@@ -38,7 +41,7 @@ struct Map {
     leading: HashMap<Box<[u8]>, Text>,
     /// `www.example.*`, keyed by `www.example.`.
     trailing: HashMap<Box<[u8]>, Text>,
-    regexes: Vec<(Pattern, Vec<(VarId, usize)>, Text)>,
+    regexes: Vec<Rule>,
     default: Option<Text>,
 }
 

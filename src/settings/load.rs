@@ -70,7 +70,7 @@ impl Loaded {
 
 /// Loads a conf.
 pub fn load(request: &Request) -> Loaded {
-    let files = include::load(&request.file, request.globals.as_deref(), &super::block::is_known);
+    let files = include::load(&request.file, request.globals.as_deref(), &super::blocks::is_known);
     let mut builder = Builder::new(context(request));
     builder.diagnostics = files.diagnostics;
     let level = find_level(&files.nodes);
@@ -140,7 +140,7 @@ fn find_level(nodes: &[Node]) -> Level {
         return Level::Main;
     }
     let misfits = |contexts: Contexts| {
-        let known = nodes.iter().filter_map(|node| super::block::contexts_of(&node.name.text));
+        let known = nodes.iter().filter_map(|node| super::blocks::contexts_of(&node.name.text));
         known.filter(|at| !at.meets(contexts)).count()
     };
     let (level, _) = LEVELS.iter().min_by_key(|(_, contexts)| misfits(*contexts)).expect("there are four levels");

@@ -2,9 +2,12 @@
 //! carries the ones that were current when its head was complete.
 
 pub mod block;
+pub mod blocks;
 mod ifs;
 pub mod load;
+mod location;
 pub mod names;
+mod refusals;
 pub mod rows;
 pub mod sockets;
 

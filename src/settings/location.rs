@@ -1,0 +1,152 @@
+//! How a `location` block becomes a [`Location`]: its name, its settings, what stands inside it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::Scope;
+use super::block::{Builder, Inner};
+use crate::conf::args::{Enclosing, Fault};
+use crate::conf::ast::Node;
+use crate::conf::diagnostic::Diagnostic;
+use crate::conf::directive::Contexts;
+use crate::conf::pattern::Pattern;
+use crate::http::method::Method;
+use crate::route::{Location, Locations, Matcher};
+
+impl Builder {
+    pub(super) fn location(
+        &mut self,
+        node: &Node,
+        around: &Scope,
+        outer: Option<&Enclosing>,
+        into: &mut Locations,
+        named: &mut HashMap<Vec<u8>, Arc<Location>>,
+    ) {
+        let matcher = match self.matcher(node, outer) {
+            Ok(matcher) => matcher,
+            Err(fault) => return self.fault(node, fault),
+        };
+        let enclosing = match &matcher {
+            Matcher::Exact(name) | Matcher::Prefix { path: name, .. } => {
+                Enclosing { name: name.clone(), regex: false, named: false }
+            }
+            Matcher::Named(name) => Enclosing { name: name.clone(), regex: false, named: true },
+            Matcher::Regex { .. } => {
+                let name = node.args.last().map(|word| word.text.clone()).unwrap_or_default();
+                Enclosing { name, regex: true, named: false }
+            }
+        };
+        let exact = matches!(matcher, Matcher::Exact(_));
+        let before = self.load.location.replace(enclosing.clone());
+        let mut scope = self.child(around);
+        let mut locations = Locations::default();
+        let nodes = node.block.as_deref().unwrap_or_default();
+        let closed = match () {
+            () if exact => Some("an exact location"),
+            () if enclosing.named => Some("a named location"),
+            () => None,
+        };
+        let inner = self.scope_of_location(nodes, &mut scope, &mut locations, named, closed);
+        self.load.location = before;
+        let Inner { limit_except, ifs } = inner;
+        let scope = Arc::new(scope);
+        let location = Arc::new(Location { matcher, scope, limit_except, ifs, locations, span: node.span });
+        let fresh = match &location.matcher {
+            Matcher::Named(name) => named.insert(name.clone(), location.clone()).is_none(),
+            _ => into.add(location.clone()),
+        };
+        if !fresh {
+            let word = node.args.last().map_or(node.name.span, |word| word.span);
+            let name = String::from_utf8_lossy(&enclosing.name).into_owned();
+            self.diagnostics.push(Diagnostic::error(word, format!("duplicate location \"{name}\"")));
+        }
+    }
+
+    pub(super) fn scope_of_location(
+        &mut self,
+        nodes: &[Node],
+        scope: &mut Scope,
+        locations: &mut Locations,
+        named: &mut HashMap<Vec<u8>, Arc<Location>>,
+        closed: Option<&str>,
+    ) -> Inner {
+        let enclosing = self.load.location.clone();
+        let mut inner = Inner::default();
+        for block in self.simple(nodes, Contexts::LOCATION, scope) {
+            if block.name.text == b"limit_except" {
+                inner.limit_except = self.limit_except(block, scope);
+            } else if block.name.text == b"if" {
+                inner.ifs.push(self.scope_of_if(block, Contexts::LOCATION, scope));
+            } else if let Some(closed) = closed {
+                self.fault(block, Fault::new(format!("cannot stand inside {closed}")));
+            } else {
+                self.location(block, scope, enclosing.as_ref(), locations, named);
+            }
+        }
+        inner
+    }
+
+    pub(super) fn limit_except(&mut self, node: &Node, around: &Scope) -> Option<(u32, Arc<Scope>)> {
+        let mut bits = 0;
+        for word in &node.args {
+            match Method::parse(&word.text.to_ascii_uppercase()) {
+                Method::Other => {
+                    self.fault(node, Fault::at(word, format!("has an invalid method `{}`", word.show())));
+                }
+                Method::Get => bits |= Method::Get.bit() | Method::Head.bit(),
+                method => bits |= method.bit(),
+            }
+        }
+        let mut scope = self.inner(around, true);
+        self.simple(node.block.as_deref().unwrap_or_default(), Contexts::LIMIT_EXCEPT, &mut scope);
+        Some((bits, Arc::new(scope)))
+    }
+
+    pub(super) fn matcher(&mut self, node: &Node, outer: Option<&Enclosing>) -> Result<Matcher, Fault> {
+        let last = &node.args[node.args.len() - 1];
+        let (modifier, path, word) = match node.args.as_slice() {
+            [modifier, path] => (modifier.text.as_slice(), path.text.as_slice(), path),
+            _ => {
+                let text = last.text.as_slice();
+                let glued = ["~*", "^~", "~", "="]
+                    .iter()
+                    .find_map(|m| text.strip_prefix(m.as_bytes()).map(|rest| (m.as_bytes(), rest)));
+                let (modifier, path) = glued.unwrap_or((b"", text));
+                (modifier, path, last)
+            }
+        };
+        let matcher = match modifier {
+            b"=" => Matcher::Exact(path.to_vec()),
+            b"^~" => Matcher::Prefix { path: path.to_vec(), final_: true },
+            b"~" | b"~*" => {
+                let caseless = modifier == b"~*";
+                let pattern = Pattern::new(path, caseless).map_err(|message| Fault::at(word, message))?;
+                let names = pattern
+                    .names()
+                    .iter()
+                    .map(|(name, n)| (self.load.names.define(&name.to_ascii_lowercase()), *n))
+                    .collect();
+                Matcher::Regex { pattern, names }
+            }
+            b"" if path.first() == Some(&b'@') => Matcher::Named(path.to_vec()),
+            b"" => Matcher::Prefix { path: path.to_vec(), final_: false },
+            _ => {
+                let word = &node.args[0];
+                return Err(Fault::at(word, format!("has an unknown modifier `{}`", word.show()))
+                    .help("the modifiers are `=`, `~`, `~*` and `^~`"));
+            }
+        };
+        if let Some(outer) = outer {
+            if matches!(matcher, Matcher::Named(_)) {
+                return Err(Fault::at(word, "with a name can stand on the server level only"));
+            }
+            if let Matcher::Exact(path) | Matcher::Prefix { path, .. } = &matcher
+                && !path.starts_with(&outer.name)
+            {
+                let (path, outer) = (String::from_utf8_lossy(path), String::from_utf8_lossy(&outer.name));
+                return Err(Fault::at(word, format!("\"{path}\" is outside location \"{outer}\" that it stands in")));
+            }
+        }
+        Ok(matcher)
+    }
+}

@@ -1,0 +1,184 @@
+//! What a conf is told when a directive cannot be taken: a name nobody knows, a wrong place, too many words. The
+//! messages come from the rows and from the reference of nginx's names.
+
+use std::sync::Arc;
+
+use super::block::Builder;
+use super::blocks::{BLOCKS, BlockRow, INDEX, contexts_of};
+use super::rows::Row;
+use super::{ROWS, Scope};
+use crate::conf::args::Fault;
+use crate::conf::ast::Node;
+use crate::conf::diagnostic::{Diagnostic, Severity};
+use crate::conf::directive::{Arity, Contexts};
+use crate::conf::{reference, suggest};
+use crate::features::unbuilt;
+
+impl Builder {
+    pub(super) fn block_fits(&mut self, node: &Node, block: &BlockRow, context: Contexts, before: &[&Node]) -> bool {
+        if !block.contexts.meets(context) {
+            self.misplaced(node, block.contexts, context);
+            return false;
+        }
+        let given = node.args.len();
+        if given < block.arity.0 || given > block.arity.1 {
+            let fault = miscounted(node, block.arity.0, block.arity.1);
+            self.fault(node, fault.help(format!("write `{}`", form(block.name, block.syntax, true))));
+            return false;
+        }
+        if node.block.is_none() {
+            let fault = Fault::new("has no block in `{ }`");
+            let fault = match block.name {
+                "limit_except" => {
+                    let methods: Vec<_> = node.args.iter().map(|word| word.show()).collect();
+                    let methods = methods.join(" ");
+                    fault.help(format!(
+                        "write `allow_methods {methods};` (others get 405) or `limit_except {methods} {{ deny all; }}` (others get 403)"
+                    ))
+                }
+                _ => fault.help(format!("write `{}`", form(block.name, block.syntax, true))),
+            };
+            self.fault(node, fault);
+            return false;
+        }
+        let once = block.contexts == Contexts::MAIN || block.name == "limit_except";
+        if let Some(first) = before.iter().find(|other| once && other.name.text == node.name.text) {
+            let twice = Diagnostic::error(node.name.span, format!("`{}` is duplicate in this block", block.name));
+            self.diagnostics.push(twice.also(first.name.span, "first one here").help("join the two blocks"));
+            return false;
+        }
+        true
+    }
+
+    /// A name that no row has: one of nginx's, another project's, or a slip.
+    pub(super) fn foreign(&mut self, node: &Node, context: Contexts, scope: &mut Scope) {
+        let name = node.name.show();
+        if let Some(part) = suggest::unbuilt(&name) {
+            let message = format!("`{name}` is not built yet: it belongs to {part}");
+            return self.diagnostics.push(Diagnostic::error(node.name.span, message));
+        }
+        if let Some(known) = reference::lookup(&name) {
+            if known.contexts == Contexts(0) {
+                let message = format!("`{name}` of {} has no place here: that module is not built", known.module);
+                return self.diagnostics.push(Diagnostic::error(node.name.span, message));
+            }
+            if !known.contexts.meets(context) {
+                return self.misplaced(node, known.contexts, context);
+            }
+            self.define_unbuilt(node);
+            match known.effect {
+                reference::Effect::None => {
+                    if !self.without_effect.iter().any(|(other, _)| *other == name) {
+                        self.without_effect.push((name, node.name.span));
+                    }
+                }
+                reference::Effect::Matters if self.load.partial && unbuilt::kind(&name) != unbuilt::Kind::Guard => {
+                    Arc::make_mut(&mut scope.unbuilt).note(&name);
+                    let message = format!("`{name}` of {} is not built yet and is left out", known.module);
+                    let note = Diagnostic::error(node.name.span, message);
+                    self.diagnostics.push(Diagnostic { severity: Severity::Note, ..note });
+                }
+                reference::Effect::Matters => {
+                    let message =
+                        format!("`{name}` of {} is not built yet, and it would change what is served", known.module);
+                    let diagnostic = Diagnostic::error(node.name.span, message);
+                    let help = match unbuilt::kind(&name) {
+                        unbuilt::Kind::Guard => "it guards access: remove it only if anybody may come in",
+                        _ => "remove it if you can do without what it does; `--partial` starts the rest",
+                    };
+                    self.diagnostics.push(diagnostic.help(help));
+                }
+            }
+            return;
+        }
+        let diagnostic = Diagnostic::error(node.name.span, format!("unknown directive `{name}`"));
+        let here = ROWS.iter().filter(|row| row.manual.contexts.meets(context)).map(|row| row.manual.name);
+        let blocks = BLOCKS.iter().filter(|block| block.contexts.meets(context)).map(|block| block.name);
+        let near = suggest::closest(&name, here.chain(blocks));
+        let help = match (suggest::spelling(&name, |name| INDEX.contains_key(name)), near) {
+            (Some(advice), _) => Some(advice),
+            (None, Some(near)) => Some(format!("did you mean `{near}`?")),
+            (None, None) => suggest::closest(&name, ROWS.iter().map(|row| row.manual.name)).map(|near| {
+                let at = contexts_of(near.as_bytes()).map_or(String::new(), |at| at.names().join(", "));
+                format!("did you mean `{near}`? It stands in {at}")
+            }),
+        };
+        self.diagnostics.push(Diagnostic { help, ..diagnostic });
+    }
+
+    /// The variable that a directive makes which is not built, so that its users are not called wrong too.
+    pub(super) fn define_unbuilt(&mut self, node: &Node) {
+        let makes = match node.name.text.as_slice() {
+            b"perl_set" | b"js_set" | b"auth_request_set" => node.args.first(),
+            b"map" | b"geo" | b"split_clients" => node.args.last(),
+            _ => None,
+        };
+        if let Some(name) = makes.map(|word| word.show())
+            && let Some(name) = name.strip_prefix('$')
+        {
+            self.load.names.define(&name.to_ascii_lowercase());
+        }
+    }
+
+    pub(super) fn misplaced(&mut self, node: &Node, allowed: Contexts, context: Contexts) {
+        let (name, here) = (node.name.show(), context.names().join(", "));
+        let message = format!("`{name}` is not allowed in {here}");
+        let help = format!("`{name}` is allowed in {}", allowed.names().join(", "));
+        self.diagnostics.push(Diagnostic::error(node.name.span, message).help(help));
+    }
+
+    pub(super) fn fault(&mut self, node: &Node, fault: Fault) {
+        let message = format!("`{}` {}", node.name.show(), fault.message);
+        let span = fault.span.unwrap_or(node.name.span);
+        self.diagnostics.push(Diagnostic { help: fault.help, also: fault.also, ..Diagnostic::error(span, message) });
+    }
+}
+
+/// Checks braces and the number of words.
+pub(super) fn check_shape(node: &Node, row: &Row) -> Result<(), Fault> {
+    let manual = row.manual;
+    let forms: Vec<_> =
+        manual.syntax.iter().map(|syntax| format!("`{}`", form(manual.name, syntax, manual.block))).collect();
+    let help = || format!("write {}", forms.join(" or "));
+    if manual.block != node.block.is_some() {
+        let message = if manual.block { "has no block in `{ }`" } else { "takes no block; it ends with `;`" };
+        return Err(Fault::new(message).help(help()));
+    }
+    let given = node.args.len();
+    let (least, most) = match manual.arity {
+        Arity::Flag => (1, 1),
+        Arity::Words(least, most) => (usize::from(least), usize::from(most)),
+        Arity::AtLeast(least) => (usize::from(least), usize::MAX),
+    };
+    match given {
+        n if n < least || n > most => Err(miscounted(node, least, most).help(help())),
+        _ if manual.arity == Arity::Flag
+            && !matches!(node.args[0].text.to_ascii_lowercase().as_slice(), b"on" | b"off") =>
+        {
+            Err(Fault::at(&node.args[0], format!("takes `on` or `off`, not `{}`", node.args[0].show())))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What is said of a directive with too few or too many words.
+fn miscounted(node: &Node, least: usize, most: usize) -> Fault {
+    let words = |n: usize| if n == 1 { "one word".to_string() } else { format!("{n} words") };
+    let given = node.args.len();
+    match node.args.get(most) {
+        Some(word) if most == 0 => Fault::at(word, "takes nothing after its name"),
+        Some(word) if least == most => Fault::at(word, format!("takes {}, not {given}", words(most))),
+        Some(word) => Fault::at(word, format!("takes at most {}, not {given}", words(most))),
+        None if given == 0 && least == 1 => Fault::new("needs a word after its name"),
+        None if least == most => Fault::new(format!("takes {}, not {given}", words(least))),
+        None => Fault::new(format!("takes at least {}, not {given}", words(least))),
+    }
+}
+
+fn form(name: &str, syntax: &str, block: bool) -> String {
+    let end = if block { " { ... }" } else { ";" };
+    match syntax {
+        "" => format!("{name}{end}"),
+        _ => format!("{name} {syntax}{end}"),
+    }
+}
