@@ -92,8 +92,8 @@ pub fn remove_files<'a>(addresses: impl Iterator<Item = &'a Address>) {
 fn explain(address: &Address, error: &io::Error) -> String {
     match (error.kind(), address) {
         (io::ErrorKind::AddrInUse, Address::Ip(ip)) => match holder(ip.port()) {
-            Some((name, pid)) => format!("port {} is taken by {name} (pid {pid})", ip.port()),
-            None => format!("port {} is taken by another program", ip.port()),
+            Some((name, pid)) => format!("port {} is already in use by {name} (pid {pid})", ip.port()),
+            None => format!("port {} is already in use by another program", ip.port()),
         },
         (io::ErrorKind::AddrInUse, Address::Unix(path)) => format!("a server listens on `{}` already", path.display()),
         (io::ErrorKind::PermissionDenied, Address::Ip(ip)) if ip.port() < 1024 => {

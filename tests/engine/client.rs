@@ -125,6 +125,14 @@ impl Client {
         }
     }
 
+    /// Whether the server has sent something or has closed the connection; looks without waiting.
+    pub fn is_answered(&mut self) -> bool {
+        self.stream.set_nonblocking(true).unwrap();
+        let peeked = self.stream.peek(&mut [0]);
+        self.stream.set_nonblocking(false).unwrap();
+        !peeked.is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
+    }
+
     /// Closes with a reset.
     pub fn reset(self) {
         let socket = socket2::SockRef::from(&self.stream);
