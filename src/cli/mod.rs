@@ -1,9 +1,12 @@
 //! The command line: nginx's options and what they do before a server runs. Knows how a conf is loaded and
 //! told about, not what stands in one.
 
+mod cgi;
 mod check;
 pub mod manual;
+mod offline;
 mod options;
+mod script_url;
 mod serve;
 mod signal;
 mod version;
@@ -31,6 +34,9 @@ pub fn main() -> ExitCode {
     if options.version || options.build {
         say(&version::text(options.build));
         return ExitCode::SUCCESS;
+    }
+    if let Some(options::Command::Cgi(options::Cgi::Run(script))) = &options.command {
+        return cgi::run(script);
     }
     let request = match request(&options) {
         Ok(request) => request,

@@ -4,13 +4,19 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::error::ErrorKind;
-use clap::{CommandFactory, Parser, ValueEnum};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 use crate::conf::render::Format;
 
 /// A web server that you drop an nginx-style conf file into.
-#[derive(Debug, Parser)]
-#[command(name = "longshore", disable_help_flag = true, disable_version_flag = true, args_override_self = true)]
+#[derive(Debug, Default, Parser)]
+#[command(
+    name = "longshore",
+    disable_help_flag = true,
+    disable_version_flag = true,
+    args_override_self = true,
+    disable_help_subcommand = true
+)]
 pub struct Options {
     /// Show this help.
     #[arg(short = 'h', short_alias = '?', long = "help")]
@@ -54,6 +60,50 @@ pub struct Options {
     /// How what is wrong with a conf is shown.
     #[arg(long, value_name = "form", default_value = "long")]
     pub format: Form,
+    /// What to do instead of serving.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// What nginx has no letter for.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// What concerns scripts.
+    #[command(subcommand, disable_help_subcommand = true)]
+    Cgi(Cgi),
+}
+
+/// What can be done with scripts.
+#[derive(Debug, Subcommand)]
+pub enum Cgi {
+    /// Run a script without a server, as a request would, and show all about it.
+    Run(RunScript),
+}
+
+/// A script and the request for it.
+#[derive(Debug, Args)]
+pub struct RunScript {
+    /// The script's file.
+    #[arg(value_name = "script")]
+    pub script: PathBuf,
+    /// The conf that says how it is run (default: every file of its folder is a script).
+    #[arg(short = 'c', value_name = "file")]
+    pub conf: Option<PathBuf>,
+    /// The folder that relative paths of the conf start from (default: the current folder).
+    #[arg(short = 'p', value_name = "prefix")]
+    pub prefix: Option<PathBuf>,
+    /// The URL to ask for; `?query` stands behind the script's own (default: the one that leads to the script).
+    #[arg(long, value_name = "url")]
+    pub url: Option<String>,
+    /// The file to send as the request's body, `-` for standard input.
+    #[arg(long, value_name = "file")]
+    pub body: Option<PathBuf>,
+    /// The method (default: POST with a body, else GET).
+    #[arg(short = 'X', value_name = "method")]
+    pub method: Option<String>,
+    /// A further field, `Name: value`; may be repeated.
+    #[arg(short = 'H', value_name = "field")]
+    pub fields: Vec<String>,
 }
 
 /// What `-s` sends.
@@ -70,9 +120,10 @@ pub enum Signal {
 }
 
 /// What `--format` takes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum Form {
     /// The line with a caret under the word.
+    #[default]
     Long,
     /// One line for each.
     Short,
@@ -104,6 +155,7 @@ pub fn read(args: impl Iterator<Item = OsString>) -> Result<Asked, String> {
     match Options::try_parse_from(args) {
         Ok(options) if options.help => Ok(Asked::Help(Options::command().render_help().to_string())),
         Ok(options) => Ok(Asked::Run(Box::new(options))),
+        Err(error) if error.kind() == ErrorKind::DisplayHelp => Ok(Asked::Help(error.render().to_string())),
         Err(error) => {
             let text = error.render().to_string();
             let text = text.strip_prefix("error: ").unwrap_or(&text);
@@ -135,10 +187,13 @@ mod tests {
             ("longshore -c a -c b", true),
             ("longshore --format json --partial --rootless", true),
             ("longshore --format xml", false),
+            ("longshore cgi run a.sh -c a.conf --url /a?b --body - -H A:b -H C:d", true),
+            ("longshore cgi run", false),
+            ("longshore cgi walk", false),
         ] {
             assert_eq!(matches!(read(line), Ok(Asked::Run(_))), fine, "{line}");
         }
-        for line in ["longshore -h", "longshore -?", "longshore -h -t"] {
+        for line in ["longshore -h", "longshore -?", "longshore -h -t", "longshore cgi run --help"] {
             assert!(matches!(read(line), Ok(Asked::Help(text)) if text.contains("-c")), "{line}");
         }
     }

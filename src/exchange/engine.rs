@@ -1,11 +1,26 @@
 //! What a step may ask of the engine while its request waits: to be woken when a descriptor has news, or when
-//! another thread says so. The step that waits is entered again at each wake-up, early ones included.
+//! another thread says so. The step that waits is entered again at each wake-up, early ones included. An engine may
+//! look on while a program works for a request.
 
 use std::io;
 use std::os::fd::BorrowedFd;
+use std::process::{Command, ExitStatus};
 use std::sync::Arc;
 
 use super::Exchange;
+
+/// What a program does that works for a request.
+#[derive(Debug, Clone, Copy)]
+pub enum Sight<'a> {
+    /// It was started so: command line, folder and environment.
+    Starts(&'a Command),
+    /// It wrote this to its standard output.
+    Writes(&'a [u8]),
+    /// It wrote this line to its standard error.
+    Says(&'a str),
+    /// It ended and was reaped; none if nobody knows how.
+    Ends(Option<ExitStatus>),
+}
 
 /// The engine as a request sees it.
 pub trait Engine: Send + Sync {
@@ -14,6 +29,9 @@ pub trait Engine: Send + Sync {
 
     /// Wakes this connection.
     fn wake(&self, connection: usize);
+
+    /// Sees what the process of this number does. A server has no use for it.
+    fn see(&self, _process: u32, _sight: Sight<'_>) {}
 }
 
 /// Wakes one connection from any thread; harmless when it is gone.
@@ -33,6 +51,13 @@ impl Waker {
     pub fn wake(&self) {
         if let Some(engine) = &self.engine {
             engine.wake(self.connection);
+        }
+    }
+
+    /// Shows what the process of this number does.
+    pub fn show(&self, process: u32, sight: Sight<'_>) {
+        if let Some(engine) = &self.engine {
+            engine.see(process, sight);
         }
     }
 }

@@ -18,7 +18,7 @@ mod panics;
 pub mod pool;
 mod reading;
 mod refusal;
-mod request;
+pub mod request;
 mod schedule;
 pub mod shared;
 pub mod signals;

@@ -150,7 +150,7 @@ fn bad_head(error: &HeadError) -> HttpError {
 }
 
 /// Finds the path and the server. Both come from the head alone, before any setting of the server counts.
-fn resolve(run: &mut Run, group: &Group) -> Option<HttpError> {
+pub fn resolve(run: &mut Run, group: &Group) -> Option<HttpError> {
     let merge = run.scope.request_head.merge_slashes;
     let mut path = std::mem::take(&mut run.x.uri);
     let parsed = target::parse(run.x.head.target(), merge, &mut path);

@@ -7,7 +7,7 @@ if is_nginx; then
     skip 1 "nginx runs no scripts"
     exit
 fi
-plan 43
+plan 56
 cp -R "$checkout/cgi-bin" "$DIR/"
 
 # script PATH: an executable file from standard input.
@@ -162,5 +162,33 @@ fetch "$URL1/small/environment.sh"
 is "$status" 200 "little room is enough for a small script"
 fetch "$URL1/echo/x"
 is "$status $body" "200 you asked for /echo/x" "any program can answer"
+
+note "without a server"
+# shown ARGUMENT...: what `longshore cgi run` shows of a script under the conf of this server; $code is its exit code.
+shown() {
+    body=$("$SERVER" cgi run "$@" -p "$DIR" -c server.conf 2>"$DIR/said")
+    code=$?
+}
+shown "$DIR"/cgi-bin/environment.sh --url '/cgi-bin/environment.sh/more?a=b' -H "X-Colour: blue" -H "Proxy: http://evil/"
+is "$code" 0 "a script can be tried by itself"
+like "$body" "^PATH_INFO=/more$" "with the environment that the conf gives it"
+like "$body" "^HTTP_X_COLOUR=blue$" "and fields of one's own"
+unlike "$body" "^HTTP_PROXY" "but no others than from a client"
+like "$body" "^somebody looked at the environment$" "its standard error is shown"
+like "$body" "^exit status: 0, after [0-9.]+ ms$" "and how it ended"
+printf 'name=x' | file form
+shown "$DIR"/cgi-bin/environment.sh --body "$DIR/form"
+like "$body" "^Body: +6 bytes of application/x-www-form-urlencoded" "a file can be its body"
+shown "$DIR"/cgi-bin/clock.sh --url '?2'
+is "$(printf '%s\n' "$body" | grep -c '^data: ')" 2 "a stream is followed to its end, and found without a URL"
+shown "$DIR"/cgi-bin/redirect.sh
+like "$body" "^hello GET" "a local redirect is followed"
+shown "$DIR"/own/crash.sh
+like "$code $body" "^reason: cgi-killed" "a failure has its reason"
+shown "$DIR"/own/hang.sh
+like "$body" "^HTTP/1.1 504 " "one that hangs is given up"
+ok "and gone" script_gone
+body=$("$SERVER" cgi run "$DIR/own/headless.sh")
+like "$body" "reason: cgi-no-head-end|reason: cgi-bad-head" "without a conf every file is a script"
 
 stop

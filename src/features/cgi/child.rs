@@ -20,6 +20,7 @@ use super::reaper::{self, Orphan};
 use super::rows::{Conf, Errors, Limits};
 use super::script::Script;
 use crate::exchange::Received;
+use crate::exchange::engine::{Sight, Waker};
 use crate::gateway::env::Variables;
 
 /// A script that was started.
@@ -31,6 +32,8 @@ pub struct Child {
     /// When it gets TERM.
     pub term_at: Option<Instant>,
     kill: Option<Duration>,
+    number: u32,
+    engine: Waker,
 }
 
 /// A script and the ends of its pipes.
@@ -52,6 +55,7 @@ impl Child {
         conf: &Conf,
         body: &mut Received,
         permit: Permit,
+        engine: Waker,
     ) -> io::Result<Started> {
         use std::os::unix::ffi::OsStrExt;
         let os = |bytes: &[u8]| std::ffi::OsStr::from_bytes(bytes).to_os_string();
@@ -69,14 +73,22 @@ impl Child {
         });
         let mut process = command.spawn()?;
         // Linux process numbers are positive and fit.
-        let pid = process.id() as i32;
+        let (number, pid) = (process.id(), process.id() as i32);
+        engine.show(number, Sight::Starts(&command));
         limit(pid, &conf.limits);
         let (output, errors) = (process.stdout.take(), process.stderr.take());
         let descriptor = rustix::process::Pid::from_raw(pid).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
-        let running =
-            Orphan { process, descriptor, term_at: None, kill_at: None, kill: conf.kill, _permit: Some(permit) };
+        let running = Orphan {
+            process,
+            descriptor,
+            term_at: None,
+            kill_at: None,
+            kill: conf.kill,
+            engine: engine.clone(),
+            _permit: Some(permit),
+        };
         let term_at = conf.term.map(|time| Instant::now() + time);
-        let child = Child { running: Some(running), ended: None, term_at, kill: conf.kill };
+        let child = Child { running: Some(running), ended: None, term_at, kill: conf.kill, number, engine };
         let output = output.ok_or(io::ErrorKind::BrokenPipe)?;
         do_not_wait(output.as_fd())?;
         if let Some(errors) = &errors {
@@ -96,6 +108,7 @@ impl Child {
             && let Ok(Some(status)) = running.process.try_wait()
         {
             self.ended = Some(status);
+            self.show(Sight::Ends(Some(status)));
             self.running = None;
         }
         self.ended
@@ -110,6 +123,11 @@ impl Child {
             let _ = poll(&mut news, PollTimeout::from(1u8));
         }
         self.status()
+    }
+
+    /// Shows what it does to an engine that looks on.
+    pub fn show(&self, sight: Sight<'_>) {
+        self.engine.show(self.number, sight);
     }
 
     /// Whether its time is up.

@@ -138,7 +138,7 @@ fn start(
         variables.set(name.as_ref(), x.eval(value).into_owned());
     }
     let mut body = std::mem::take(&mut x.received);
-    let started = Child::start(&script, &variables, conf, &mut body, permit);
+    let started = Child::start(&script, &variables, conf, &mut body, permit, x.waker());
     let started = started.map_err(|error| script::diagnose(&script, &error))?;
     let running = Running::new(x, conf, started, &script.names.file, &folder(x, around)).map_err(|error| {
         let text =

@@ -11,6 +11,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
 
 use super::queue::Permit;
+use crate::exchange::engine::{Sight, Waker};
 
 /// A process that still runs.
 pub struct Orphan {
@@ -24,6 +25,8 @@ pub struct Orphan {
     pub kill_at: Option<Instant>,
     /// From TERM to KILL.
     pub kill: Option<Duration>,
+    /// Is shown its end.
+    pub engine: Waker,
     /// Its place among the running, given back with it.
     pub _permit: Option<Permit>,
 }
@@ -51,7 +54,8 @@ pub fn take_over(mut orphan: Orphan) {
     let Some(mut bell) = REAPER.bell.as_ref() else {
         // A system that has no room for one thread more: better the script ends now than never.
         orphan.signal(Signal::SIGKILL);
-        let _ = orphan.process.wait();
+        let status = orphan.process.wait().ok();
+        orphan.engine.show(orphan.process.id(), Sight::Ends(status));
         return;
     };
     inbox().push(orphan);
@@ -115,8 +119,14 @@ fn has_ended(orphan: &mut Orphan, now: Instant) -> bool {
     if orphan.kill_at.is_some() && is_dead(orphan) {
         orphan.signal(Signal::SIGKILL);
     }
-    // An error means that there is no such child: nothing is left to wait for.
-    !matches!(orphan.process.try_wait(), Ok(None))
+    let status = match orphan.process.try_wait() {
+        Ok(None) => return false,
+        Ok(status) => status,
+        // There is no such child: nothing is left to wait for.
+        Err(_) => None,
+    };
+    orphan.engine.show(orphan.process.id(), Sight::Ends(status));
+    true
 }
 
 /// Whether the process has ended, without reaping it.
@@ -146,7 +156,8 @@ mod tests {
         let pid = rustix::process::Pid::from_raw(process.id() as i32).unwrap();
         let descriptor = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).ok();
         let inner = String::from_utf8(line).unwrap().trim().parse().unwrap();
-        (Orphan { process, descriptor, term_at: None, kill_at: None, kill: None, _permit: None }, inner)
+        let engine = Waker::new(None, 0);
+        (Orphan { process, descriptor, term_at: None, kill_at: None, kill: None, engine, _permit: None }, inner)
     }
 
     fn wait_until_gone(pid: i32) {

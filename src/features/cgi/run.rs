@@ -16,6 +16,7 @@ use super::rows::Conf;
 use super::spool::Spool;
 use super::stream::Live;
 use crate::exchange::Exchange;
+use crate::exchange::engine::Sight;
 use crate::exchange::error::{HttpError, Level};
 use crate::exchange::step::{Step, Wait};
 use crate::gateway::head::{self, Fault, OutputHead};
@@ -128,6 +129,7 @@ impl Running {
             match self.output.read(&mut piece) {
                 Ok(0) => return Ok(Flow::End),
                 Ok(n) => {
+                    self.child.show(Sight::Writes(&piece[..n]));
                     self.held.put(&piece[..n])?;
                     total += n;
                 }
@@ -144,8 +146,9 @@ impl Running {
     }
 
     fn read_lines(&mut self, x: &mut Exchange, conf: &Conf) {
-        let name = &self.name;
+        let (name, child) = (&self.name, &self.child);
         self.lines.read(&conf.errors, &mut |level, line| {
+            child.show(Sight::Says(&line));
             let text = format!("script \"{name}\" says: {line}, id: {}", x.request_id());
             x.report(level, text);
         });

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use super::rows::Errors;
 use super::run::Running;
+use crate::exchange::engine::Sight;
 use crate::exchange::error::Level;
 use crate::http::response::Stream;
 
@@ -24,8 +25,9 @@ impl Live {
 
     /// The request is in the engine's hands now: such lines go to the log of the process.
     fn read_lines(&mut self) {
-        let (name, id) = (&self.running.name, &self.id);
+        let (name, id, child) = (&self.running.name, &self.id, &self.running.child);
         self.running.lines.read(&self.errors, &mut |level, line| {
+            child.show(Sight::Says(&line));
             log::log!(severity(level), "script \"{name}\" says: {line}, id: {id}");
         });
     }
@@ -58,7 +60,11 @@ impl Stream for Live {
                     }
                     self.running.ended = true;
                 }
-                done => return done,
+                Ok(n) => {
+                    self.running.child.show(Sight::Writes(&into[..n]));
+                    return Ok(n);
+                }
+                Err(error) => return Err(error),
             }
         }
     }
