@@ -157,9 +157,10 @@ impl OutputHead {
         let lower = name.to_ascii_lowercase();
         let bytes = Bytes::copy_from_slice(value);
         match lower.as_slice() {
-            b"status" if self.status.is_some() => return Err(Fault::Twice("Status")),
             b"status" => match status(value) {
-                Some(status) => self.status = Some(status),
+                // Perl's CGI.pm writes it below a status line that says the same.
+                Some(status) if self.status.is_none_or(|known| known == status) => self.status = Some(status),
+                Some(_) => return Err(Fault::Twice("Status")),
                 None => return Err(Fault::BadStatus(escape::error_log(value))),
             },
             b"location" => once(&mut self.location, bytes, "Location")?,
@@ -242,7 +243,9 @@ mod tests {
         );
         let fields: Vec<_> = head.fields.iter().map(|(_, value)| value.as_ref()).collect();
         assert_eq!(fields, [b"a=b", b"c=d"]);
-        assert_eq!(parse(b"HTTP/1.1 201 Created\r\nA: b\r\n\r\n", true).unwrap().status, Some(201));
+        for text in ["HTTP/1.1 201 Created\r\nA: b\r\n\r\n", "HTTP/1.0 201 Created\nStatus: 201 Created\n\n"] {
+            assert_eq!(parse(text.as_bytes(), true).unwrap().status, Some(201));
+        }
     }
 
     #[test]
@@ -255,7 +258,7 @@ mod tests {
             ("Status: 20\n\n", Fault::BadStatus("20".into())),
             ("Status: 100\n\n", Fault::BadStatus("100".into())),
             ("Status: 2000\n\n", Fault::BadStatus("2000".into())),
-            ("Status: 200\nStatus: 200\n\n", Fault::Twice("Status")),
+            ("Status: 200\nStatus: 404\n\n", Fault::Twice("Status")),
             ("Location: /a\nLocation: /b\n\n", Fault::Twice("Location")),
             ("Content-Type: a/b\nContent-Type: a/b\n\n", Fault::Twice("Content-Type")),
             ("Status: 200\nContent-Length: x\n\n", Fault::BadLength("x".into())),
