@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::error::ErrorKind;
-use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 use crate::conf::render::Format;
 
@@ -83,6 +83,9 @@ pub enum Cgi {
 /// A script and the request for it.
 #[derive(Debug, Args)]
 pub struct RunScript {
+    /// Show this help.
+    #[arg(short = 'h', long = "help", action = ArgAction::Help)]
+    pub help: Option<bool>,
     /// The script's file.
     #[arg(value_name = "script")]
     pub script: PathBuf,
