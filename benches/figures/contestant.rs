@@ -65,6 +65,20 @@ impl Contestant {
         Ok(contestant)
     }
 
+    /// Starts another server by its own command line, and waits until it serves the small page on this port.
+    pub fn start_command(site: &Site, name: &str, mut command: Command, port: u16) -> io::Result<Contestant> {
+        let said = site.path(&format!("logs/{}.said", name.replace(' ', "-")));
+        let output = File::create(&said)?;
+        command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
+        let binary = PathBuf::from(command.get_program());
+        let process = Guarded::start(&mut command)
+            .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", binary.display())))?;
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let mut contestant = Contestant { name: name.to_owned(), binary, process, address, extras: Extras::default() };
+        contestant.wait_ready(&said)?;
+        Ok(contestant)
+    }
+
     /// Starts the compiled floor over one file of the site.
     pub fn start_floor(site: &Site, binary: &Path, path: &str) -> io::Result<Contestant> {
         let mut command = Command::new(binary);
@@ -144,6 +158,6 @@ fn is_nginx(binary: &Path) -> bool {
 }
 
 /// A port that was free a moment ago.
-fn free_port() -> io::Result<u16> {
+pub fn free_port() -> io::Result<u16> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
 }

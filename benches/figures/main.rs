@@ -9,6 +9,7 @@ mod census;
 mod children;
 mod client;
 mod contestant;
+mod gateways;
 mod load;
 mod mixed;
 mod rounds;

@@ -135,6 +135,18 @@ fn a_crowd_of_hanging_scripts_leaves_the_files_alone() {
 
 #[test]
 fn nothing_grows_with_many_runs() {
+    nothing_grows_in(50);
+}
+
+/// 10,000 scripts, four tenths of them killed: `cargo test --test engine -- --ignored ten_thousand`
+#[test]
+#[ignore = "takes a minute"]
+fn nothing_grows_with_ten_thousand_runs() {
+    nothing_grows_in(2000);
+}
+
+/// Five runs each round, two of which are broken off.
+fn nothing_grows_in(rounds: usize) {
     let site = site("thread_pool default threads=4;");
     let round = || {
         for path in ["/cgi/quick.sh", "/live/quick.sh", "/one/quick.sh", "/cgi/none.sh"] {
@@ -149,7 +161,7 @@ fn nothing_grows_with_many_runs() {
     round();
     wait_for("the warm-up has gone", || children(&site) == 0);
     let before = (site.descriptors(), site.threads());
-    for _ in 0..50 {
+    for _ in 0..rounds {
         round();
     }
     wait_for("all are reaped", || children(&site) == 0);

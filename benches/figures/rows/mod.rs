@@ -1,6 +1,7 @@
 //! Which rows there are and in what order they are measured. Each starts the servers it needs and ends them again, so
 //! that no row inherits another's memory or connections, and a server that fell costs one row.
 
+mod cgi;
 mod idle;
 mod reload;
 mod script;
@@ -37,6 +38,7 @@ fn measure_one(bench: &Bench, name: &str, report: &mut Report) -> io::Result<()>
         "floor" => throughput::floor(bench, report),
         "idle" => idle::measure(bench, report),
         "slow" => slow::measure(bench, report),
+        "cgi" => cgi::measure(bench, report),
         "script" => script::measure(bench, report),
         "reload" => reload::measure(bench, report),
         "soak" => soak::measure(bench, report),
