@@ -7,6 +7,7 @@ pub mod diagnostic;
 pub mod directive;
 pub mod glob;
 pub mod include;
+pub mod machine;
 pub mod odd;
 pub mod parse;
 pub mod pattern;

@@ -1,6 +1,6 @@
 //! `listen`: the addresses of a server and the options of their sockets.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::conf::args::{Args, Fault, bytes_to_path, parse_seconds, parse_size};
 use crate::conf::ast::Word;
 use crate::conf::directive::{Arity, Contexts, Directive, Inherit, Manual, Repeat};
+use crate::conf::machine;
 use crate::conf::source::Span;
 use crate::exchange::variables::Variable;
 
@@ -224,7 +225,7 @@ fn ports(text: &str) -> Option<RangeInclusive<u16>> {
 }
 
 fn resolve(host: &str, port: u16) -> Option<Vec<Address>> {
-    let mut found: Vec<_> = (host, port).to_socket_addrs().ok()?.map(Address::Ip).collect();
+    let mut found: Vec<_> = machine::addresses_of(host).into_iter().map(|ip| Address::Ip((ip, port).into())).collect();
     found.sort();
     found.dedup();
     (!found.is_empty()).then_some(found)

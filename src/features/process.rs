@@ -4,10 +4,11 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use nix::unistd::{Gid, Group, Uid, User};
+use nix::unistd::Uid;
 
 use crate::conf::args::{Args, Fault};
 use crate::conf::directive::{Arity, Contexts, Directive, Inherit, Manual, Repeat};
+use crate::conf::machine;
 use crate::exchange::variables::Variable;
 
 /// nginx's modules that are built in, under nginx's names.
@@ -303,26 +304,22 @@ fn set_user(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
         return Ok(());
     }
     let word = args.word(0);
-    let user = User::from_name(&word.show()).ok().flatten();
-    let user = user.ok_or_else(|| {
+    let user = machine::user(&word.show()).ok_or_else(|| {
         Fault::at(word, format!("names a user that does not exist: `{}`", word.show()))
             .help("name a user of this machine, such as `nobody` or `www-data`")
     })?;
     let gid = match args.words().get(1) {
         None => own_group(&user),
-        Some(word) => Group::from_name(&word.show())
-            .ok()
-            .flatten()
-            .map(|group| group.gid)
+        Some(word) => machine::group(&word.show())
             .ok_or_else(|| Fault::at(word, format!("names a group that does not exist: `{}`", word.show())))?,
     };
-    conf.user = Some(Identity { name: user.name, uid: user.uid.as_raw(), gid: gid.as_raw() });
+    conf.user = Some(Identity { name: user.name, uid: user.uid, gid });
     Ok(())
 }
 
 /// The group of the user's name if there is one, as nginx; else the user's own.
-fn own_group(user: &User) -> Gid {
-    Group::from_name(&user.name).ok().flatten().map_or(user.gid, |group| group.gid)
+fn own_group(user: &machine::Account) -> u32 {
+    machine::group(&user.name).unwrap_or(user.gid)
 }
 
 fn set_worker_processes(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {

@@ -1,7 +1,6 @@
 //! The process among others: background, rights, pid file, number of descriptors. Everything here happens
 //! before the first thread starts.
 
-use std::ffi::CString;
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
@@ -10,6 +9,7 @@ use std::path::{Path, PathBuf};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::unistd::{self, Gid, Uid};
 
+use crate::conf::machine;
 use crate::features::process::Identity;
 
 /// Goes to the background: a process without terminal whose standard streams lead nowhere.
@@ -20,35 +20,32 @@ pub fn go_to_background() -> io::Result<()> {
 /// Becomes this user for good. Only root can.
 pub fn become_user(identity: &Identity) -> io::Result<()> {
     let (uid, gid) = (Uid::from_raw(identity.uid), Gid::from_raw(identity.gid));
-    let name = CString::new(identity.name.as_str()).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
+    let groups = machine::groups_of(&identity.name, identity.gid);
     unistd::setgid(gid)?;
-    unistd::initgroups(&name, gid)?;
+    unistd::setgroups(&groups.into_iter().map(Gid::from_raw).collect::<Vec<_>>())?;
     unistd::setuid(uid)?;
     Ok(())
 }
 
 /// Who root becomes when the conf names nobody, as nginx.
 pub fn nobody() -> io::Result<Identity> {
-    let user = unistd::User::from_name("nobody")?.ok_or_else(|| {
+    let user = machine::user("nobody").ok_or_else(|| {
         io::Error::new(io::ErrorKind::NotFound, "there is no user `nobody`: name one in the conf, `user NAME;`")
     })?;
-    Ok(Identity { name: user.name, uid: user.uid.as_raw(), gid: user.gid.as_raw() })
+    Ok(Identity { name: user.name, uid: user.uid, gid: user.gid })
 }
 
 /// The first folder on the way to a path that this user could not enter; none if the way is open or ends
 /// before the path does.
 pub fn closed_folder(path: &Path, identity: &Identity) -> Option<PathBuf> {
     let folders: Vec<&Path> = path.ancestors().collect();
-    let groups = CString::new(identity.name.as_str())
-        .ok()
-        .and_then(|name| unistd::getgrouplist(&name, Gid::from_raw(identity.gid)).ok())
-        .unwrap_or_default();
+    let groups = machine::groups_of(&identity.name, identity.gid);
     folders.into_iter().rev().find_map(|folder| {
         let found = std::fs::metadata(folder).ok().filter(|found| found.is_dir())?;
         let bit = match () {
             () if identity.uid == 0 => return None,
             () if found.uid() == identity.uid => 0o100,
-            () if groups.contains(&Gid::from_raw(found.gid())) => 0o010,
+            () if groups.contains(&found.gid()) => 0o010,
             () => 0o001,
         };
         (found.mode() & bit == 0).then(|| folder.to_path_buf())
