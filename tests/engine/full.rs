@@ -104,11 +104,13 @@ fn when_no_connection_is_idle_new_ones_get_503() {
         client
     };
     let mut busy: Vec<Client> = (0..8).map(|_| partial()).collect();
-    let start = Instant::now();
+    let (start, mut pause) = (Instant::now(), Duration::from_millis(10));
     // One whose head has not been looked at yet still counts as idle when the next one comes.
     wait_for("the table is full", || {
-        // The server looks at the heads that came: until then they count as idle, and make room for the next client.
-        std::thread::sleep(Duration::from_millis(20));
+        // The server looks at the heads that came: until then they count as idle, and make room for the next client. A
+        // busy machine is given longer each time.
+        std::thread::sleep(pause);
+        pause *= 2;
         let full = Client::new(site.port()).try_get("/a").is_some_and(|answer| answer.status == 503);
         let outside = busy.iter_mut().filter_map(|client| client.is_answered().then_some(client));
         full && outside.map(|client| *client = partial()).count() == 0
