@@ -186,7 +186,7 @@ shown "$DIR"/cgi-bin/redirect.sh
 like "$body" "^hello GET" "a local redirect is followed"
 shown "$DIR"/own/crash.sh
 like "$code $body" "^reason: cgi-killed" "a failure has its reason"
-shown "$DIR"/own/hang.sh
+shown "$DIR"/own/hang.sh --url /own/hang.sh
 like "$body" "^HTTP/1.1 504 " "one that hangs is given up"
 ok "and gone" script_gone
 body=$("$SERVER" cgi run "$DIR/own/headless.sh")
