@@ -136,6 +136,9 @@ impl Worker {
         let (before, timeout) = (task.output.sent, sending.timeout);
         let resumed = std::mem::take(&mut task.starved);
         let progress = task.output.send(&mut c.socket, SHARE, most.min(SHARE));
+        if task.output.sent > before && c.parked > 0 && !resumed {
+            self.judge_speed(c);
+        }
         let x = &mut task.run.x;
         x.sent.bytes = task.output.sent;
         x.sent.body_bytes = task.output.sent.saturating_sub(task.head_len);

@@ -85,9 +85,7 @@ impl Worker {
         }
         let Job { mut connection, why } = job;
         connection.drained = false;
-        let starved = matches!(&connection.phase, Phase::Sending(task) if task.starved);
-        let waits = starved || matches!(connection.phase, Phase::Waiting(_));
-        if why == Why::Expired && connection.deadline <= self.now() && !waits {
+        if why == Why::Expired && connection.deadline <= self.now() && !waits_for_us(&connection) {
             return self.expire(*connection);
         }
         let mut first = connection.requests;
@@ -108,6 +106,10 @@ impl Worker {
                     Some(back) => connection = back,
                     None => return,
                 },
+                // A client whose bytes keep waking us is never seen parked when deadlines are looked at.
+                Turn::Park(_, deadline) if deadline <= self.now() && !waits_for_us(&connection) => {
+                    return self.expire(*connection);
+                }
                 Turn::Park(how, deadline) => match self.park(connection, how, deadline) {
                     Some(back) => connection = back,
                     None => return,
@@ -122,12 +124,7 @@ impl Worker {
             Phase::Head(partial) => self.head(c, partial),
             Phase::Body(task) => self.body(c, task),
             Phase::Waiting(task) => self.wait(c, task),
-            Phase::Sending(task) => {
-                if !task.starved {
-                    self.judge_speed(c);
-                }
-                self.send(c, task)
-            }
+            Phase::Sending(task) => self.send(c, task),
             Phase::Draining(rest) => self.drain(c, rest),
             Phase::Lingering { until, silence } => self.linger(c, until, silence),
             Phase::Closed => Turn::Close,
@@ -255,5 +252,14 @@ impl Worker {
         if task.run.scope.sending.reset_timedout {
             c.socket.reset_on_close();
         }
+    }
+}
+
+/// Whether something of ours is waited for, not the client: its deadline is a wake-up.
+fn waits_for_us(c: &Connection) -> bool {
+    match &c.phase {
+        Phase::Waiting(_) => true,
+        Phase::Sending(task) => task.starved,
+        _ => false,
     }
 }
