@@ -110,7 +110,7 @@ fn when_no_connection_is_idle_new_ones_get_503() {
         // The server looks at the heads that came: until then they count as idle, and make room for the next client. A
         // busy machine is given longer each time.
         std::thread::sleep(pause);
-        pause *= 2;
+        pause = (pause * 2).min(Duration::from_millis(500));
         let full = Client::new(site.port()).try_get("/a").is_some_and(|answer| answer.status == 503);
         let outside = busy.iter_mut().filter_map(|client| client.is_answered().then_some(client));
         full && outside.map(|client| *client = partial()).count() == 0
