@@ -7,6 +7,7 @@ use longshore::conf::pattern::Pattern;
 use longshore::conf::render::{Format, render};
 use longshore::conf::source::{Source, Sources, Span};
 use longshore::gateway;
+use longshore::gateway::fastcgi::{self, Fault, Piece};
 use longshore::http::chunked::Decoder;
 use longshore::http::escape::{self, LogEscape};
 use longshore::http::etag::{self, Comparison};
@@ -90,6 +91,38 @@ pub fn cgi_head(data: &[u8]) {
         assert!(!value.iter().any(|&b| b == b'\r' || b == b'\n' || b == 0));
     }
     assert!(head.fields.iter().all(|(name, _)| !name.is_empty() && !name.contains(&b':') && !name.contains(&b' ')));
+}
+
+/// What a FastCGI program sends gives the same output, errors and end however it arrives.
+pub fn fastcgi(data: &[u8]) {
+    let whole = fastcgi_pieces(data, data.len().max(1));
+    for step in [1, 3, 8] {
+        assert_eq!(fastcgi_pieces(data, step), whole, "in pieces of {step}");
+    }
+    let (output, errors, ended, read, _) = whole;
+    assert!(output.len() + errors.len() <= read && read <= data.len());
+    assert!(ended <= 1);
+}
+
+/// Output, errors, how often the request ended, how many bytes were read, and the fault.
+fn fastcgi_pieces(data: &[u8], step: usize) -> (Vec<u8>, Vec<u8>, usize, usize, Option<Fault>) {
+    let (mut decoder, mut output, mut errors, mut ended, mut read) =
+        (fastcgi::Decoder::default(), Vec::new(), Vec::new(), 0, 0);
+    for piece in data.chunks(step) {
+        let answer = decoder.decode(piece, &mut |piece| match piece {
+            Piece::Output(bytes) => output.extend_from_slice(bytes),
+            Piece::Errors(bytes) => errors.extend_from_slice(bytes),
+            Piece::OutputEnd => {}
+            Piece::End(_) => ended += 1,
+        });
+        match answer {
+            Ok(n) => read += n,
+            // How far it got within the bytes that hold the fault nobody uses.
+            Err(fault) => return (output, errors, ended, data.len(), Some(fault)),
+        }
+    }
+    assert_eq!(decoder.is_done(), ended == 1);
+    (output, errors, ended, read, None)
 }
 
 /// A chunked body gives the same bytes and the same end however it arrives.

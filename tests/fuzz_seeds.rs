@@ -35,6 +35,11 @@ fn cgi_head() {
 }
 
 #[test]
+fn fastcgi() {
+    run("fastcgi", checks::fastcgi);
+}
+
+#[test]
 fn cookie() {
     run("cookie", checks::cookie);
 }

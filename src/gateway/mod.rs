@@ -1,5 +1,9 @@
-//! What every gateway to a program shares: the variables that a request becomes (RFC 3875 section 4.1) and the
-//! head of the program's answer (section 6). Knows no process, no socket and no feature.
+//! What every gateway to a program shares: the variables that a request becomes (RFC 3875 section 4.1), the
+//! head of the program's answer (section 6), and the protocols between. Knows no process, no socket and no feature.
 
 pub mod env;
+pub mod fastcgi;
 pub mod head;
+pub mod params;
+pub mod scgi;
+pub mod uwsgi;

@@ -1,0 +1,94 @@
+//! What a program is told about a request by the conf's own words (`fastcgi_param` and its siblings) and by the
+//! request's fields. How the pairs are written on the wire is the protocols' affair.
+
+use bytes::Bytes;
+
+use crate::conf::value::Text;
+use crate::exchange::Exchange;
+
+/// Names and values, in order.
+pub type Pairs = Vec<(Vec<u8>, Vec<u8>)>;
+
+/// One line of the conf.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Param {
+    /// The name.
+    pub name: Bytes,
+    /// The value.
+    pub value: Text,
+    /// Whether it is left out when the value is empty.
+    pub if_not_empty: bool,
+}
+
+impl Param {
+    /// Whether it only keeps a field of the request away: `HTTP_X ""`.
+    fn only_hides(&self) -> bool {
+        self.name.starts_with(b"HTTP_") && self.value.constant() == Some(b"")
+    }
+}
+
+/// The pairs for a request: the conf's first, then the fields that none of them stands for.
+pub fn pairs(x: &Exchange, params: &[Param], with_fields: bool) -> Pairs {
+    let mut pairs = Pairs::with_capacity(params.len() + 16);
+    for param in params.iter().filter(|param| !param.only_hides()) {
+        let value = x.eval(&param.value);
+        if !(param.if_not_empty && value.is_empty()) {
+            pairs.push((param.name.to_vec(), value.into_owned()));
+        }
+    }
+    if with_fields {
+        let named = pairs.len();
+        x.head.fields().for_each(|(name, value)| add_field(&mut pairs, named, params, name, value));
+    }
+    pairs
+}
+
+/// RFC 3875 section 4.1.18: HTTP_ and the name with `_` for `-`; fields that are repeated become one.
+fn add_field(pairs: &mut Pairs, named: usize, params: &[Param], name: &[u8], value: &[u8]) {
+    let fold = |b: &u8| if *b == b'-' { b'_' } else { b.to_ascii_uppercase() };
+    let variable: Vec<u8> = b"HTTP_".iter().copied().chain(name.iter().map(fold)).collect();
+    // A program would take HTTP_PROXY for a setting of its own.
+    if variable == b"HTTP_PROXY" || params.iter().any(|param| param.name == variable) {
+        return;
+    }
+    match pairs[named..].iter_mut().find(|(known, _)| *known == variable) {
+        Some((_, joined)) => {
+            joined.extend_from_slice(if variable == b"HTTP_COOKIE" { b"; " } else { b", " });
+            joined.extend_from_slice(value);
+        }
+        None => pairs.push((variable, value.to_vec())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn param(name: &'static str, value: &'static str) -> Param {
+        let value = if value.is_empty() { Text::default() } else { Text::literal(value) };
+        Param { name: Bytes::from_static(name.as_bytes()), value, if_not_empty: false }
+    }
+
+    #[test]
+    fn fields_become_variables() {
+        let params = [param("HTTP_OVER", "ours"), param("HTTP_GONE", ""), param("PLAIN", "")];
+        let mut pairs = Pairs::new();
+        for (name, value) in [
+            ("Host", "h"),
+            ("X-Two", "a"),
+            ("x-two", "b"),
+            ("Cookie", "a=b"),
+            ("Cookie", "c=d"),
+            ("Over", "theirs"),
+            ("Gone", "x"),
+            ("Proxy", "evil"),
+        ] {
+            add_field(&mut pairs, 0, &params, name.as_bytes(), value.as_bytes());
+        }
+        let shown: Vec<_> = pairs.iter().map(|(name, value)| (name.as_slice(), value.as_slice())).collect();
+        let wanted: [(&[u8], &[u8]); 3] =
+            [(b"HTTP_HOST", b"h"), (b"HTTP_X_TWO", b"a, b"), (b"HTTP_COOKIE", b"a=b; c=d")];
+        assert_eq!(shown, wanted);
+        assert!(params[1].only_hides() && !params[0].only_hides() && !params[2].only_hides());
+    }
+}
