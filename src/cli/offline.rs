@@ -120,7 +120,7 @@ fn exchange(settings: &Arc<Settings>, group: &Group, head: Head, engine: Arc<dyn
     // A port from the range that clients have.
     let peer = local.map(|_| SocketAddr::from(([127, 0, 0, 1], 49152)));
     Exchange {
-        client: Client { peer, local, unix, number: 1 },
+        client: Client { peer, local, unix, number: 1, replaced: None },
         nth: 1,
         connected: Instant::now(),
         started: Instant::now(),
@@ -148,6 +148,10 @@ fn exchange(settings: &Arc<Settings>, group: &Group, head: Head, engine: Arc<dyn
         id: Default::default(),
         prefix: settings.prefix.clone(),
         handler: None,
+        until: None,
+        limits: Default::default(),
+        holds: Vec::new(),
+        limit_rate: None,
         engine: Some(engine),
         connection: 1,
     }

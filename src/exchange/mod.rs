@@ -8,6 +8,7 @@ pub mod error;
 mod file_cache;
 pub mod files;
 pub mod place;
+pub mod queue;
 pub mod step;
 pub mod symlinks;
 pub mod temporary;
@@ -42,6 +43,17 @@ pub struct Client {
     pub unix: Option<Arc<str>>,
     /// The connection's number since the process started, as nginx's `*17` in logs.
     pub number: u64,
+    /// The address that was its peer before a field of the request named another (`real_ip_header`); none if nothing did.
+    pub replaced: Option<Option<SocketAddr>>,
+}
+
+/// What the limits on requests and connections decided, as their variables name it; none before they were asked.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// `limit_req`.
+    pub requests: Option<&'static str>,
+    /// `limit_conn`.
+    pub connections: Option<&'static str>,
 }
 
 /// What went out, filled in by the sender, read by the access log.
@@ -153,6 +165,14 @@ pub struct Exchange {
     pub prefix: Arc<PathBuf>,
     /// What a handler keeps between two entries of its step.
     pub handler: Option<Box<dyn Any + Send>>,
+    /// The moment that a step waits for; the step clears it.
+    pub until: Option<Instant>,
+    /// What the limits decided. They are asked once, whatever internal redirects follow.
+    pub limits: Limits,
+    /// What is given back when the answer is out (a place under `limit_conn`).
+    pub holds: Vec<Box<dyn Any + Send>>,
+    /// Bytes of the answer for each second, where something but the conf's own `limit_rate` decided; 0 is no limit.
+    pub limit_rate: Option<u64>,
     /// The engine, for steps that wait; none offline.
     pub engine: Option<Arc<dyn engine::Engine>>,
     /// How the engine knows this connection.

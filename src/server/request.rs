@@ -85,7 +85,7 @@ impl Worker {
             _ => (c.socket.local(), None),
         };
         let x = Exchange {
-            client: Client { peer: c.peer, local, unix, number: c.number },
+            client: Client { peer: c.peer, local, unix, number: c.number, replaced: None },
             nth: u64::from(c.requests),
             connected: c.connected,
             started,
@@ -113,6 +113,10 @@ impl Worker {
             id: Default::default(),
             prefix: entry.settings.prefix.clone(),
             handler: None,
+            until: None,
+            limits: Default::default(),
+            holds: Vec::new(),
+            limit_rate: None,
             engine: self.link.clone(),
             connection: c.place.token(),
         };

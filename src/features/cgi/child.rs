@@ -15,12 +15,12 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use rustix::process::{PidfdFlags, Resource, Rlimit, pidfd_open, prlimit};
 
-use super::queue::Permit;
 use super::reaper::{self, Orphan};
 use super::rows::{Conf, Errors, Limits};
 use super::script::Script;
 use crate::exchange::Received;
 use crate::exchange::engine::{Sight, Waker};
+use crate::exchange::queue::Permit;
 use crate::gateway::env::Variables;
 
 /// A script that was started.

@@ -5,7 +5,6 @@
 mod answer;
 mod child;
 mod lines;
-mod queue;
 mod reaper;
 mod rows;
 mod run;
@@ -20,11 +19,11 @@ use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use child::Child;
-use queue::{Entry, Permit, Queue, Ticket};
 use run::{Next, Running};
 use script::Script;
 
 use crate::exchange::error::{HttpError, Level};
+use crate::exchange::queue::{Entry, Permit, Queue, Ticket};
 use crate::exchange::step::{Sink, Step, Wait};
 use crate::exchange::{Exchange, Received};
 use crate::gateway::env::Request;

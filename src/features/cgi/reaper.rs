@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
 
-use super::queue::Permit;
 use crate::exchange::engine::{Sight, Waker};
+use crate::exchange::queue::Permit;
 
 /// A process that still runs.
 pub struct Orphan {

@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::queue::Queue;
 use crate::conf::args::{Args, Fault, bytes_to_path, parse_size, parse_time};
 use crate::conf::directive::{Arity, Contexts, Directive, Inherit, Manual, Repeat};
 use crate::conf::value::Text;
 use crate::exchange::error::Level;
+use crate::exchange::queue::Queue;
 use crate::exchange::variables::Variable;
 
 /// Which requests run a script.

@@ -1,10 +1,10 @@
-//! Who may run a script now and who waits: a count with a bounded queue in the order of arrival. A request that waits
+//! Who may do something costly now (run a script, work out a password's hash) and who waits: a count with a bounded queue in the order of arrival. A request that waits
 //! costs memory and no thread; it is woken when its turn has come.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use crate::exchange::engine::Waker;
+use super::engine::Waker;
 
 /// One cap's count and queue.
 #[derive(Default)]
