@@ -3,10 +3,12 @@
 
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::ast::{Node, Word};
 use super::diagnostic::{Diagnostic, Severity};
+use super::outside::Outside;
 use super::source::Span;
 use super::value::{Names, Piece, Text, VarId, compile};
 
@@ -47,6 +49,8 @@ pub struct Load {
     pub prefix: PathBuf,
     /// The folder of the main conf file.
     pub conf_dir: PathBuf,
+    /// Files, folders and hosts: whoever reads one while a conf is loaded reads it here.
+    pub outside: Arc<Outside>,
     /// This machine's name, for `$hostname`.
     pub hostname: String,
     /// Variable names and their indices.

@@ -1,13 +1,13 @@
 //! Loads a conf: the main file, what it includes, and the text of the command line. Owns how an
 //! `include` finds its files; must not know what any other directive means.
 
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::args::bytes_to_path;
 use super::ast::Node;
 use super::diagnostic::{Diagnostic, Severity};
+use super::outside::{Outside, Unreadable};
 use super::parse::parse;
 use super::source::{Source, Sources, Span};
 use super::{glob, stock};
@@ -44,9 +44,10 @@ impl Loaded {
 /// Loads the conf file `main`; `globals` is the text of `-g`, read as if it stood before it.
 /// Relative includes start from the main file's folder, in every file. `known` tells whether a
 /// word is the name of a directive.
-pub fn load(main: &Path, globals: Option<&str>, known: &dyn Fn(&[u8]) -> bool) -> Loaded {
+pub fn load(main: &Path, globals: Option<&str>, known: &dyn Fn(&[u8]) -> bool, outside: &Outside) -> Loaded {
     let folder = main.parent().unwrap_or(Path::new("")).to_owned();
-    let mut loader = Loader { folder, known, loaded: Loaded::default(), chain: Vec::new(), total: 0, full: false };
+    let mut loader =
+        Loader { folder, known, outside, loaded: Loaded::default(), chain: Vec::new(), total: 0, full: false };
     let mut nodes = Vec::new();
     if let Some(globals) = globals {
         let text: Arc<[u8]> = globals.as_bytes().into();
@@ -78,6 +79,7 @@ struct Link {
 struct Loader<'a> {
     folder: PathBuf,
     known: &'a dyn Fn(&[u8]) -> bool,
+    outside: &'a Outside,
     loaded: Loaded,
     chain: Vec<Link>,
     total: u64,
@@ -97,7 +99,7 @@ impl Loader<'_> {
         if !self.loaded.files.iter().any(listed) {
             self.loaded.files.push(file);
         }
-        self.chain.push(Link { path: true_path(path), from });
+        self.chain.push(Link { path: self.outside.true_path(path), from });
         let nodes = self.resolve(nodes);
         self.chain.pop();
         nodes
@@ -132,7 +134,7 @@ impl Loader<'_> {
             return self.refuse(word.span, "this names no file");
         }
         let path = self.folder.join(bytes_to_path(&word.text));
-        let paths = if glob::is_pattern(&word.text) { glob::expand(&path) } else { vec![path] };
+        let paths = if glob::is_pattern(&word.text) { self.outside.matching(&path) } else { vec![path] };
         paths.into_iter().flat_map(|path| self.include_file(&path, word.span)).collect()
     }
 
@@ -160,9 +162,9 @@ impl Loader<'_> {
     }
 
     /// Our own copy of a file that is not there, or an error.
-    fn missing(&mut self, path: &Path, reason: &Reason, from: Span) -> Vec<Node> {
+    fn missing(&mut self, path: &Path, reason: &Unreadable, from: Span) -> Vec<Node> {
         let shown = path.display();
-        let copy = if matches!(reason, Reason::Absent) { self.stock(path) } else { None };
+        let copy = if matches!(reason, Unreadable::Absent) { self.stock(path) } else { None };
         let Some(text) = copy else {
             return self.refuse(from, format!("cannot read `{shown}`: {reason}"));
         };
@@ -185,7 +187,7 @@ impl Loader<'_> {
 
     /// An error if `path` is being read already: a file that includes itself, if by detours.
     fn cycle(&self, path: &Path, from: Span) -> Option<Diagnostic> {
-        let path = true_path(path);
+        let path = self.outside.true_path(path);
         let start = self.chain.iter().position(|link| link.path == path)?;
         let mut names: Vec<String> =
             self.chain[start..].iter().map(|link| format!("`{}`", short(&link.path))).collect();
@@ -197,64 +199,16 @@ impl Loader<'_> {
         })
     }
 
-    fn read(&mut self, path: &Path) -> Result<Arc<[u8]>, Reason> {
-        // Asked before it is opened: a pipe would wait for its other end for ever.
-        let kind = std::fs::metadata(path).map_err(Reason::from)?.file_type();
-        if kind.is_dir() {
-            return Err(Reason::Folder);
-        }
-        if !kind.is_file() && path != Path::new("/dev/null") {
-            return Err(Reason::NoFile);
-        }
-        let file = std::fs::File::open(path).map_err(Reason::from)?;
-        let mut text = Vec::new();
-        file.take(MAX_FILE + 1).read_to_end(&mut text).map_err(Reason::from)?;
-        if text.len() as u64 > MAX_FILE {
-            return Err(Reason::Large);
-        }
+    fn read(&mut self, path: &Path) -> Result<Arc<[u8]>, Unreadable> {
+        let text = self.outside.read(path, MAX_FILE)?;
         self.total += text.len() as u64;
-        Ok(text.into())
+        Ok(text)
     }
 
     fn refuse(&mut self, span: Span, message: impl Into<String>) -> Vec<Node> {
         self.loaded.diagnostics.push(Diagnostic::error(span, message));
         Vec::new()
     }
-}
-
-/// Why a file cannot be read.
-enum Reason {
-    Absent,
-    Folder,
-    NoFile,
-    Large,
-    Other(std::io::Error),
-}
-
-impl From<std::io::Error> for Reason {
-    fn from(error: std::io::Error) -> Self {
-        if error.kind() == std::io::ErrorKind::NotFound { Reason::Absent } else { Reason::Other(error) }
-    }
-}
-
-impl std::fmt::Display for Reason {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Reason::Absent => f.write_str("there is no such file"),
-            Reason::Folder => f.write_str("it is a folder"),
-            Reason::NoFile => f.write_str("it is a pipe, a socket or a device, not a file"),
-            Reason::Large => write!(f, "it is larger than {} MiB", MAX_FILE >> 20),
-            Reason::Other(error) => match error.kind() {
-                std::io::ErrorKind::PermissionDenied => f.write_str("permission denied"),
-                std::io::ErrorKind::NotADirectory => f.write_str("a folder on its way is a file"),
-                _ => write!(f, "{error}"),
-            },
-        }
-    }
-}
-
-fn true_path(path: &Path) -> PathBuf {
-    path.canonicalize().unwrap_or_else(|_| path.to_owned())
 }
 
 fn short(path: &Path) -> String {
@@ -273,7 +227,7 @@ mod tests {
             std::fs::create_dir_all(path.parent().expect("it has one")).expect("a folder");
             std::fs::write(path, text).expect("a file");
         }
-        let loaded = load(&folder.path().join(files[0].0), Some("daemon off;"), &|_| false);
+        let loaded = load(&folder.path().join(files[0].0), Some("daemon off;"), &|_| false, &Outside::default());
         let here = format!("{}/", folder.path().display());
         let messages = loaded.diagnostics.iter().map(|d| d.message.replace(&here, "")).collect();
         (show(&loaded.nodes), messages)
@@ -321,9 +275,9 @@ mod tests {
         let folder = tempfile::tempdir().expect("a temporary folder");
         std::fs::write(folder.path().join("main"), "include a; include a;").expect("a file");
         std::fs::write(folder.path().join("a"), "x;").expect("a file");
-        let loaded = load(&folder.path().join("main"), None, &|_| false);
+        let loaded = load(&folder.path().join("main"), None, &|_| false, &Outside::default());
         assert_eq!((loaded.files.len(), loaded.nodes.len(), loaded.has_errors()), (2, 2, false));
-        assert!(load(&folder.path().join("none"), None, &|_| false).has_errors());
-        assert!(load(folder.path(), None, &|_| false).has_errors());
+        assert!(load(&folder.path().join("none"), None, &|_| false, &Outside::default()).has_errors());
+        assert!(load(folder.path(), None, &|_| false, &Outside::default()).has_errors());
     }
 }

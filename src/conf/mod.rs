@@ -9,6 +9,8 @@ pub mod glob;
 pub mod include;
 pub mod machine;
 pub mod odd;
+pub mod outside;
+pub mod packed;
 pub mod parse;
 pub mod pattern;
 pub mod reference;

@@ -44,7 +44,7 @@ impl Conf {
         let folder = load.prefix.join("logs");
         let path = match &load.error_log {
             Some(path) => path.clone(),
-            None if folder.is_dir() => folder.join("error.log"),
+            None if load.outside.is_folder(&folder) => folder.join("error.log"),
             None => "/dev/stderr".into(),
         };
         Conf { targets: vec![Target { log: load.log(path), level: Level::Error }], is_default: true }

@@ -9,7 +9,7 @@ use crate::conf::args::{Args, Fault};
 use crate::conf::ast::Word;
 use crate::conf::directive::{Arity, Contexts, Directive, Inherit, Manual, Repeat};
 use crate::conf::value::{Piece, Text};
-use crate::exchange::error::{HttpError, system_words};
+use crate::exchange::error::HttpError;
 use crate::exchange::step::Target;
 use crate::exchange::variables::{Value, Variable};
 use crate::exchange::{Exchange, Failure};
@@ -169,11 +169,7 @@ fn set_template(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
     }
     let path = args.path(0);
     let refuse = |what: String| Fault::at(args.word(0), format!("cannot read `{}`: {what}", path.display()));
-    let size = std::fs::metadata(&path).map_err(|error| refuse(system_words(&error)))?.len();
-    if size > MOST_TEMPLATE {
-        return Err(refuse("it is larger than 1 MiB".into()));
-    }
-    let text = std::fs::read(&path).map_err(|error| refuse(system_words(&error)))?;
+    let text = args.load.outside.read(&path, MOST_TEMPLATE).map_err(|error| refuse(error.to_string()))?;
     conf.template = Some(Arc::new(compile_template(&text, |name| args.refer(0, name))));
     Ok(())
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::conf::args::{Args, Fault, bytes_to_path, parse_seconds, parse_size};
 use crate::conf::ast::Word;
 use crate::conf::directive::{Arity, Contexts, Directive, Inherit, Manual, Repeat};
-use crate::conf::machine;
+use crate::conf::outside::Outside;
 use crate::conf::source::Span;
 use crate::exchange::variables::Variable;
 
@@ -130,7 +130,7 @@ const UNBUILT: [&str; 5] = ["ssl", "http2", "quic", "spdy", "proxy_protocol"];
 
 fn set(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
     conf.is_named = true;
-    let addresses = read_address(args.word(0))?.into_iter().map(|address| match address {
+    let addresses = read_address(args.word(0), &args.load.outside)?.into_iter().map(|address| match address {
         Address::Ip(mut ip) if args.load.rootless && ip.port() < 1024 => {
             ip.set_port(ip.port() + MOVED_UP);
             Address::Ip(ip)
@@ -165,7 +165,7 @@ fn set(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
     Ok(())
 }
 
-fn read_address(word: &Word) -> Result<Vec<Address>, Fault> {
+fn read_address(word: &Word, outside: &Outside) -> Result<Vec<Address>, Fault> {
     let bad = |what: &str| Fault::at(word, format!("has {what} in `{}`", word.show()));
     if let Some(path) = word.text.strip_prefix(b"unix:") {
         if path.is_empty() {
@@ -205,7 +205,7 @@ fn read_address(word: &Word) -> Result<Vec<Address>, Fault> {
         _ => match host.parse::<IpAddr>() {
             Ok(ip) => Ok(at(ip, ports)),
             Err(_) => ports
-                .map(|port| resolve(host, port))
+                .map(|port| resolve(outside, host, port))
                 .collect::<Option<Vec<_>>>()
                 .map(|found| found.concat())
                 .ok_or_else(|| bad("a host that is not found")),
@@ -224,8 +224,8 @@ fn ports(text: &str) -> Option<RangeInclusive<u16>> {
     (!range.is_empty()).then_some(range)
 }
 
-fn resolve(host: &str, port: u16) -> Option<Vec<Address>> {
-    let mut found: Vec<_> = machine::addresses_of(host).into_iter().map(|ip| Address::Ip((ip, port).into())).collect();
+fn resolve(outside: &Outside, host: &str, port: u16) -> Option<Vec<Address>> {
+    let mut found: Vec<_> = outside.addresses_of(host).into_iter().map(|ip| Address::Ip((ip, port).into())).collect();
     found.sort();
     found.dedup();
     (!found.is_empty()).then_some(found)
@@ -310,7 +310,7 @@ mod tests {
             ("unix:", None),
             (":80", None),
         ] {
-            let got = read_address(&word(text)).ok().map(|all| all[0].to_string());
+            let got = read_address(&word(text), &Outside::default()).ok().map(|all| all[0].to_string());
             assert_eq!(got.as_deref(), want, "{text}");
         }
     }

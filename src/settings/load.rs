@@ -12,6 +12,7 @@ use crate::conf::ast::Node;
 use crate::conf::diagnostic::{Diagnostic, Severity};
 use crate::conf::directive::Contexts;
 use crate::conf::include;
+use crate::conf::outside::Outside;
 use crate::conf::source::{Sources, Span};
 use crate::features;
 
@@ -68,10 +69,15 @@ impl Loaded {
     }
 }
 
-/// Loads a conf.
+/// Loads a conf from this machine.
 pub fn load(request: &Request) -> Loaded {
-    let files = include::load(&request.file, request.globals.as_deref(), &super::blocks::is_known);
-    let mut builder = Builder::new(context(request));
+    load_from(request, &Arc::default())
+}
+
+/// Loads a conf; what it names outside of its own text is asked for there.
+pub fn load_from(request: &Request, outside: &Arc<Outside>) -> Loaded {
+    let files = include::load(&request.file, request.globals.as_deref(), &super::blocks::is_known, outside);
+    let mut builder = Builder::new(context(request, outside.clone()));
     builder.diagnostics = files.diagnostics;
     let level = find_level(&files.nodes);
     let (main, http) = builder.top(&files.nodes, level);
@@ -108,12 +114,13 @@ pub fn load(request: &Request) -> Loaded {
     loaded
 }
 
-fn context(request: &Request) -> (Load, NameTable) {
+fn context(request: &Request, outside: Arc<Outside>) -> (Load, NameTable) {
     let names = NameTable::default();
     let hostname = nix::unistd::gethostname().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let load = Load {
         prefix: request.prefix.clone(),
         conf_dir: request.file.parent().unwrap_or(Path::new("/")).to_path_buf(),
+        outside,
         hostname,
         names: Box::new(names.clone()),
         warnings: Vec::new(),

@@ -81,7 +81,7 @@ impl Conf {
         };
         let formats: Vec<Named> = format::BUILT_IN.into_iter().map(|known| built_in(known, load)).collect();
         let folder = load.prefix.join("logs");
-        let path = if folder.is_dir() { folder.join("access.log") } else { "/dev/stdout".into() };
+        let path = if load.outside.is_folder(&folder) { folder.join("access.log") } else { "/dev/stdout".into() };
         let target = Target {
             file: Place::Log(load.log(path)),
             format: formats[0].format.clone(),

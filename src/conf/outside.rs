@@ -1,0 +1,247 @@
+//! What a conf's load learns from outside: files, folders, patterns, names of hosts. Every answer is kept, so that
+//! another process, which may not ask the machine itself, can load the very same conf. Knows no directive; a
+//! setter that reads a file asks here, never the file system.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::net::IpAddr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::args::bytes_to_path;
+use super::packed::{Packer, Unpacker};
+use super::{glob, machine};
+
+/// Why a file cannot be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unreadable {
+    /// There is none.
+    Absent,
+    /// It is a folder.
+    Folder,
+    /// It is neither a file nor a folder.
+    Odd,
+    /// It has more bytes than these.
+    Large(u64),
+    /// What the system says.
+    System(i32),
+    /// The process that loaded the conf first did not ask for it.
+    Unknown,
+}
+
+impl From<std::io::Error> for Unreadable {
+    fn from(error: std::io::Error) -> Self {
+        match error.kind() {
+            std::io::ErrorKind::NotFound => Unreadable::Absent,
+            _ => Unreadable::System(error.raw_os_error().unwrap_or(nix::libc::EIO)),
+        }
+    }
+}
+
+impl std::fmt::Display for Unreadable {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Unreadable::Absent => f.write_str("there is no such file"),
+            Unreadable::Folder => f.write_str("it is a folder"),
+            Unreadable::Odd => f.write_str("it is a pipe, a socket or a device, not a file"),
+            Unreadable::Large(most) => write!(f, "it is larger than {} MiB", most >> 20),
+            Unreadable::System(number) => {
+                let error = std::io::Error::from_raw_os_error(*number);
+                match error.kind() {
+                    std::io::ErrorKind::PermissionDenied => f.write_str("permission denied"),
+                    std::io::ErrorKind::NotADirectory => f.write_str("a folder on its way is a file"),
+                    _ => write!(f, "{error}"),
+                }
+            }
+            Unreadable::Unknown => f.write_str("it was not there when the conf was first read"),
+        }
+    }
+}
+
+/// What can be asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    Text,
+    Matching,
+    TruePath,
+    IsFolder,
+    Addresses,
+}
+
+impl Kind {
+    const ALL: [Kind; 5] = [Kind::Text, Kind::Matching, Kind::TruePath, Kind::IsFolder, Kind::Addresses];
+}
+
+/// An answer: byte strings, or why there are none.
+type Answer = Result<Vec<Arc<[u8]>>, Unreadable>;
+
+/// Answers from outside.
+#[derive(Debug)]
+pub struct Outside {
+    known: Mutex<BTreeMap<(Kind, Vec<u8>), Answer>>,
+    /// Whether what is not known is asked of the machine.
+    asks: bool,
+}
+
+impl Default for Outside {
+    /// This machine, as this process may see it.
+    fn default() -> Self {
+        Outside { known: Mutex::default(), asks: true }
+    }
+}
+
+impl Outside {
+    /// The bytes of a file of at most `most` bytes; the same ones each time in one load.
+    pub fn read(&self, path: &Path, most: u64) -> Result<Arc<[u8]>, Unreadable> {
+        let found = self.answer(Kind::Text, path.as_os_str().as_bytes(), || Ok(vec![read(path, most)?]))?;
+        found.into_iter().next().ok_or(Unreadable::Unknown)
+    }
+
+    /// The paths that match a pattern, sorted.
+    pub fn matching(&self, pattern: &Path) -> Vec<PathBuf> {
+        let find = || Ok(glob::expand(pattern).iter().map(|path| path.as_os_str().as_bytes().into()).collect());
+        let found = self.answer(Kind::Matching, pattern.as_os_str().as_bytes(), find).unwrap_or_default();
+        found.iter().map(|path| bytes_to_path(path).to_owned()).collect()
+    }
+
+    /// A path without symbolic links; itself where there is no such file.
+    pub fn true_path(&self, path: &Path) -> PathBuf {
+        let find = || Ok(vec![path.canonicalize()?.as_os_str().as_bytes().into()]);
+        let found = self.answer(Kind::TruePath, path.as_os_str().as_bytes(), find).unwrap_or_default();
+        found.first().map_or_else(|| path.to_owned(), |path| bytes_to_path(path).to_owned())
+    }
+
+    /// Whether a path is a folder.
+    pub fn is_folder(&self, path: &Path) -> bool {
+        let find = || if path.is_dir() { Ok(Vec::new()) } else { Err(Unreadable::Absent) };
+        self.answer(Kind::IsFolder, path.as_os_str().as_bytes(), find).is_ok()
+    }
+
+    /// The addresses of a host.
+    pub fn addresses_of(&self, host: &str) -> Vec<IpAddr> {
+        let find = || Ok(machine::addresses_of(host).iter().map(|ip| ip.to_string().into_bytes().into()).collect());
+        let found = self.answer(Kind::Addresses, host.as_bytes(), find).unwrap_or_default();
+        found.iter().filter_map(|ip| std::str::from_utf8(ip).ok()?.parse().ok()).collect()
+    }
+
+    fn answer(&self, kind: Kind, about: &[u8], find: impl FnOnce() -> Answer) -> Answer {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (kind, about.to_vec());
+        match known.get(&key) {
+            Some(answer) => answer.clone(),
+            None if !self.asks => Err(Unreadable::Unknown),
+            None => known.entry(key).or_insert(find()).clone(),
+        }
+    }
+
+    /// Writes all answers.
+    pub fn pack(&self, packer: &mut Packer) {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        packer.number(known.len() as u64);
+        for ((kind, about), answer) in known.iter() {
+            packer.number(*kind as u64);
+            packer.bytes(about);
+            let (tag, number) = match answer {
+                Ok(texts) => (0, texts.len() as u64),
+                Err(Unreadable::Absent) => (1, 0),
+                Err(Unreadable::Folder) => (2, 0),
+                Err(Unreadable::Odd) => (3, 0),
+                Err(Unreadable::Large(most)) => (4, *most),
+                Err(Unreadable::System(number)) => (5, u64::from(number.cast_unsigned())),
+                Err(Unreadable::Unknown) => (6, 0),
+            };
+            packer.number(tag);
+            packer.number(number);
+            answer.iter().flatten().for_each(|text| packer.bytes(text));
+        }
+    }
+
+    /// What another process has packed: its answers and no others.
+    pub fn unpack(unpacker: &mut Unpacker<'_>) -> Option<Outside> {
+        let mut known = BTreeMap::new();
+        for _ in 0..unpacker.count()? {
+            let kind = *Kind::ALL.get(usize::try_from(unpacker.number()?).ok()?)?;
+            let about = unpacker.bytes()?.to_vec();
+            let (tag, number) = (unpacker.number()?, unpacker.number()?);
+            let answer = match tag {
+                0 => Ok((0..number).map(|_| unpacker.bytes().map(Arc::from)).collect::<Option<Vec<_>>>()?),
+                1 => Err(Unreadable::Absent),
+                2 => Err(Unreadable::Folder),
+                3 => Err(Unreadable::Odd),
+                4 => Err(Unreadable::Large(number)),
+                5 => Err(Unreadable::System(u32::try_from(number).ok()?.cast_signed())),
+                6 => Err(Unreadable::Unknown),
+                _ => return None,
+            };
+            known.insert((kind, about), answer);
+        }
+        Some(Outside { known: Mutex::new(known), asks: false })
+    }
+}
+
+fn read(path: &Path, most: u64) -> Result<Arc<[u8]>, Unreadable> {
+    // Asked before it is opened: a pipe would wait for its other end for ever.
+    let kind = std::fs::metadata(path)?.file_type();
+    if kind.is_dir() {
+        return Err(Unreadable::Folder);
+    }
+    if !kind.is_file() && path != Path::new("/dev/null") {
+        return Err(Unreadable::Odd);
+    }
+    let mut text = Vec::new();
+    std::fs::File::open(path)?.take(most.saturating_add(1)).read_to_end(&mut text)?;
+    if text.len() as u64 > most {
+        return Err(Unreadable::Large(most));
+    }
+    Ok(text.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_are_the_same_in_another_process_and_later() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        std::fs::write(path("a.conf"), "one").unwrap();
+        std::fs::create_dir(path("logs")).unwrap();
+        let ask = |outside: &Outside| {
+            let texts = ["a.conf", "logs", "none"].map(|name| outside.read(&path(name), 10));
+            let folders = ["logs", "a.conf"].map(|name| outside.is_folder(&path(name)));
+            let paths = (outside.matching(&path("*.conf")), outside.true_path(&path("logs/../a.conf")));
+            (texts, folders, paths, outside.read(&path("a.conf"), 2), outside.addresses_of("127.0.0.1"))
+        };
+        let first = Outside::default();
+        let before = ask(&first);
+        assert_eq!(before.0[0].as_deref(), Ok(&b"one"[..]));
+        assert_eq!((&before.0[1], &before.0[2]), (&Err(Unreadable::Folder), &Err(Unreadable::Absent)));
+        assert_eq!((before.1, before.2.0.len()), ([true, false], 1));
+        std::fs::write(path("a.conf"), "two").unwrap();
+        std::fs::write(path("b.conf"), "more").unwrap();
+        let mut packer = Packer::default();
+        first.pack(&mut packer);
+        let packed = packer.finish();
+        let second = Outside::unpack(&mut Unpacker::new(&packed)).unwrap();
+        assert_eq!(ask(&first), before);
+        assert_eq!(ask(&second), before);
+        assert_eq!(second.read(&path("b.conf"), 10), Err(Unreadable::Unknown));
+        for end in 0..packed.len() {
+            assert!(Outside::unpack(&mut Unpacker::new(&packed[..end])).is_none(), "{end} bytes");
+        }
+    }
+
+    #[test]
+    fn reasons_are_told_apart() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("f");
+        std::fs::write(&file, "1234").unwrap();
+        let outside = Outside::default();
+        assert_eq!(outside.read(&file.join("x"), 9).unwrap_err().to_string(), "a folder on its way is a file");
+        assert_eq!(Outside::default().read(&file, 3), Err(Unreadable::Large(3)));
+        assert_eq!(Outside::default().read(&file, 4).as_deref(), Ok(&b"1234"[..]));
+        assert_eq!(outside.read(Path::new("/dev/zero"), 9), Err(Unreadable::Odd));
+        assert_eq!(Unreadable::System(nix::libc::EACCES).to_string(), "permission denied");
+    }
+}
