@@ -9,6 +9,7 @@ use bytes::Bytes;
 use crate::exchange::Exchange;
 use crate::exchange::error::{HttpError, Level};
 use crate::exchange::step::{Sink, Step, Target, Wait};
+use crate::exchange::wishes;
 use crate::features::*;
 use crate::http::framing;
 use crate::http::response::{Body, Response};
@@ -241,6 +242,7 @@ impl Run {
     /// From a handler's answer to the one that is sent.
     fn filter(&mut self, mut response: Response) -> Result<Outcome, HttpError> {
         let (x, scope) = (&mut self.x, &self.scope);
+        wishes::grant(x, &mut response);
         error_page::keep_status(x, &mut response);
         types::filter(x, &scope.types, &mut response);
         static_files::not_modified(x, &scope.static_files, &mut response)?;

@@ -152,6 +152,7 @@ fn exchange(settings: &Arc<Settings>, group: &Group, head: Head, engine: Arc<dyn
         limits: Default::default(),
         holds: Vec::new(),
         limit_rate: None,
+        wishes: Default::default(),
         engine: Some(engine),
         connection: 1,
     }

@@ -13,6 +13,7 @@ pub mod step;
 pub mod symlinks;
 pub mod temporary;
 pub mod variables;
+pub mod wishes;
 
 use std::any::Any;
 use std::cell::{Cell, OnceCell, RefCell};
@@ -31,6 +32,7 @@ use crate::http::method::Method;
 use error::Report;
 use place::Place;
 use variables::Variables;
+use wishes::Wishes;
 
 /// Who is at the other end, fixed for the life of the connection.
 #[derive(Debug, Clone, Default)]
@@ -143,6 +145,8 @@ pub struct Exchange {
     pub received: Received,
     /// What a regex captured last; a variable that is asked for may match one.
     pub captures: RefCell<Captures>,
+    /// What a program asked for beyond its own answer.
+    pub wishes: Wishes,
     /// What went out.
     pub sent: Sent,
     /// Fields of the answer as they were sent, for `$sent_http_NAME`.

@@ -3,6 +3,7 @@
 
 use bytes::Bytes;
 
+use super::accel::Accel;
 use crate::http::fields::is_token_byte;
 use crate::http::{date, escape};
 
@@ -26,6 +27,8 @@ pub struct OutputHead {
     pub etag: Option<Bytes>,
     /// Whether `Accept-Ranges: none` stood there.
     pub refuses_ranges: bool,
+    /// What the X-Accel fields ask for.
+    pub accel: Accel,
     /// All other fields, in order, without those of the connection, which are the server's own.
     pub fields: Vec<(Bytes, Bytes)>,
 }
@@ -110,7 +113,8 @@ pub fn parse(head: &[u8], strict: bool) -> Result<OutputHead, Fault> {
             None => refuse(Fault::BadLine(escape::error_log(&line[..line.len().min(200)])))?,
         }
     }
-    if out.content_type.is_none() && out.location.is_none() && out.status.is_none() {
+    let elsewhere = out.location.is_some() || out.accel.redirect.is_some();
+    if out.content_type.is_none() && !elsewhere && out.status.is_none() {
         refuse(Fault::Nothing)?;
     }
     Ok(out)
@@ -178,6 +182,7 @@ impl OutputHead {
                 self.last_modified = date::parse(value);
             }
             b"accept-ranges" => self.refuses_ranges = value.eq_ignore_ascii_case(b"none"),
+            lower if self.accel.take(lower, &bytes) => {}
             lower if OURS.iter().any(|ours| ours.as_bytes() == lower) => {}
             _ => self.fields.push((Bytes::copy_from_slice(name), bytes)),
         }

@@ -1,6 +1,7 @@
 //! What every gateway to a program shares: the variables that a request becomes (RFC 3875 section 4.1), the
 //! head of the program's answer (section 6), and the protocols between. Knows no process, no socket and no feature.
 
+pub mod accel;
 pub mod env;
 pub mod fastcgi;
 pub mod head;

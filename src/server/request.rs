@@ -117,6 +117,7 @@ impl Worker {
             limits: Default::default(),
             holds: Vec::new(),
             limit_rate: None,
+            wishes: Default::default(),
             engine: self.link.clone(),
             connection: c.place.token(),
         };

@@ -40,13 +40,22 @@ fn status(head: &OutputHead) -> u16 {
 
 /// RFC 3875 section 6.2.2: a path of this server and nothing else. With further fields (a cookie, say) it is a redirect
 /// for the client, since they would be lost.
-pub fn is_local_redirect(head: &OutputHead) -> bool {
+fn is_local_redirect(head: &OutputHead) -> bool {
     let path = head.location.as_deref().unwrap_or_default();
     path.starts_with(b"/") && !path.starts_with(b"//") && head.status.is_none() && head.fields.is_empty()
 }
 
+/// Whether the answer is another URI of this server, so that what the script wrote behind its head is for nobody.
+pub fn leads_elsewhere(head: &OutputHead) -> bool {
+    head.accel.redirect.is_some() || is_local_redirect(head)
+}
+
 /// Leads the request to another URI of this server. It goes on as GET, without its body.
 pub fn redirect(x: &mut Exchange, head: &OutputHead) -> Result<Step, HttpError> {
+    let kept = (head.content_type.as_ref(), head.refuses_ranges, head.fields.as_slice());
+    if let Some(step) = head.accel.lead(x, kept.0, kept.1, kept.2)? {
+        return Ok(step);
+    }
     let location = head.location.as_deref().unwrap_or_default();
     let mut path = Vec::new();
     let parsed = target::parse(location, true, &mut path).map_err(|error| {

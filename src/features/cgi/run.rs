@@ -91,7 +91,7 @@ impl Running {
         }
         let now = Instant::now();
         let is_full = self.held.is_full();
-        let leads_elsewhere = self.head.as_ref().is_some_and(answer::is_local_redirect);
+        let leads_elsewhere = self.head.as_ref().is_some_and(answer::leads_elsewhere);
         // What stands behind a local redirect is for nobody, so there is no use in more of it.
         let is_over = self.is_over(flow, now) || (leads_elsewhere && is_full);
         if !is_over
@@ -175,6 +175,7 @@ impl Running {
         };
         let parsed = head::parse(&bytes[..len], conf.strict).map_err(|fault| self.bad_head(&fault))?;
         self.held.cut(len);
+        self.streams = parsed.accel.buffering.map_or(self.streams, |buffers| !buffers);
         self.head = Some(parsed);
         Ok(())
     }
@@ -193,9 +194,10 @@ impl Running {
         if let Some(code) = status.and_then(|status| status.code()).filter(|code| *code != 0) {
             x.report(Level::Warn, format!("script \"{}\" ended with exit code {code}", self.name));
         }
-        if answer::is_local_redirect(&head) {
+        if answer::leads_elsewhere(&head) {
             return answer::redirect(x, &head);
         }
+        head.accel.note(x);
         let mut len = self.held.len();
         match answer::fit(x, &head, len) {
             Fit::Right => {}
@@ -233,7 +235,8 @@ impl Running {
     }
 
     /// From here on the answer goes out as it is written.
-    fn stream(self, x: &Exchange, conf: &Conf, head: OutputHead) -> Step {
+    fn stream(self, x: &mut Exchange, conf: &Conf, head: OutputHead) -> Step {
+        head.accel.note(x);
         let live = Live::new(self, conf.errors.clone(), x.request_id());
         let body = Body::stream(Arc::new(Mutex::new(live)));
         Step::Done(answer::document(x, head, body, conf.body_only))
