@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
+use support::backend::Backends;
 use support::case::{self, Case, Exchange, Expected, Order, Reference};
 use support::server::{self, Place, Program, Server};
 use support::wire::{Answer, Shape, Wire};
@@ -192,6 +193,7 @@ fn play(program: &Program, case: &Case, show: bool) -> Result<Vec<Answer>, Strin
         }
         return Ok(Vec::new());
     }
+    let backends = Backends::start(&case.backends, &place)?;
     let mut server = server::start(program, case, &place, deadline)?;
     let answers = Talk { program, case, place: &place, deadline, show }
         .all(&mut server)
@@ -199,6 +201,7 @@ fn play(program: &Program, case: &Case, show: bool) -> Result<Vec<Answer>, Strin
     let bad = |order: &Order| matches!(order, Order::Reload { bad: true, .. });
     let refused = case.exchanges.iter().flat_map(|exchange| &exchange.orders).any(bad);
     server.stop(&place, refused, deadline)?;
+    drop(backends);
     server::check_logs(&case.logs, &place, program)?;
     Ok(answers)
 }

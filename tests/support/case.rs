@@ -13,6 +13,8 @@ pub struct Case {
     pub whole: bool,
     /// Files and folders to make before the server starts.
     pub files: Vec<Entry>,
+    /// Programs behind a gateway that run with the case.
+    pub backends: Vec<Backend>,
     /// What is sent and what must come back, in order.
     pub exchanges: Vec<Exchange>,
     /// What must stand in log files after the server has stopped.
@@ -54,6 +56,53 @@ pub enum Kind {
     Dir,
     Symlink(String),
     Fifo,
+}
+
+/// A program behind a gateway: where it listens, what it speaks, how it answers.
+#[derive(Debug)]
+pub struct Backend {
+    /// The number of its port, or `unix:PATH`.
+    pub at: String,
+    pub protocol: Protocol,
+    /// It answers before it has read a request.
+    pub early: bool,
+    /// It leaves the connection open after an answer (in FastCGI the request says so).
+    pub keep: bool,
+    pub script: Vec<Act>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    Http,
+    FastCgi,
+    Scgi,
+    Uwsgi,
+}
+
+/// One thing that a backend does.
+#[derive(Debug, Clone)]
+pub enum Act {
+    /// Bytes of the answer; in FastCGI records of standard output.
+    Send(Vec<u8>),
+    /// Bytes on the wire as they are.
+    Raw(Vec<u8>),
+    /// Records of FastCGI's standard error.
+    Errors(Vec<u8>),
+    /// The params it was told, a line each.
+    Params,
+    /// The body it was sent.
+    Body,
+    /// The head it was sent.
+    Head,
+    /// Which connection and which request on it this is.
+    Number,
+    Pause(u64),
+    /// Closes here, whatever is missing.
+    Close,
+    HalfClose,
+    Reset,
+    /// Says nothing more and keeps the connection open.
+    Hold,
 }
 
 /// Bytes sent on one connection at once, and the answers they bring.

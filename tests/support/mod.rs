@@ -1,6 +1,7 @@
 //! The parts of the whole-program test runner: the case format, the server, the wire, the judge.
 //! None of them knows Longshore's own code.
 
+pub mod backend;
 pub mod case;
 pub mod differences;
 pub mod judge;

@@ -2,8 +2,8 @@
 //! A file is a comment (what it shows), then sections that begin with `--- `.
 
 use super::case::{
-    Action, BodyCheck, Case, Entry, Exchange, Expected, Kind, LogCheck, LogLine, MTIME, Matcher, Order, Reference,
-    Target,
+    Act, Action, Backend, BodyCheck, Case, Entry, Exchange, Expected, Kind, LogCheck, LogLine, MTIME, Matcher, Order,
+    Protocol, Reference, Target,
 };
 
 /// A line number and what is wrong there.
@@ -34,6 +34,7 @@ pub fn parse(text: &str) -> Result<Case, Fault> {
                 }
             }
             "file" => case.files.push(entry(&section).map_err(at)?),
+            "backend" => case.backends.push(backend(&section).map_err(at)?),
             "reload" => orders.push(Order::Reload { conf: lines(&section.text), bad: section.rest == "bad" }),
             "reopen" => orders.push(Order::Reopen(section.rest.clone())),
             "request" => {
@@ -215,6 +216,64 @@ fn actions(text: &[String], raw: bool) -> Result<Vec<Action>, String> {
     }
     found.push(Action::Send(bytes));
     found.retain(|action| !matches!(action, Action::Send(bytes) if bytes.is_empty()));
+    Ok(found)
+}
+
+fn backend(section: &Section) -> Result<Backend, String> {
+    let (mut at, mut protocol, mut early, mut keep) = (String::new(), Protocol::Http, false, false);
+    for word in section.rest.split(' ').filter(|w| !w.is_empty()) {
+        match word.split_once('=').unwrap_or((word, "")) {
+            ("http", _) => protocol = Protocol::Http,
+            ("fastcgi", _) => protocol = Protocol::FastCgi,
+            ("scgi", _) => protocol = Protocol::Scgi,
+            ("uwsgi", _) => protocol = Protocol::Uwsgi,
+            ("early", _) => early = true,
+            ("keep", _) => keep = true,
+            ("port", value) => at = value.into(),
+            ("unix", value) => at = format!("unix:{value}"),
+            (other, _) => return Err(format!("unknown backend attribute `{other}`")),
+        }
+    }
+    Ok(Backend { at, protocol, early, keep, script: acts(&section.text)? })
+}
+
+/// Lines are sent with CRLF behind each but the last; a `\` at the end of a line keeps it away, orders begin with `@`.
+fn acts(text: &[String]) -> Result<Vec<Act>, String> {
+    let (mut found, mut bytes) = (Vec::new(), Vec::new());
+    for (index, line) in text.iter().enumerate() {
+        let Some(order) = line.strip_prefix('@') else {
+            let (line, continued) = match line.strip_suffix('\\') {
+                Some(stem) if !stem.ends_with('\\') => (stem, true),
+                _ => (line.as_str(), false),
+            };
+            bytes.extend(unescape(line));
+            if !continued && (index + 1 < text.len() || line.is_empty()) {
+                bytes.extend(b"\r\n");
+            }
+            continue;
+        };
+        if !bytes.is_empty() {
+            found.push(Act::Send(std::mem::take(&mut bytes)));
+        }
+        found.push(match order.split_once(' ').unwrap_or((order, "")) {
+            ("flush", _) => continue,
+            ("raw", text) => Act::Raw(unescape(text)),
+            ("errors", text) => Act::Errors(unescape(text)),
+            ("params", _) => Act::Params,
+            ("body", _) => Act::Body,
+            ("head", _) => Act::Head,
+            ("number", _) => Act::Number,
+            ("pause", ms) => Act::Pause(ms.parse().map_err(|_| "@pause needs milliseconds")?),
+            ("close", _) => Act::Close,
+            ("shutdown", _) => Act::HalfClose,
+            ("reset", _) => Act::Reset,
+            ("hold", _) => Act::Hold,
+            _ => return Err(format!("unknown order `@{order}`")),
+        });
+    }
+    if !bytes.is_empty() {
+        found.push(Act::Send(bytes));
+    }
     Ok(found)
 }
 
