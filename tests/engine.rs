@@ -26,3 +26,5 @@ mod slow;
 mod status;
 #[path = "engine/stop.rs"]
 mod stop;
+#[path = "engine/uploads.rs"]
+mod uploads;

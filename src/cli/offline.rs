@@ -17,7 +17,8 @@ use mio::{Events, Interest, Poll, Registry, Token};
 
 use crate::exchange::engine::{Engine, Sight};
 use crate::exchange::error::{HttpError, Level};
-use crate::exchange::step::Wait;
+use crate::exchange::inflow;
+use crate::exchange::step::{Sink, Wait};
 use crate::exchange::{Client, Exchange, Received, Sent};
 use crate::features::listen::Address;
 use crate::http::head::Head;
@@ -86,13 +87,16 @@ pub fn ask(settings: Arc<Settings>, group: &Group, head: Head, body: Vec<u8>) ->
                 wait(&mut poll, Some(moment))?;
                 run.advance()
             }
-            Outcome::NeedBody(_) => {
+            Outcome::NeedBody(sink) => {
                 let body = body.take().unwrap_or_default();
                 let limit = run.scope.request_body.max;
                 if limit > 0 && body.len() as u64 > limit {
                     run.refuse(HttpError::new(413, "limit").log(Level::Error, "the body is too large"))
                 } else {
-                    run.x.received = Received::Memory(body);
+                    run.x.received = match sink {
+                        Sink::Spool { .. } => Received::Memory(body),
+                        Sink::Live { .. } => all_at_once(&body),
+                    };
                     run.advance()
                 }
             }
@@ -156,6 +160,14 @@ fn exchange(settings: &Arc<Settings>, group: &Group, head: Head, engine: Arc<dyn
         engine: Some(engine),
         connection: 1,
     }
+}
+
+/// A body that is passed on while it comes, and has come.
+fn all_at_once(body: &[u8]) -> Received {
+    let (feed, inflow) = inflow::pair(body.len());
+    feed.put(body);
+    feed.end();
+    Received::Coming(inflow)
 }
 
 /// Waits for news, at most until a moment.

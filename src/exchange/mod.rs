@@ -7,6 +7,7 @@ pub mod engine;
 pub mod error;
 mod file_cache;
 pub mod files;
+pub mod inflow;
 pub mod place;
 pub mod queue;
 pub mod step;
@@ -30,6 +31,7 @@ use crate::conf::value::VarId;
 use crate::http::head::Head;
 use crate::http::method::Method;
 use error::Report;
+use inflow::Inflow;
 use place::Place;
 use variables::Variables;
 use wishes::Wishes;
@@ -71,7 +73,7 @@ pub struct Sent {
     pub complete: bool,
 }
 
-/// A request body that was read.
+/// What there is of the request body.
 #[derive(Debug, Default)]
 pub enum Received {
     /// None, or not read.
@@ -81,6 +83,21 @@ pub enum Received {
     Memory(Vec<u8>),
     /// In a temporary file that has no name any more.
     File(File, u64),
+    /// It is passed on while it comes.
+    Coming(Inflow),
+    /// It was passed on while it came: nobody can have it again.
+    Passed,
+}
+
+impl Received {
+    /// Takes the body: one that is still coming can be taken once, by whoever passes it on.
+    pub fn take(&mut self) -> Received {
+        let left = match self {
+            Received::Coming(_) | Received::Passed => Received::Passed,
+            _ => Received::Nothing,
+        };
+        std::mem::replace(self, left)
+    }
 }
 
 /// An error that is being answered: its status stays while `error_page` leads elsewhere.
@@ -141,7 +158,7 @@ pub struct Exchange {
     pub place: Place,
     /// The error being answered, if any.
     pub failure: Option<Failure>,
-    /// The request body, once read.
+    /// The request body, once it was asked for.
     pub received: Received,
     /// What a regex captured last; a variable that is asked for may match one.
     pub captures: RefCell<Captures>,

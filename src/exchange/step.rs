@@ -29,6 +29,17 @@ pub enum Sink {
         /// The folder for the file.
         folder: PathBuf,
     },
+    /// Into [`Received::Coming`](super::Received::Coming), piece by piece, at most so many bytes ahead of whoever takes them.
+    /// The step is entered again at once, though nothing may have come yet. From then on each [`Wait`] ends early when there
+    /// is more of the body, or its end; a client that is not read from is held back. A client that leaves, is silent for
+    /// `client_body_timeout` while there is room, or sends what is no body or too large a one ends the request: what the
+    /// step keeps in `handler` is dropped. The answer may begin before the body ended, and its stream may go on taking from
+    /// it: it is asked again when there is more. Once the [`Inflow`](super::inflow::Inflow) is dropped, the rest of the body
+    /// is read and thrown away.
+    Live {
+        /// Bytes kept.
+        most: usize,
+    },
 }
 
 /// What the request waits for before it goes on.

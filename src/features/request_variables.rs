@@ -197,14 +197,14 @@ fn server_addr<'a>(x: &'a Exchange, _: &'a Conf, _: &str) -> Value<'a> {
 fn content_length<'a>(x: &'a Exchange, _: &'a Conf, _: &str) -> Value<'a> {
     match (x.head.known(Known::ContentLength), &x.received) {
         (Some(length), _) => Some(Cow::Borrowed(length)),
-        (None, Received::Nothing) => None,
+        (None, Received::Nothing | Received::Coming(_) | Received::Passed) => None,
         (None, received) => number(length_of(received)),
     }
 }
 
 fn length_of(received: &Received) -> u64 {
     match received {
-        Received::Nothing => 0,
+        Received::Nothing | Received::Coming(_) | Received::Passed => 0,
         Received::Memory(body) => body.len() as u64,
         Received::File(_, length) => *length,
     }

@@ -36,8 +36,10 @@ pub struct Request<'a> {
     pub query: &'a [u8],
     /// The fields of the head, in order.
     pub fields: Vec<(&'a [u8], &'a [u8])>,
-    /// The length of the body; none if there is none.
+    /// The length of the body; none if there is none, or if nobody knows it yet.
     pub body: Option<u64>,
+    /// Whether there is a body whose length nobody knows yet.
+    pub is_unmeasured: bool,
     /// The client.
     pub peer: Option<SocketAddr>,
     /// The address it connected to.
@@ -95,7 +97,9 @@ impl<'a> Request<'a> {
             (Received::Memory(bytes), _) => Some(bytes.len() as u64),
             (Received::File(_, len), _) => Some(*len),
             (Received::Nothing, BodyLength::Length(0)) if !as_get => Some(0),
-            (Received::Nothing, _) => None,
+            // What is passed on while it comes has the length that was announced, if one was.
+            (Received::Coming(_), BodyLength::Length(len)) => Some(len),
+            (Received::Nothing | Received::Coming(_) | Received::Passed, _) => None,
         };
         let host = match x.head.host() {
             Some(host) => host.to_vec(),
@@ -110,6 +114,7 @@ impl<'a> Request<'a> {
             query: x.args.as_deref().unwrap_or_default(),
             fields: x.head.fields().collect(),
             body,
+            is_unmeasured: body.is_none() && matches!(x.received, Received::Coming(_)),
             peer: x.client.peer,
             local: x.client.local,
             host,
@@ -155,9 +160,13 @@ impl<'a> Request<'a> {
         }
         if let Some((_, kind)) =
             self.fields.iter().find(|(name, _)| crate::http::fields::recognise(name) == Some(Known::ContentType))
-            && self.body.is_some()
+            && (self.body.is_some() || self.is_unmeasured)
         {
             set("CONTENT_TYPE", kind);
+        }
+        // Otherwise a program could not tell such a body from none. The coding itself has been taken off.
+        if self.is_unmeasured {
+            set("HTTP_TRANSFER_ENCODING", b"chunked");
         }
         // PHP refuses to run without it.
         set("REDIRECT_STATUS", self.status.to_string().as_bytes());
@@ -251,6 +260,7 @@ mod tests {
                 (b"Transfer-Encoding", b"chunked"),
             ],
             body: Some(3),
+            is_unmeasured: false,
             peer: "10.0.0.1:5000".parse().ok(),
             local: "[::1]:81".parse().ok(),
             host: b"h".to_vec(),

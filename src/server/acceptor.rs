@@ -177,7 +177,7 @@ impl Acceptor {
         if !news && matches!(slot.parked(), Some(Parked::Idle | Parked::Head)) {
             return;
         }
-        if ended {
+        if ended && token.0 & slot::OURS == 0 {
             slot.mark_ended();
         }
         if let Some(connection) = slot.notify() {

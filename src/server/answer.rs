@@ -5,12 +5,15 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 
+use super::body::Passed;
 use super::connection::{Connection, Phase, Rest, Task};
+use super::intake::Intake;
 use super::output::{Output, Progress};
 use super::slot::{NEVER, Parked};
 use super::transport::Io;
 use super::worker::{Turn, Worker};
-use crate::exchange::error::Level;
+use crate::exchange::Received;
+use crate::exchange::error::{Level, Report};
 use crate::features::lingering::Lingering;
 use crate::features::{access_log, error_log, keepalive, server_tokens};
 use crate::http::framing::{self, BodyFraming, HeadFields};
@@ -28,6 +31,10 @@ impl Worker {
     pub(super) fn respond(&mut self, c: &mut Connection, mut task: Box<Task>, mut response: Response) -> Turn {
         #[cfg(test)]
         super::panics::panic_if_asked(&task.run.x, "engine");
+        if matches!(task.run.x.received, Received::Coming(_)) {
+            // Nobody took it, and nobody will.
+            task.run.x.received = Received::Passed;
+        }
         discard_ahead(c, &mut task);
         self.write_reports(&mut task);
         task.keep = self.may_keep(c, &task, &response);
@@ -131,6 +138,9 @@ impl Worker {
 
     /// Sends what the socket takes.
     pub(super) fn send(&mut self, c: &mut Connection, mut task: Box<Task>) -> Turn {
+        if self.pass_on_meanwhile(c, &mut task).is_none() {
+            return self.cut_off(task);
+        }
         let sending = &task.run.scope.sending;
         let most = if sending.max_chunk == 0 { u64::MAX } else { sending.max_chunk };
         let (before, timeout) = (task.output.sent, sending.timeout);
@@ -163,10 +173,13 @@ impl Worker {
                 Turn::Close
             }
             Progress::Starved => {
+                // The stream may have made room for more of the body, which brings no edge.
+                let Some(more) = self.pass_on_meanwhile(c, &mut task) else { return self.cut_off(task) };
                 let deadline = task.output.stream_deadline().map_or(NEVER, |at| self.shared.clock.at(at));
+                let deadline = deadline.min(task.body_by);
                 task.starved = true;
                 c.phase = Phase::Sending(task);
-                Turn::Park(Parked::Busy, deadline)
+                if more { Turn::Yield } else { Turn::Park(Parked::Busy, deadline) }
             }
             Progress::Broken => {
                 x.report(Level::Error, "the answer broke off: its source ended too early");
@@ -189,6 +202,30 @@ impl Worker {
                 Turn::Close
             }
         }
+    }
+
+    /// An answer has begun before the body that is passed on has ended: takes more of it, and says whether there was more.
+    /// None if the answer is to be cut off, since what makes it waits for a body that will not come.
+    fn pass_on_meanwhile(&mut self, c: &mut Connection, task: &mut Task) -> Option<bool> {
+        let is_wanted = task.intake.as_ref().is_some_and(Intake::is_wanted);
+        let report = match self.pass_on(c, task) {
+            Passed::More => return Some(true),
+            Passed::Nothing => return Some(false),
+            Passed::Left => Report { level: Level::Info, text: "client prematurely closed connection".into() },
+            Passed::Late => Report { level: Level::Info, text: "client timed out".into() },
+            Passed::Bad(error) => error.report.unwrap_or(Report { level: Level::Info, text: error.reason.into() }),
+        };
+        task.run.x.reports.get_mut().push(report);
+        // Where no body ends that nobody wants, no other request begins.
+        task.intake = None;
+        task.keep = false;
+        task.linger = true;
+        (!is_wanted).then_some(false)
+    }
+
+    fn cut_off(&mut self, mut task: Box<Task>) -> Turn {
+        self.record(&mut task);
+        Turn::Close
     }
 
     /// Lifts the bound on unsent bytes for a client that takes them at once, and puts it back when the client
@@ -256,7 +293,8 @@ impl Worker {
 /// Throws away what has come of a body that nobody reads. If that is malformed, the answer can still say that
 /// the connection closes.
 fn discard_ahead(c: &mut Connection, task: &mut Task) {
-    let Some(intake) = task.intake.as_mut().filter(|_| !c.input.is_empty()) else { return };
+    let wanted = |intake: &&mut Intake| !c.input.is_empty() && !intake.is_wanted();
+    let Some(intake) = task.intake.as_mut().filter(wanted) else { return };
     match intake.take(&c.input) {
         Ok((n, done)) => {
             c.input.drain(..n);

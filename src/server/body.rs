@@ -1,12 +1,14 @@
-//! How a request's body is read: into its sink, or past an answer that did not want it, or past a closed
-//! connection. Nobody waits here for a client.
+//! How a request's body is read: into its sink, on to whoever passes it on, past an answer that did not want it, or
+//! past a closed connection. Nobody waits here for a client.
 
 use super::connection::{Connection, Phase, Rest, Task};
 use super::intake::Intake;
-use super::slot::Parked;
+use super::slot::{NEVER, Parked};
 use super::transport::Io;
 use super::worker::{BUFFER, Turn, Worker};
+use crate::exchange::Received;
 use crate::exchange::error::{HttpError, Level};
+use crate::exchange::step::Sink;
 
 /// What is read of one connection's body in one turn.
 const SHARE: usize = 1 << 20;
@@ -25,7 +27,118 @@ enum Fed {
     Bad(HttpError),
 }
 
+/// What became of a body that is passed on.
+pub(super) enum Passed {
+    /// There was more of it, or its end.
+    More,
+    /// There is nothing now, no room for it, or no such body.
+    Nothing,
+    /// The client left.
+    Left,
+    /// The client was silent for too long.
+    Late,
+    /// It is no body, or too large a one.
+    Bad(HttpError),
+}
+
 impl Worker {
+    /// A step asks for the body.
+    pub(super) fn want_body(&mut self, c: &mut Connection, mut task: Box<Task>, sink: Sink) -> Turn {
+        let limit = task.run.scope.request_body.max;
+        let x = &mut task.run.x;
+        match (sink, task.intake.as_mut()) {
+            (Sink::Live { .. }, _) if matches!(x.received, Received::Coming(_)) => c.phase = Phase::Waiting(task),
+            // A part of it is gone.
+            _ if matches!(x.received, Received::Passed) => c.phase = Phase::Waiting(task),
+            (Sink::Live { most }, Some(intake)) => {
+                x.received = Received::Coming(intake.pass_on(most, limit));
+                say_continue(c, &mut task);
+                c.phase = Phase::Waiting(task);
+            }
+            (Sink::Spool { memory, folder }, Some(intake)) => {
+                let begun = x.received.take();
+                intake.keep(memory, folder, limit);
+                // Another step wanted it piece by piece and then took nothing.
+                if let Received::Coming(inflow) = begun
+                    && let Err(error) = intake.put_first(&inflow.take(usize::MAX))
+                {
+                    return self.refuse_body(c, task, error);
+                }
+                x.received = Received::Nothing;
+                say_continue(c, &mut task);
+                c.phase = Phase::Body(task);
+            }
+            (_, None) => {
+                if let Received::Coming(inflow) = &x.received {
+                    x.received = Received::Memory(inflow.take(usize::MAX).into());
+                }
+                c.phase = Phase::Body(task);
+            }
+        }
+        Turn::Go
+    }
+
+    /// Takes what the client has sent of a body that is passed on, as far as there is room.
+    pub(super) fn pass_on(&mut self, c: &mut Connection, task: &mut Task) -> Passed {
+        let Some(intake) = task.intake.as_mut().filter(|intake| intake.passes_on() && intake.room() > 0) else {
+            task.body_by = NEVER;
+            return Passed::Nothing;
+        };
+        let (is_wanted, timeout) = (intake.is_wanted(), task.run.scope.request_body.timeout);
+        match self.feed(c, intake) {
+            Fed::More => {
+                task.body_by = if is_wanted { self.after(timeout) } else { NEVER };
+                Passed::More
+            }
+            Fed::Nothing if !is_wanted => {
+                task.body_by = NEVER;
+                Passed::Nothing
+            }
+            Fed::Nothing => {
+                if task.body_by == NEVER {
+                    task.body_by = self.after(timeout);
+                }
+                if task.body_by <= self.now() { Passed::Late } else { Passed::Nothing }
+            }
+            Fed::Whole => {
+                task.body_by = NEVER;
+                task.intake.take().map(Intake::finish);
+                Passed::More
+            }
+            Fed::Left => Passed::Left,
+            Fed::Bad(error) => Passed::Bad(error),
+        }
+    }
+
+    /// Ends a request whose body, passed on before the answer began, did not come whole.
+    pub(super) fn broken_off(&mut self, c: &mut Connection, mut task: Box<Task>, how: Passed) -> Turn {
+        let (status, text) = match how {
+            Passed::Bad(error) => return self.refuse_body(c, task, error),
+            Passed::Late => (408, "client timed out"),
+            _ => (400, "client prematurely closed connection"),
+        };
+        if status == 408 {
+            self.reset_if_asked(c, &task);
+        }
+        task.run.x.report(Level::Info, text);
+        task.run.x.sent.status = status;
+        self.record(&mut task);
+        Turn::Close
+    }
+
+    /// Answers a request whose body is none, or too large a one.
+    fn refuse_body(&mut self, c: &mut Connection, mut task: Box<Task>, mut error: HttpError) -> Turn {
+        // Where the body would end is not known any more.
+        error.close = true;
+        task.intake = None;
+        task.linger = true;
+        // What worked on the body has no more to do.
+        task.run.x.handler = None;
+        task.run.x.received = Received::Passed;
+        let outcome = task.run.refuse(error);
+        self.act(c, task, outcome)
+    }
+
     /// Reads the body into its sink; once it is whole the pipeline goes on.
     pub(super) fn body(&mut self, c: &mut Connection, mut task: Box<Task>) -> Turn {
         for _ in 0..SHARE / BUFFER {
@@ -47,14 +160,7 @@ impl Worker {
                     self.record(&mut task);
                     return Turn::Close;
                 }
-                Fed::Bad(mut error) => {
-                    // Where the body would end is not known any more.
-                    error.close = true;
-                    task.intake = None;
-                    task.linger = true;
-                    let outcome = task.run.refuse(error);
-                    return self.act(c, task, outcome);
-                }
+                Fed::Bad(error) => return self.refuse_body(c, task, error),
             }
         }
         c.phase = Phase::Body(task);
@@ -89,15 +195,17 @@ impl Worker {
         Turn::Yield
     }
 
-    /// Gives a body what was read already, or what the socket has.
+    /// Gives a body what was read already, or what the socket has, as far as it has room.
     fn feed(&mut self, c: &mut Connection, intake: &mut Intake) -> Fed {
+        // Framing takes bytes and makes none: what is read fits.
+        let most = intake.room().min(BUFFER);
         let taken = if c.input.is_empty() {
             if c.drained {
                 return Fed::Nothing;
             }
-            match c.socket.read(&mut self.buffer) {
+            match c.socket.read(&mut self.buffer[..most]) {
                 Io::Bytes(n) => {
-                    c.drained = self.is_drained(c, n);
+                    c.drained = self.is_drained(c, n, most);
                     let taken = intake.take(&self.buffer[..n]);
                     if let Ok((used, _)) = taken {
                         c.input.extend_from_slice(&self.buffer[used..n]);
@@ -111,7 +219,8 @@ impl Worker {
                 Io::End | Io::Gone => return Fed::Left,
             }
         } else {
-            let taken = intake.take(&c.input);
+            let most = most.min(c.input.len());
+            let taken = intake.take(&c.input[..most]);
             if let Ok((used, _)) = taken {
                 c.input.drain(..used);
             }
@@ -144,5 +253,15 @@ impl Worker {
         }
         c.phase = Phase::Lingering { until, silence };
         Turn::Yield
+    }
+}
+
+/// RFC 9110 section 10.1.1: asks a client that waits for it to send the body, once somebody wants it.
+fn say_continue(c: &mut Connection, task: &mut Task) {
+    let is_fresh = task.intake.as_ref().is_some_and(Intake::is_fresh);
+    if is_fresh && c.input.is_empty() && task.run.x.head.expects_continue {
+        // Too small to be cut short; a client that is gone shows at the next read.
+        c.socket.write(b"HTTP/1.1 100 Continue\r\n\r\n");
+        task.run.x.head.expects_continue = false;
     }
 }

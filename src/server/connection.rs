@@ -90,6 +90,8 @@ pub struct Task {
     pub logs: Arc<Logs>,
     /// The body that has not been read yet.
     pub intake: Option<Intake>,
+    /// When the client must have sent more of a body that is passed on, in milliseconds on the server's clock.
+    pub body_by: u64,
     /// Whether the answer's source is waited for, not the client.
     pub starved: bool,
     /// What is left of the answer.

@@ -1,5 +1,5 @@
 //! A request body on its way in: how much of it is still to come, and where it goes: to memory and then a
-//! temporary file, or nowhere. Pure but for the temporary file.
+//! temporary file, to whoever passes it on, or nowhere. Pure but for the temporary file.
 
 use std::fs::File;
 use std::io::Write;
@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use crate::exchange::Received;
 use crate::exchange::error::{HttpError, Level};
-use crate::exchange::step::Sink;
+use crate::exchange::inflow::{self, Feed, Inflow};
 use crate::exchange::temporary;
 use crate::http::chunked::Decoder;
 use crate::http::head::BodyLength;
@@ -25,6 +25,7 @@ enum Goes {
     Nowhere,
     Memory { bytes: Vec<u8>, most: usize, folder: PathBuf },
     File { file: File, len: u64 },
+    On(Feed),
 }
 
 /// A body that is being read.
@@ -48,11 +49,41 @@ impl Intake {
         Some(Intake { frame, goes: Goes::Nowhere, taken: 0, limit: 0 })
     }
 
-    /// From now on the body is kept, within a limit (0 for none).
-    pub fn keep(&mut self, sink: Sink, limit: u64) {
-        let Sink::Spool { memory, folder } = sink;
-        self.goes = Goes::Memory { bytes: Vec::new(), most: memory, folder };
+    /// From now on the body is kept, within a limit (0 for none): in memory up to `most` bytes, then in a file.
+    pub fn keep(&mut self, most: usize, folder: PathBuf, limit: u64) {
+        self.goes = Goes::Memory { bytes: Vec::new(), most, folder };
         self.limit = limit;
+    }
+
+    /// What came of the body before it was to be kept.
+    pub fn put_first(&mut self, bytes: &[u8]) -> Result<(), HttpError> {
+        self.goes.put(bytes)
+    }
+
+    /// From now on the body is passed on, within a limit (0 for none), at most `most` bytes ahead.
+    pub fn pass_on(&mut self, most: usize, limit: u64) -> Inflow {
+        let (feed, inflow) = inflow::pair(most);
+        self.goes = Goes::On(feed);
+        self.limit = limit;
+        inflow
+    }
+
+    /// Whether the body was to be passed on.
+    pub fn passes_on(&self) -> bool {
+        matches!(self.goes, Goes::On(_))
+    }
+
+    /// Whether somebody still takes what is passed on.
+    pub fn is_wanted(&self) -> bool {
+        matches!(&self.goes, Goes::On(feed) if feed.is_wanted())
+    }
+
+    /// How many bytes may be taken in now.
+    pub fn room(&self) -> usize {
+        match &self.goes {
+            Goes::On(feed) if feed.is_wanted() => feed.room(),
+            _ => usize::MAX,
+        }
     }
 
     /// Whether nothing of it has been read yet.
@@ -94,12 +125,16 @@ impl Intake {
         }
     }
 
-    /// The body, whole.
+    /// The body is whole: what was kept of it.
     pub fn finish(self) -> Received {
         match self.goes {
             Goes::Nowhere => Received::Nothing,
             Goes::Memory { bytes, .. } => Received::Memory(bytes),
             Goes::File { file, len } => Received::File(file, len),
+            Goes::On(feed) => {
+                feed.end();
+                Received::Passed
+            }
         }
     }
 }
@@ -115,6 +150,12 @@ impl Goes {
     fn put(&mut self, data: &[u8]) -> Result<(), HttpError> {
         match self {
             Goes::Nowhere => Ok(()),
+            Goes::On(feed) => {
+                if feed.is_wanted() {
+                    feed.put(data);
+                }
+                Ok(())
+            }
             Goes::Memory { bytes, most, .. } if bytes.len() + data.len() <= *most => {
                 bytes.extend_from_slice(data);
                 Ok(())
@@ -159,8 +200,8 @@ mod tests {
     use super::*;
     use std::io::{Read, Seek};
 
-    fn spool(folder: &std::path::Path) -> Sink {
-        Sink::Spool { memory: 4, folder: folder.join("made/at/need") }
+    fn keep(intake: &mut Intake, folder: &std::path::Path, limit: u64) {
+        intake.keep(4, folder.join("made/at/need"), limit);
     }
 
     #[test]
@@ -168,7 +209,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         for (text, in_memory) in [("1234", true), ("12345", false)] {
             let mut intake = Intake::new(BodyLength::Length(text.len() as u64)).unwrap();
-            intake.keep(spool(folder.path()), 0);
+            keep(&mut intake, folder.path(), 0);
             for byte in text.as_bytes().chunks(1) {
                 intake.take(byte).unwrap();
             }
@@ -180,7 +221,7 @@ mod tests {
                     file.read_to_string(&mut all).unwrap();
                     assert!(!in_memory && all == text && len == text.len() as u64);
                 }
-                Received::Nothing => panic!("nothing kept"),
+                other => panic!("kept as {other:?}"),
             }
         }
     }
@@ -200,6 +241,19 @@ mod tests {
     }
 
     #[test]
+    fn a_body_is_passed_on_as_long_as_somebody_wants_it() {
+        let mut intake = Intake::new(BodyLength::Chunked).unwrap();
+        let inflow = intake.pass_on(4, 8);
+        assert_eq!((intake.take(b"3\r\nabc").unwrap(), intake.room()), ((6, false), 1));
+        assert_eq!((&inflow.take(9)[..], intake.room(), intake.is_wanted()), (&b"abc"[..], 4, true));
+        drop(inflow);
+        assert_eq!((intake.room(), intake.is_wanted(), intake.passes_on()), (usize::MAX, false, true));
+        // The limit holds for what is thrown away too.
+        assert!(intake.take(b"\r\n5\r\nabcde").is_ok());
+        assert_eq!(intake.take(b"\r\n1\r\nf").unwrap_err().status, 413);
+    }
+
+    #[test]
     fn bytes_behind_the_body_are_not_taken() {
         let mut intake = Intake::new(BodyLength::Length(3)).unwrap();
         assert_eq!(intake.take(b"abcGET /").unwrap(), (3, true));
@@ -210,7 +264,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         for (limit, fine) in [(5, true), (4, false)] {
             let mut intake = Intake::new(BodyLength::Chunked).unwrap();
-            intake.keep(spool(folder.path()), limit);
+            keep(&mut intake, folder.path(), limit);
             let taken = intake.take(b"5\r\nabcde\r\n0\r\n\r\n");
             assert_eq!(taken.is_ok(), fine);
             if let Err(error) = taken {

@@ -1,4 +1,5 @@
-//! The engine as requests see it: registers their descriptors beside the client's socket, and wakes them.
+//! The engine as requests see it: registers their descriptors beside the client's socket, with a mark of their own, and
+//! wakes them.
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -9,7 +10,7 @@ use mio::{Interest, Registry, Token};
 
 use super::connection::{Job, Why};
 use super::shared::Shared;
-use super::slot::{Slot, find};
+use super::slot::{OURS, Slot, find};
 use super::{Inbox, Message};
 use crate::exchange::engine::Engine;
 
@@ -31,7 +32,7 @@ impl Engine for Link {
     fn watch(&self, connection: usize, descriptor: BorrowedFd<'_>) -> io::Result<()> {
         let raw = descriptor.as_raw_fd();
         let interest = Interest::READABLE | Interest::WRITABLE;
-        self.registry.register(&mut SourceFd(&raw), Token(connection), interest)
+        self.registry.register(&mut SourceFd(&raw), Token(connection | OURS), interest)
     }
 
     fn wake(&self, connection: usize) {

@@ -21,7 +21,7 @@ impl Worker {
         }
         match c.socket.read(&mut self.buffer) {
             Io::Bytes(n) => {
-                c.drained = self.is_drained(c, n);
+                c.drained = self.is_drained(c, n, self.buffer.len());
                 self.first_bytes(c, Input::Buffer(n))
             }
             Io::Blocked => {
@@ -32,9 +32,10 @@ impl Worker {
         }
     }
 
-    /// Whether a read of so many bytes emptied the socket: it was a short one, and no end of file waits behind it.
-    pub(super) fn is_drained(&self, c: &Connection, n: usize) -> bool {
-        n < self.buffer.len() && !c.place.slot().has_ended()
+    /// Whether a read of `n` bytes where there was room for `most` emptied the socket: it was a short one, and no end of
+    /// file waits behind it.
+    pub(super) fn is_drained(&self, c: &Connection, n: usize, most: usize) -> bool {
+        n < most && !c.place.slot().has_ended()
     }
 
     /// Parks an idle connection for as long as the conf allows.
@@ -93,7 +94,7 @@ impl Worker {
         }
         match c.socket.read(&mut self.buffer) {
             Io::Bytes(n) => {
-                c.drained = self.is_drained(c, n);
+                c.drained = self.is_drained(c, n, self.buffer.len());
                 c.input.extend_from_slice(&self.buffer[..n]);
             }
             Io::Blocked => {

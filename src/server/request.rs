@@ -7,6 +7,7 @@ use super::connection::{Connection, Task};
 use super::intake::Intake;
 use super::output::Output;
 use super::shared::Entry;
+use super::slot::NEVER;
 use super::worker::{Turn, Worker};
 use crate::exchange::error::{HttpError, Level};
 use crate::exchange::{Client, Exchange, Sent};
@@ -126,6 +127,7 @@ impl Worker {
             run,
             logs: entry.logs.clone(),
             intake: None,
+            body_by: NEVER,
             starved: false,
             output: Output::default(),
             head_len: 0,

@@ -23,6 +23,9 @@ const RUNNING: u8 = 3;
 const NOTIFIED: u8 = 4;
 const FREE: u8 = 5;
 
+/// In the token of an event: it is news of a descriptor that belongs to the request, not of the client.
+pub const OURS: usize = 0x8000_0000;
+
 /// No deadline.
 pub const NEVER: u64 = u64::MAX;
 
@@ -217,7 +220,7 @@ impl<T> Slots<T> {
 
 /// The slot that an event's token names, if the connection it was meant for is still there.
 pub fn find<T>(chunks: &[Arc<[Slot<T>]>], token: usize) -> Option<&Slot<T>> {
-    let index = token & u32::MAX as usize;
+    let index = token & u32::MAX as usize & !OURS;
     let slot = chunks.get(index / PER_CHUNK)?.get(index % PER_CHUNK)?;
     (slot.generation.load(Acquire) as usize == token >> 32).then_some(slot)
 }
@@ -244,6 +247,7 @@ mod tests {
         let place = slots.claim();
         let token = place.token();
         assert!(find(&slots.chunks(), token).is_some());
+        assert!(find(&slots.chunks(), token | OURS).is_some());
         drop(place);
         let again = slots.claim();
         assert_ne!(again.token(), token);

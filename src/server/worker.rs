@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::body::Passed;
 use super::connection::{Connection, Job, Phase, Task, Why};
 use super::shared::{Current, Shared};
 use super::slot::{Parked, Slot};
@@ -182,6 +183,15 @@ impl Worker {
                 let deadline = self.shared.clock.at(moment);
                 // What a script says while it runs is in the log at once.
                 self.write_reports(&mut task);
+                match self.pass_on(c, &mut task) {
+                    Passed::Nothing => {}
+                    Passed::More => {
+                        c.phase = Phase::Waiting(task);
+                        return Turn::Yield;
+                    }
+                    how => return self.broken_off(c, task, how),
+                }
+                let deadline = deadline.min(task.body_by);
                 c.phase = Phase::Waiting(task);
                 // No further edge would tell of a client that left together with its request. The slot's mark alone does
                 // not either: the end of a watched descriptor leaves it too.
@@ -190,19 +200,7 @@ impl Worker {
                     false => Turn::Park(Parked::Busy, deadline),
                 }
             }
-            Outcome::NeedBody(sink) => {
-                let limit = task.run.scope.request_body.max;
-                if let Some(intake) = &mut task.intake {
-                    intake.keep(sink, limit);
-                    if intake.is_fresh() && c.input.is_empty() && task.run.x.head.expects_continue {
-                        // Too small to be cut short; a client that is gone shows at the next read.
-                        c.socket.write(b"HTTP/1.1 100 Continue\r\n\r\n");
-                        task.run.x.head.expects_continue = false;
-                    }
-                }
-                c.phase = Phase::Body(task);
-                Turn::Go
-            }
+            Outcome::NeedBody(sink) => self.want_body(c, task, sink),
             Outcome::Close => {
                 let sent = &mut task.run.x.sent;
                 if sent.status == 0 {
@@ -219,6 +217,10 @@ impl Worker {
 
     /// Goes on with a request that waited, unless its client has left meanwhile.
     pub(super) fn wait(&mut self, c: &mut Connection, mut task: Box<Task>) -> Turn {
+        match self.pass_on(c, &mut task) {
+            Passed::More | Passed::Nothing => {}
+            how => return self.broken_off(c, task, how),
+        }
         if c.socket.has_ended() {
             task.run.x.report(Level::Info, "client closed connection while its request waited");
             task.run.x.sent.status = 499;

@@ -41,7 +41,7 @@ fn stat(pid: &str) -> Option<(char, i32)> {
 }
 
 /// How many children the server has, zombies among them.
-fn children(site: &Site) -> usize {
+pub fn children(site: &Site) -> usize {
     let names = fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.file_name());
     let stats = names.filter_map(|name| stat(name.to_str()?));
     stats.filter(|(_, parent)| *parent == site.pid()).count()

@@ -15,11 +15,13 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use rustix::process::{PidfdFlags, Resource, Rlimit, pidfd_open, prlimit};
 
+use super::input::Input;
 use super::reaper::{self, Orphan};
 use super::rows::{Conf, Errors, Limits};
 use super::script::Script;
 use crate::exchange::Received;
 use crate::exchange::engine::{Sight, Waker};
+use crate::exchange::inflow::Inflow;
 use crate::exchange::queue::Permit;
 use crate::gateway::env::Variables;
 
@@ -44,6 +46,8 @@ pub struct Started {
     pub output: ChildStdout,
     /// Its standard error, if that goes to the log.
     pub errors: Option<ChildStderr>,
+    /// What its standard input is written from while the body comes.
+    pub input: Input,
 }
 
 impl Child {
@@ -53,7 +57,7 @@ impl Child {
         script: &Script,
         variables: &Variables,
         conf: &Conf,
-        body: &mut Received,
+        body: Received,
         permit: Permit,
         engine: Waker,
     ) -> io::Result<Started> {
@@ -65,7 +69,8 @@ impl Child {
         let mut command = Command::new(program);
         command.args(arguments).env_clear().current_dir(&script.folder).process_group(0);
         command.envs(variables.iter().map(|(name, value)| (os(name), os(value))));
-        command.stdin(input(body)?).stdout(Stdio::piped());
+        let (input, coming) = input(body)?;
+        command.stdin(input).stdout(Stdio::piped());
         command.stderr(match &conf.errors {
             Errors::Off => Stdio::null(),
             Errors::Log(_) => Stdio::piped(),
@@ -76,7 +81,7 @@ impl Child {
         let (number, pid) = (process.id(), process.id() as i32);
         engine.show(number, Sight::Starts(&command));
         limit(pid, &conf.limits);
-        let (output, errors) = (process.stdout.take(), process.stderr.take());
+        let (input, output, errors) = (process.stdin.take(), process.stdout.take(), process.stderr.take());
         let descriptor = rustix::process::Pid::from_raw(pid).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
         let running = Orphan {
             process,
@@ -90,11 +95,9 @@ impl Child {
         let term_at = conf.term.map(|time| Instant::now() + time);
         let child = Child { running: Some(running), ended: None, term_at, kill: conf.kill, number, engine };
         let output = output.ok_or(io::ErrorKind::BrokenPipe)?;
-        do_not_wait(output.as_fd())?;
-        if let Some(errors) = &errors {
-            do_not_wait(errors.as_fd())?;
-        }
-        Ok(Started { child, output, errors })
+        let descriptors = [Some(output.as_fd()), errors.as_ref().map(AsFd::as_fd), input.as_ref().map(AsFd::as_fd)];
+        descriptors.into_iter().flatten().try_for_each(do_not_wait)?;
+        Ok(Started { child, output, errors, input: Input::new(input, coming) })
     }
 
     /// A descriptor that has news when the process ends; none on a kernel without such.
@@ -173,22 +176,22 @@ impl Orphan {
     }
 }
 
-/// The body as standard input: an end of file stands behind its last byte, and nobody waits for a writer.
-fn input(body: &mut Received) -> io::Result<Stdio> {
-    match std::mem::take(body) {
-        Received::Nothing => Ok(Stdio::null()),
-        Received::Memory(bytes) if bytes.is_empty() => Ok(Stdio::null()),
+/// The body as standard input: an end of file stands behind its last byte, and nobody waits for a writer. One that is
+/// still coming goes through a pipe.
+fn input(body: Received) -> io::Result<(Stdio, Option<Inflow>)> {
+    let file = match body {
+        Received::Coming(inflow) => return Ok((Stdio::piped(), Some(inflow))),
+        Received::Nothing | Received::Passed => return Ok((Stdio::null(), None)),
+        Received::Memory(bytes) if bytes.is_empty() => return Ok((Stdio::null(), None)),
         Received::Memory(bytes) => {
             let mut file = File::from(memfd_create(c"body", MFdFlags::MFD_CLOEXEC)?);
             file.write_all(&bytes)?;
-            file.rewind()?;
-            Ok(file.into())
+            file
         }
-        Received::File(mut file, _) => {
-            file.rewind()?;
-            Ok(file.into())
-        }
-    }
+        Received::File(file, _) => file,
+    };
+    (&file).rewind()?;
+    Ok((file.into(), None))
 }
 
 /// Sets what the process may use, right after it was started: what it does before is its first microseconds.

@@ -4,6 +4,7 @@
 
 mod answer;
 mod child;
+mod input;
 mod lines;
 mod reaper;
 mod rows;
@@ -49,6 +50,9 @@ enum State {
     Running(Box<Running>),
 }
 
+/// Bytes of a body that are kept while its script does not read: as much again lies in the pipe.
+const AHEAD: usize = 64 << 10;
+
 /// The cap of all locations that name none.
 static QUEUE: LazyLock<Arc<Queue>> = LazyLock::new(Arc::default);
 
@@ -69,9 +73,12 @@ pub fn step(x: &mut Exchange, conf: &Conf, around: &Around<'_>) -> Result<Step, 
 
 fn begin(x: &mut Exchange, conf: &Conf, around: &Around<'_>, asked: bool) -> Result<Step, HttpError> {
     let Some(script) = script::find(x, conf)? else { return Ok(Step::Next) };
-    if !asked && expects_body(x) {
+    if !asked && expects_body(x, conf) {
         x.handler = Some(Box::new(State::Body(x.redirects)));
-        return Ok(Step::Body(Sink::Spool { memory: around.memory, folder: folder(x, around) }));
+        return Ok(Step::Body(match conf.request_buffering {
+            true => Sink::Spool { memory: around.memory, folder: folder(x, around) },
+            false => Sink::Live { most: AHEAD },
+        }));
     }
     let (queue, running, waiting) = match &conf.cap {
         Some(cap) => (&cap.queue, cap.running, cap.waiting),
@@ -88,9 +95,15 @@ fn begin(x: &mut Exchange, conf: &Conf, around: &Around<'_>, asked: bool) -> Res
 }
 
 /// Whether there is a body to read. One that follows an error or a local redirect is not for this script.
-fn expects_body(x: &Exchange) -> bool {
+fn expects_body(x: &Exchange, conf: &Conf) -> bool {
     let announced = !matches!(x.head.body_length, BodyLength::None | BodyLength::Length(0));
-    announced && !x.as_get && matches!(x.received, Received::Nothing)
+    let is_missing = match x.received {
+        Received::Nothing => true,
+        // Another location wanted it piece by piece and did not come to that.
+        Received::Coming(_) => conf.request_buffering,
+        _ => false,
+    };
+    announced && !x.as_get && is_missing
 }
 
 fn folder(x: &Exchange, around: &Around<'_>) -> PathBuf {
@@ -136,8 +149,8 @@ fn start(
     for (name, value) in &conf.variables {
         variables.set(name.as_ref(), x.eval(value).into_owned());
     }
-    let mut body = std::mem::take(&mut x.received);
-    let started = Child::start(&script, &variables, conf, &mut body, permit, x.waker());
+    let body = x.received.take();
+    let started = Child::start(&script, &variables, conf, body, permit, x.waker());
     let started = started.map_err(|error| script::diagnose(&script, &error))?;
     let running = Running::new(x, conf, started, &script.names.file, &folder(x, around)).map_err(|error| {
         let text =

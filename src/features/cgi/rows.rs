@@ -92,6 +92,8 @@ pub struct Conf {
     pub body_only: bool,
     /// Whether an answer is complete before the first byte of it is sent.
     pub buffering: bool,
+    /// Whether a request body is complete before its script starts.
+    pub request_buffering: bool,
     /// What one process may use.
     pub limits: Limits,
     /// How many at once; none for half of the pool.
@@ -114,6 +116,7 @@ impl Default for Conf {
             strict: true,
             body_only: false,
             buffering: true,
+            request_buffering: true,
             limits: Limits::default(),
             cap: None,
         }
@@ -281,6 +284,18 @@ pub const DIRECTIVES: &[Directive<Conf>] = &[
              is sent as it is written, as event streams need it.",
         ),
         |conf, args| flag(&mut conf.buffering, args),
+    ),
+    row(
+        manual(
+            "cgi_request_buffering",
+            &["on | off"],
+            Some("on"),
+            Arity::Flag,
+            "Whether a request body is complete before its script starts. With `off` the script starts at once and reads the body as the client \
+             sends it; what it does not read is held back at the client. A body sent in chunks then has no CONTENT_LENGTH, and the script \
+             reads to the end of file. With `client_max_body_size 0` bodies may be endless.",
+        ),
+        |conf, args| flag(&mut conf.request_buffering, args),
     ),
     row(
         manual(

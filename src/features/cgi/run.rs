@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use super::answer::{self, Fit};
 use super::child::{Child, Started};
+use super::input::Input;
 use super::lines::Lines;
 use super::rows::Conf;
 use super::spool::Spool;
@@ -37,6 +38,7 @@ const LONG: Duration = Duration::from_secs(3600);
 pub struct Running {
     pub(super) child: Child,
     pub(super) output: ChildStdout,
+    pub(super) input: Input,
     pub(super) lines: Lines,
     pub(super) held: Spool,
     pub(super) name: String,
@@ -61,13 +63,15 @@ enum Flow {
 impl Running {
     /// Watches over a script that was just started.
     pub fn new(x: &Exchange, conf: &Conf, started: Started, file: &[u8], folder: &Path) -> io::Result<Running> {
-        let Started { child, output, errors } = started;
-        let descriptors = [Some(output.as_fd()), errors.as_ref().map(|errors| errors.as_fd()), child.descriptor()];
+        let Started { child, output, errors, input } = started;
+        let errors_end = errors.as_ref().map(|errors| errors.as_fd());
+        let descriptors = [Some(output.as_fd()), errors_end, child.descriptor(), input.descriptor()];
         descriptors.into_iter().flatten().try_for_each(|descriptor| x.watch(descriptor))?;
         let name = file.rsplit(|&b| b == b'/').next().unwrap_or(file);
         Ok(Running {
             child,
             output,
+            input,
             lines: Lines::new(errors),
             held: Spool::new(folder),
             name: escape::error_log(file),
@@ -82,6 +86,7 @@ impl Running {
 
     /// Goes as far as the script's output allows.
     pub fn advance(mut self, x: &mut Exchange, conf: &Conf) -> Result<Next, HttpError> {
+        self.input.write();
         let flow = self.read(x, conf).map_err(|error| self.unreadable(&error))?;
         if flow == Flow::End {
             self.ended = true;

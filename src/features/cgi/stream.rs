@@ -35,6 +35,7 @@ impl Live {
 
 impl Stream for Live {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        self.running.input.write();
         self.read_lines();
         if self.running.held.len() > 0 {
             return self.running.held.take(into);
