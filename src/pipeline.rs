@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::exchange::Exchange;
 use crate::exchange::error::{HttpError, Level};
 use crate::exchange::step::{Sink, Step, Target, Wait};
 use crate::exchange::wishes;
+use crate::exchange::{Arrival, Exchange};
 use crate::features::*;
 use crate::http::framing;
 use crate::http::response::{Body, Response};
@@ -83,11 +83,12 @@ const AT_NAMED: usize = 7;
 
 impl Run {
     /// A request in front of its first step.
-    pub fn new(x: Exchange, settings: Arc<Settings>, server: Arc<Server>) -> Self {
+    pub fn new(arrival: Arrival, settings: Arc<Settings>, server: Arc<Server>) -> Self {
         let scope = server.scope.clone();
-        let mut run = Run { x, settings, server, location: None, scope, cursor: 0 };
-        run.enter(run.server.scope.clone());
-        run
+        let (variables, prefix) = (settings.variables.clone(), settings.prefix.clone());
+        let mut x = Exchange::new(arrival, scope.place(), scope.clone(), variables, prefix);
+        x.server_name = server.name.clone();
+        Run { x, settings, server, location: None, scope, cursor: 0 }
     }
 
     /// Another server than the address's default takes the request.

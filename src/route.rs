@@ -75,11 +75,16 @@ pub struct Locations {
     /// The lengths that occur among the prefixes, longest first.
     lengths: Vec<usize>,
     regexes: Vec<Arc<Location>>,
+    /// All of them but the named ones, as they stand in the conf.
+    all: Vec<Arc<Location>>,
 }
 
 impl Locations {
     /// Adds a location; false if one with the same name is there (nginx: "duplicate location").
     pub fn add(&mut self, location: Arc<Location>) -> bool {
+        if !matches!(location.matcher, Matcher::Named(_)) {
+            self.all.push(location.clone());
+        }
         match &location.matcher {
             Matcher::Exact(path) => self.exact.insert(path.clone(), location.clone()).is_none(),
             Matcher::Prefix { path, .. } => {
@@ -138,9 +143,9 @@ impl Locations {
         Ok(None)
     }
 
-    /// All locations directly in this block, for look-throughs; no order.
+    /// All locations directly in this block, for look-throughs, as they stand in the conf.
     pub fn all(&self) -> impl Iterator<Item = &Arc<Location>> {
-        self.exact.values().chain(self.prefixes.values()).chain(&self.regexes)
+        self.all.iter()
     }
 }
 

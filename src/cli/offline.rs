@@ -10,7 +10,7 @@ use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::process::{Command, ExitStatus};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Registry, Token};
@@ -18,8 +18,9 @@ use mio::{Events, Interest, Poll, Registry, Token};
 use crate::exchange::engine::{Engine, Sight};
 use crate::exchange::error::{HttpError, Level};
 use crate::exchange::inflow;
+use crate::exchange::notebook::Notebook;
 use crate::exchange::step::{Sink, Wait};
-use crate::exchange::{Client, Exchange, Received, Sent};
+use crate::exchange::{Arrival, Client, Received};
 use crate::features::listen::Address;
 use crate::http::head::Head;
 use crate::http::response::{Chunk, Response, Stream};
@@ -73,7 +74,7 @@ pub fn ask(settings: Arc<Settings>, group: &Group, head: Head, body: Vec<u8>) ->
     let waker = mio::Waker::new(poll.registry(), Token(0))?;
     let registry = poll.registry().try_clone()?;
     let onlooker = Arc::new(Onlooker { registry, waker, seen: Mutex::default(), news: Condvar::new() });
-    let mut run = Run::new(exchange(&settings, group, head, onlooker.clone()), settings, group.default.clone());
+    let mut run = Run::new(arrival(group, head, onlooker.clone()), settings, group.default.clone());
     let mut body = Some(body);
     let mut outcome = match resolve(&mut run, group) {
         Some(error) => run.refuse(error),
@@ -111,11 +112,12 @@ pub fn ask(settings: Arc<Settings>, group: &Group, head: Head, body: Vec<u8>) ->
         // Dropped with its stream, a script that is late is ended.
         response.body.chunks.retain(|chunk| !matches!(chunk, Chunk::Stream(_)));
     }
+    let noted = run.x.notebook.get().map(Notebook::take).unwrap_or_default();
+    run.x.reports.get_mut().extend(noted);
     Ok(Answer { run, response, body: text, streams, broken, scripts: onlooker.all_ended() })
 }
 
-fn exchange(settings: &Arc<Settings>, group: &Group, head: Head, engine: Arc<dyn Engine>) -> Exchange {
-    let server = &group.default;
+fn arrival(group: &Group, head: Head, engine: Arc<dyn Engine>) -> Arrival {
     let (local, unix) = match &group.address {
         Address::Unix(path) => (None, Some(Arc::from(path.to_string_lossy()))),
         Address::Ip(at) if at.ip().is_unspecified() => (Some(SocketAddr::from(([127, 0, 0, 1], at.port()))), None),
@@ -123,40 +125,13 @@ fn exchange(settings: &Arc<Settings>, group: &Group, head: Head, engine: Arc<dyn
     };
     // A port from the range that clients have.
     let peer = local.map(|_| SocketAddr::from(([127, 0, 0, 1], 49152)));
-    Exchange {
+    Arrival {
         client: Client { peer, local, unix, number: 1, replaced: None },
         nth: 1,
         connected: Instant::now(),
         started: Instant::now(),
-        started_at: SystemTime::now(),
         head,
-        uri: Vec::new(),
-        args: None,
-        internal: false,
-        rewritten: false,
-        redirects: 0,
         pipelined: false,
-        as_get: false,
-        place: server.scope.place(),
-        failure: None,
-        received: Received::default(),
-        captures: Default::default(),
-        sent: Sent::default(),
-        sent_fields: Vec::new(),
-        reports: Default::default(),
-        server_name: server.name.clone(),
-        scope: server.scope.clone(),
-        variables: settings.variables.clone(),
-        assigned: Default::default(),
-        depth: Default::default(),
-        id: Default::default(),
-        prefix: settings.prefix.clone(),
-        handler: None,
-        until: None,
-        limits: Default::default(),
-        holds: Vec::new(),
-        limit_rate: None,
-        wishes: Default::default(),
         engine: Some(engine),
         connection: 1,
     }

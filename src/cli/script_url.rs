@@ -84,7 +84,7 @@ fn uri_in(server: &Server, script: &Path) -> Option<Vec<u8>> {
     let script = script.as_os_str().as_bytes();
     let mut all = Vec::new();
     server.locations.all().for_each(|location| collect(location, &mut all));
-    // The longest prefix counts, as for requests; the order in which they stand does not.
+    // The longest prefix counts, as for requests; of several as long the first.
     all.sort_by_key(|location| std::cmp::Reverse(prefix_of(location).len()));
     let inside = all.into_iter().find_map(|location| uri(&location.scope, Some(location), script));
     inside.or_else(|| uri(&server.scope, None, script))
@@ -121,4 +121,26 @@ fn uri(scope: &Scope, location: Option<&Location>, script: &[u8]) -> Option<Vec<
         }
     };
     (uri.starts_with(b"/") && uri.starts_with(prefix)).then_some(uri)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::load::{Request, load};
+
+    #[test]
+    fn of_two_ways_the_longer_prefix_counts_and_then_the_first() {
+        let folder = tempfile::tempdir().unwrap();
+        let location = |prefix: &str| format!("location /{prefix}/ {{ alias /srv/cgi/; cgi on; }}");
+        for (prefixes, url) in
+            [(["aa", "bb", "c"], "/aa/x.sh"), (["bb", "c", "aa"], "/bb/x.sh"), (["c", "aa", "bb"], "/aa/x.sh")]
+        {
+            let file = folder.path().join("c.conf");
+            let text = prefixes.map(location).concat();
+            std::fs::write(&file, format!("server {{ listen 127.0.0.1:1; {text} }}")).unwrap();
+            let loaded = load(&Request { file, prefix: folder.path().to_path_buf(), ..Request::default() });
+            let way = find(&loaded.settings.unwrap(), Path::new("/srv/cgi/x.sh"), None).ok().unwrap();
+            assert_eq!(way.url, url);
+        }
+    }
 }

@@ -8,6 +8,7 @@ pub mod error;
 mod file_cache;
 pub mod files;
 pub mod inflow;
+pub mod notebook;
 pub mod place;
 pub mod queue;
 pub mod step;
@@ -32,6 +33,7 @@ use crate::http::head::Head;
 use crate::http::method::Method;
 use error::Report;
 use inflow::Inflow;
+use notebook::Notebook;
 use place::Place;
 use variables::Variables;
 use wishes::Wishes;
@@ -126,6 +128,26 @@ pub struct Captures {
     pub groups: Vec<Option<Bytes>>,
 }
 
+/// A request as it comes in.
+pub struct Arrival {
+    /// The connection's two ends.
+    pub client: Client,
+    /// Which request on its connection it is, from 1.
+    pub nth: u64,
+    /// When the connection was accepted.
+    pub connected: Instant,
+    /// When the first byte of the head came.
+    pub started: Instant,
+    /// The head as it came.
+    pub head: Head,
+    /// Whether it was there before the answer to the one before it was sent.
+    pub pipelined: bool,
+    /// The engine, for steps that wait; none offline.
+    pub engine: Option<Arc<dyn engine::Engine>>,
+    /// How the engine knows the connection.
+    pub connection: usize,
+}
+
 /// One request in flight.
 pub struct Exchange {
     /// The connection's two ends.
@@ -170,6 +192,8 @@ pub struct Exchange {
     pub sent_fields: Vec<(Bytes, Bytes)>,
     /// Lines for the error log, written by the server before the answer goes out.
     pub reports: RefCell<Vec<Report>>,
+    /// The same from what works on after the answer has begun; made when asked for.
+    pub notebook: OnceCell<Notebook>,
     /// The server's first name, for `$server_name` and log lines.
     pub server_name: Bytes,
     /// The settings of the current location, for variables.
@@ -201,6 +225,54 @@ pub struct Exchange {
 }
 
 impl Exchange {
+    /// A request in front of its first step.
+    pub fn new(
+        arrival: Arrival,
+        place: Place,
+        scope: Arc<dyn Any + Send + Sync>,
+        variables: Arc<Variables>,
+        prefix: Arc<PathBuf>,
+    ) -> Self {
+        Exchange {
+            client: arrival.client,
+            nth: arrival.nth,
+            connected: arrival.connected,
+            started: arrival.started,
+            started_at: SystemTime::now(),
+            head: arrival.head,
+            uri: Vec::new(),
+            args: None,
+            internal: false,
+            rewritten: false,
+            redirects: 0,
+            pipelined: arrival.pipelined,
+            as_get: false,
+            place,
+            failure: None,
+            received: Default::default(),
+            captures: Default::default(),
+            sent: Sent::default(),
+            sent_fields: Vec::new(),
+            reports: Default::default(),
+            notebook: Default::default(),
+            server_name: Bytes::new(),
+            scope,
+            variables,
+            assigned: Default::default(),
+            depth: Default::default(),
+            id: Default::default(),
+            prefix,
+            handler: None,
+            until: None,
+            limits: Default::default(),
+            holds: Vec::new(),
+            limit_rate: None,
+            wishes: Default::default(),
+            engine: arrival.engine,
+            connection: arrival.connection,
+        }
+    }
+
     /// Whether this is a HEAD request: the answer has no body.
     pub fn is_head(&self) -> bool {
         self.head.method == Method::Head
@@ -254,6 +326,11 @@ impl Exchange {
             self.assign(*id, groups.get(*n).cloned().flatten().unwrap_or_default());
         }
         self.captures.replace(Captures { groups });
+    }
+
+    /// What takes lines for the error log from whatever outlives the step that asks for it.
+    pub fn notebook(&self) -> Notebook {
+        self.notebook.get_or_init(Notebook::default).clone()
     }
 
     /// Notes a line for the error log.

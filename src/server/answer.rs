@@ -14,6 +14,7 @@ use super::transport::Io;
 use super::worker::{Turn, Worker};
 use crate::exchange::Received;
 use crate::exchange::error::{Level, Report};
+use crate::exchange::notebook::Notebook;
 use crate::features::lingering::Lingering;
 use crate::features::{access_log, error_log, keepalive, server_tokens};
 use crate::http::framing::{self, BodyFraming, HeadFields};
@@ -149,6 +150,10 @@ impl Worker {
         if task.output.sent > before && c.parked > 0 && !resumed {
             self.judge_speed(c);
         }
+        if task.run.x.notebook.get().is_some() {
+            // What a script says while it runs is in the log at once.
+            self.write_reports(&mut task);
+        }
         let x = &mut task.run.x;
         x.sent.bytes = task.output.sent;
         x.sent.body_bytes = task.output.sent.saturating_sub(task.head_len);
@@ -283,7 +288,8 @@ impl Worker {
 
     /// Writes what the request has to say to the error log.
     pub(super) fn write_reports(&mut self, task: &mut Task) {
-        for report in task.run.x.reports.take() {
+        let noted = task.run.x.notebook.get().map(Notebook::take).unwrap_or_default();
+        for report in task.run.x.reports.take().into_iter().chain(noted) {
             let (logs, scope) = (&task.logs, &task.run.scope);
             error_log::write(&task.run.x, &scope.error_log, &report, &mut |log, line| logs.write_error(log, line));
         }

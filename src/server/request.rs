@@ -1,7 +1,7 @@
 //! How a request begins: from a head to an exchange, its server, and the first step of its pipeline.
 
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 
 use super::connection::{Connection, Task};
 use super::intake::Intake;
@@ -10,7 +10,7 @@ use super::shared::Entry;
 use super::slot::NEVER;
 use super::worker::{Turn, Worker};
 use crate::exchange::error::{HttpError, Level};
-use crate::exchange::{Client, Exchange, Sent};
+use crate::exchange::{Arrival, Client, Exchange};
 use crate::http::head::{Head, HeadError};
 use crate::http::target;
 use crate::pipeline::{self, Run};
@@ -79,50 +79,22 @@ impl Worker {
     }
 
     fn task(&self, c: &Connection, entry: &Entry, group: &Group, head: Head, started: Instant) -> Task {
-        let server = group.default.clone();
         let (local, unix) = match &entry.socket.address {
             crate::features::listen::Address::Unix(path) => (None, Some(Arc::from(path.to_string_lossy()))),
             crate::features::listen::Address::Ip(address) if !address.ip().is_unspecified() => (Some(*address), None),
             _ => (c.socket.local(), None),
         };
-        let x = Exchange {
+        let arrival = Arrival {
             client: Client { peer: c.peer, local, unix, number: c.number, replaced: None },
             nth: u64::from(c.requests),
             connected: c.connected,
             started,
-            started_at: SystemTime::now(),
             head,
-            uri: Vec::new(),
-            args: None,
-            internal: false,
-            rewritten: false,
-            redirects: 0,
             pipelined: c.pipelined,
-            as_get: false,
-            place: server.scope.place(),
-            failure: None,
-            received: Default::default(),
-            captures: Default::default(),
-            sent: Sent::default(),
-            sent_fields: Vec::new(),
-            reports: Default::default(),
-            server_name: server.name.clone(),
-            scope: server.scope.clone(),
-            variables: entry.settings.variables.clone(),
-            assigned: Default::default(),
-            depth: Default::default(),
-            id: Default::default(),
-            prefix: entry.settings.prefix.clone(),
-            handler: None,
-            until: None,
-            limits: Default::default(),
-            holds: Vec::new(),
-            limit_rate: None,
-            wishes: Default::default(),
             engine: self.link.clone(),
             connection: c.place.token(),
         };
-        let run = Run::new(x, entry.settings.clone(), server);
+        let run = Run::new(arrival, entry.settings.clone(), group.default.clone());
         Task {
             run,
             logs: entry.logs.clone(),

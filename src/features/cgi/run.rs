@@ -242,7 +242,7 @@ impl Running {
     /// From here on the answer goes out as it is written.
     fn stream(self, x: &mut Exchange, conf: &Conf, head: OutputHead) -> Step {
         head.accel.note(x);
-        let live = Live::new(self, conf.errors.clone(), x.request_id());
+        let live = Live::new(self, conf.errors.clone(), x);
         let body = Body::stream(Arc::new(Mutex::new(live)));
         Step::Done(answer::document(x, head, body, conf.body_only))
     }

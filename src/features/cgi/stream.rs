@@ -6,8 +6,9 @@ use std::time::Instant;
 
 use super::rows::Errors;
 use super::run::Running;
+use crate::exchange::Exchange;
 use crate::exchange::engine::Sight;
-use crate::exchange::error::Level;
+use crate::exchange::notebook::Notebook;
 use crate::http::response::Stream;
 
 /// A script whose answer is on its way.
@@ -15,20 +16,20 @@ pub struct Live {
     running: Running,
     errors: Errors,
     id: String,
+    notebook: Notebook,
 }
 
 impl Live {
     /// The rest of a script's output.
-    pub fn new(running: Running, errors: Errors, id: &str) -> Self {
-        Live { running, errors, id: id.into() }
+    pub fn new(running: Running, errors: Errors, x: &Exchange) -> Self {
+        Live { running, errors, id: x.request_id().into(), notebook: x.notebook() }
     }
 
-    /// The request is in the engine's hands now: such lines go to the log of the process.
     fn read_lines(&mut self) {
-        let (name, id, child) = (&self.running.name, &self.id, &self.running.child);
+        let (name, id, child, notebook) = (&self.running.name, &self.id, &self.running.child, &self.notebook);
         self.running.lines.read(&self.errors, &mut |level, line| {
             child.show(Sight::Says(&line));
-            log::log!(severity(level), "script \"{name}\" says: {line}, id: {id}");
+            notebook.report(level, format!("script \"{name}\" says: {line}, id: {id}"));
         });
     }
 }
@@ -72,14 +73,5 @@ impl Stream for Live {
 
     fn deadline(&self) -> Option<Instant> {
         self.running.deadline()
-    }
-}
-
-fn severity(level: Level) -> log::Level {
-    match level {
-        Level::Emerg | Level::Alert | Level::Crit | Level::Error => log::Level::Error,
-        Level::Warn => log::Level::Warn,
-        Level::Notice | Level::Info => log::Level::Info,
-        Level::Debug => log::Level::Debug,
     }
 }
