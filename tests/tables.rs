@@ -10,8 +10,12 @@ use longshore::settings::{ROWS, VARIABLES};
 
 #[test]
 fn names_are_unique() {
-    let directives = ROWS.iter().map(|row| row.manual.name).chain(BLOCKS.iter().map(|block| block.name));
-    for names in [directives.collect::<Vec<_>>(), VARIABLES.iter().map(|row| row.name).collect()] {
+    // In an upstream some names mean another thing than elsewhere.
+    let (inside, outside): (Vec<_>, Vec<_>) = ROWS.iter().partition(|row| row.manual.contexts == Contexts::UPSTREAM);
+    let blocks = BLOCKS.iter().map(|block| block.name);
+    let outside: Vec<_> = outside.iter().map(|row| row.manual.name).chain(blocks).collect();
+    let inside: Vec<_> = inside.iter().map(|row| row.manual.name).collect();
+    for names in [outside, inside, VARIABLES.iter().map(|row| row.name).collect()] {
         let mut seen = BTreeSet::new();
         let twice: Vec<_> = names.into_iter().filter(|name| !seen.insert(*name)).collect();
         assert!(twice.is_empty(), "{twice:?} stand in more than one row");
@@ -65,6 +69,7 @@ fn around(contexts: Contexts, line: &str) -> String {
         () if contexts.meets(Contexts::MAIN) => format!("{line} http {{ }}"),
         () if contexts.meets(Contexts::EVENTS) => format!("events {{ {line} }} http {{ }}"),
         () if contexts.meets(Contexts::HTTP) => format!("http {{ {line} }}"),
+        () if contexts == Contexts::UPSTREAM => format!("http {{ upstream u {{ server 127.0.0.1; {line} }} }}"),
         () if contexts.meets(Contexts::SERVER) => format!("http {{ server {{ {line} }} }}"),
         () => format!("http {{ server {{ location / {{ {line} }} }} }}"),
     }

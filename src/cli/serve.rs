@@ -183,7 +183,9 @@ fn reloader(request: Request, unix: Arc<Mutex<Vec<Address>>>) -> impl Fn(&Curren
         for diagnostic in &diagnostics {
             say_in_log(&sources, diagnostic);
         }
-        let settings = Arc::new(settings?);
+        let mut settings = settings?;
+        settings.upstreams.inherit(&current.settings.upstreams);
+        let settings = Arc::new(settings);
         if settings.sockets.is_empty() && current.entries.iter().any(|entry| !entry.gone) {
             // An editor that is about to write the file has emptied it first.
             log::error!(target: "emerg", "the new conf listens nowhere: it is taken for one that is not whole yet");

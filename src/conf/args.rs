@@ -67,6 +67,21 @@ pub struct Load {
     pub partial: bool,
     /// The location whose block is being read; none outside.
     pub location: Option<Enclosing>,
+    /// Servers that requests are passed to, as directives name them; a setter keeps the index.
+    pub destinations: Vec<Destination>,
+}
+
+/// A server, or a name of several, that a directive passes requests to. What it means is found once all of the conf was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Destination {
+    /// The directive, for messages.
+    pub directive: String,
+    /// `name`, `host:port`, `[v6]:port` or `unix:/path`.
+    pub text: Vec<u8>,
+    /// The port unless the text names one.
+    pub default_port: u16,
+    /// Where it stands.
+    pub span: Span,
 }
 
 /// What a setter may know of the location around it.
@@ -215,6 +230,13 @@ impl<'a> Args<'a> {
     /// A variable that word `i` refers to without writing it as text: the file it names does.
     pub fn refer(&mut self, i: usize, name: &str) -> Piece {
         Piece::Variable(self.load.names.refer(name, self.word(i).span))
+    }
+
+    /// The index of a server that this directive passes requests to; `text` is the part of word `i` that names it.
+    pub fn destination(&mut self, i: usize, text: &[u8], default_port: u16) -> usize {
+        let (directive, span) = (self.node.name.show(), self.word(i).span);
+        self.load.destinations.push(Destination { directive, text: text.to_vec(), default_port, span });
+        self.load.destinations.len() - 1
     }
 
     /// Says that word `i` is left out.

@@ -2,6 +2,7 @@
 //! feature and no socket; features read and change it, the pipeline carries it, the server
 //! feeds it.
 
+pub mod attempts;
 pub mod counters;
 pub mod engine;
 pub mod error;
@@ -208,6 +209,8 @@ pub struct Exchange {
     pub id: OnceCell<String>,
     /// The folder that relative paths start from.
     pub prefix: Arc<PathBuf>,
+    /// What other servers were asked for it.
+    pub attempts: attempts::Attempts,
     /// What a handler keeps between two entries of its step.
     pub handler: Option<Box<dyn Any + Send>>,
     /// The moment that a step waits for; the step clears it.
@@ -265,6 +268,7 @@ impl Exchange {
             handler: None,
             until: None,
             limits: Default::default(),
+            attempts: Default::default(),
             holds: Vec::new(),
             limit_rate: None,
             wishes: Default::default(),

@@ -33,3 +33,4 @@ pub mod stub_status;
 pub mod try_files;
 pub mod types;
 pub mod unbuilt;
+pub mod upstream;

@@ -43,12 +43,6 @@ pub const LACKING: &[&str] = &[
     "http_limit_req_module",
     "http_empty_gif_module",
     "http_browser_module",
-    "http_upstream_hash_module",
-    "http_upstream_ip_hash_module",
-    "http_upstream_least_conn_module",
-    "http_upstream_random_module",
-    "http_upstream_keepalive_module",
-    "http_upstream_zone_module",
 ];
 
 /// Who the process becomes once its ports are open.

@@ -1,5 +1,6 @@
 //! What every gateway to a program shares: the variables that a request becomes (RFC 3875 section 4.1), the
-//! head of the program's answer (section 6), and the protocols between. Knows no process, no socket and no feature.
+//! head of the program's answer (section 6), the protocols between, and the servers that requests are passed to.
+//! Knows no process and no feature.
 
 pub mod accel;
 pub mod env;
@@ -7,4 +8,5 @@ pub mod fastcgi;
 pub mod head;
 pub mod params;
 pub mod scgi;
+pub mod upstream;
 pub mod uwsgi;

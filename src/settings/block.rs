@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::blocks::{BLOCKS, INDEX, contexts_of, row};
+use super::blocks::{INDEX, block, contexts_of, row};
 use super::ifs::is_line;
 use super::load::{Level, first_scope};
 use super::names::NameTable;
@@ -95,10 +95,27 @@ impl Builder {
 
     fn http(&mut self, nodes: &[Node], main: &Scope) -> Arc<Scope> {
         let mut scope = self.child(main);
-        for block in self.simple(nodes, Contexts::HTTP, &mut scope) {
+        let blocks = self.simple(nodes, Contexts::HTTP, &mut scope);
+        let (upstreams, servers): (Vec<&Node>, Vec<&Node>) =
+            blocks.into_iter().partition(|block| block.name.text == b"upstream");
+        // A server may name an upstream that stands behind it.
+        upstreams.into_iter().for_each(|block| self.upstream(block, &mut scope));
+        for block in servers {
             self.server(block.block.as_deref().unwrap_or_default(), block.span, &scope);
         }
         Arc::new(scope)
+    }
+
+    fn upstream(&mut self, node: &Node, http: &mut Scope) {
+        let mut scope = self.child(http);
+        Arc::make_mut(&mut scope.upstream).begin(node);
+        for block in self.simple(node.block.as_deref().unwrap_or_default(), Contexts::UPSTREAM, &mut scope) {
+            // No block may stand in an upstream, and whoever read this one has said so.
+            debug_assert!(block.block.is_none(), "{block:?}");
+        }
+        if let Err(fault) = Arc::make_mut(&mut http.upstream).end(node, &scope.upstream) {
+            self.fault(node, fault);
+        }
     }
 
     fn server(&mut self, nodes: &[Node], span: Span, http: &Scope) {
@@ -155,7 +172,7 @@ impl Builder {
         let mut lists = Vec::new();
         for node in nodes {
             let name = node.name.text.as_slice();
-            if let Some(block) = BLOCKS.iter().find(|block| block.name.as_bytes() == name) {
+            if let Some(block) = block(name, context) {
                 if self.block_fits(node, block, context, &blocks) {
                     if block.name == "if" {
                         self.lines_of_if(node, context, scope);
@@ -167,7 +184,7 @@ impl Builder {
             if is_line(name, context) {
                 continue;
             }
-            match row(name) {
+            match row(name, context) {
                 Some(row) => self.one(node, row, context, scope, &mut seen, &mut lists),
                 None => self.foreign(node, context, scope),
             }
@@ -185,7 +202,8 @@ impl Builder {
         lists: &mut Vec<(&'static str, &'static str)>,
     ) {
         if !row.manual.contexts.meets(context) {
-            return self.misplaced(node, row.manual.contexts, context);
+            let allowed = contexts_of(&node.name.text).unwrap_or(row.manual.contexts);
+            return self.misplaced(node, allowed, context);
         }
         if let Err(fault) = check_shape(node, row) {
             return self.fault(node, fault);

@@ -51,6 +51,16 @@ pub const BLOCKS: &[BlockRow] = &[
         doc: "One server: its addresses by `listen`, its host names by `server_name`, and its locations.",
     },
     BlockRow {
+        name: "upstream",
+        syntax: "name",
+        contexts: Contexts::HTTP,
+        inside: Contexts::UPSTREAM,
+        arity: (1, 1),
+        doc: "Servers that requests are passed to under one name, such as that of `proxy_pass http://name;`. Each `server` line is one; \
+              they take turns unless another method is named. A server that fails is left alone for a while, and the request \
+              goes to the next.",
+    },
+    BlockRow {
         name: "location",
         syntax: "[= | ~ | ~* | ^~] uri | @name",
         contexts: Contexts::SERVER.or(Contexts::LOCATION),
@@ -82,9 +92,17 @@ pub const BLOCKS: &[BlockRow] = &[
     },
 ];
 
-/// The rows by name.
+/// The rows by name, but for those of upstreams.
 pub(super) static INDEX: LazyLock<HashMap<&'static str, &'static Row>> =
-    LazyLock::new(|| ROWS.iter().map(|row| (row.manual.name, row)).collect());
+    LazyLock::new(|| ROWS.iter().filter(|row| !is_of_upstream(row)).map(|row| (row.manual.name, row)).collect());
+
+/// The rows of upstreams by name. Some names mean another thing there than elsewhere (`server`, `keepalive_timeout`).
+static IN_UPSTREAM: LazyLock<HashMap<&'static str, &'static Row>> =
+    LazyLock::new(|| ROWS.iter().filter(|row| is_of_upstream(row)).map(|row| (row.manual.name, row)).collect());
+
+fn is_of_upstream(row: &Row) -> bool {
+    row.manual.contexts == Contexts::UPSTREAM
+}
 
 /// Whether a word is the name of a directive, ours or one of nginx's.
 pub fn is_known(name: &[u8]) -> bool {
@@ -94,12 +112,21 @@ pub fn is_known(name: &[u8]) -> bool {
 /// Where a directive of this name may stand; none for a name nobody knows.
 pub fn contexts_of(name: &[u8]) -> Option<Contexts> {
     let name = std::str::from_utf8(name).ok()?;
-    let row = INDEX.get(name).map(|row| row.manual.contexts);
+    let rows = [&INDEX, &IN_UPSTREAM].map(|index| index.get(name).map(|row| row.manual.contexts));
     let block = BLOCKS.iter().find(|block| block.name == name).map(|block| block.contexts);
-    row.or(block).or_else(|| reference::lookup(name).map(|known| known.contexts))
+    let ours = rows.into_iter().chain([block]).flatten().reduce(Contexts::or);
+    ours.or_else(|| reference::lookup(name).map(|known| known.contexts))
 }
 
-/// The row of a simple directive of ours.
-pub(super) fn row(name: &[u8]) -> Option<&'static Row> {
-    std::str::from_utf8(name).ok().and_then(|name| INDEX.get(name).copied())
+/// The row of a simple directive of ours: the one that means something here, else the one of that name.
+pub(super) fn row(name: &[u8], context: Contexts) -> Option<&'static Row> {
+    let name = std::str::from_utf8(name).ok()?;
+    let (inside, outside) = (IN_UPSTREAM.get(name).copied(), INDEX.get(name).copied());
+    if context == Contexts::UPSTREAM { inside.or(outside) } else { outside.or(inside) }
+}
+
+/// The row of a block directive of ours. In an upstream `server` is none.
+pub(super) fn block(name: &[u8], context: Contexts) -> Option<&'static BlockRow> {
+    let is_simple = context == Contexts::UPSTREAM && row(name, context).is_some();
+    BLOCKS.iter().find(|block| block.name.as_bytes() == name && !is_simple)
 }

@@ -32,7 +32,7 @@ impl Builder {
         };
         for line in node.block.as_deref().unwrap_or_default() {
             if is_line(&line.name.text, inside(context))
-                && let Some(row) = super::blocks::row(&line.name.text)
+                && let Some(row) = super::blocks::row(&line.name.text, inside(context))
             {
                 self.one(line, row, inside(context), scope, &mut HashMap::new(), &mut Vec::new());
             }

@@ -15,6 +15,7 @@ use crate::conf::include;
 use crate::conf::outside::Outside;
 use crate::conf::source::{Sources, Span};
 use crate::features;
+use crate::gateway::upstream::Upstreams;
 
 /// What to load, and how.
 #[derive(Debug, Clone, Default)]
@@ -85,6 +86,7 @@ pub fn load_from(request: &Request, outside: &Arc<Outside>) -> Loaded {
     let made = features::map::getters(&http.map).into_iter().chain(features::geo::getters(&http.geo)).collect();
     let variables = names.finish(made, &mut builder.diagnostics);
     let sockets = sockets::build(&builder.servers, &mut builder.diagnostics);
+    let upstreams = Upstreams::build(http.upstream.blocks(), &builder.load.destinations, &mut builder.diagnostics);
     let mut diagnostics = builder.diagnostics;
     diagnostics.append(&mut builder.load.warnings);
     diagnostics.sort_by_key(|diagnostic| diagnostic.span.map(|span| (span.file, span.start)));
@@ -94,6 +96,7 @@ pub fn load_from(request: &Request, outside: &Arc<Outside>) -> Loaded {
         http,
         servers: builder.servers,
         sockets,
+        upstreams,
         logs: builder.load.logs,
         keeps_sent_fields: variables.entries.iter().any(|(name, _)| name.starts_with("sent_")),
         variables: Arc::new(variables),
@@ -129,6 +132,7 @@ fn context(request: &Request, outside: Arc<Outside>) -> (Load, NameTable) {
         rootless: request.rootless,
         partial: request.partial,
         location: None,
+        destinations: Vec::new(),
     };
     (load, names)
 }

@@ -18,6 +18,7 @@ use crate::conf::source::{Sources, Span};
 use crate::exchange::place::Place;
 use crate::exchange::variables::Variables;
 use crate::features;
+use crate::gateway::upstream::Upstreams;
 use crate::route::{Location, Server};
 use rows::{Row, VariableRow};
 
@@ -109,6 +110,8 @@ features! {
     error_log,
     /// Counters.
     stub_status,
+    /// Servers that requests are passed to.
+    upstream,
     /// Programs that write the answer.
     cgi,
     /// Variables of the request itself.
@@ -157,6 +160,8 @@ pub struct Settings {
     pub servers: Vec<Arc<Server>>,
     /// What to listen on, and whose requests come in there.
     pub sockets: Vec<Arc<sockets::Socket>>,
+    /// Where requests may be passed to.
+    pub upstreams: Upstreams,
     /// Log files by index.
     pub logs: Vec<PathBuf>,
     /// The variables that the conf uses.

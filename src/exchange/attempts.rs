@@ -1,0 +1,92 @@
+//! What a request asked of other servers: one entry for each that was tried, in chains, since an answer of theirs may lead the request
+//! to further ones. Whoever relays fills it in; variables and the access log read it.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+/// One try at one server.
+#[derive(Debug, Clone, Default)]
+pub struct Attempt {
+    /// The server's address, or the upstream's name when none of its servers could be asked.
+    pub address: String,
+    /// The status of its answer, or the one that its failure stands for (502, 504); 0 for none.
+    pub status: u16,
+    /// Until it was connected, TLS included.
+    pub connect_time: Option<Duration>,
+    /// Until the head of the answer was there.
+    pub header_time: Option<Duration>,
+    /// Until the answer was there.
+    pub response_time: Option<Duration>,
+    /// Bytes sent to it.
+    pub sent: u64,
+    /// Bytes it sent.
+    pub received: u64,
+    /// Bytes of the body of its answer.
+    pub length: u64,
+}
+
+/// All tries of one request, and what the last answer said.
+#[derive(Debug, Clone, Default)]
+pub struct Attempts {
+    chains: Vec<Vec<Attempt>>,
+    /// The fields of the last answer as they came.
+    pub fields: Vec<(Bytes, Bytes)>,
+    /// The trailer fields of the last answer.
+    pub trailers: Vec<(Bytes, Bytes)>,
+}
+
+impl Attempts {
+    /// Begins a chain: a handler takes the request up.
+    pub fn begin(&mut self) {
+        self.chains.push(Vec::new());
+        self.fields.clear();
+        self.trailers.clear();
+    }
+
+    /// Notes a new try; the one before it is over.
+    pub fn add(&mut self, address: impl Into<String>) {
+        if self.chains.is_empty() {
+            self.begin();
+        }
+        if let Some(chain) = self.chains.last_mut() {
+            chain.push(Attempt { address: address.into(), ..Attempt::default() });
+        }
+        self.fields.clear();
+        self.trailers.clear();
+    }
+
+    /// The try that is under way, or the last one.
+    pub fn last(&mut self) -> Option<&mut Attempt> {
+        self.chains.last_mut()?.last_mut()
+    }
+
+    /// A text of all tries: those of a chain are separated by a comma, chains by a colon. None without any chain.
+    pub fn join(&self, one: impl Fn(&Attempt) -> String) -> Option<String> {
+        let chain = |chain: &Vec<Attempt>| chain.iter().map(&one).collect::<Vec<_>>().join(", ");
+        let chains: Vec<_> = self.chains.iter().map(chain).collect();
+        (!chains.is_empty()).then(|| chains.join(" : "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chains_and_tries_are_told_apart() {
+        let mut attempts = Attempts::default();
+        let shown = |attempts: &Attempts| attempts.join(|one| format!("{}={}", one.address, one.status));
+        assert_eq!(shown(&attempts), None);
+        assert!(attempts.last().is_none());
+        for address in ["a", "b"] {
+            attempts.add(address);
+            attempts.last().expect("one was added").status = 502;
+        }
+        assert_eq!(shown(&attempts).as_deref(), Some("a=502, b=502"));
+        attempts.begin();
+        assert_eq!(shown(&attempts).as_deref(), Some("a=502, b=502 : "));
+        attempts.add("c");
+        assert_eq!(shown(&attempts).as_deref(), Some("a=502, b=502 : c=0"));
+    }
+}

@@ -1,0 +1,172 @@
+//! The peers of one upstream: what the conf says of each, what is known of it now, and the choice by smooth weighted
+//! round robin that every other method falls back to. Knows no connection.
+
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use super::address::Address;
+
+/// What the conf says of one address of one server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Peer {
+    /// Where it listens.
+    pub address: Address,
+    /// Its server as the conf names it.
+    pub server: Arc<str>,
+    /// Its share.
+    pub weight: i64,
+    /// How many requests it takes at once; 0 is any number.
+    pub max_conns: u32,
+    /// So many failures within `fail_timeout` put it aside; 0 never does.
+    pub max_fails: u32,
+    /// The time in which failures count, and for which it is put aside, in seconds.
+    pub fail_timeout: u64,
+    /// Whether it takes no requests.
+    pub down: bool,
+}
+
+/// What is known of a peer now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Health {
+    /// How far it is in line.
+    pub current: i64,
+    /// Its share as failures left it.
+    pub effective: i64,
+    /// Requests it has now.
+    pub conns: u32,
+    /// Failures that count.
+    pub fails: u32,
+    /// The second of the last failure.
+    pub accessed: u64,
+    /// The second from which failures count.
+    pub checked: u64,
+}
+
+/// Peers that are chosen from together: the servers, or the backup servers.
+#[derive(Debug, Clone)]
+pub struct Group {
+    /// The peers in the conf's order.
+    pub peers: Vec<Peer>,
+    /// The sum of their weights.
+    pub total: i64,
+    health: Arc<Mutex<Vec<Health>>>,
+}
+
+/// How a request to a peer ended, for what is thought of the peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// It answered.
+    Answered,
+    /// It answered, but another is asked (`http_404` of `proxy_next_upstream`).
+    PassedOver,
+    /// It failed.
+    Failed,
+}
+
+impl Group {
+    /// A group that nothing is known of.
+    pub fn new(peers: Vec<Peer>) -> Group {
+        let total = peers.iter().map(|peer| peer.weight).sum();
+        let fresh =
+            |peer: &Peer| Health { current: 0, effective: peer.weight, conns: 0, fails: 0, accessed: 0, checked: 0 };
+        let health = Arc::new(Mutex::new(peers.iter().map(fresh).collect()));
+        Group { peers, total, health }
+    }
+
+    /// From now on shares what another group of the same peers knows.
+    pub fn join(&mut self, other: &Group) -> bool {
+        let same = self.peers == other.peers;
+        if same {
+            self.health = other.health.clone();
+        }
+        same
+    }
+
+    /// What is known now. As many as peers.
+    pub fn health(&self) -> MutexGuard<'_, Vec<Health>> {
+        // Nothing that can panic runs under this lock.
+        self.health.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// Whether a peer may be chosen at this second.
+    pub fn is_usable(&self, i: usize, health: &Health, now: u64) -> bool {
+        let peer = &self.peers[i];
+        let aside = peer.max_fails > 0
+            && health.fails >= peer.max_fails
+            && now.saturating_sub(health.checked) <= peer.fail_timeout;
+        !peer.down && !aside && !is_full(peer, health)
+    }
+
+    /// One peer alone: it is asked whatever happened before.
+    pub fn only(&self) -> Option<usize> {
+        let mut health = self.health();
+        let (peer, health) = (self.peers.first()?, health.first_mut()?);
+        if peer.down || is_full(peer, health) {
+            return None;
+        }
+        health.conns += 1;
+        Some(0)
+    }
+
+    /// The next in line among those that `may` admits and that can be chosen.
+    pub fn next(&self, now: u64, may: impl Fn(usize) -> bool) -> Option<usize> {
+        let mut health = self.health();
+        let best = self.foremost(&mut health, now, may)?;
+        self.take(&mut health, best, now);
+        Some(best)
+    }
+
+    /// Moves those that may be chosen one step on, and answers with the foremost. It goes back by what all were given.
+    pub fn foremost(&self, health: &mut [Health], now: u64, may: impl Fn(usize) -> bool) -> Option<usize> {
+        let (mut best, mut given) = (None, 0);
+        for i in 0..self.peers.len() {
+            if !may(i) || !self.is_usable(i, &health[i], now) {
+                continue;
+            }
+            let one = &mut health[i];
+            one.current += one.effective;
+            given += one.effective;
+            if one.effective < self.peers[i].weight {
+                one.effective += 1;
+            }
+            let current = one.current;
+            if best.is_none_or(|best: usize| current > health[best].current) {
+                best = Some(i);
+            }
+        }
+        health[best?].current -= given;
+        best
+    }
+
+    /// Notes that a peer gets a request.
+    pub fn take(&self, health: &mut [Health], i: usize, now: u64) {
+        let one = &mut health[i];
+        if now.saturating_sub(one.checked) > self.peers[i].fail_timeout {
+            one.checked = now;
+        }
+        one.conns += 1;
+    }
+
+    /// Gives a peer's place back; `outcome` is none when nobody knows how it went. Answers whether this put the peer aside.
+    pub fn release(&self, i: usize, outcome: Option<Outcome>, is_single: bool, now: u64) -> bool {
+        let mut health = self.health();
+        let (peer, one) = (&self.peers[i], &mut health[i]);
+        one.conns = one.conns.saturating_sub(1);
+        match outcome {
+            Some(Outcome::Failed) if !is_single => {
+                one.fails = one.fails.saturating_add(1);
+                (one.accessed, one.checked) = (now, now);
+                if peer.max_fails > 0 {
+                    one.effective = (one.effective - peer.weight / i64::from(peer.max_fails)).max(0);
+                    return one.fails >= peer.max_fails;
+                }
+            }
+            Some(Outcome::Answered | Outcome::PassedOver) if is_single || one.accessed < one.checked => one.fails = 0,
+            _ => {}
+        }
+        false
+    }
+}
+
+fn is_full(peer: &Peer, health: &Health) -> bool {
+    peer.max_conns > 0 && health.conns >= peer.max_conns
+}

@@ -1,0 +1,138 @@
+//! The upstreams of a conf: those that blocks make, found by name, and those that lines make which name a host themselves
+//! (`proxy_pass http://127.0.0.1:8080`). Built once all of the conf was read, since a block may stand behind its users.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use super::address::{Address, Target, parse};
+use super::{Choose, Keepalive, Line, Upstream};
+use crate::conf::args::Destination;
+use crate::conf::diagnostic::Diagnostic;
+use crate::conf::source::Span;
+
+/// An `upstream` block as it was read.
+#[derive(Debug, Clone)]
+pub struct Draft {
+    /// Its name.
+    pub name: String,
+    /// Where it stands.
+    pub span: Span,
+    /// Its servers, their names looked up.
+    pub lines: Vec<Line>,
+    /// Its method.
+    pub choose: Choose,
+    /// What it keeps.
+    pub keepalive: Keepalive,
+}
+
+/// The upstreams of a conf.
+#[derive(Debug, Default)]
+pub struct Upstreams {
+    /// By name in lower case.
+    named: HashMap<String, Arc<Upstream>>,
+    /// By host and port.
+    hosts: HashMap<(String, u16), Arc<Upstream>>,
+    /// By the index of the destination.
+    destinations: Vec<Arc<Upstream>>,
+}
+
+impl Upstreams {
+    /// The table of these blocks and destinations. A destination that names neither an upstream nor a host that is found
+    /// becomes a diagnostic.
+    pub fn build(blocks: Vec<Draft>, destinations: &[Destination], diagnostics: &mut Vec<Diagnostic>) -> Upstreams {
+        let mut table = Upstreams::default();
+        for block in blocks {
+            let key = block.name.to_ascii_lowercase();
+            let mut upstream = Upstream::new(block.name, &block.lines, block.choose, block.keepalive);
+            upstream.is_named = true;
+            table.named.insert(key, Arc::new(upstream));
+        }
+        let mut lost = HashSet::new();
+        for destination in destinations {
+            match table.of(destination, &mut lost) {
+                Ok(upstream) => table.destinations.push(upstream),
+                Err(message) => {
+                    let help = "the name is looked up when the conf is read; where a variable stands in it, it is looked up for \
+                                each request by the servers that `resolver` names";
+                    let lost = Diagnostic::error(destination.span, message);
+                    diagnostics.push(if lost.message.contains("host not found") { lost.help(help) } else { lost });
+                    // Every index keeps its place; with an error the table is never used.
+                    table.destinations.push(Arc::new(Upstream::of_host("", Vec::new())));
+                }
+            }
+        }
+        table
+    }
+
+    /// The upstream of the destination with this index, which a setter was given by the load.
+    pub fn at(&self, index: usize) -> Option<&Arc<Upstream>> {
+        self.destinations.get(index)
+    }
+
+    /// The upstream of a block, or of a host that some line names with this port: what a text with variables may have meant.
+    pub fn named(&self, name: &[u8], port: Option<u16>, default_port: u16) -> Option<&Arc<Upstream>> {
+        let name = std::str::from_utf8(name).ok()?.to_ascii_lowercase();
+        let block = self.named.get(&name).filter(|_| port.is_none());
+        block.or_else(|| self.hosts.get(&(name, port.unwrap_or(default_port))))
+    }
+
+    /// Goes on with what the upstreams of the same names knew before a reload.
+    pub fn inherit(&mut self, before: &Upstreams) {
+        fn join<K: std::hash::Hash + Eq>(
+            table: &mut HashMap<K, Arc<Upstream>>,
+            before: &HashMap<K, Arc<Upstream>>,
+            destinations: &mut [Arc<Upstream>],
+        ) {
+            for (key, upstream) in table {
+                let Some(other) = before.get(key) else { continue };
+                let old = upstream.clone();
+                let mut new = (**upstream).clone();
+                new.inherit(other);
+                *upstream = Arc::new(new);
+                for destination in destinations.iter_mut().filter(|known| Arc::ptr_eq(known, &old)) {
+                    *destination = upstream.clone();
+                }
+            }
+        }
+        join(&mut self.named, &before.named, &mut self.destinations);
+        join(&mut self.hosts, &before.hosts, &mut self.destinations);
+    }
+
+    fn of(&mut self, destination: &Destination, lost: &mut HashSet<String>) -> Result<Arc<Upstream>, String> {
+        let Destination { directive, text, default_port, .. } = destination;
+        let fault = |what: String| format!("`{directive}` {what}");
+        if let Some(known) = std::str::from_utf8(text).ok().and_then(|name| self.named.get(&name.to_ascii_lowercase()))
+        {
+            return Ok(known.clone());
+        }
+        let target = parse(text, *default_port).map_err(fault)?;
+        let (name, port): (String, u16) = match &target {
+            Target::Host { name, has_port: true, port } if self.named.contains_key(&name.to_ascii_lowercase()) => {
+                return Err(fault(format!("gives the upstream `{name}` a port ({port}): its servers have their own")));
+            }
+            Target::Host { name, port, .. } => (name.clone(), *port),
+            Target::Address(Address::Tcp(address)) => (address.ip().to_string(), address.port()),
+            Target::Address(Address::Unix(_)) => (target_text(text), 0),
+        };
+        let key = (name.to_ascii_lowercase(), port);
+        if let Some(known) = self.hosts.get(&key) {
+            return Ok(known.clone());
+        }
+        let not_found = || fault(format!("names a host not found in upstream \"{name}\""));
+        if lost.contains(&key.0) {
+            return Err(not_found());
+        }
+        let addresses = target.addresses();
+        if addresses.is_empty() {
+            lost.insert(key.0);
+            return Err(not_found());
+        }
+        let upstream = Arc::new(Upstream::of_host(name, addresses));
+        self.hosts.insert(key, upstream.clone());
+        Ok(upstream)
+    }
+}
+
+fn target_text(text: &[u8]) -> String {
+    String::from_utf8_lossy(text).into_owned()
+}
