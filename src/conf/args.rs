@@ -67,6 +67,9 @@ pub struct Load {
     pub partial: bool,
     /// The location whose block is being read; none outside.
     pub location: Option<Enclosing>,
+    /// The blocks around what is being read, outermost first, each by what names it: a server by its addresses and host names,
+    /// others by their words.
+    pub around: Vec<String>,
     /// Servers that requests are passed to, as directives name them; a setter keeps the index.
     pub destinations: Vec<Destination>,
 }
@@ -96,6 +99,12 @@ pub struct Enclosing {
 }
 
 impl Load {
+    /// A name for this place of this conf that is the same after a reload, unless a block around it was given another name.
+    pub fn key(&self) -> String {
+        let paths = format!("{}\0{}", self.prefix.display(), self.conf_dir.display());
+        std::iter::once(paths.as_str()).chain(self.around.iter().map(String::as_str)).collect::<Vec<_>>().join("\0")
+    }
+
     /// The index of a log file, the same for the same path.
     pub fn log(&mut self, path: PathBuf) -> usize {
         let path = if self.rootless { PathBuf::from("/dev/stderr") } else { path };

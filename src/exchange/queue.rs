@@ -1,8 +1,8 @@
-//! Who may do something costly now (run a script, work out a password's hash) and who waits: a count with a bounded queue in the order of arrival. A request that waits
-//! costs memory and no thread; it is woken when its turn has come.
+//! Who may do something costly now (run a script, work out a password's hash) and who waits: a count with a bounded
+//! queue in the order of arrival. A request that waits costs memory and no thread; it is woken when its turn has come.
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use super::engine::Waker;
 
@@ -48,7 +48,20 @@ impl std::fmt::Debug for Queue {
     }
 }
 
+/// The queues that a place of the conf finds again after a reload.
+static KEPT: Mutex<Option<HashMap<String, Weak<Queue>>>> = Mutex::new(None);
+
 impl Queue {
+    /// The queue of this name, as long as anybody has it; else a new one.
+    pub fn named(name: String) -> Arc<Queue> {
+        let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = kept.get_or_insert_default();
+        kept.retain(|_, queue| queue.strong_count() > 0);
+        let queue = kept.get(&name).and_then(Weak::upgrade).unwrap_or_default();
+        kept.insert(name, Arc::downgrade(&queue));
+        queue
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         // Nothing that can panic runs under this lock.
         self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
@@ -162,6 +175,19 @@ mod tests {
         assert_eq!(*bells.0.lock().unwrap(), [2, 3]);
         assert!(matches!(ask(&queue, &bells, 5), Entry::Now(_)));
         assert_eq!(format!("{queue:?}"), "Queue(0 running, 0 waiting)");
+    }
+
+    #[test]
+    fn a_name_finds_its_queue_as_long_as_somebody_has_it() {
+        let name = |text: &str| Queue::named(format!("of this test: {text}"));
+        let (first, other) = (name("a"), name("b"));
+        assert!(Arc::ptr_eq(&first, &name("a")) && !Arc::ptr_eq(&first, &other));
+        let bells = Arc::<Bells>::default();
+        let Entry::Now(permit) = ask(&first, &bells, 1) else { panic!("the place was free") };
+        drop(first);
+        assert!(matches!(ask(&name("a"), &bells, 2), Entry::Later(_)));
+        drop(permit);
+        assert_eq!(format!("{:?}", name("a")), "Queue(0 running, 0 waiting)");
     }
 
     #[test]

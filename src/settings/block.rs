@@ -119,6 +119,13 @@ impl Builder {
     }
 
     fn server(&mut self, nodes: &[Node], span: Span, http: &Scope) {
+        let naming = nodes.iter().filter(|node| matches!(node.name.text.as_slice(), b"listen" | b"server_name"));
+        self.load.around.push(naming.map(words).collect());
+        self.inside_server(nodes, span, http);
+        self.load.around.pop();
+    }
+
+    fn inside_server(&mut self, nodes: &[Node], span: Span, http: &Scope) {
         let mut scope = self.child(http);
         let blocks = self.simple(nodes, Contexts::SERVER, &mut scope);
         if scope.listen.listens.is_empty() && !scope.listen.is_named {
@@ -229,4 +236,9 @@ impl Builder {
             self.fault(node, fault);
         }
     }
+}
+
+/// A directive as text, without what stands inside it.
+pub(super) fn words(node: &Node) -> String {
+    std::iter::once(&node.name).chain(&node.args).map(|word| word.show() + " ").collect()
 }

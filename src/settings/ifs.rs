@@ -44,7 +44,9 @@ impl Builder {
     /// lines may stand there.
     pub(super) fn scope_of_if(&mut self, node: &Node, context: Contexts, around: &Scope) -> Arc<Scope> {
         let mut scope = self.inner(around, true);
+        self.load.around.push(super::block::words(node));
         self.simple(node.block.as_deref().unwrap_or_default(), inside(context), &mut scope);
+        self.load.around.pop();
         Arc::new(scope)
     }
 }

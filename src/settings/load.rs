@@ -133,6 +133,7 @@ fn context(request: &Request, outside: Arc<Outside>) -> (Load, NameTable) {
         partial: request.partial,
         location: None,
         destinations: Vec::new(),
+        around: Vec::new(),
     };
     (load, names)
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::Scope;
-use super::block::{Builder, Inner};
+use super::block::{Builder, Inner, words};
 use crate::conf::args::{Enclosing, Fault};
 use crate::conf::ast::Node;
 use crate::conf::diagnostic::Diagnostic;
@@ -38,6 +38,7 @@ impl Builder {
         };
         let exact = matches!(matcher, Matcher::Exact(_));
         let before = self.load.location.replace(enclosing.clone());
+        self.load.around.push(words(node));
         let mut scope = self.child(around);
         let mut locations = Locations::default();
         let nodes = node.block.as_deref().unwrap_or_default();
@@ -48,6 +49,7 @@ impl Builder {
         };
         let inner = self.scope_of_location(nodes, &mut scope, &mut locations, named, closed);
         self.load.location = before;
+        self.load.around.pop();
         let Inner { limit_except, ifs } = inner;
         let scope = Arc::new(scope);
         let location = Arc::new(Location { matcher, scope, limit_except, ifs, locations, span: node.span });
@@ -98,7 +100,9 @@ impl Builder {
             }
         }
         let mut scope = self.inner(around, true);
+        self.load.around.push(words(node));
         self.simple(node.block.as_deref().unwrap_or_default(), Contexts::LIMIT_EXCEPT, &mut scope);
+        self.load.around.pop();
         Some((bits, Arc::new(scope)))
     }
 

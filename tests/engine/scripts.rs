@@ -107,6 +107,23 @@ fn so_many_run_so_many_wait_and_the_rest_is_told_to_come_back() {
 }
 
 #[test]
+fn what_runs_counts_across_a_reload() {
+    let site = site("");
+    let mut first = ask(&site, "/one/hold.sh");
+    wait_for("the first runs", || children(&site) == 1);
+    let conf =
+        CONF.replace("queue=1", "queue=0").replace("location /one/", "location = /new { return 204; } location /one/");
+    site.reload("", &conf);
+    wait_for("the new conf holds", || get(site.port(), "/new").status == 204);
+    assert_eq!(get(site.port(), "/one/quick.sh").status, 503);
+    assert_eq!(get(site.port(), "/cgi/quick.sh").status, 200);
+    fs::write(site.path("go"), "").unwrap();
+    assert_eq!(first.answer().unwrap().status, 200);
+    wait_for("its place is free", || get(site.port(), "/one/quick.sh").status == 200);
+    site.stop();
+}
+
+#[test]
 fn whoever_leaves_the_queue_makes_room_in_it() {
     let site = site("");
     let mut first = ask(&site, "/one/hold.sh");

@@ -15,9 +15,9 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use rustix::process::{PidfdFlags, Resource, Rlimit, pidfd_open, prlimit};
 
+use super::conf::{Conf, Errors, Limits};
 use super::input::Input;
 use super::reaper::{self, Orphan};
-use super::rows::{Conf, Errors, Limits};
 use super::script::Script;
 use crate::exchange::Received;
 use crate::exchange::engine::{Sight, Waker};

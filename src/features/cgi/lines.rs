@@ -4,7 +4,7 @@
 use std::io::{ErrorKind, Read};
 use std::process::ChildStderr;
 
-use super::rows::Errors;
+use super::conf::Errors;
 use crate::exchange::error::Level;
 use crate::http::escape;
 

@@ -4,16 +4,19 @@
 
 mod answer;
 mod child;
+mod conf;
 mod input;
 mod lines;
 mod reaper;
 mod rows;
 mod run;
 mod script;
+mod setters;
 mod spool;
 mod stream;
 
-pub use rows::{Cap, Conf, DIRECTIVES, Errors, Limits, Mode, VARIABLES};
+pub use conf::{Cap, Conf, Errors, Limits, Mode};
+pub use rows::{DIRECTIVES, VARIABLES};
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
@@ -82,7 +85,7 @@ fn begin(x: &mut Exchange, conf: &Conf, around: &Around<'_>, asked: bool) -> Res
     }
     let (queue, running, waiting) = match &conf.cap {
         Some(cap) => (&cap.queue, cap.running, cap.waiting),
-        None => (&*QUEUE, around.places, rows::WAITING),
+        None => (&*QUEUE, around.places, conf::WAITING),
     };
     match queue.enter(running, waiting, x.waker()) {
         Entry::Now(permit) => start(x, conf, around, script, permit),

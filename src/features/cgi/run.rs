@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 
 use super::answer::{self, Fit};
 use super::child::{Child, Started};
+use super::conf::Conf;
 use super::input::Input;
 use super::lines::Lines;
-use super::rows::Conf;
 use super::spool::Spool;
 use super::stream::Live;
 use crate::exchange::Exchange;

@@ -6,7 +6,7 @@ use std::io::{Error, ErrorKind, Read};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
-use super::rows::{Conf, Mode};
+use super::conf::{Conf, Mode};
 use crate::conf::args::bytes_to_path;
 use crate::conf::value::Text;
 use crate::exchange::Exchange;

@@ -4,7 +4,7 @@
 use std::io::{self, ErrorKind, Read};
 use std::time::Instant;
 
-use super::rows::Errors;
+use super::conf::Errors;
 use super::run::Running;
 use crate::exchange::Exchange;
 use crate::exchange::engine::Sight;
