@@ -63,6 +63,8 @@ pub const STEPS: &[(&str, StepFn)] = &[
     ("methods", |run| methods::step(&mut run.x, &run.scope.methods)),
     ("not built", |run| unbuilt::before(&mut run.x, &run.scope.unbuilt)),
     ("rewrite", rewrite_in_location),
+    ("limit_req", |run| limit_req::step(&mut run.x, &run.scope.limit_req)),
+    ("limit_conn", |run| limit_conn::step(&mut run.x, &run.scope.limit_conn)),
     ("access", |run| access::step(&mut run.x, &run.scope.access)),
     ("not built", |run| unbuilt::step(&mut run.x, &run.scope.unbuilt)),
     ("alias", |run| root::after_rewrite(&mut run.x)),

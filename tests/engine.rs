@@ -14,6 +14,8 @@ mod files;
 mod full;
 #[path = "engine/growth.rs"]
 mod growth;
+#[path = "engine/limits.rs"]
+mod limits;
 #[path = "engine/reload.rs"]
 mod reload;
 #[path = "engine/scripts.rs"]

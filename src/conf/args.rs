@@ -11,6 +11,7 @@ use super::diagnostic::{Diagnostic, Severity};
 use super::outside::Outside;
 use super::source::Span;
 use super::value::{Names, Piece, Text, VarId, compile};
+use super::zone::Zones;
 
 /// Why a setter refused: a phrase that follows the directive's name, and the word it is about.
 #[derive(Debug, Clone)]
@@ -55,6 +56,8 @@ pub struct Load {
     pub hostname: String,
     /// Variable names and their indices.
     pub names: Box<dyn Names>,
+    /// Zones, by name.
+    pub zones: Zones,
     /// Warnings that setters raise.
     pub warnings: Vec<Diagnostic>,
     /// Log files named so far; a setter keeps the index.

@@ -19,3 +19,4 @@ pub mod source;
 pub mod stock;
 pub mod suggest;
 pub mod value;
+pub mod zone;

@@ -13,6 +13,8 @@ pub mod headers;
 pub mod index;
 pub mod internal;
 pub mod keepalive;
+pub mod limit_conn;
+pub mod limit_req;
 pub mod lingering;
 pub mod listen;
 pub mod map;

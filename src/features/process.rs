@@ -18,6 +18,8 @@ pub const BUILT_IN: &[&str] = &[
     "ngx_http_core_module",
     "ngx_http_headers_module",
     "ngx_http_index_module",
+    "ngx_http_limit_conn_module",
+    "ngx_http_limit_req_module",
     "ngx_http_log_module",
     "ngx_http_stub_status_module",
     "ngx_http_try_files_module",
@@ -39,8 +41,6 @@ pub const LACKING: &[&str] = &[
     "http_scgi_module",
     "http_grpc_module",
     "http_memcached_module",
-    "http_limit_conn_module",
-    "http_limit_req_module",
     "http_empty_gif_module",
     "http_browser_module",
 ];

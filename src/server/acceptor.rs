@@ -1,7 +1,8 @@
 //! The acceptor: owns the listeners, the parked connections' deadlines and the messages to the process. It
 //! does no file, DNS or TLS work and never waits for a worker: a full queue is answered with a fast 503.
 
-use std::collections::VecDeque;
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,7 +23,7 @@ use crate::exchange::counters;
 const SPECIAL: usize = 0xffff_0000;
 const WAKE: usize = 0xffff_ffff;
 /// How often deadlines are looked at, in milliseconds.
-const SWEEP: u64 = 100;
+pub(super) const SWEEP: u64 = 100;
 /// How long accepting pauses when descriptors or memory are short, in milliseconds.
 const PAUSE: u64 = 500;
 /// How many connections one listener takes before others get a turn.
@@ -53,6 +54,8 @@ pub struct Acceptor {
     pub(super) chunks: Vec<Arc<[Slot<Box<Connection>>]>>,
     /// Work that found the queue full and cannot be refused any more.
     pub(super) backlog: VecDeque<Job>,
+    /// Whom to wake sooner than the next look at deadlines: when, and the token.
+    pub(super) soon: BinaryHeap<Reverse<(u64, usize)>>,
     /// How many connections there may be.
     pub(super) most: u32,
     /// Until when accepting pauses.
@@ -94,6 +97,7 @@ impl Acceptor {
             hungry: Vec::new(),
             chunks: Vec::new(),
             backlog: VecDeque::new(),
+            soon: BinaryHeap::new(),
             most: 0,
             paused: None,
             next_sweep: 0,
@@ -131,6 +135,7 @@ impl Acceptor {
                 }
             }
             self.retry();
+            self.wake_due();
             let now = self.shared.clock.now();
             if now >= self.next_sweep {
                 self.next_sweep = now + SWEEP;
@@ -154,6 +159,25 @@ impl Acceptor {
     }
 
     fn wait(&self) -> Option<Duration> {
+        let wait = self.wait_without_soon();
+        let Some(Reverse((at, _))) = self.soon.peek() else { return wait };
+        let soon = Duration::from_millis(at.saturating_sub(self.shared.clock.now()));
+        Some(wait.map_or(soon, |wait| wait.min(soon)))
+    }
+
+    /// Wakes those whose short wait is over.
+    fn wake_due(&mut self) {
+        while let Some(Reverse((at, token))) = self.soon.peek().copied()
+            && at <= self.shared.clock.now()
+        {
+            self.soon.pop();
+            if let Some(connection) = slot::find(&self.chunks, token).and_then(Slot::notify) {
+                self.dispatch(Job { connection, why: Why::Ready });
+            }
+        }
+    }
+
+    fn wait_without_soon(&self) -> Option<Duration> {
         let busy = self.shared.slots.used() > 0 || self.paused.is_some() || self.refusals.unsaid();
         match () {
             () if !self.hungry.is_empty() && self.paused.is_none() => Some(Duration::ZERO),

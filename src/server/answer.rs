@@ -57,6 +57,10 @@ impl Worker {
             self.out.extend_from_slice(bytes);
             chunks.pop_front();
         }
+        if !chunked && chunks.iter().all(Chunk::is_empty) {
+            // Who reads the last byte and asks again at once must find its place free.
+            task.run.x.holds.clear();
+        }
         let sent = match self.out.is_empty() {
             true => 0,
             false => match c.socket.write(&self.out) {
@@ -246,6 +250,7 @@ impl Worker {
     /// Everything is out: the log lines, then what becomes of the connection.
     pub(super) fn answered(&mut self, c: &mut Connection, mut task: Box<Task>) -> Turn {
         task.run.x.sent.complete = true;
+        task.run.x.holds.clear();
         self.record(&mut task);
         let lingering = task.run.scope.lingering.clone();
         let silence = lingering.timeout.as_millis() as u64;

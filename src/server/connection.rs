@@ -178,8 +178,8 @@ impl Clock {
         self.start.elapsed().as_millis() as u64
     }
 
-    /// A moment as milliseconds since the start.
+    /// A moment as milliseconds since the start; not before it.
     pub fn at(&self, moment: Instant) -> u64 {
-        moment.saturating_duration_since(self.start).as_millis() as u64
+        moment.saturating_duration_since(self.start).as_nanos().div_ceil(1_000_000) as u64
     }
 }

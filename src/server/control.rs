@@ -1,6 +1,7 @@
 //! What the acceptor is told: signals, a finished reload, a wake-up that found the queue full. How it stops and how
 //! it takes over new settings.
 
+use std::cmp::Reverse;
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::acceptor::{Acceptor, Ended};
@@ -32,6 +33,7 @@ impl Acceptor {
                 self.reloader.start();
             }
             Message::Signal(Signal::Reopen) => self.reloader.reopen(self.shared.current()),
+            Message::Soon { at, token } => self.soon.push(Reverse((at, token))),
             Message::Overflow(job) => self.overflow(*job),
             Message::Loaded(fresh) => {
                 self.loading = false;

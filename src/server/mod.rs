@@ -50,6 +50,13 @@ pub enum Message {
     Signal(Signal),
     /// A reload has ended: with new settings, or with none since the conf was refused.
     Loaded(Option<Box<Fresh>>),
+    /// A parked connection is to be woken at this time, sooner than deadlines are looked at.
+    Soon {
+        /// Milliseconds on the server's clock.
+        at: u64,
+        /// The connection's token.
+        token: usize,
+    },
     /// A connection was woken while the queue was full.
     Overflow(Box<connection::Job>),
 }
@@ -174,7 +181,7 @@ impl Server {
     pub fn run(self) -> std::io::Result<Ended> {
         schedule::as_batch();
         for n in 0..self.threads {
-            let worker = worker::Worker::new(self.shared.clone(), self.link.clone());
+            let worker = worker::Worker::new(self.shared.clone(), self.link.clone(), self.inbox.clone());
             std::thread::Builder::new().name(format!("worker-{n}")).spawn(move || worker.run())?;
         }
         let slots = self.shared.slots.clone();

@@ -9,6 +9,7 @@ use super::body::Passed;
 use super::connection::{Connection, Job, Phase, Task, Why};
 use super::shared::{Current, Shared};
 use super::slot::{Parked, Slot};
+use super::{Inbox, Message};
 use crate::exchange::engine::Engine;
 use crate::exchange::error::{HttpError, Level};
 use crate::exchange::step::Wait;
@@ -19,6 +20,9 @@ use crate::pipeline::Outcome;
 pub(super) const BUFFER: usize = 64 << 10;
 /// How many requests of one connection are served in one turn.
 const REQUESTS: u32 = 64;
+
+/// The acceptor is told of wake-ups sooner than this, in milliseconds.
+const SOON: u64 = 2 * super::acceptor::SWEEP;
 
 /// How a turn of a phase ended.
 pub(super) enum Turn {
@@ -47,11 +51,12 @@ pub struct Worker {
     pub(super) date: (u64, String),
     chunks: Vec<Arc<[Slot<Box<Connection>>]>>,
     pub(super) link: Option<Arc<dyn Engine>>,
+    inbox: Inbox,
 }
 
 impl Worker {
     /// A worker of this server.
-    pub fn new(shared: Arc<Shared>, link: Arc<dyn Engine>) -> Self {
+    pub fn new(shared: Arc<Shared>, link: Arc<dyn Engine>, inbox: Inbox) -> Self {
         let (version, current) = (shared.version(), shared.current());
         Worker {
             shared,
@@ -63,6 +68,7 @@ impl Worker {
             date: (0, String::new()),
             chunks: Vec::new(),
             link: Some(link),
+            inbox,
         }
     }
 
@@ -135,6 +141,10 @@ impl Worker {
     /// Parks a connection; it comes back at once if its socket had news meanwhile.
     fn park(&mut self, mut c: Box<Connection>, how: Parked, deadline: u64) -> Option<Box<Connection>> {
         c.deadline = deadline;
+        if deadline.saturating_sub(self.now()) < SOON && waits_for_us(&c) {
+            // The look at deadlines is too coarse for the delays of a limit.
+            self.inbox.send(Message::Soon { at: deadline, token: c.place.token() });
+        }
         let (chunk, at) = c.place.position();
         if chunk >= self.chunks.len() {
             self.chunks = self.shared.slots.chunks();

@@ -88,6 +88,10 @@ pub fn load_from(request: &Request, outside: &Arc<Outside>) -> Loaded {
     let sockets = sockets::build(&builder.servers, &mut builder.diagnostics);
     let upstreams = Upstreams::build(http.upstream.blocks(), &builder.load.destinations, &mut builder.diagnostics);
     let mut diagnostics = builder.diagnostics;
+    if matches!(level, Level::Main | Level::Http) {
+        // A part of a conf may use what another part declares.
+        diagnostics.extend(builder.load.zones.undeclared());
+    }
     diagnostics.append(&mut builder.load.warnings);
     diagnostics.sort_by_key(|diagnostic| diagnostic.span.map(|span| (span.file, span.start)));
     let sources = Arc::new(files.sources);
@@ -126,6 +130,7 @@ fn context(request: &Request, outside: Arc<Outside>) -> (Load, NameTable) {
         outside,
         hostname,
         names: Box::new(names.clone()),
+        zones: Default::default(),
         warnings: Vec::new(),
         logs: Vec::new(),
         error_log: request.error_log.clone(),

@@ -94,6 +94,10 @@ features! {
     error_page,
     /// Which methods.
     methods,
+    /// How many requests in a time.
+    limit_req,
+    /// How many at once.
+    limit_conn,
     /// Who may.
     access,
     /// Files as answers.
