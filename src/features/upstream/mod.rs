@@ -1,15 +1,18 @@
 //! `upstream` blocks: what stands in them, read into drafts that become upstreams once all of the conf was read.
 //! Who is chosen and what is kept belongs to the gateway.
 
+mod variables;
+
 use std::time::Duration;
 
 use crate::conf::args::{Args, Fault, parse_seconds};
 use crate::conf::ast::{Node, Word};
 use crate::conf::directive::{Arity, Contexts, Directive, Inherit, Manual, Repeat};
-use crate::exchange::variables::Variable;
 use crate::gateway::upstream::address::parse;
 use crate::gateway::upstream::table::Draft;
 use crate::gateway::upstream::{Choose, Keepalive, Line};
+
+pub use variables::VARIABLES;
 
 /// The settings: the upstreams of the conf.
 #[derive(Debug, Clone, Default)]
@@ -160,9 +163,6 @@ pub const DIRECTIVES: &[Directive<Conf>] = &[
         },
     ),
 ];
-
-/// The variables: none here; those of the request to a server stand with what it was.
-pub const VARIABLES: &[Variable<Conf>] = &[];
 
 impl Conf {
     /// The upstreams that were read.

@@ -1,0 +1,139 @@
+//! `$upstream_*`: what the servers were that a request was passed to, and what they answered. With several of them the values
+//! stand in the order they were asked.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use super::Conf;
+use crate::exchange::Exchange;
+use crate::exchange::attempts::Attempt;
+use crate::exchange::variables::{Value, Variable};
+
+type Get = for<'a> fn(&'a Exchange, &'a Conf, &str) -> Value<'a>;
+
+const fn one(name: &'static str, doc: &'static str, get: Get) -> Variable<Conf> {
+    Variable { name, family: false, doc, get }
+}
+
+const fn family(name: &'static str, doc: &'static str, get: Get) -> Variable<Conf> {
+    Variable { name, family: true, doc, get }
+}
+
+/// The variables.
+pub const VARIABLES: &[Variable<Conf>] = &[
+    one(
+        "upstream_addr",
+        "The addresses of the servers that were asked, separated by commas; a colon stands where an internal redirect led to \
+         others. It is the upstream's name if none of its servers could be asked.",
+        |x, _, _| all(x, |one| one.address.clone()),
+    ),
+    one("upstream_bytes_received", "How many bytes came from each server.", |x, _, _| {
+        all(x, |one| one.received.to_string())
+    }),
+    one("upstream_bytes_sent", "How many bytes were sent to each server.", |x, _, _| {
+        all(x, |one| one.sent.to_string())
+    }),
+    one(
+        "upstream_cache_status",
+        "Whether the answer came from a cache: nothing here, since there is none.",
+        |_, _, _| None,
+    ),
+    one(
+        "upstream_connect_time",
+        "How long it took to connect to each server, in seconds with milliseconds.",
+        |x, _, _| all(x, |one| time(one.connect_time)),
+    ),
+    family("upstream_cookie_", "The cookie NAME that the last server sets, without what follows its value.", cookie),
+    one("upstream_header_time", "How long each server took until the head of its answer was there.", |x, _, _| {
+        all(x, |one| time(one.header_time))
+    }),
+    family(
+        "upstream_http_",
+        "The field NAME of the last server's answer, in lower case with `_` for `-`.",
+        |x, _, name| join(&x.attempts.fields, name),
+    ),
+    one("upstream_response_length", "How long the body of each server's answer was.", |x, _, _| {
+        all(x, |one| one.length.to_string())
+    }),
+    one("upstream_response_time", "How long each server took until its answer was there.", |x, _, _| {
+        all(x, |one| time(one.response_time))
+    }),
+    one("upstream_status", "The status of each server's answer; 502 or 504 for one that gave none.", |x, _, _| {
+        all(x, |one| if one.status == 0 { "-".into() } else { one.status.to_string() })
+    }),
+    family("upstream_trailer_", "The field NAME behind the body of the last server's answer.", |x, _, name| {
+        join(&x.attempts.trailers, name)
+    }),
+];
+
+fn all<'a>(x: &'a Exchange, one: impl Fn(&Attempt) -> String) -> Value<'a> {
+    Some(Cow::Owned(x.attempts.join(one)?.into_bytes()))
+}
+
+fn time(time: Option<Duration>) -> String {
+    match time {
+        Some(time) => format!("{}.{:03}", time.as_secs(), time.subsec_millis()),
+        None => "-".into(),
+    }
+}
+
+/// Whether a field is the one a variable names: case does not matter, `-` is `_`.
+fn is_named(field: &[u8], name: &str) -> bool {
+    let fold = |byte: &u8| if *byte == b'-' { b'_' } else { byte.to_ascii_lowercase() };
+    field.len() == name.len() && field.iter().map(fold).eq(name.bytes())
+}
+
+fn join<'a>(fields: &'a [(bytes::Bytes, bytes::Bytes)], name: &str) -> Value<'a> {
+    let mut values = fields.iter().filter(|(field, _)| is_named(field, name)).map(|(_, value)| value.as_ref());
+    let first: &[u8] = values.next()?;
+    Some(values.fold(Cow::Borrowed(first), |all, value| Cow::Owned([&all, b", ".as_slice(), value].concat())))
+}
+
+fn cookie<'a>(x: &'a Exchange, _: &'a Conf, name: &str) -> Value<'a> {
+    let set = x.attempts.fields.iter().filter(|(field, _)| field.eq_ignore_ascii_case(b"set-cookie"));
+    set.filter_map(|(_, value)| value_of(value, name)).next().map(Cow::Borrowed)
+}
+
+/// The value of a `Set-Cookie` field, if it sets the cookie of this name. Case does not matter: names of variables have none.
+fn value_of<'a>(field: &'a [u8], name: &str) -> Option<&'a [u8]> {
+    let pair = field.split(|b| *b == b';').next().unwrap_or_default();
+    let at = pair.iter().position(|b| *b == b'=')?;
+    pair[..at].eq_ignore_ascii_case(name.as_bytes()).then(|| pair[at + 1..].trim_ascii())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+
+    #[test]
+    fn fields_of_one_name_are_joined() {
+        let fields: Vec<_> = [("X-Y", "1"), ("x_y", "3"), ("X-Y", "2"), ("Server", "s")]
+            .map(|(name, value)| (Bytes::from_static(name.as_bytes()), Bytes::from_static(value.as_bytes())))
+            .into();
+        for (name, want) in [("x_y", Some("1, 3, 2")), ("server", Some("s")), ("x", None)] {
+            assert_eq!(join(&fields, name).as_deref(), want.map(str::as_bytes), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_cookie_is_what_stands_before_its_attributes() {
+        for (field, want) in [
+            ("a=1; path=/", Some("1")),
+            ("A=1", Some("1")),
+            ("a=", Some("")),
+            ("a==x", Some("=x")),
+            ("b=2; a=1", None),
+            ("a", None),
+            ("", None),
+        ] {
+            assert_eq!(value_of(field.as_bytes(), "a"), want.map(str::as_bytes), "{field}");
+        }
+    }
+
+    #[test]
+    fn times_have_milliseconds() {
+        assert_eq!(time(Some(Duration::from_micros(61_007_999))), "61.007");
+        assert_eq!(time(None), "-");
+    }
+}
