@@ -73,7 +73,7 @@ pub const STEPS: &[(&str, StepFn)] = &[
     ("cgi", run_script),
     ("index", |run| index::step(&mut run.x, &run.scope.index)),
     ("autoindex", list_folder),
-    ("file", |run| static_files::step(&mut run.x, &run.scope.static_files)),
+    ("file", serve_file),
 ];
 
 /// Where an internal redirect begins again.
@@ -252,7 +252,11 @@ impl Run {
         x.sent.status = response.status;
         headers::filter(x, &scope.headers, &mut response);
         redirect::filter(x, &scope.redirect, &mut response);
+        gzip::filter(x, &scope.gzip, &mut response);
         static_files::ranges(x, &scope.static_files, &mut response)?;
+        if response.varies && scope.gzip.vary {
+            response.push("Vary", "Accept-Encoding");
+        }
         // What answers a failure goes out without such fields instead.
         if x.failure.is_none() && !framing::is_safe(&response) {
             return Err(unsafe_field());
@@ -318,6 +322,28 @@ fn run_script(run: &mut Run) -> Result<Step, HttpError> {
     let places = (run.scope.process.pool.threads / 2).max(2);
     let around = cgi::Around { places, memory: body.memory(), folder: &body.folder };
     cgi::step(&mut run.x, &run.scope.cgi, &around)
+}
+
+/// A file that was compressed beforehand where there is one for this client, else the file itself.
+fn serve_file(run: &mut Run) -> Result<Step, HttpError> {
+    let Run { x, scope, .. } = run;
+    // What a proxy may keep is not known yet: the answer that counts is one without any fields.
+    let is_allowed = |x: &Exchange| gzip::is_allowed(x, &scope.gzip, &Response::new(200));
+    let found = precompressed::find(x, &scope.precompressed, is_allowed);
+    let mut response = match found.file {
+        Some((opened, coding)) => {
+            let mut response = static_files::answer(opened, &scope.static_files);
+            response.ranges = false;
+            response.push("Content-Encoding", coding.name);
+            response
+        }
+        None => match static_files::step(x, &scope.static_files)? {
+            Step::Done(response) => response,
+            step => return Ok(step),
+        },
+    };
+    response.varies = found.varies;
+    Ok(Step::Done(response))
 }
 
 /// The server of a group for a host name; what a regex name captured goes to the exchange.

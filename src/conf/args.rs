@@ -12,6 +12,7 @@ use super::outside::Outside;
 use super::source::Span;
 use super::value::{Names, Piece, Text, VarId, compile};
 use super::zone::Zones;
+use crate::http::media::MediaTypes;
 
 /// Why a setter refused: a phrase that follows the directive's name, and the word it is about.
 #[derive(Debug, Clone)]
@@ -232,6 +233,15 @@ impl<'a> Args<'a> {
     pub fn text_of(&mut self, i: usize, part: &[u8]) -> Result<Text, Fault> {
         let word = self.word(i);
         compile(part, word.span, self.load.names.as_mut()).map_err(|message| Fault::at(word, message))
+    }
+
+    /// Adds media types to a set; one that is there already is worth a warning.
+    pub fn media_types(&mut self, set: &mut MediaTypes) {
+        for i in 0..self.len() {
+            if !set.add(&self.word(i).text) {
+                self.warn(Some(i), format!("duplicate MIME type \"{}\"", self.word(i).show()));
+            }
+        }
     }
 
     /// The index of a variable that this directive defines.

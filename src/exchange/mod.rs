@@ -32,6 +32,7 @@ use bytes::Bytes;
 use crate::conf::value::VarId;
 use crate::http::head::Head;
 use crate::http::method::Method;
+use crate::http::transform::Tally;
 use error::Report;
 use inflow::Inflow;
 use notebook::Notebook;
@@ -187,6 +188,8 @@ pub struct Exchange {
     pub captures: RefCell<Captures>,
     /// What a program asked for beyond its own answer.
     pub wishes: Wishes,
+    /// How much the answer was compressed, if it was.
+    pub compressed: Option<Arc<Tally>>,
     /// What went out.
     pub sent: Sent,
     /// Fields of the answer as they were sent, for `$sent_http_NAME`.
@@ -272,6 +275,7 @@ impl Exchange {
             holds: Vec::new(),
             limit_rate: None,
             wishes: Default::default(),
+            compressed: None,
             engine: arrival.engine,
             connection: arrival.connection,
         }

@@ -16,6 +16,8 @@ pub const BUILT_IN: &[&str] = &[
     "ngx_http_access_module",
     "ngx_http_autoindex_module",
     "ngx_http_core_module",
+    "ngx_http_gzip_module",
+    "ngx_http_gzip_static_module",
     "ngx_http_headers_module",
     "ngx_http_index_module",
     "ngx_http_limit_conn_module",
@@ -28,7 +30,6 @@ pub const BUILT_IN: &[&str] = &[
 /// nginx's modules that are part of it unless left out, and that are not built in here.
 pub const LACKING: &[&str] = &[
     "http_charset_module",
-    "http_gzip_module",
     "http_ssi_module",
     "http_userid_module",
     "http_auth_basic_module",

@@ -158,7 +158,8 @@ fn with_slash(uri: &[u8], args: Option<&[u8]>) -> Vec<u8> {
     location
 }
 
-fn answer(opened: Opened, conf: &Conf) -> Response {
+/// The answer that an opened file is.
+pub fn answer(opened: Opened, conf: &Conf) -> Response {
     let (modified, size) = (opened.stat.modified(), opened.stat.size);
     let mut response = Response::new(200);
     response.last_modified = Some(modified);

@@ -11,7 +11,8 @@ use bytes::Bytes;
 
 /// Bytes that come while they are sent: a child's output, an upstream's answer.
 pub trait Stream: Send {
-    /// Reads what is there: `Ok(0)` is the end, `WouldBlock` means nothing now. Another error cuts the answer off.
+    /// Reads what is there: `Ok(0)` is the end, `WouldBlock` means nothing now, `Interrupted` that
+    /// there is more and others should have a turn first. Another error cuts the answer off.
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize>;
 
     /// When `read` wants to be called again though nothing came; it may answer with an error then.
@@ -87,6 +88,11 @@ impl Body {
         Body { chunks: VecDeque::from([Chunk::Stream(stream)]) }
     }
 
+    /// A body of which nothing is known, for an answer that sends none.
+    pub fn unknown() -> Self {
+        Body::stream(Arc::new(Mutex::new(Nothing)))
+    }
+
     /// The whole length in bytes, streams not counted.
     pub fn len(&self) -> u64 {
         self.chunks.iter().map(Chunk::len).sum()
@@ -101,6 +107,19 @@ impl Body {
     /// Whether there is no byte in it.
     pub fn is_empty(&self) -> bool {
         self.chunks.iter().all(Chunk::is_empty)
+    }
+}
+
+/// A stream that has ended.
+struct Nothing;
+
+impl Stream for Nothing {
+    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        Ok(0)
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        None
     }
 }
 
@@ -138,6 +157,8 @@ pub struct Response {
     pub body: Body,
     /// The length that Content-Length names when it is not the body's own (HEAD).
     pub length: Option<u64>,
+    /// Whether another Accept-Encoding might have got another answer.
+    pub varies: bool,
     /// Whether the connection must close after this answer.
     pub close: bool,
 }
@@ -155,7 +176,29 @@ impl Response {
             fields: Vec::new(),
             body: Body::empty(),
             length: None,
+            varies: false,
             close: false,
+        }
+    }
+
+    /// The values of the further fields of this name, in any case.
+    pub fn fields_named<'r>(&'r self, name: &'r str) -> impl Iterator<Item = &'r Bytes> {
+        self.fields.iter().filter(|(known, _)| known.eq_ignore_ascii_case(name.as_bytes())).map(|(_, value)| value)
+    }
+
+    /// The first value of the further fields of this name.
+    pub fn field<'r>(&'r self, name: &'r str) -> Option<&'r Bytes> {
+        self.fields_named(name).next()
+    }
+
+    /// Gives it a body that is made of its own on the way out: its length is unknown, it has no ranges, and the tag vouches for
+    /// the meaning only (RFC 9110 section 8.8.1).
+    pub fn change(&mut self, body: Body) {
+        self.body = body;
+        self.length = None;
+        self.ranges = false;
+        if let Some(tag) = self.etag.as_mut().filter(|tag| !tag.starts_with(b"W/")) {
+            *tag = [b"W/", tag.as_ref()].concat().into();
         }
     }
 

@@ -114,6 +114,7 @@ impl Output {
         let n = match lock(stream).read(&mut buffer) {
             Ok(n) => n,
             Err(error) if error.kind() == ErrorKind::WouldBlock => return Err(Progress::Starved),
+            Err(error) if error.kind() == ErrorKind::Interrupted => return Err(Progress::Yield),
             Err(_) => return Err(Progress::Broken),
         };
         if n == 0 {

@@ -100,10 +100,14 @@ features! {
     limit_conn,
     /// Who may.
     access,
+    /// Files that were compressed beforehand.
+    precompressed,
     /// Files as answers.
     static_files,
     /// Fields of answers.
     headers,
+    /// Compression.
+    gzip,
     /// How Location is made absolute.
     redirect,
     /// What we say of ourselves.

@@ -15,7 +15,7 @@ pub struct Answer {
     pub reason: String,
     /// Names as they were sent, in order.
     pub headers: Vec<(String, Vec<u8>)>,
-    /// Without its transfer coding.
+    /// Without its transfer coding, and without gzip where the head names that.
     pub body: Vec<u8>,
     pub end: End,
 }
@@ -59,6 +59,14 @@ impl Answer {
     pub fn values<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a [u8]> {
         self.headers.iter().filter(move |(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_slice())
     }
+}
+
+/// The body that was compressed; none where there is no such thing, or only a part of it.
+fn gunzip(answer: &Answer) -> Option<Vec<u8>> {
+    answer.header("Content-Encoding").filter(|coding| *coding == b"gzip")?;
+    let mut plain = Vec::new();
+    flate2::read::GzDecoder::new(&answer.body[..]).read_to_end(&mut plain).ok()?;
+    Some(plain)
 }
 
 impl Wire {
@@ -125,6 +133,9 @@ impl Wire {
         } else {
             while self.fill()? {}
             answer.body = std::mem::take(&mut self.buffer);
+        }
+        if let Some(plain) = gunzip(&answer) {
+            answer.body = plain;
         }
         if shape.closed {
             while self.buffer.is_empty() && self.fill()? {}
