@@ -8,7 +8,7 @@ if is_nginx || [ ! -x "$backend" ]; then
     skip 1 "nginx runs no scripts, or git-http-backend is not installed"
     exit
 fi
-plan 9
+plan 11
 
 # git reads no settings of this machine, and asks nobody anything.
 export HOME="$DIR" GIT_CONFIG_NOSYSTEM=1 GIT_TERMINAL_PROMPT=0
@@ -24,6 +24,20 @@ server {
     listen 127.0.0.1:%PORT1%;
     location ~ ^/git(/.*)\$ {
         client_max_body_size 0;
+        cgi_pass $backend;
+        cgi_set_var PATH_INFO \$1;
+        cgi_set_var GIT_PROJECT_ROOT %DIR%/repos;
+        cgi_set_var GIT_HTTP_EXPORT_ALL 1;
+        # The repositories belong to whoever runs this script, the server may be somebody else.
+        cgi_set_var GIT_CONFIG_COUNT 1;
+        cgi_set_var GIT_CONFIG_KEY_0 safe.directory;
+        cgi_set_var GIT_CONFIG_VALUE_0 *;
+    }
+    # The same, passed on while it comes.
+    location ~ ^/pieces(/.*)\$ {
+        client_max_body_size 0;
+        cgi_request_buffering off;
+        cgi_buffering off;
         cgi_pass $backend;
         cgi_set_var PATH_INFO \$1;
         cgi_set_var GIT_PROJECT_ROOT %DIR%/repos;
@@ -51,5 +65,11 @@ is "$(cat "$DIR/second/file")" two "has the change"
 ok "and the large file, byte for byte" cmp "$work/large" "$DIR/second/large"
 ok "a shallow clone" git clone -q --depth 1 "$URL1/git/one.git" "$DIR/shallow"
 is "$(git -C "$DIR/shallow" rev-list --count HEAD)" 1 "has one commit"
+echo three >"$work/file"
+head -c 3000000 /dev/urandom >"$work/large"
+git -C "$work" commit -q -a -m three
+ok "a push that is passed on while it comes" git -C "$work" push -q "$URL1/pieces/one.git" main
+git clone -q "$URL1/pieces/one.git" "$DIR/third"
+ok "arrives byte for byte" cmp "$work/large" "$DIR/third/large"
 
 stop
