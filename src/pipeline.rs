@@ -65,7 +65,7 @@ pub const STEPS: &[(&str, StepFn)] = &[
     ("rewrite", rewrite_in_location),
     ("limit_req", |run| limit_req::step(&mut run.x, &run.scope.limit_req)),
     ("limit_conn", |run| limit_conn::step(&mut run.x, &run.scope.limit_conn)),
-    ("access", |run| access::step(&mut run.x, &run.scope.access)),
+    ("access", admit),
     ("not built", |run| unbuilt::step(&mut run.x, &run.scope.unbuilt)),
     ("alias", |run| root::after_rewrite(&mut run.x)),
     ("try_files", |run| try_files::step(&mut run.x, &run.scope.try_files)),
@@ -309,6 +309,14 @@ fn find_location(run: &mut Run) -> Result<Step, HttpError> {
         run.enter_location(&location);
     }
     Ok(Step::Next)
+}
+
+/// By address, then by password; `satisfy` says whether one of them is enough.
+fn admit(run: &mut Run) -> Result<Step, HttpError> {
+    let scope = run.scope.clone();
+    let by_address = |x: &mut Exchange| access::ask(x, &scope.access);
+    let by_password = |x: &mut Exchange| auth_basic::ask(x, &scope.auth_basic);
+    access::step(&mut run.x, &scope.access, &[&by_address, &by_password])
 }
 
 fn list_folder(run: &mut Run) -> Result<Step, HttpError> {

@@ -16,6 +16,8 @@ mod full;
 mod growth;
 #[path = "engine/limits.rs"]
 mod limits;
+#[path = "engine/passwords.rs"]
+mod passwords;
 #[path = "engine/reload.rs"]
 mod reload;
 #[path = "engine/scripts.rs"]

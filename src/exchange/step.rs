@@ -51,6 +51,17 @@ pub enum Wait {
     News(Instant),
 }
 
+/// What one kind of permission says of a request. A refusal is an error: 401 or 403 may be outvoted under `satisfy any`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// It may come in.
+    Granted,
+    /// Nothing: this kind is not configured here, or no rule fits.
+    Silent,
+    /// It cannot say yet.
+    Wait(Wait),
+}
+
 /// The answer of one step.
 #[derive(Debug)]
 pub enum Step {

@@ -1,6 +1,8 @@
-//! `allow`, `deny`, `satisfy`: who may, by address.
+//! `allow`, `deny`: who may, by address; `satisfy`: whether one kind of permission is enough, or all are needed;
+//! `auth_delay`: how long a refusal for want of a password is held back. Knows no other kind than its own.
 
 use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
 
 use ipnet::IpNet;
 
@@ -8,7 +10,7 @@ use crate::conf::args::{Args, Fault};
 use crate::conf::directive::{Arity, Contexts, Directive, Inherit, Manual, Repeat};
 use crate::exchange::Exchange;
 use crate::exchange::error::{HttpError, Level};
-use crate::exchange::step::Step;
+use crate::exchange::step::{Step, Verdict, Wait};
 use crate::exchange::variables::Variable;
 
 /// Whom a rule is about.
@@ -29,6 +31,8 @@ pub struct Conf {
     pub rules: Vec<(Who, bool)>,
     /// Whether one kind of permission is enough (`satisfy any`).
     pub any: bool,
+    /// How long a 401 is held back.
+    pub delay: Duration,
 }
 
 const PLACES: Contexts = Contexts::SCOPES.or(Contexts::LIMIT_EXCEPT);
@@ -81,6 +85,24 @@ pub const DIRECTIVES: &[Directive<Conf>] = &[
             Ok(())
         },
     },
+    Directive {
+        manual: Manual {
+            name: "auth_delay",
+            syntax: &["time"],
+            default: Some("0s"),
+            contexts: Contexts::SCOPES,
+            arity: Arity::Words(1, 1),
+            block: false,
+            doc: "How long an answer 401 is held back, so that passwords cannot be tried quickly and the time tells less of why one was \
+                  refused. Nobody else waits for it.",
+        },
+        repeat: Repeat::Refused,
+        inherit: Inherit::Yes,
+        set: |conf, args| {
+            conf.delay = args.time(0)?;
+            Ok(())
+        },
+    },
 ];
 
 /// The variables.
@@ -118,11 +140,64 @@ fn parse(text: &str) -> Option<(Who, bool)> {
     Some((Who::Net(net.trunc()), net.trunc() == net))
 }
 
-/// Refuses whom the rules refuse.
-pub fn step(x: &mut Exchange, conf: &Conf) -> Result<Step, HttpError> {
+/// One kind of permission.
+pub type Way<'w> = &'w dyn Fn(&mut Exchange) -> Result<Verdict, HttpError>;
+
+/// A refusal that is held back.
+struct Held(HttpError);
+
+/// Asks each kind of permission in turn: all must agree, or one must with `satisfy any`.
+pub fn step(x: &mut Exchange, conf: &Conf, ways: &[Way<'_>]) -> Result<Step, HttpError> {
+    if x.handler.as_ref().is_some_and(|kept| kept.is::<Held>()) {
+        return release(x);
+    }
+    let mut refusal: Option<HttpError> = None;
+    for way in ways {
+        match way(x) {
+            Ok(Verdict::Granted) if conf.any => return Ok(Step::Next),
+            Ok(Verdict::Granted | Verdict::Silent) => {}
+            Ok(Verdict::Wait(wait)) => return Ok(Step::Wait(wait)),
+            Err(error) if conf.any && matches!(error.status, 401 | 403) => {
+                // Who has no password is told so, since one would do.
+                if refusal.as_ref().is_none_or(|before| before.status != 401) {
+                    refusal = Some(error);
+                }
+            }
+            Err(error) => return hold(x, conf, error),
+        }
+    }
+    refusal.map_or(Ok(Step::Next), |error| hold(x, conf, error))
+}
+
+/// Gives out a refusal, or keeps it for a while.
+fn hold(x: &mut Exchange, conf: &Conf, error: HttpError) -> Result<Step, HttpError> {
+    if error.status != 401 || conf.delay.is_zero() {
+        return Err(error);
+    }
+    x.report(Level::Info, "delaying unauthorized request");
+    let until = Instant::now() + conf.delay;
+    x.until = Some(until);
+    x.handler = Some(Box::new(Held(error)));
+    Ok(Step::Wait(Wait::Until(until)))
+}
+
+fn release(x: &mut Exchange) -> Result<Step, HttpError> {
+    if let Some(until) = x.until.filter(|until| *until > Instant::now()) {
+        return Ok(Step::Wait(Wait::Until(until)));
+    }
+    x.until = None;
+    match x.handler.take().and_then(|kept| kept.downcast::<Held>().ok()) {
+        Some(held) => Err(held.0),
+        None => Ok(Step::Next),
+    }
+}
+
+/// What the address says.
+pub fn ask(x: &mut Exchange, conf: &Conf) -> Result<Verdict, HttpError> {
     match verdict(&conf.rules, x.client.peer) {
+        Some(true) => Ok(Verdict::Granted),
         Some(false) => Err(HttpError::new(403, "denied").log(Level::Error, "access forbidden by rule")),
-        _ => Ok(Step::Next),
+        None => Ok(Verdict::Silent),
     }
 }
 

@@ -3,6 +3,7 @@
 
 pub mod access;
 pub mod access_log;
+pub mod auth_basic;
 pub mod autoindex;
 pub mod cgi;
 pub mod error_log;

@@ -14,6 +14,7 @@ use crate::exchange::variables::Variable;
 /// nginx's modules that are built in, under nginx's names.
 pub const BUILT_IN: &[&str] = &[
     "ngx_http_access_module",
+    "ngx_http_auth_basic_module",
     "ngx_http_autoindex_module",
     "ngx_http_core_module",
     "ngx_http_gzip_module",
@@ -32,7 +33,6 @@ pub const LACKING: &[&str] = &[
     "http_charset_module",
     "http_ssi_module",
     "http_userid_module",
-    "http_auth_basic_module",
     "http_mirror_module",
     "http_split_clients_module",
     "http_referer_module",

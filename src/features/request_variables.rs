@@ -84,7 +84,6 @@ pub const VARIABLES: &[Variable<Conf>] = &[
         Some(peer) => number(u64::from(peer.port())),
         None => text(""),
     }),
-    one("remote_user", "The user name of Basic authentication, as it was sent.", remote_user),
     one("request", "The whole request line.", |x, _, _| bytes(x.head.request_line())),
     one("request_body", "The request's body, if it was read and is in memory.", request_body),
     one("request_body_file", "The name of the file with the request's body: it never has one here.", |_, _, _| None),
@@ -294,61 +293,9 @@ fn join<'a>(mut values: impl Iterator<Item = &'a [u8]>, separator: &str) -> Valu
     Some(all)
 }
 
-fn remote_user<'a>(x: &'a Exchange, _: &'a Conf, _: &str) -> Value<'a> {
-    let field = x.head.known(Known::Authorization)?;
-    let (scheme, credentials) = field.split_at_checked(6)?;
-    if !scheme.eq_ignore_ascii_case(b"basic ") {
-        return None;
-    }
-    let mut user = decode_base64(credentials.trim_ascii())?;
-    // Without a colon there is no password and so no user (RFC 7617 section 2).
-    user.truncate(user.iter().position(|&b| b == b':')?);
-    (!user.is_empty()).then_some(user.into())
-}
-
-/// RFC 4648 section 4; the padding may be missing.
-fn decode_base64(text: &[u8]) -> Option<Vec<u8>> {
-    let text = text.strip_suffix(b"==").or(text.strip_suffix(b"=")).unwrap_or(text);
-    let mut out = Vec::with_capacity(text.len() * 3 / 4);
-    let (mut bits, mut held) = (0u32, 0);
-    for &byte in text {
-        let six = match byte {
-            b'A'..=b'Z' => byte - b'A',
-            b'a'..=b'z' => byte - b'a' + 26,
-            b'0'..=b'9' => byte - b'0' + 52,
-            b'+' => 62,
-            b'/' => 63,
-            _ => return None,
-        };
-        bits = (bits << 6 | u32::from(six)) & 0xffff;
-        held += 6;
-        if held >= 8 {
-            held -= 8;
-            // Only the low eight bits are whole.
-            out.push((bits >> held) as u8);
-        }
-    }
-    Some(out)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn base64() {
-        for (text, decoded) in [
-            ("", Some("")),
-            ("Zg==", Some("f")),
-            ("Zm8=", Some("fo")),
-            ("Zm9v", Some("foo")),
-            ("Zm9vYg", Some("foob")),
-            ("dXNlcjpwYXNz", Some("user:pass")),
-            ("Z*", None),
-        ] {
-            assert_eq!(decode_base64(text.as_bytes()).as_deref(), decoded.map(str::as_bytes), "{text}");
-        }
-    }
 
     #[test]
     fn parts_of_targets() {

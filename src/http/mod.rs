@@ -4,6 +4,7 @@ pub mod authority;
 pub mod chunked;
 pub mod cond;
 pub mod cookie;
+pub mod credentials;
 pub mod date;
 pub mod escape;
 pub mod etag;

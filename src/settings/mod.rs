@@ -102,6 +102,8 @@ features! {
     access,
     /// Files that were compressed beforehand.
     precompressed,
+    /// Users and passwords.
+    auth_basic,
     /// Files as answers.
     static_files,
     /// Fields of answers.

@@ -1,0 +1,226 @@
+//! `auth_basic`: user and password, checked against a password file. It only says what it thinks of a request; `satisfy`
+//! decides. Hashing is our own work and bounded: see `checks`.
+
+mod checks;
+mod scheme;
+mod users;
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use crate::conf::args::{Args, Fault};
+use crate::conf::directive::{Arity, Contexts, Directive, Inherit, Manual, Repeat};
+use crate::conf::value::Text;
+use crate::exchange::Exchange;
+use crate::exchange::error::{HttpError, Level, system_words};
+use crate::exchange::queue::{Entry, Permit, Ticket};
+use crate::exchange::step::{Verdict, Wait};
+use crate::exchange::variables::Variable;
+use crate::http::head::Known;
+use crate::http::{credentials, escape};
+use checks::Waiter;
+use scheme::Scheme;
+use users::Users;
+
+/// The settings.
+#[derive(Debug, Clone, Default)]
+pub struct Conf {
+    realm: Option<Text>,
+    file: Option<Text>,
+    /// The folder that the file's name starts from.
+    folder: PathBuf,
+}
+
+const PLACES: Contexts = Contexts::SCOPES.or(Contexts::LIMIT_EXCEPT);
+
+/// The directives.
+pub const DIRECTIVES: &[Directive<Conf>] = &[
+    Directive {
+        manual: Manual {
+            name: "auth_basic",
+            syntax: &["text | off"],
+            default: Some("off"),
+            contexts: PLACES,
+            arity: Arity::Words(1, 1),
+            block: false,
+            doc: "Asks for a user name and a password (Basic authentication); browsers show the text, which may contain variables. Without \
+                  valid ones the answer is 401. It needs `auth_basic_user_file`; `off` ends what a block around has set. Over plain HTTP \
+                  passwords can be read by everybody on the way.",
+        },
+        repeat: Repeat::Refused,
+        inherit: Inherit::Yes,
+        set: |conf, args| {
+            conf.realm = Some(args.text(0)?);
+            Ok(())
+        },
+    },
+    Directive {
+        manual: Manual {
+            name: "auth_basic_user_file",
+            syntax: &["file"],
+            default: None,
+            contexts: PLACES,
+            arity: Arity::Words(1, 1),
+            block: false,
+            doc: "The file with users and passwords, as `htpasswd` writes it: lines `name:hash`, `#` begins a comment. It knows bcrypt (`htpasswd \
+                  -B`), SHA-256 and SHA-512 crypt (`$5$`, `$6$`), yescrypt (`$y$`), `$apr1$`, `$1$`, `{SHA}`, `{SSHA}` and `{PLAIN}`. The name \
+                  may contain variables and is relative to the main conf's folder. A change takes effect at once, without a reload. \
+                  If the file is missing the answer is 403.",
+        },
+        repeat: Repeat::Refused,
+        inherit: Inherit::Yes,
+        set: set_file,
+    },
+];
+
+/// The variables.
+pub const VARIABLES: &[Variable<Conf>] = &[Variable {
+    name: "remote_user",
+    family: false,
+    doc: "The user name of Basic authentication, as it was sent.",
+    get: |x, _, _| {
+        let (user, _) = credentials::basic(x.head.known(Known::Authorization)?)?;
+        (!user.is_empty()).then_some(user.into())
+    },
+}];
+
+fn set_file(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
+    conf.file = Some(args.text(0)?);
+    conf.folder.clone_from(&args.load.conf_dir);
+    Ok(())
+}
+
+/// What a request keeps while it waits for its turn.
+struct Queued {
+    ticket: Ticket,
+    waiter: Waiter,
+    until: Instant,
+}
+
+/// How long a request waits for its turn at most.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What user and password say: granted, refused with 401, or nothing where none are asked for.
+pub fn ask(x: &mut Exchange, conf: &Conf) -> Result<Verdict, HttpError> {
+    let (Some(realm), Some(file)) = (&conf.realm, &conf.file) else { return Ok(Verdict::Silent) };
+    let realm = x.eval(realm).into_owned();
+    if realm == b"off" {
+        return Ok(Verdict::Silent);
+    }
+    let Some((user, password)) = x.head.known(Known::Authorization).and_then(credentials::basic) else {
+        return Err(refusal(&realm).log(Level::Info, "no user/password was provided for basic authentication"));
+    };
+    let path = path(x, file, conf);
+    let users = Users::of(&path).map_err(|error| unreadable(&path, &error))?;
+    let shown = escape::error_log(&user);
+    let Some(stored) = users.stored(&user) else {
+        let text = format!("user \"{shown}\" was not found in \"{}\"", escape::error_log(&path));
+        return Err(refusal(&realm).log(Level::Error, text));
+    };
+    let scheme = Scheme::of(stored).map_err(|what| {
+        let path = escape::error_log(&path);
+        let text = format!("the password of user \"{shown}\" in \"{path}\" cannot be checked: its scheme is {what}; write it anew with `htpasswd -B`");
+        refusal(&realm).log(Level::Error, text)
+    })?;
+    let fits = match scheme.is_slow() {
+        false => scheme.fits(stored, &password),
+        true => match slowly(x, scheme, stored, &password)? {
+            Check::Done(fits) => fits,
+            Check::Waits(wait) => return Ok(Verdict::Wait(wait)),
+        },
+    };
+    match fits {
+        true => Ok(Verdict::Granted),
+        false => Err(refusal(&realm).log(Level::Error, format!("user \"{shown}\": password mismatch"))),
+    }
+}
+
+enum Check {
+    Done(bool),
+    Waits(Wait),
+}
+
+/// Checks a password whose hash takes long: by memory, or when its turn has come.
+fn slowly(x: &mut Exchange, scheme: Scheme, stored: &[u8], password: &[u8]) -> Result<Check, HttpError> {
+    let print = checks::fingerprint(stored, password);
+    let queued = x.handler.take().and_then(|state| state.downcast::<Queued>().ok());
+    if let Some(fits) = checks::remembered(&print) {
+        return Ok(Check::Done(fits));
+    }
+    let permit = match queued {
+        Some(queued) => queued.redeem(),
+        None => enter(x),
+    };
+    match permit? {
+        Turn::Now(permit) => {
+            let fits = scheme.fits(stored, password);
+            checks::remember(print, fits);
+            drop(permit);
+            Ok(Check::Done(fits))
+        }
+        Turn::Later(queued) => {
+            let until = queued.until;
+            x.handler = Some(queued);
+            Ok(Check::Waits(Wait::News(until)))
+        }
+    }
+}
+
+enum Turn {
+    Now(Permit),
+    Later(Box<Queued>),
+}
+
+fn enter(x: &Exchange) -> Result<Turn, HttpError> {
+    let (queue, most) = checks::queue();
+    match queue.enter(most, checks::LONGEST, x.waker()) {
+        Entry::Now(permit) => Ok(Turn::Now(permit)),
+        Entry::Later(ticket) => match Waiter::new(x.client.peer.map(|peer| peer.ip())) {
+            Some(waiter) => Ok(Turn::Later(Box::new(Queued { ticket, waiter, until: Instant::now() + PATIENCE }))),
+            None => Err(busy("too many passwords from one address wait to be checked")),
+        },
+        Entry::Full => Err(busy("too many passwords wait to be checked")),
+    }
+}
+
+impl Queued {
+    fn redeem(self: Box<Self>) -> Result<Turn, HttpError> {
+        let Queued { ticket, waiter, until } = *self;
+        match ticket.redeem() {
+            Ok(permit) => Ok(Turn::Now(permit)),
+            Err(_) if until <= Instant::now() => Err(busy("a password waited too long to be checked")),
+            Err(ticket) => Ok(Turn::Later(Box::new(Queued { ticket, waiter, until }))),
+        }
+    }
+}
+
+fn busy(why: &str) -> HttpError {
+    HttpError::new(503, "auth-busy").log(Level::Error, why)
+}
+
+fn refusal(realm: &[u8]) -> HttpError {
+    let challenge = [b"Basic realm=\"", realm, b"\""].concat();
+    HttpError::new(401, "password").field("WWW-Authenticate", challenge)
+}
+
+fn path(x: &Exchange, file: &Text, conf: &Conf) -> Vec<u8> {
+    use std::os::unix::ffi::OsStrExt;
+    let name = x.eval(file);
+    if name.first() == Some(&b'/') {
+        return name.into_owned();
+    }
+    [conf.folder.as_os_str().as_bytes(), b"/", &name].concat()
+}
+
+fn unreadable(path: &[u8], error: &std::io::Error) -> HttpError {
+    let text = format!(
+        "open() \"{}\" failed ({}: {})",
+        escape::error_log(path),
+        error.raw_os_error().unwrap_or(0),
+        system_words(error)
+    );
+    match error.kind() {
+        std::io::ErrorKind::NotFound => HttpError::new(403, "no-user-file").log(Level::Error, text),
+        _ => HttpError::new(500, "user-file").log(Level::Crit, text),
+    }
+}
