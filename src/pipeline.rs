@@ -70,6 +70,7 @@ pub const STEPS: &[(&str, StepFn)] = &[
     ("alias", |run| root::after_rewrite(&mut run.x)),
     ("try_files", |run| try_files::step(&mut run.x, &run.scope.try_files)),
     ("status", |run| stub_status::step(&mut run.x, &run.scope.stub_status)),
+    ("empty_gif", |run| empty_gif::step(&mut run.x, &run.scope.empty_gif)),
     ("cgi", run_script),
     ("index", |run| index::step(&mut run.x, &run.scope.index)),
     ("autoindex", list_folder),
@@ -252,6 +253,8 @@ impl Run {
         x.sent.status = response.status;
         headers::filter(x, &scope.headers, &mut response);
         redirect::filter(x, &scope.redirect, &mut response);
+        sub_filter::filter(x, &scope.sub_filter, &mut response);
+        charset::filter(x, &scope.charset, &mut response);
         gzip::filter(x, &scope.gzip, &mut response);
         static_files::ranges(x, &scope.static_files, &mut response)?;
         if response.varies && scope.gzip.vary {

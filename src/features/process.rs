@@ -16,7 +16,9 @@ pub const BUILT_IN: &[&str] = &[
     "ngx_http_access_module",
     "ngx_http_auth_basic_module",
     "ngx_http_autoindex_module",
+    "ngx_http_charset_module",
     "ngx_http_core_module",
+    "ngx_http_empty_gif_module",
     "ngx_http_gzip_module",
     "ngx_http_gzip_static_module",
     "ngx_http_headers_module",
@@ -25,12 +27,12 @@ pub const BUILT_IN: &[&str] = &[
     "ngx_http_limit_req_module",
     "ngx_http_log_module",
     "ngx_http_stub_status_module",
+    "ngx_http_sub_module",
     "ngx_http_try_files_module",
 ];
 
 /// nginx's modules that are part of it unless left out, and that are not built in here.
 pub const LACKING: &[&str] = &[
-    "http_charset_module",
     "http_ssi_module",
     "http_userid_module",
     "http_mirror_module",
@@ -42,7 +44,6 @@ pub const LACKING: &[&str] = &[
     "http_scgi_module",
     "http_grpc_module",
     "http_memcached_module",
-    "http_empty_gif_module",
     "http_browser_module",
 ];
 

@@ -55,8 +55,8 @@ pub fn kind(name: &str) -> Kind {
         "real_ip_",
         "oidc_",
     ];
-    const HANDLERS: [&str; 10] =
-        ["empty_gif", "flv", "mp4", "hls", "f4f", "perl", "js_content", "random_index", "ssi", "xslt_stylesheet"];
+    const HANDLERS: [&str; 9] =
+        ["flv", "mp4", "hls", "f4f", "perl", "js_content", "random_index", "ssi", "xslt_stylesheet"];
     const REWRITES: [&str; 1] = ["internal_redirect"];
     match name {
         _ if GUARDS.iter().any(|guard| name.starts_with(guard)) => Kind::Guard,

@@ -107,6 +107,7 @@ pub fn load_from(request: &Request, outside: &Arc<Outside>) -> Loaded {
         prefix: Arc::new(request.prefix.clone()),
         sources: sources.clone(),
     };
+    diagnostics.extend(missing_maps(&settings));
     let mut loaded = Loaded {
         settings: None,
         diagnostics,
@@ -141,6 +142,23 @@ fn context(request: &Request, outside: Arc<Outside>) -> (Load, NameTable) {
         around: Vec::new(),
     };
     (load, names)
+}
+
+/// Charsets that would have to be recoded and cannot be: known only once a block stands with all that it inherits.
+fn missing_maps(settings: &Settings) -> Vec<Diagnostic> {
+    let mut found: Vec<Diagnostic> = Vec::new();
+    for scope in settings.scopes() {
+        let Some((from, to)) = scope.charset.missing_map() else { continue };
+        let span = scope.places.of("charset").unwrap_or_default();
+        let message = format!("no `charset_map` between the charsets `{from}` and `{to}`");
+        if !found.iter().any(|known| known.message == message) {
+            found.push(
+                Diagnostic::error(span, message)
+                    .help(format!("write `charset_map {from} {to} {{ ... }}`, or name one charset")),
+            );
+        }
+    }
+    found
 }
 
 /// The first level at which every directive of the file may stand; where there is none, the one with

@@ -108,6 +108,10 @@ features! {
     static_files,
     /// Fields of answers.
     headers,
+    /// Texts replaced in answers.
+    sub_filter,
+    /// Charsets.
+    charset,
     /// Compression.
     gzip,
     /// How Location is made absolute.
@@ -120,6 +124,8 @@ features! {
     error_log,
     /// Counters.
     stub_status,
+    /// A picture of one pixel.
+    empty_gif,
     /// Servers that requests are passed to.
     upstream,
     /// Programs that write the answer.
