@@ -30,6 +30,7 @@ pub mod redirect;
 pub mod request_body;
 pub mod request_head;
 pub mod request_variables;
+pub mod resolver;
 pub mod rewrite;
 pub mod root;
 pub mod sending;

@@ -128,6 +128,8 @@ features! {
     empty_gif,
     /// Servers that requests are passed to.
     upstream,
+    /// Names looked up while requests come.
+    resolver,
     /// Programs that write the answer.
     cgi,
     /// Variables of the request itself.

@@ -7,6 +7,7 @@ pub mod idle;
 pub mod peers;
 pub mod table;
 
+use std::net::IpAddr;
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
@@ -154,6 +155,11 @@ impl Upstream {
         let name = name.into();
         let line = Line::new(name.clone(), addresses);
         Upstream::new(name, &[line], Choose::RoundRobin, Keepalive::default())
+    }
+
+    /// The upstream that a name is which was looked up for one request.
+    pub fn of_addresses(name: impl Into<Arc<str>>, found: &[IpAddr], port: u16) -> Upstream {
+        Upstream::of_host(name, found.iter().map(|ip| address::tcp(*ip, port)).collect())
     }
 
     /// Goes on with what an upstream of the same name knew before a reload: the state of its peers if they are the same, and
