@@ -184,6 +184,8 @@ pub struct Exchange {
     pub failure: Option<Failure>,
     /// The request body, once it was asked for.
     pub received: Received,
+    /// How many bytes of it were read from the wire.
+    pub body_read: u64,
     /// What a regex captured last; a variable that is asked for may match one.
     pub captures: RefCell<Captures>,
     /// What a program asked for beyond its own answer.
@@ -256,6 +258,7 @@ impl Exchange {
             place,
             failure: None,
             received: Default::default(),
+            body_read: 0,
             captures: Default::default(),
             sent: Sent::default(),
             sent_fields: Vec::new(),

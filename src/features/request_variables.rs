@@ -210,7 +210,7 @@ fn length_of(received: &Received) -> u64 {
 }
 
 fn request_length<'a>(x: &'a Exchange, _: &'a Conf, _: &str) -> Value<'a> {
-    number(x.head.raw().len() as u64 + length_of(&x.received))
+    number(x.head.raw().len() as u64 + x.body_read)
 }
 
 fn request_body<'a>(x: &'a Exchange, _: &'a Conf, _: &str) -> Value<'a> {

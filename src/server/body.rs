@@ -46,10 +46,15 @@ impl Worker {
     pub(super) fn want_body(&mut self, c: &mut Connection, mut task: Box<Task>, sink: Sink) -> Turn {
         let limit = task.run.scope.request_body.max;
         let x = &mut task.run.x;
+        let is_coming = matches!(x.received, Received::Coming(_));
+        let is_passed = matches!(x.received, Received::Passed) || task.intake.as_ref().is_some_and(Intake::passes_on);
         match (sink, task.intake.as_mut()) {
-            (Sink::Live { .. }, _) if matches!(x.received, Received::Coming(_)) => c.phase = Phase::Waiting(task),
-            // A part of it is gone.
-            _ if matches!(x.received, Received::Passed) => c.phase = Phase::Waiting(task),
+            (Sink::Live { .. }, _) if is_coming => c.phase = Phase::Waiting(task),
+            // Somebody took it, and a part of it is gone.
+            _ if is_passed && !is_coming => {
+                x.received = Received::Passed;
+                c.phase = Phase::Waiting(task);
+            }
             (Sink::Live { most }, Some(intake)) => {
                 x.received = Received::Coming(intake.pass_on(most, limit));
                 say_continue(c, &mut task);
@@ -85,7 +90,9 @@ impl Worker {
             return Passed::Nothing;
         };
         let (is_wanted, timeout) = (intake.is_wanted(), task.run.scope.request_body.timeout);
-        match self.feed(c, intake) {
+        let fed = self.feed(c, intake);
+        task.run.x.body_read = intake.read();
+        match fed {
             Fed::More => {
                 task.body_by = if is_wanted { self.after(timeout) } else { NEVER };
                 Passed::More
@@ -143,7 +150,9 @@ impl Worker {
     pub(super) fn body(&mut self, c: &mut Connection, mut task: Box<Task>) -> Turn {
         for _ in 0..SHARE / BUFFER {
             let Some(intake) = &mut task.intake else { return self.advance(c, task) };
-            match self.feed(c, intake) {
+            let fed = self.feed(c, intake);
+            task.run.x.body_read = intake.read();
+            match fed {
                 Fed::More => {}
                 Fed::Nothing => {
                     let deadline = self.after(task.run.scope.request_body.timeout);

@@ -34,6 +34,8 @@ pub struct Intake {
     frame: Frame,
     goes: Goes,
     taken: u64,
+    /// The same on the wire, with chunk heads and trailers.
+    read: u64,
     /// The largest body allowed; 0 for no limit.
     limit: u64,
 }
@@ -46,7 +48,7 @@ impl Intake {
             BodyLength::Length(n) => Frame::Length(n),
             BodyLength::Chunked => Frame::Chunked(Box::default()),
         };
-        Some(Intake { frame, goes: Goes::Nowhere, taken: 0, limit: 0 })
+        Some(Intake { frame, goes: Goes::Nowhere, taken: 0, read: 0, limit: 0 })
     }
 
     /// From now on the body is kept, within a limit (0 for none): in memory up to `most` bytes, then in a file.
@@ -91,14 +93,20 @@ impl Intake {
         self.taken == 0
     }
 
+    /// How many bytes were read from the wire.
+    pub fn read(&self) -> u64 {
+        self.read
+    }
+
     /// Takes in bytes from the wire: how many belonged to the body, and whether it is whole now.
     pub fn take(&mut self, input: &[u8]) -> Result<(usize, bool), HttpError> {
-        let Intake { frame, goes, taken, limit } = self;
+        let Intake { frame, goes, taken, read, limit } = self;
         match frame {
             Frame::Length(left) => {
                 let n = (*left).min(input.len() as u64) as usize;
                 *left -= n as u64;
                 *taken += n as u64;
+                *read += n as u64;
                 goes.put(&input[..n])?;
                 Ok((n, *left == 0))
             }
@@ -117,6 +125,7 @@ impl Intake {
                     refused.close = true;
                     refused
                 })?;
+                *read += progress.consumed as u64;
                 match failed {
                     Some(error) => Err(error),
                     None => Ok((progress.consumed, progress.done)),

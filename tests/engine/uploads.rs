@@ -59,13 +59,17 @@ fn what_is_sent_is_answered_before_the_body_ends() {
     let site = site("thread_pool default threads=1;");
     let mut chunked = begin(&site, "/live/echo.sh", "Transfer-Encoding: chunked\r\n");
     let mut measured = begin(&site, "/live/echo.sh", "Content-Length: 8\r\n");
+    let mut last = String::new();
     for (word, chunk) in [("one", "4\r\none\n\r\n"), ("two", "4\r\ntwo\n\r\n")] {
         chunked.send(chunk);
         read_until(&mut chunked, &format!("got {word}"));
         measured.send(format!("{word}\n"));
-        read_until(&mut measured, &format!("got {word}"));
+        last = read_until(&mut measured, &format!("got {word}"));
     }
-    read_until(&mut measured, "0\r\n\r\n");
+    // The end of the body was known with its last byte, so the end of the answer may have come along.
+    if !last.contains("0\r\n\r\n") {
+        read_until(&mut measured, "0\r\n\r\n");
+    }
     chunked.send("0\r\n\r\nGET /none HTTP/1.1\r\nHost: h\r\n\r\n");
     let rest = read_until(&mut chunked, "404");
     assert!(rest.contains("0\r\n\r\nHTTP/1.1 404"), "{rest}");
