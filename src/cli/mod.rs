@@ -15,11 +15,15 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use crate::server::parent;
 use crate::settings::load::Request;
 use options::{Asked, Options};
 
 /// Runs the program with its own arguments.
 pub fn main() -> ExitCode {
+    if parent::is_worker() {
+        return parent::led::main();
+    }
     let options = match options::read(std::env::args_os()) {
         Ok(Asked::Run(options)) => *options,
         Ok(Asked::Help(text)) => {

@@ -1,31 +1,36 @@
-//! Running a server: everything a conf names is opened, rights are dropped, then the engine runs. What can
-//! fail fails here, before the first connection, and all of it is said in one run.
+//! Running a server: everything a conf names is opened, then the engine runs, in this process or, for root, in a worker
+//! process without rights. What can fail fails here, before the first connection, and all of it is said in one run.
 
 use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+
+use signal_hook::iterator::Signals;
 
 use super::options::Options;
 use super::{check, say};
 use crate::conf::diagnostic::{Diagnostic, Severity};
-use crate::conf::render::{Format, render};
+use crate::conf::outside::Outside;
 use crate::exchange::error::system_words;
 use crate::features::listen::Address;
 use crate::features::process::Identity;
 use crate::server::daemon::{self, PidFile};
+use crate::server::keeper::{self, Own};
 use crate::server::listen::Listener;
-use crate::server::logfile::Logs;
-use crate::server::shared::Current;
-use crate::server::{Fresh, Server, events, open, signals};
+use crate::server::logfile::{FileSystem, Logs, Source};
+use crate::server::parent::{self, Failure, RootFiles, Start};
+use crate::server::{Message, Server, events, open, signals};
 use crate::settings::Settings;
 use crate::settings::load::{self, Loaded, Request};
 
 /// Runs the server of this conf until it is told to stop.
 pub fn run(request: &Request, options: &Options) -> ExitCode {
-    let Ok(settings) = ready(request, options) else { return ExitCode::FAILURE };
-    let opened = match open_all(&settings) {
+    let outside = Arc::default();
+    let Ok(settings) = ready(request, options, &outside) else { return ExitCode::FAILURE };
+    let role = role(&settings, options);
+    let opened = match open_all(&settings, &role) {
         Ok(opened) => opened,
         Err(diagnostics) => {
             check::show_all(&diagnostics, &settings.sources, options, false);
@@ -33,7 +38,7 @@ pub fn run(request: &Request, options: &Options) -> ExitCode {
         }
     };
     let addresses: Vec<Address> = settings.sockets.iter().map(|socket| socket.address.clone()).collect();
-    let ended = serve(request, options, settings, opened);
+    let ended = serve(request, options, settings, outside, opened, role);
     if let Err((what, error)) = &ended {
         let text = format!("{what}: {}", system_words(error));
         say(&format!("longshore: [emerg] {text}"));
@@ -44,8 +49,8 @@ pub fn run(request: &Request, options: &Options) -> ExitCode {
 }
 
 /// The settings, once all that is to say about the conf is said.
-fn ready(request: &Request, options: &Options) -> Result<Arc<Settings>, ()> {
-    let Loaded { settings, diagnostics, sources, level, .. } = load::load(request);
+fn ready(request: &Request, options: &Options, outside: &Arc<Outside>) -> Result<Arc<Settings>, ()> {
+    let Loaded { settings, diagnostics, sources, level, .. } = load::load_from(request, outside);
     check::show_all(&diagnostics, &sources, options, false);
     let refused = diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error);
     match (settings, check::inside(level)) {
@@ -66,81 +71,118 @@ struct Opened {
     listeners: Vec<Listener>,
 }
 
-fn open_all(settings: &Settings) -> Result<Opened, Vec<Diagnostic>> {
+fn open_all(settings: &Settings, role: &io::Result<Role>) -> Result<Opened, Vec<Diagnostic>> {
     if let Err(error) = daemon::raise_descriptors(settings.main.process.nofile) {
         let text = format!("cannot set the number of descriptors: {}", system_words(&error));
         let span = settings.main.places.of("worker_rlimit_nofile").unwrap_or_default();
         return Err(vec![Diagnostic::error(span, text)]);
     }
     events::start();
-    let logs = open::logs(settings, None)?;
+    let source: &dyn Source = if matches!(role, Ok(Role::Parent(_))) { &RootFiles } else { &FileSystem };
+    let logs = open::logs(settings, None, source)?;
     events::follow(settings, &logs);
     match open::listeners(&settings.sockets, |_| false) {
         Ok(listeners) => Ok(Opened { logs, listeners }),
         Err(diagnostics) => {
-            report(settings, &diagnostics);
+            keeper::report(&settings.sources, &diagnostics);
             Err(diagnostics)
         }
     }
 }
 
-/// A part of the start that failed, and how.
-type Failure = (&'static str, io::Error);
-
-fn serve(request: &Request, options: &Options, settings: Arc<Settings>, opened: Opened) -> Result<(), Failure> {
-    let process = &settings.main.process;
+fn serve(
+    request: &Request,
+    options: &Options,
+    settings: Arc<Settings>,
+    outside: Arc<Outside>,
+    opened: Opened,
+    role: io::Result<Role>,
+) -> Result<(), Failure> {
     let Opened { logs, listeners } = opened;
     let said = start_lines(&settings, options);
+    let role = role.map_err(|error| ("cannot become nobody", error))?;
     let mut pid_file = match writes_pid(&settings, options) {
         false => None,
         true => Some(PidFile::open(&pid_path(&settings)).map_err(|error| ("cannot open the pid file", error))?),
     };
+    if let Role::Parent(identity) = &role {
+        warn_of_closed_roots(&settings, identity);
+    }
     // What fails behind this line is seen in the error log only.
-    if process.daemon && !options.rootless {
+    if settings.main.process.daemon && !options.rootless {
         daemon::go_to_background().map_err(|error| ("cannot go to the background", error))?;
     }
     let signals = signals::take().map_err(|error| ("cannot take over signals", error))?;
-    if let Some(file) = &mut pid_file {
-        file.write().map_err(|error| ("cannot write the pid file", error))?;
+    match role {
+        Role::Parent(identity) => {
+            let request = request.clone();
+            let start = Start { request, outside, settings, logs, listeners, identity, pid_file };
+            parent::run(start, signals, || said.iter().for_each(|line| say(line)))
+        }
+        Role::Alone(group) => {
+            drop(outside);
+            if let Some(file) = &mut pid_file {
+                file.write().map_err(|error| ("cannot write the pid file", error))?;
+            }
+            if let Some(identity) = group {
+                daemon::become_user(&identity).map_err(|error| ("cannot become the user of the conf", error))?;
+            }
+            alone(request, settings, Opened { logs, listeners }, signals, &said)
+        }
     }
-    drop_rights(&settings, &logs, options)?;
-    let unix = Arc::new(Mutex::new(unix_addresses(&settings)));
-    let reload = reloader(request.clone(), unix.clone());
-    let server = Server::new(settings.clone(), logs.clone(), listeners, Arc::new(reload));
+}
+
+/// Runs the engine in this process.
+fn alone(
+    request: &Request,
+    settings: Arc<Settings>,
+    opened: Opened,
+    signals: Signals,
+    said: &[String],
+) -> Result<(), Failure> {
+    let Opened { logs, listeners } = opened;
+    let keeper = Arc::new(Own::new(request.clone(), &settings));
+    let server = Server::new(settings.clone(), logs.clone(), listeners, keeper.clone());
     let server = server.map_err(|error| ("cannot set up the server", error))?;
-    signals::watch(signals, server.inbox()).map_err(|error| ("cannot watch for signals", error))?;
-    log::info!("longshore/{} started with {} threads", env!("CARGO_PKG_VERSION"), process.pool.threads);
+    let inbox = server.inbox();
+    let pass = move |signal| inbox.send(Message::Signal(signal));
+    signals::watch(signals, pass).map_err(|error| ("cannot watch for signals", error))?;
+    log::info!("longshore/{} started with {} threads", env!("CARGO_PKG_VERSION"), settings.main.process.pool.threads);
     said.iter().for_each(|line| say(line));
     let ended = server.run().map_err(|error| ("cannot start the threads", error));
-    open::remove_files(unix.lock().unwrap_or_else(PoisonError::into_inner).iter());
+    keeper.clear();
     logs.flush();
     log::info!("exit");
-    drop(pid_file);
     ended.map(drop)
 }
 
 // --- rights and the pid file ---
 
-/// Root becomes the conf's user, or nobody; its log files go with it.
-fn drop_rights(settings: &Settings, logs: &Logs, options: &Options) -> Result<(), Failure> {
+/// What this process is going to be.
+enum Role {
+    /// The whole server. Root that stays root may still change its group.
+    Alone(Option<Identity>),
+    /// The parent of a worker process that becomes this user.
+    Parent(Identity),
+}
+
+/// Root gets a worker process that becomes the conf's user, or nobody.
+fn role(settings: &Settings, options: &Options) -> io::Result<Role> {
     if !nix::unistd::geteuid().is_root() || options.rootless {
-        return Ok(());
+        return Ok(Role::Alone(None));
     }
-    let identity = match &settings.main.process.user {
-        Some(identity) => identity.clone(),
-        None => daemon::nobody().map_err(|error| ("cannot become nobody", error))?,
-    };
-    if identity.uid == 0 && identity.gid == 0 {
-        return Ok(());
+    match &settings.main.process.user {
+        Some(root) if root.uid == 0 => Ok(Role::Alone((root.gid != 0).then(|| root.clone()))),
+        Some(identity) => Ok(Role::Parent(identity.clone())),
+        None => daemon::nobody().map(Role::Parent),
     }
-    if let Err((path, error)) = logs.give_to(identity.uid, identity.gid) {
-        log::warn!("cannot give {} to {}: {}", path.display(), identity.name, system_words(&error));
-    }
-    if let Some(text) = closed_root(settings, &identity) {
+}
+
+fn warn_of_closed_roots(settings: &Settings, identity: &Identity) {
+    if let Some(text) = closed_root(settings, identity) {
         say(&format!("longshore: {text}"));
         log::warn!("{text}");
     }
-    daemon::become_user(&identity).map_err(|error| ("cannot become the user of the conf", error))
 }
 
 /// What is said of a root that the user cannot reach.
@@ -171,68 +213,6 @@ pub fn pid_path(settings: &Settings) -> PathBuf {
         false => prefix.join("longshore.pid"),
     };
     settings.main.process.pid.clone().unwrap_or_else(|| in_prefix(&settings.prefix))
-}
-
-// --- reloading ---
-
-/// What loads the conf again, on a thread of its own: new settings with all they name open, or none and the
-/// reasons in the log.
-fn reloader(request: Request, unix: Arc<Mutex<Vec<Address>>>) -> impl Fn(&Current) -> Option<Fresh> + Send + Sync {
-    move |current| {
-        let Loaded { settings, diagnostics, sources, .. } = load::load(&request);
-        for diagnostic in &diagnostics {
-            say_in_log(&sources, diagnostic);
-        }
-        let mut settings = settings?;
-        settings.upstreams.inherit(&current.settings.upstreams);
-        let settings = Arc::new(settings);
-        if settings.sockets.is_empty() && current.entries.iter().any(|entry| !entry.gone) {
-            // An editor that is about to write the file has emptied it first.
-            log::error!(target: "emerg", "the new conf listens nowhere: it is taken for one that is not whole yet");
-            return None;
-        }
-        let is_open =
-            |address: &Address| current.entries.iter().any(|entry| !entry.gone && entry.socket.address == *address);
-        let logs = open::logs(&settings, Some(&current.logs));
-        let opened = open::listeners(&settings.sockets, is_open);
-        match (logs, opened) {
-            (Ok(logs), Ok(opened)) => {
-                events::follow(&settings, &logs);
-                let mut unix = unix.lock().unwrap_or_else(PoisonError::into_inner);
-                let more: Vec<_> =
-                    unix_addresses(&settings).into_iter().filter(|address| !unix.contains(address)).collect();
-                unix.extend(more);
-                Some(Fresh { settings, logs, opened })
-            }
-            (logs, opened) => {
-                report(&settings, &logs.err().unwrap_or_default());
-                match opened {
-                    Ok(opened) => open::remove_files(opened.iter().map(Listener::address)),
-                    Err(diagnostics) => report(&settings, &diagnostics),
-                }
-                None
-            }
-        }
-    }
-}
-
-fn unix_addresses(settings: &Settings) -> Vec<Address> {
-    let addresses = settings.sockets.iter().map(|socket| &socket.address);
-    addresses.filter(|address| matches!(address, Address::Unix(_))).cloned().collect()
-}
-
-fn report(settings: &Settings, diagnostics: &[Diagnostic]) {
-    diagnostics.iter().for_each(|diagnostic| say_in_log(&settings.sources, diagnostic));
-}
-
-fn say_in_log(sources: &crate::conf::source::Sources, diagnostic: &Diagnostic) {
-    let text = render(sources, diagnostic, Format::Short, false);
-    let text = text.trim_end();
-    match diagnostic.severity {
-        Severity::Error => log::error!(target: "emerg", "{text}"),
-        Severity::Warning => log::warn!("{text}"),
-        Severity::Note => log::info!("{text}"),
-    }
 }
 
 // --- what is said at the start ---

@@ -32,6 +32,8 @@ impl Acceptor {
                 self.loading = true;
                 self.reloader.start();
             }
+            // There is one process, which has nobody to let rest.
+            Message::Signal(Signal::Rest) => {}
             Message::Signal(Signal::Reopen) => self.reloader.reopen(self.shared.current()),
             Message::Soon { at, token } => self.soon.push(Reverse((at, token))),
             Message::Overflow(job) => self.overflow(*job),

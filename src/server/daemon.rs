@@ -17,13 +17,16 @@ pub fn go_to_background() -> io::Result<()> {
     Ok(unistd::daemon(true, false)?)
 }
 
-/// Becomes this user for good. Only root can.
+/// Becomes this user for good, and makes sure that there is no way back. Only root can.
 pub fn become_user(identity: &Identity) -> io::Result<()> {
     let (uid, gid) = (Uid::from_raw(identity.uid), Gid::from_raw(identity.gid));
     let groups = machine::groups_of(&identity.name, identity.gid);
     unistd::setgid(gid)?;
     unistd::setgroups(&groups.into_iter().map(Gid::from_raw).collect::<Vec<_>>())?;
     unistd::setuid(uid)?;
+    if !uid.is_root() && (unistd::setuid(Uid::from_raw(0)).is_ok() || unistd::getresuid()?.saved != uid) {
+        return Err(io::Error::other("root's rights could be taken again"));
+    }
     Ok(())
 }
 
@@ -67,12 +70,12 @@ pub fn raise_descriptors(wanted: Option<u64>) -> io::Result<()> {
 #[derive(Debug)]
 pub struct PidFile {
     path: PathBuf,
-    /// Open since before rights were dropped, so that a later user can still empty it.
+    /// Kept open: where the folder is closed later, it can still be emptied.
     file: File,
 }
 
 impl PidFile {
-    /// Opens the file, before rights are dropped; it holds nothing yet.
+    /// Opens the file; it holds nothing yet.
     pub fn open(path: &Path) -> io::Result<PidFile> {
         let mut options = File::options();
         let file = options.write(true).create(true).truncate(false).mode(0o644).open(path)?;

@@ -1,8 +1,9 @@
-//! Listeners: opened from the conf's sockets with all their options, or told clearly why not. Descriptors come
-//! from here alone, so that another source (an inherited socket) can take this one's place.
+//! Listeners: opened from the conf's sockets with all their options, or told clearly why not; or made of a
+//! descriptor that another process has opened.
 
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
@@ -40,6 +41,23 @@ impl Listener {
             Address::Unix(path) => Kind::Unix(open_unix(path, options)?),
         };
         Ok(Listener { address: address.clone(), socket })
+    }
+
+    /// A listener that another process has opened.
+    pub fn received(address: Address, descriptor: OwnedFd) -> Listener {
+        let socket = match &address {
+            Address::Ip(_) => Kind::Tcp(mio::net::TcpListener::from_std(descriptor.into())),
+            Address::Unix(_) => Kind::Unix(mio::net::UnixListener::from_std(descriptor.into())),
+        };
+        Listener { address, socket }
+    }
+
+    /// Its descriptor.
+    pub fn descriptor(&self) -> BorrowedFd<'_> {
+        match &self.socket {
+            Kind::Tcp(socket) => socket.as_fd(),
+            Kind::Unix(socket) => socket.as_fd(),
+        }
     }
 
     /// Where it listens.

@@ -4,7 +4,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, Weak};
@@ -18,7 +18,7 @@ use crate::features::access_log::Buffering;
 const COMPLAINTS: Duration = Duration::from_secs(60);
 
 /// Where the descriptors of log files come from: the file system, or somebody with more rights.
-pub trait Source: Send + Sync {
+pub trait Source {
     /// Opens a file to append to, and makes it where it is not there.
     fn open(&self, path: &Path) -> io::Result<File>;
 }
@@ -126,16 +126,9 @@ impl LogFile {
         Ok(())
     }
 
-    /// Gives the file to the user that the server is going to run as.
-    pub fn give_to(&self, uid: u32, gid: u32) -> io::Result<()> {
-        use std::os::unix::fs::MetadataExt;
-        let file = self.file.read().unwrap_or_else(PoisonError::into_inner);
-        let found = file.metadata()?;
-        // A terminal or a pipe stays whose it is.
-        if !found.is_file() || found.uid() == uid {
-            return Ok(());
-        }
-        std::os::unix::fs::fchown(&*file, Some(uid), Some(gid))
+    /// Another descriptor of the file as it is open now, for another process.
+    pub fn descriptor(&self) -> io::Result<OwnedFd> {
+        self.file.read().unwrap_or_else(PoisonError::into_inner).as_fd().try_clone_to_owned()
     }
 
     fn write_kept(&self, kept: &mut Kept) {
@@ -180,7 +173,6 @@ impl Drop for LogFile {
 /// The log files of one conf, by the numbers that its settings hold.
 pub struct Logs {
     files: Vec<Option<Arc<LogFile>>>,
-    source: Arc<dyn Source>,
 }
 
 impl Logs {
@@ -190,7 +182,7 @@ impl Logs {
         paths: &[PathBuf],
         wanted: impl Fn(usize) -> bool,
         before: Option<&Logs>,
-        source: Arc<dyn Source>,
+        source: &dyn Source,
     ) -> Result<Logs, Vec<(PathBuf, io::Error)>> {
         let (mut files, mut failures) = (Vec::with_capacity(paths.len()), Vec::new());
         for (number, path) in paths.iter().enumerate() {
@@ -198,10 +190,10 @@ impl Logs {
             files.push(match known {
                 _ if !wanted(number) => None,
                 Some(file) => Some(file.clone()),
-                None => LogFile::open(path, source.as_ref()).map_err(|error| failures.push((path.clone(), error))).ok(),
+                None => LogFile::open(path, source).map_err(|error| failures.push((path.clone(), error))).ok(),
             });
         }
-        if failures.is_empty() { Ok(Logs { files, source }) } else { Err(failures) }
+        if failures.is_empty() { Ok(Logs { files }) } else { Err(failures) }
     }
 
     /// One file.
@@ -228,21 +220,18 @@ impl Logs {
         self.files.iter().flatten().for_each(|file| file.flush());
     }
 
-    /// Opens every file again. A file that cannot be opened goes on under its old descriptor.
-    pub fn reopen(&self) {
-        for file in self.files.iter().flatten() {
-            if let Err(error) = file.reopen(self.source.as_ref()) {
+    /// The files that are open.
+    pub fn open_files(&self) -> impl Iterator<Item = &Arc<LogFile>> {
+        self.files.iter().flatten()
+    }
+
+    /// Opens every file that is asked for again. A file that cannot be opened goes on under its old descriptor.
+    pub fn reopen(&self, source: &dyn Source, wanted: impl Fn(&Path) -> bool) {
+        for file in self.open_files().filter(|file| wanted(&file.path)) {
+            if let Err(error) = file.reopen(source) {
                 log::error!(target: "emerg", "cannot reopen {}: {error}", file.path.display());
             }
         }
-    }
-
-    /// Gives every file to the user that the server is going to run as.
-    pub fn give_to(&self, uid: u32, gid: u32) -> Result<(), (PathBuf, io::Error)> {
-        for file in self.files.iter().flatten() {
-            file.give_to(uid, gid).map_err(|error| (file.path.clone(), error))?;
-        }
-        Ok(())
     }
 }
 
@@ -339,19 +328,19 @@ mod tests {
     fn a_moved_file_is_opened_again_and_shared_files_are_taken_over() {
         let folder = tempfile::tempdir().unwrap();
         let paths = [folder.path().join("a"), folder.path().join("b"), folder.path().join("unused")];
-        let logs = Logs::open(&paths, |n| n < 2, None, Arc::new(FileSystem)).ok().unwrap();
+        let logs = Logs::open(&paths, |n| n < 2, None, &FileSystem).ok().unwrap();
         logs.write(0, None, b"1\n");
         std::fs::rename(&paths[0], folder.path().join("a.old")).unwrap();
         logs.write(0, None, b"2\n");
-        logs.reopen();
+        logs.reopen(&FileSystem, |_| true);
         logs.write(0, None, b"3\n");
         logs.write(2, None, b"nobody\n");
         assert_eq!((read(&folder.path().join("a.old")).as_str(), read(&paths[0]).as_str()), ("1\n2\n", "3\n"));
         assert!(!paths[2].exists());
-        let next = Logs::open(&paths[1..], |_| true, Some(&logs), Arc::new(FileSystem)).ok().unwrap();
+        let next = Logs::open(&paths[1..], |_| true, Some(&logs), &FileSystem).ok().unwrap();
         assert!(Arc::ptr_eq(next.file(0).unwrap(), logs.file(1).unwrap()));
         let missing = [folder.path().join("none/a"), folder.path().join("none/b")];
-        assert_eq!(Logs::open(&missing, |_| true, None, Arc::new(FileSystem)).err().unwrap().len(), 2);
+        assert_eq!(Logs::open(&missing, |_| true, None, &FileSystem).err().unwrap().len(), 2);
     }
 
     #[test]

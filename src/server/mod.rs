@@ -8,6 +8,7 @@ mod control;
 pub mod daemon;
 pub mod events;
 mod intake;
+pub mod keeper;
 mod link;
 pub mod listen;
 pub mod logfile;
@@ -15,6 +16,7 @@ pub mod open;
 mod output;
 #[cfg(test)]
 mod panics;
+pub mod parent;
 pub mod pool;
 mod reading;
 mod refusal;
@@ -36,6 +38,7 @@ use crate::exchange::counters::Connections;
 use crate::exchange::engine::Engine;
 use crate::features::listen::Address;
 use crate::settings::Settings;
+use keeper::Keeper;
 use listen::Listener;
 use logfile::Logs;
 use shared::{Current, Entry, Shared};
@@ -87,22 +90,19 @@ impl Inbox {
     }
 }
 
-/// How a conf is loaded again: on a thread of its own, since it reads files and opens sockets.
-pub type Load = dyn Fn(&Current) -> Option<Fresh> + Send + Sync;
-
-/// Starts reloads.
+/// Has the keeper work, each time on a thread of its own: it reads files and opens sockets.
 pub struct Reloader {
-    load: Arc<Load>,
+    keeper: Arc<dyn Keeper>,
     shared: Arc<Shared>,
     inbox: Inbox,
 }
 
 impl Reloader {
     fn start(&self) {
-        let (load, shared, inbox) = (self.load.clone(), self.shared.clone(), self.inbox.clone());
+        let (keeper, shared, inbox) = (self.keeper.clone(), self.shared.clone(), self.inbox.clone());
         let work = move || {
             // Without an answer no reload would ever be done again.
-            let fresh = catch_unwind(AssertUnwindSafe(|| load(&shared.current()))).unwrap_or_default();
+            let fresh = catch_unwind(AssertUnwindSafe(|| keeper.load(&shared.current()))).unwrap_or_default();
             inbox.send(Message::Loaded(fresh.map(Box::new)));
         };
         if let Err(error) = std::thread::Builder::new().name("loader".into()).spawn(work) {
@@ -113,9 +113,9 @@ impl Reloader {
 
     /// Removes the files of Unix sockets that closed. Like a reload it ends with a message.
     fn remove_files(&self, closed: Vec<Address>) {
-        let inbox = self.inbox.clone();
+        let (keeper, inbox) = (self.keeper.clone(), self.inbox.clone());
         let work = move || {
-            open::remove_files(closed.iter());
+            keeper.remove(&closed);
             inbox.send(Message::Loaded(None));
         };
         if let Err(error) = std::thread::Builder::new().name("loader".into()).spawn(work) {
@@ -125,11 +125,8 @@ impl Reloader {
     }
 
     fn reopen(&self, current: Arc<Current>) {
-        let work = move || {
-            current.logs.reopen();
-            // Requests of a listener that went still write to the logs of their day.
-            current.entries.iter().filter(|entry| entry.gone).for_each(|entry| entry.logs.reopen());
-        };
+        let keeper = self.keeper.clone();
+        let work = move || keeper.reopen(&current);
         if let Err(error) = std::thread::Builder::new().name("loader".into()).spawn(work) {
             log::error!("cannot reopen the logs: {error}");
         }
@@ -151,7 +148,7 @@ impl Server {
         settings: Arc<Settings>,
         logs: Arc<Logs>,
         listeners: Vec<Listener>,
-        load: Arc<Load>,
+        keeper: Arc<dyn Keeper>,
     ) -> std::io::Result<Server> {
         let pool = settings.main.process.pool;
         let entry = |socket: &Arc<_>| Entry {
@@ -166,7 +163,7 @@ impl Server {
         let (poll, waker) = acceptor::poll_and_waker()?;
         let (sender, messages) = crossbeam_channel::unbounded();
         let inbox = Inbox { sender, waker };
-        let reloader = Reloader { load, shared: shared.clone(), inbox: inbox.clone() };
+        let reloader = Reloader { keeper, shared: shared.clone(), inbox: inbox.clone() };
         let link = Arc::new(link::Link::new(poll.registry().try_clone()?, shared.clone(), inbox.clone()));
         let acceptor = acceptor::Acceptor::new(poll, shared.clone(), messages, listeners, reloader)?;
         Ok(Server { acceptor, shared, link, threads: pool.threads.max(1), inbox })

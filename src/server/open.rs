@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::listen::{Listener, holder};
-use super::logfile::{FileSystem, Logs};
+use super::logfile::{Logs, Source};
 use crate::conf::diagnostic::Diagnostic;
 use crate::exchange::error::system_words;
 use crate::features::access_log;
@@ -16,9 +16,9 @@ use crate::settings::Settings;
 use crate::settings::sockets::Socket;
 
 /// Opens the log files of a conf; what `before` has open under the same path is taken over.
-pub fn logs(settings: &Settings, before: Option<&Logs>) -> Result<Arc<Logs>, Vec<Diagnostic>> {
+pub fn logs(settings: &Settings, before: Option<&Logs>, source: &dyn Source) -> Result<Arc<Logs>, Vec<Diagnostic>> {
     let wanted = used_logs(settings);
-    let opened = Logs::open(&settings.logs, |number| wanted.contains(&number), before, Arc::new(FileSystem));
+    let opened = Logs::open(&settings.logs, |number| wanted.contains(&number), before, source);
     opened.map(Arc::new).map_err(|failures| failures.iter().map(log_failure).collect())
 }
 

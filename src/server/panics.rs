@@ -5,7 +5,9 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 
+use super::keeper::Own;
 use super::listen::Listener;
+use super::logfile::FileSystem;
 use super::signals::Signal;
 use super::{Inbox, Message, Server, open};
 use crate::exchange::Exchange;
@@ -23,12 +25,13 @@ fn start(folder: &std::path::Path) -> (SocketAddr, Inbox) {
     let conf = "thread_pool default threads=3; error_log error.log info; events {} \
         http { access_log access.log; server { listen 127.0.0.1:1; return 200 fine; } }";
     std::fs::write(&file, conf).unwrap();
-    let loaded = load::load(&Request { file, prefix: folder.to_path_buf(), ..Request::default() });
-    let settings = Arc::new(loaded.settings.expect("the conf is good"));
-    let logs = open::logs(&settings, None).unwrap();
+    let request = Request { file, prefix: folder.to_path_buf(), ..Request::default() };
+    let settings = Arc::new(load::load(&request).settings.expect("the conf is good"));
+    let keeper = Arc::new(Own::new(request, &settings));
+    let logs = open::logs(&settings, None, &FileSystem).unwrap();
     let listener = Listener::open(&Address::Ip(([127, 0, 0, 1], 0).into()), &Default::default()).unwrap();
     let address = listener.local().unwrap();
-    let server = Server::new(settings, logs, vec![listener], Arc::new(|_| None)).unwrap();
+    let server = Server::new(settings, logs, vec![listener], keeper).unwrap();
     let inbox = server.inbox();
     std::thread::spawn(move || server.run());
     (address, inbox)

@@ -193,6 +193,11 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// Takes over what outlives a reload.
+    pub fn inherit(&mut self, before: &Settings) {
+        self.upstreams.inherit(&before.upstreams);
+    }
+
     /// The settings of all servers, their locations, and what stands in those.
     pub fn scopes(&self) -> Vec<&Arc<Scope>> {
         let mut scopes = Vec::new();

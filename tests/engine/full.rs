@@ -19,12 +19,12 @@ fn recovers(site: &Site) {
 
 /// Sends one request on each connection, all of them there at once, and counts the answers 200 and 503.
 fn burst(site: &Site, count: usize) -> (usize, usize) {
-    site.signal(Signal::SIGSTOP);
+    site.halt(true);
     let mut clients: Vec<Client> = (0..count).map(|_| Client::new(site.port())).collect();
     for client in &mut clients {
         client.send(REQUEST);
     }
-    site.signal(Signal::SIGCONT);
+    site.halt(false);
     let (mut served, mut refused) = (0, 0);
     for (n, client) in clients.iter_mut().enumerate() {
         let answer = client.answer().unwrap_or_else(|| panic!("client {n} got no whole answer\n{}", site.said()));
@@ -63,9 +63,9 @@ fn a_full_queue_is_answered_503_and_recovers() {
 fn who_asked_nothing_is_not_refused_when_the_queue_is_full() {
     let site = Site::start("thread_pool default threads=1 max_queue=1;", "server { listen 127.0.0.1:%PORT1%; }");
     site.file("a", "hello");
-    site.signal(Signal::SIGSTOP);
+    site.halt(true);
     let mut clients: Vec<Client> = (0..200).map(|_| Client::new(site.port())).collect();
-    site.signal(Signal::SIGCONT);
+    site.halt(false);
     for client in &mut clients {
         assert_eq!(client.get("/a").status, 200);
     }

@@ -44,7 +44,7 @@ fn stat(pid: &str) -> Option<(char, i32)> {
 pub fn children(site: &Site) -> usize {
     let names = fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.file_name());
     let stats = names.filter_map(|name| stat(name.to_str()?));
-    stats.filter(|(_, parent)| *parent == site.pid()).count()
+    stats.filter(|(_, parent)| *parent == site.serving()).count()
 }
 
 fn ask(site: &Site, path: &str) -> Client {

@@ -79,14 +79,34 @@ impl Site {
         self.ports[0]
     }
 
-    /// The server's process.
+    /// The server's process: the parent, where root started it.
     pub fn pid(&self) -> i32 {
         self.child.id().cast_signed()
+    }
+
+    /// The process that serves: the worker of that parent, or the only one there is.
+    pub fn serving(&self) -> i32 {
+        self.worker().unwrap_or(self.pid())
+    }
+
+    /// The worker process, where root started the server.
+    pub fn worker(&self) -> Option<i32> {
+        let pid = self.pid();
+        let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+        let title = |child: &str| fs::read(format!("/proc/{child}/cmdline")).unwrap_or_default();
+        let found = children.split_whitespace().find(|child| title(child).starts_with(b"longshore: worker process"));
+        found.map(|child| child.parse().unwrap())
     }
 
     /// Sends a signal.
     pub fn signal(&self, signal: Signal) {
         kill(Pid::from_raw(self.pid()), signal).unwrap();
+    }
+
+    /// Halts the process that serves, or lets it go on.
+    pub fn halt(&self, halted: bool) {
+        let signal = if halted { Signal::SIGSTOP } else { Signal::SIGCONT };
+        kill(Pid::from_raw(self.serving()), signal).unwrap();
     }
 
     /// Writes a new conf and asks for a reload; waits for nothing.
@@ -129,24 +149,24 @@ impl Site {
 
     /// How many threads it has.
     pub fn threads(&self) -> usize {
-        fs::read_dir(format!("/proc/{}/task", self.pid())).unwrap().count()
+        fs::read_dir(format!("/proc/{}/task", self.serving())).unwrap().count()
     }
 
     /// How many threads of the pool it has.
     pub fn workers(&self) -> usize {
-        let tasks = fs::read_dir(format!("/proc/{}/task", self.pid())).unwrap().flatten();
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.serving())).unwrap().flatten();
         let names = tasks.map(|task| fs::read_to_string(task.path().join("comm")).unwrap_or_default());
         names.filter(|name| name.starts_with("worker-")).count()
     }
 
     /// How many descriptors it has open; none when we may not look.
     pub fn descriptors(&self) -> Option<usize> {
-        Some(fs::read_dir(format!("/proc/{}/fd", self.pid())).ok()?.count())
+        Some(fs::read_dir(format!("/proc/{}/fd", self.serving())).ok()?.count())
     }
 
     /// The CPU time it has used.
     pub fn cpu(&self) -> Duration {
-        let text = fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap();
+        let text = fs::read_to_string(format!("/proc/{}/stat", self.serving())).unwrap();
         // Fields 14 and 15, in ticks of 10 ms; the name in brackets is the second.
         let behind_name = text.rsplit(')').next().unwrap_or_default();
         let ticks: u64 = behind_name.split_whitespace().skip(11).take(2).map(|n| n.parse::<u64>().unwrap()).sum();
@@ -155,7 +175,7 @@ impl Site {
 
     /// Its own memory in KiB; pages of the program, which other servers share, are left out.
     pub fn memory(&self) -> Option<usize> {
-        let text = fs::read_to_string(format!("/proc/{}/smaps_rollup", self.pid())).ok()?;
+        let text = fs::read_to_string(format!("/proc/{}/smaps_rollup", self.serving())).ok()?;
         let line = text.lines().find_map(|line| line.strip_prefix("Anonymous:"))?;
         line.trim().trim_end_matches(" kB").parse().ok()
     }

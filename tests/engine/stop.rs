@@ -48,14 +48,14 @@ fn quit_answers_connections_that_still_lie_in_the_kernel() {
     for client in &mut kept {
         assert_eq!(client.get("/a").status, 200);
     }
-    site.signal(Signal::SIGSTOP);
+    site.halt(true);
     let new = (0..450).map(|_| Client::new(site.port()));
     let mut clients: Vec<Client> = kept.into_iter().chain(new).collect();
     for client in &mut clients {
         client.send("GET /a HTTP/1.1\r\nHost: h\r\n\r\n");
     }
     site.signal(Signal::SIGQUIT);
-    site.signal(Signal::SIGCONT);
+    site.halt(false);
     for (n, client) in clients.iter_mut().enumerate() {
         let answer = client.answer().unwrap_or_else(|| panic!("client {n} got no answer\n{}", site.said()));
         assert_eq!(answer.status, 200);

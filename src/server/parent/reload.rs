@@ -1,0 +1,153 @@
+//! HUP and USR1 in the parent: a new conf is read and everything it names is opened with root's rights, then the
+//! worker takes it, then it is in force in both. Whatever fails on the way leaves the old one as it was.
+
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::wire::Word;
+use super::{InForce, Parent, Stage, hand_over, log_paths, pack, parcel};
+use crate::features::listen::Address;
+use crate::features::process::Identity;
+use crate::server::daemon;
+use crate::server::keeper;
+use crate::server::listen::Listener;
+use crate::server::parent::RootFiles;
+use crate::server::{Fresh, events, open};
+use crate::settings::Settings;
+
+/// A conf that the worker is reading.
+pub struct Pending {
+    fresh: Fresh,
+    parcel: OwnedFd,
+}
+
+impl Parent {
+    pub(super) fn reload(&mut self) {
+        if self.stage == Stage::Stopping {
+            return log::info!("a reload is asked for while the server stops: not done");
+        }
+        // The conf may have changed after it was read.
+        self.reload_again = self.pending.is_some() || self.worker.as_ref().is_some_and(|worker| !worker.ready);
+        if self.reload_again || (self.worker.is_some() && self.stage == Stage::Resting) {
+            self.reload_again = true;
+            return;
+        }
+        let outside = Arc::default();
+        let open: Vec<&Address> = self.in_force.listeners.iter().map(Listener::address).collect();
+        let before = &self.in_force.logs;
+        let Some(fresh) = keeper::prepare(&self.request, &outside, &open, before, &RootFiles) else { return };
+        self.compare_user(&fresh.settings);
+        match pack(&self.identity, &self.request, &outside, &fresh.settings, &fresh.logs) {
+            Ok(parcel) => self.offer(Pending { fresh, parcel }),
+            Err(error) => {
+                log::error!(target: "emerg", "cannot hand over the conf: {error}");
+                forget(fresh);
+            }
+        }
+    }
+
+    /// Does the reload that was put off.
+    pub(super) fn reload_if_asked(&mut self) {
+        if self.reload_again && self.stage != Stage::Stopping {
+            self.reload();
+        }
+    }
+
+    /// Has the worker read a conf. Where none runs, the next one begins with it.
+    fn offer(&mut self, pending: Pending) {
+        let Some(worker) = &self.worker else {
+            self.pending = Some(pending);
+            self.take_over();
+            if self.stage == Stage::Resting {
+                self.stage = Stage::Serving;
+            }
+            self.start_at.get_or_insert_with(std::time::Instant::now);
+            return;
+        };
+        let Fresh { settings, logs, opened } = &pending.fresh;
+        let known = |address: &Address| {
+            let mut all = self.in_force.listeners.iter().chain(opened);
+            all.find(|listener| listener.address() == address)
+        };
+        let listeners: Vec<&Listener> = settings.sockets.iter().filter_map(|socket| known(&socket.address)).collect();
+        let handed = hand_over(worker, Word::Conf, &pending.parcel, &listeners, logs);
+        let handed = handed.unwrap_or_else(|error| {
+            log::error!(target: "emerg", "cannot hand over the log files: {error}");
+            false
+        });
+        match handed {
+            true => self.pending = Some(pending),
+            false => forget(pending.fresh),
+        }
+    }
+
+    /// The worker has read the new conf. The listeners that go are closed here first, so that it accepts all that anybody
+    /// will ever connect to them.
+    pub(super) fn adopt(&mut self) {
+        if self.pending.is_some() {
+            self.take_over();
+            if self.stage != Stage::Stopping {
+                self.tell(Word::Go);
+            }
+        }
+        self.reload_if_asked();
+    }
+
+    fn take_over(&mut self) {
+        let Some(Pending { fresh: Fresh { settings, logs, opened }, parcel }) = self.pending.take() else { return };
+        if self.stage == Stage::Stopping {
+            return forget(Fresh { settings, logs, opened });
+        }
+        events::follow(&settings, &logs);
+        let mut open: Vec<Listener> = self.in_force.listeners.drain(..).chain(opened).collect();
+        let mut listeners = Vec::with_capacity(settings.sockets.len());
+        for socket in &settings.sockets {
+            let found = open.iter().position(|listener| *listener.address() == socket.address);
+            listeners.extend(found.map(|at| open.swap_remove(at)));
+        }
+        let gone: Vec<Address> = open.drain(..).map(|listener| listener.address().clone()).collect();
+        self.in_force = InForce { logs, listeners, parcel };
+        open::remove_files(gone.iter());
+    }
+
+    /// The new conf does not come into force.
+    pub(super) fn give_up(&mut self, why: &str) {
+        if let Some(pending) = self.pending.take() {
+            log::error!(target: "emerg", "{why}");
+            forget(pending.fresh);
+        }
+        self.reload_if_asked();
+    }
+
+    /// A worker that has dropped its rights cannot become somebody else.
+    fn compare_user(&self, settings: &Settings) {
+        let named = &settings.main.process.user;
+        let same = match named {
+            Some(identity) => *identity == self.identity,
+            None => !self.named_user || daemon::nobody().is_ok_and(|nobody: Identity| nobody == self.identity),
+        };
+        if !same {
+            log::warn!("a changed `user` takes effect when the server is started again");
+        }
+    }
+
+    /// Opens the log files again, here and in the worker.
+    pub(super) fn reopen(&mut self) {
+        self.in_force.logs.reopen(&RootFiles, |_| true);
+        let Some(worker) = &self.worker else { return };
+        let paths = log_paths(&self.in_force.logs);
+        let packed = parcel::pack_logs(&paths.iter().map(|path| path.as_path()).collect::<Vec<&Path>>());
+        let handed = packed.and_then(|packed| hand_over(worker, Word::Logs, &packed, &[], &self.in_force.logs));
+        if let Err(error) = handed {
+            log::error!(target: "emerg", "cannot hand over the log files: {error}");
+        }
+    }
+}
+
+/// Closes what was opened for a conf that does not come into force.
+fn forget(fresh: Fresh) {
+    let addresses: Vec<Address> = fresh.opened.iter().map(|open| open.address().clone()).collect();
+    drop(fresh);
+    open::remove_files(addresses.iter());
+}
