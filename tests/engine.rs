@@ -20,6 +20,8 @@ mod limits;
 mod passwords;
 #[path = "engine/reload.rs"]
 mod reload;
+#[path = "engine/rights.rs"]
+mod rights;
 #[path = "engine/scripts.rs"]
 mod scripts;
 #[path = "engine/site.rs"]

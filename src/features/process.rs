@@ -47,7 +47,7 @@ pub const LACKING: &[&str] = &[
     "http_browser_module",
 ];
 
-/// Who the process becomes once its ports are open.
+/// Who the worker process becomes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
     /// The user's name, for the list of groups and for messages.
@@ -78,7 +78,7 @@ impl Default for Pool {
 pub struct Conf {
     /// Who root becomes; none when no line says so.
     pub user: Option<Identity>,
-    /// Multiplies `worker_connections`; this server is one process.
+    /// Multiplies `worker_connections`; one process serves.
     pub workers: u64,
     /// The pool of threads.
     pub pool: Pool,
@@ -125,9 +125,11 @@ pub const DIRECTIVES: &[Directive<Conf>] = &[
             contexts: Contexts::MAIN,
             arity: Arity::Words(1, 2),
             block: false,
-            doc: "The user that a server started by root becomes, for good, once its ports are open; the group is the \
-                  user's own unless a second word names one. Without it root becomes `nobody`. When the server is not \
-                  started by root the line has no effect.",
+            doc: "The user that the worker process of a server started by root becomes, for good; the group is the user's \
+                  own unless a second word names one. Without it that is `nobody`. A parent process keeps root's rights: \
+                  it opens ports, logs and the conf for the worker, and touches nothing that comes from a client. With \
+                  `user root` there is one process. A changed user takes effect at the next start. When the server is \
+                  not started by root the line has no effect.",
         },
         repeat: Repeat::Refused,
         inherit: Inherit::Yes,
@@ -142,7 +144,7 @@ pub const DIRECTIVES: &[Directive<Conf>] = &[
             arity: Arity::Words(1, 1),
             block: false,
             doc: "Multiplies `worker_connections`, so that a conf allows as many connections here as it does in nginx; \
-                  `auto` is the number of processors. The server itself is one process whose threads share the work: \
+                  `auto` is the number of processors. Requests are answered by one process whose threads share the work: \
                   see `thread_pool`.",
         },
         repeat: Repeat::Refused,
@@ -277,7 +279,8 @@ pub const DIRECTIVES: &[Directive<Conf>] = &[
             contexts: Contexts::MAIN,
             arity: Arity::Flag,
             block: false,
-            doc: "Accepted for nginx's sake. There is one process in either case.",
+            doc: "Accepted for nginx's sake, without effect: whether there is a parent process follows from `user` and from \
+                  who starts the server.",
         },
         repeat: Repeat::Refused,
         inherit: Inherit::Yes,

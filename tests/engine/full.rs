@@ -3,8 +3,6 @@
 
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::Signal;
-
 use crate::client::{Client, End, get};
 use crate::site::{Site, wait_for};
 

@@ -19,7 +19,7 @@ use crate::exchange::error::system_words;
 use crate::features::listen::Address;
 use crate::server::keeper::Keeper;
 use crate::server::listen::Listener;
-use crate::server::logfile::Source;
+use crate::server::logfile::{Logs, Source};
 use crate::server::shared::Current;
 use crate::server::signals::{self, Signal};
 use crate::server::{Fresh, Inbox, Message, Server, daemon, events, open};
@@ -56,7 +56,13 @@ fn serve() -> Result<(), Failure> {
     events::follow(&settings, &logs);
     let (go, gone_on) = crossbeam_channel::unbounded();
     let answers = wire.again().map_err(|error| ("cannot answer the parent", error))?;
-    let led = Arc::new(Led { wire: answers, conf: Mutex::default(), logs: Mutex::default(), go: gone_on });
+    let led = Arc::new(Led {
+        wire: answers,
+        conf: Mutex::default(),
+        logs: Mutex::default(),
+        coming: Mutex::default(),
+        go: gone_on,
+    });
     let server = Server::new(settings.clone(), logs.clone(), opened, led.clone());
     let server = server.map_err(|error| ("cannot set up the server", error))?;
     let inbox = server.inbox();
@@ -118,7 +124,10 @@ fn fresh(parcel: Parcel, mut given: Given, current: Option<&Current>) -> io::Res
     let loaded = load::load_from(&parcel.request, &Arc::new(parcel.outside));
     let first = loaded.diagnostics.iter().find(|diagnostic| diagnostic.severity == Severity::Error);
     let first = first.map(|diagnostic| diagnostic.message.clone());
-    let settings = loaded.settings.ok_or_else(|| io::Error::other(first.unwrap_or_default()))?;
+    let mut settings = loaded.settings.ok_or_else(|| io::Error::other(first.unwrap_or_default()))?;
+    if let Some(current) = current {
+        settings.inherit(&current.settings);
+    }
     let missing = |name: String| io::Error::other(format!("{name} did not come with it"));
     let mut opened = Vec::new();
     for socket in &settings.sockets {
@@ -182,6 +191,8 @@ struct Led {
     wire: Wire,
     conf: Mutex<Option<(Parcel, Given)>>,
     logs: Mutex<Option<Given>>,
+    /// The log files of the conf loaded last, which may be about to come into force.
+    coming: Mutex<Option<Arc<Logs>>>,
     go: Receiver<()>,
 }
 
@@ -210,6 +221,7 @@ impl Keeper for Led {
         let (parcel, given) = take(&self.conf)?;
         let fresh = fresh(parcel, given, Some(current));
         let fresh = fresh.map_err(|error| log::error!("cannot load the conf that the parent read: {error}")).ok()?;
+        *self.coming.lock().unwrap_or_else(PoisonError::into_inner) = Some(fresh.logs.clone());
         answer.word = Word::Taken;
         drop(answer);
         self.go.recv().ok()?;
@@ -220,7 +232,8 @@ impl Keeper for Led {
     fn reopen(&self, current: &Current) {
         let Some(given) = take(&self.logs) else { return };
         let came = |path: &Path| given.logs.contains_key(path);
-        current.logs.reopen(&given, came);
+        let coming = self.coming.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        coming.iter().chain([&current.logs]).for_each(|logs| logs.reopen(&given, came));
         // Requests of a listener that went still write to the logs of their day.
         current.entries.iter().filter(|entry| entry.gone).for_each(|entry| entry.logs.reopen(&given, came));
     }

@@ -104,6 +104,8 @@ pub struct Parent {
     pending: Option<Pending>,
     /// Another reload was asked for while one was under way.
     reload_again: bool,
+    /// Logs were to be opened again while a conf was under way: its own may have been opened before they were moved.
+    reopen_again: bool,
     stage: Stage,
     worker: Option<Worker>,
     workers: u64,
@@ -139,6 +141,7 @@ pub fn run(start: Start, signals: Signals, ready: impl FnOnce()) -> Result<(), F
         in_force: InForce { logs, listeners, parcel },
         pending: None,
         reload_again: false,
+        reopen_again: false,
         stage: Stage::Starting,
         worker: None,
         workers: 0,

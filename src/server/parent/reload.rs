@@ -35,7 +35,8 @@ impl Parent {
         }
         let outside = Arc::default();
         let open: Vec<&Address> = self.in_force.listeners.iter().map(Listener::address).collect();
-        let before = &self.in_force.logs;
+        // Nothing that outlives a reload lives here: no request is answered.
+        let before = (None, &*self.in_force.logs);
         let Some(fresh) = keeper::prepare(&self.request, &outside, &open, before, &RootFiles) else { return };
         self.compare_user(&fresh.settings);
         match pack(&self.identity, &self.request, &outside, &fresh.settings, &fresh.logs) {
@@ -90,6 +91,9 @@ impl Parent {
             if self.stage != Stage::Stopping {
                 self.tell(Word::Go);
             }
+            if std::mem::take(&mut self.reopen_again) {
+                self.reopen();
+            }
         }
         self.reload_if_asked();
     }
@@ -134,6 +138,7 @@ impl Parent {
 
     /// Opens the log files again, here and in the worker.
     pub(super) fn reopen(&mut self) {
+        self.reopen_again = self.pending.is_some();
         self.in_force.logs.reopen(&RootFiles, |_| true);
         let Some(worker) = &self.worker else { return };
         let paths = log_paths(&self.in_force.logs);
