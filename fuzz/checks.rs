@@ -8,6 +8,8 @@ use longshore::conf::render::{Format, render};
 use longshore::conf::source::{Source, Sources, Span};
 use longshore::gateway;
 use longshore::gateway::fastcgi::{self, Fault, Piece};
+use longshore::gateway::resolver::packet::{self, Kind, Said};
+use longshore::gateway::upstream::address::{self, Target};
 use longshore::http::chunked::Decoder;
 use longshore::http::escape::{self, LogEscape};
 use longshore::http::etag::{self, Comparison};
@@ -282,5 +284,26 @@ pub fn pattern(data: &[u8]) {
             assert!(text.get(range.clone()).is_some(), "{range:?}");
         }
         assert!(pattern.names().iter().all(|(_, group)| *group < captures.groups.len()));
+    }
+}
+
+/// An answer is of the kind that was asked for, and no bytes make the reader go on for ever.
+pub fn dns(data: &[u8]) {
+    for kind in [Kind::A, Kind::Aaaa] {
+        let said = packet::answer(data, 7, "a.test", kind);
+        if let Some(Said::Addresses(found, _)) = &said {
+            assert!(found.iter().all(|ip| ip.is_ipv4() == (kind == Kind::A)), "{said:?}");
+        }
+        assert!(said.is_none() || data.starts_with(&[0, 7]), "{said:?}");
+    }
+}
+
+/// What an address shows can be read again and is the same address.
+pub fn upstream_address(data: &[u8]) {
+    let Ok(Target::Address(found)) = address::parse(data, 80) else { return };
+    let shown = found.to_string();
+    // A path that is no UTF-8 is shown with its odd bytes replaced.
+    if std::str::from_utf8(data).is_ok() {
+        assert_eq!(address::parse(shown.as_bytes(), 1), Ok(Target::Address(found)), "{shown}");
     }
 }

@@ -40,6 +40,16 @@ fn fastcgi() {
 }
 
 #[test]
+fn dns() {
+    run("dns", checks::dns);
+}
+
+#[test]
+fn upstream_address() {
+    run("upstream_address", checks::upstream_address);
+}
+
+#[test]
 fn cookie() {
     run("cookie", checks::cookie);
 }

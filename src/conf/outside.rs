@@ -67,10 +67,11 @@ enum Kind {
     TruePath,
     IsFolder,
     Addresses,
+    Peers,
 }
 
 impl Kind {
-    const ALL: [Kind; 5] = [Kind::Text, Kind::Matching, Kind::TruePath, Kind::IsFolder, Kind::Addresses];
+    const ALL: [Kind; 6] = [Kind::Text, Kind::Matching, Kind::TruePath, Kind::IsFolder, Kind::Addresses, Kind::Peers];
 }
 
 /// An answer: byte strings, or why there are none.
@@ -120,8 +121,17 @@ impl Outside {
 
     /// The addresses of a host.
     pub fn addresses_of(&self, host: &str) -> Vec<IpAddr> {
-        let find = || Ok(machine::addresses_of(host).iter().map(|ip| ip.to_string().into_bytes().into()).collect());
-        let found = self.answer(Kind::Addresses, host.as_bytes(), find).unwrap_or_default();
+        self.addresses(Kind::Addresses, host, machine::addresses_of)
+    }
+
+    /// The addresses of a host to connect to, which `find` knows to ask for.
+    pub fn peers_of(&self, host: &str, find: impl FnOnce(&str) -> Vec<IpAddr>) -> Vec<IpAddr> {
+        self.addresses(Kind::Peers, host, find)
+    }
+
+    fn addresses(&self, kind: Kind, host: &str, find: impl FnOnce(&str) -> Vec<IpAddr>) -> Vec<IpAddr> {
+        let find = || Ok(find(host).iter().map(|ip| ip.to_string().into_bytes().into()).collect());
+        let found = self.answer(kind, host.as_bytes(), find).unwrap_or_default();
         found.iter().filter_map(|ip| std::str::from_utf8(ip).ok()?.parse().ok()).collect()
     }
 

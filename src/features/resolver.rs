@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::conf::args::{Args, Fault, parse_seconds};
 use crate::conf::ast::Word;
 use crate::conf::directive::{Arity, Contexts, Directive, Inherit, Manual, Repeat};
+use crate::conf::outside::Outside;
 use crate::exchange::variables::Variable;
 use crate::gateway::resolver::{Plan, Resolver};
 use crate::gateway::upstream::address::{Address, parse};
@@ -71,7 +72,7 @@ fn set_resolver(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
             Some(("ipv4", value)) => plan.v4 = flag(word, value)?,
             Some(("ipv6", value)) => plan.v6 = flag(word, value)?,
             Some(("status_zone", _)) => {}
-            _ => plan.servers.extend(servers(word)?),
+            _ => plan.servers.extend(servers(word, &args.load.outside)?),
         }
     }
     if !plan.v4 && !plan.v6 {
@@ -92,13 +93,13 @@ fn flag(word: &Word, value: &str) -> Result<bool, Fault> {
     }
 }
 
-fn servers(word: &Word) -> Result<Vec<SocketAddr>, Fault> {
+fn servers(word: &Word, outside: &Outside) -> Result<Vec<SocketAddr>, Fault> {
     let target = parse(&word.text, PORT).map_err(|what| Fault::at(word, what))?;
     let tcp = |address| match address {
         Address::Tcp(address) => Some(address),
         Address::Unix(_) => None,
     };
-    let servers: Vec<_> = target.addresses().into_iter().filter_map(tcp).collect();
+    let servers: Vec<_> = target.addresses(outside).into_iter().filter_map(tcp).collect();
     if servers.is_empty() {
         return Err(Fault::at(word, format!("has a name server whose host is not found: `{}`", word.show())));
     }

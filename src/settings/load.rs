@@ -86,7 +86,12 @@ pub fn load_from(request: &Request, outside: &Arc<Outside>) -> Loaded {
     let made = features::map::getters(&http.map).into_iter().chain(features::geo::getters(&http.geo)).collect();
     let variables = names.finish(made, &mut builder.diagnostics);
     let sockets = sockets::build(&builder.servers, &mut builder.diagnostics);
-    let upstreams = Upstreams::build(http.upstream.blocks(), &builder.load.destinations, &mut builder.diagnostics);
+    let upstreams = Upstreams::build(
+        http.upstream.blocks(),
+        &builder.load.destinations,
+        &builder.load.outside,
+        &mut builder.diagnostics,
+    );
     let mut diagnostics = builder.diagnostics;
     if matches!(level, Level::Main | Level::Http) {
         // A part of a conf may use what another part declares.

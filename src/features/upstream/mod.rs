@@ -249,12 +249,13 @@ fn set_random(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
 fn set_server(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
     let word = args.word(0);
     let target = parse(&word.text, PORT).map_err(|what| Fault::at(word, what))?;
+    let addresses = target.addresses(&args.load.outside);
     let mut line = Line::new(word.show(), Vec::new());
     let open = conf.open(args)?;
     for word in &args.words()[1..] {
         set_parameter(&mut line, word, open)?;
     }
-    line.addresses = target.addresses();
+    line.addresses = addresses;
     if line.addresses.is_empty() {
         let fault = Fault::at(word, format!("names a host not found in upstream \"{}\"", word.show()));
         return Err(

@@ -3,7 +3,8 @@
 //! bounded: names in flight, names kept, aliases followed.
 
 mod asking;
-mod packet;
+pub mod packet;
+pub mod system;
 
 use std::collections::HashMap;
 use std::fmt;

@@ -42,7 +42,9 @@ fn look_up(resolver: &Arc<Resolver>, name: &str, timeout: Duration) -> Result<Ve
 }
 
 /// A name server: `script` makes the messages to send back; it is told whether they go over TCP.
-fn server(script: impl Fn(&[u8], bool) -> Vec<Vec<u8>> + Send + Sync + 'static) -> (SocketAddr, Arc<AtomicUsize>) {
+pub(super) fn server(
+    script: impl Fn(&[u8], bool) -> Vec<Vec<u8>> + Send + Sync + 'static,
+) -> (SocketAddr, Arc<AtomicUsize>) {
     // Both sockets on one port, which the kernel may have to be asked for more than once.
     let (udp, tcp) = loop {
         let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
@@ -87,7 +89,7 @@ fn resolver(servers: &[SocketAddr]) -> Arc<Resolver> {
 }
 
 /// An answer to a question, with what `fill` puts into it; it is told the name and whether IPv6 is asked for.
-fn reply(question: &[u8], fill: impl FnOnce(&mut Packet<'_>, &str, bool)) -> Vec<u8> {
+pub(super) fn reply(question: &[u8], fill: impl FnOnce(&mut Packet<'_>, &str, bool)) -> Vec<u8> {
     let question = Packet::parse(question).unwrap();
     let (name, six) = (question.questions[0].qname.to_string(), question.questions[0].qtype == QTYPE::TYPE(TYPE::AAAA));
     let mut packet = question.into_reply();
@@ -100,7 +102,7 @@ fn record(name: &str, ttl: u32, rdata: RData<'static>) -> ResourceRecord<'static
 }
 
 /// One address of each kind.
-fn good(question: &[u8], ttl: u32) -> Vec<u8> {
+pub(super) fn good(question: &[u8], ttl: u32) -> Vec<u8> {
     reply(question, |packet, name, six| {
         let rdata = if six { RData::AAAA(AAAA { address: 1 }) } else { RData::A(A { address: 0x7f00_0001 }) };
         packet.answers.push(record(name, ttl, rdata));

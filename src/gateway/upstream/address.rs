@@ -1,5 +1,5 @@
-//! Where an upstream listens: the address as the conf writes it, and as variables and log lines show it. Looks a host
-//! name up only for whoever asks, and then as the system does.
+//! Where an upstream listens: the address as the conf writes it, and as variables and log lines show it. A host is looked up
+//! only for whoever asks.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::conf::args::bytes_to_path;
-use crate::conf::machine;
+use crate::conf::outside::Outside;
+use crate::gateway::resolver::system;
 
 /// Where to connect to.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -46,11 +47,11 @@ pub enum Target {
 
 impl Target {
     /// The addresses, all of a host's; its name is looked up, which may take seconds. None for a host that is not found.
-    pub fn addresses(&self) -> Vec<Address> {
+    pub fn addresses(&self, outside: &Outside) -> Vec<Address> {
         match self {
             Target::Address(address) => vec![address.clone()],
             Target::Host { name, port, .. } => {
-                in_order(machine::addresses_of(name)).into_iter().map(|ip| tcp(ip, *port)).collect()
+                outside.peers_of(name, system::addresses_of).into_iter().map(|ip| tcp(ip, *port)).collect()
             }
         }
     }
@@ -59,15 +60,6 @@ impl Target {
 /// An address over TCP.
 pub fn tcp(ip: IpAddr, port: u16) -> Address {
     Address::Tcp(SocketAddr::new(ip, port))
-}
-
-/// A host's addresses as nginx takes them: each once, those of IPv4 first.
-fn in_order(found: Vec<IpAddr>) -> Vec<IpAddr> {
-    let (mut all, six): (Vec<_>, Vec<_>) = found.into_iter().partition(IpAddr::is_ipv4);
-    all.extend(six);
-    let mut seen = std::collections::HashSet::new();
-    all.retain(|ip| seen.insert(*ip));
-    all
 }
 
 /// Reads `host`, `host:port`, `address:port`, `[v6]:port` or `unix:/path`. The fault is a phrase that follows the directive's name.
@@ -147,12 +139,5 @@ mod tests {
         let host = |name: &str, port, has_port| Ok(Target::Host { name: name.into(), port, has_port });
         assert_eq!(parse(b"app", 9000), host("app", 9000, false));
         assert_eq!(parse(b"app:80", 9000), host("app", 80, true));
-    }
-
-    #[test]
-    fn addresses_of_a_host_come_once_and_in_order() {
-        let found = ["::1", "127.0.0.2", "127.0.0.1", "127.0.0.2"].map(|ip| ip.parse().unwrap()).to_vec();
-        let shown: Vec<_> = in_order(found).iter().map(IpAddr::to_string).collect();
-        assert_eq!(shown, ["127.0.0.2", "127.0.0.1", "::1"]);
     }
 }

@@ -1,13 +1,14 @@
 //! The upstreams of a conf: those that blocks make, found by name, and those that lines make which name a host themselves
 //! (`proxy_pass http://127.0.0.1:8080`). Built once all of the conf was read, since a block may stand behind its users.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::address::{Address, Target, parse};
 use super::{Choose, Keepalive, Line, Upstream};
 use crate::conf::args::Destination;
 use crate::conf::diagnostic::Diagnostic;
+use crate::conf::outside::Outside;
 use crate::conf::source::Span;
 
 /// An `upstream` block as it was read.
@@ -39,7 +40,12 @@ pub struct Upstreams {
 impl Upstreams {
     /// The table of these blocks and destinations. A destination that names neither an upstream nor a host that is found
     /// becomes a diagnostic.
-    pub fn build(blocks: Vec<Draft>, destinations: &[Destination], diagnostics: &mut Vec<Diagnostic>) -> Upstreams {
+    pub fn build(
+        blocks: Vec<Draft>,
+        destinations: &[Destination],
+        outside: &Outside,
+        diagnostics: &mut Vec<Diagnostic>,
+    ) -> Upstreams {
         let mut table = Upstreams::default();
         for block in blocks {
             let key = block.name.to_ascii_lowercase();
@@ -47,9 +53,8 @@ impl Upstreams {
             upstream.is_named = true;
             table.named.insert(key, Arc::new(upstream));
         }
-        let mut lost = HashSet::new();
         for destination in destinations {
-            match table.of(destination, &mut lost) {
+            match table.of(destination, outside) {
                 Ok(upstream) => table.destinations.push(upstream),
                 Err(message) => {
                     let help = "the name is looked up when the conf is read; where a variable stands in it, it is looked up for \
@@ -98,7 +103,7 @@ impl Upstreams {
         join(&mut self.hosts, &before.hosts, &mut self.destinations);
     }
 
-    fn of(&mut self, destination: &Destination, lost: &mut HashSet<String>) -> Result<Arc<Upstream>, String> {
+    fn of(&mut self, destination: &Destination, outside: &Outside) -> Result<Arc<Upstream>, String> {
         let Destination { directive, text, default_port, .. } = destination;
         let fault = |what: String| format!("`{directive}` {what}");
         if let Some(known) = std::str::from_utf8(text).ok().and_then(|name| self.named.get(&name.to_ascii_lowercase()))
@@ -118,14 +123,9 @@ impl Upstreams {
         if let Some(known) = self.hosts.get(&key) {
             return Ok(known.clone());
         }
-        let not_found = || fault(format!("names a host not found in upstream \"{name}\""));
-        if lost.contains(&key.0) {
-            return Err(not_found());
-        }
-        let addresses = target.addresses();
+        let addresses = target.addresses(outside);
         if addresses.is_empty() {
-            lost.insert(key.0);
-            return Err(not_found());
+            return Err(fault(format!("names a host not found in upstream \"{name}\"")));
         }
         let upstream = Arc::new(Upstream::of_host(name, addresses));
         self.hosts.insert(key, upstream.clone());
