@@ -53,6 +53,7 @@ type StepFn = fn(&mut Run) -> Result<Step, HttpError>;
 /// The steps, in the order of a request's life. Everything up to `content` decides before the first byte
 /// of a body is read.
 pub const STEPS: &[(&str, StepFn)] = &[
+    ("realip", |run| realip::step(&mut run.x, &run.scope.realip)),
     ("refused methods", |run| methods::refuse(&mut run.x)),
     ("not built", |run| unbuilt::before(&mut run.x, &run.scope.unbuilt)),
     ("server rewrite", rewrite_in_server),
@@ -63,6 +64,7 @@ pub const STEPS: &[(&str, StepFn)] = &[
     ("methods", |run| methods::step(&mut run.x, &run.scope.methods)),
     ("not built", |run| unbuilt::before(&mut run.x, &run.scope.unbuilt)),
     ("rewrite", rewrite_in_location),
+    ("realip", |run| realip::step(&mut run.x, &run.scope.realip)),
     ("limit_req", |run| limit_req::step(&mut run.x, &run.scope.limit_req)),
     ("limit_conn", |run| limit_conn::step(&mut run.x, &run.scope.limit_conn)),
     ("access", admit),
@@ -78,11 +80,11 @@ pub const STEPS: &[(&str, StepFn)] = &[
 ];
 
 /// Where an internal redirect begins again.
-const AT_SERVER: usize = 1;
+const AT_SERVER: usize = 2;
 /// Where a rewritten path's location is searched.
-const AT_LOCATION: usize = 3;
+const AT_LOCATION: usize = 4;
 /// Where a named location begins: behind the search for one and what belongs to it, as in nginx.
-const AT_NAMED: usize = 7;
+const AT_NAMED: usize = 8;
 
 impl Run {
     /// A request in front of its first step.

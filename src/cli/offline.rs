@@ -126,7 +126,7 @@ fn arrival(group: &Group, head: Head, engine: Arc<dyn Engine>) -> Arrival {
     // A port from the range that clients have.
     let peer = local.map(|_| SocketAddr::from(([127, 0, 0, 1], 49152)));
     Arrival {
-        client: Client { peer, local, unix, number: 1, replaced: None },
+        client: Client { peer, local, unix, number: 1, replaced: None, announced: None },
         nth: 1,
         connected: Instant::now(),
         started: Instant::now(),

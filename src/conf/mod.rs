@@ -6,6 +6,7 @@ pub mod ast;
 pub mod diagnostic;
 pub mod directive;
 pub mod glob;
+pub mod hostnames;
 pub mod include;
 pub mod machine;
 pub mod odd;

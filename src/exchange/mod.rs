@@ -53,6 +53,17 @@ pub struct Client {
     pub number: u64,
     /// The address that was its peer before a field of the request named another (`real_ip_header`); none if nothing did.
     pub replaced: Option<Option<SocketAddr>>,
+    /// What a proxy said of it; none where nobody did.
+    pub announced: Option<Announced>,
+}
+
+/// What a proxy announced before the first byte of a connection by the PROXY protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Announced {
+    /// Who the client is.
+    pub source: SocketAddr,
+    /// Where it connected to.
+    pub destination: SocketAddr,
 }
 
 /// What the limits on requests and connections decided, as their variables name it; none before they were asked.

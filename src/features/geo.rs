@@ -15,6 +15,7 @@ use crate::conf::directive::{Arity, Contexts, Directive, Inherit, Manual, Repeat
 use crate::conf::value::VarId;
 use crate::exchange::Exchange;
 use crate::exchange::variables::{Getter, Value, Variable};
+use crate::http::forwarded;
 
 /// The settings: the `geo` blocks of the conf, each with the variable it makes.
 #[derive(Debug, Clone, Default)]
@@ -299,71 +300,13 @@ impl Geo {
     fn address(&self, x: &Exchange) -> Option<IpAddr> {
         let address = match self.source {
             None => x.client.peer?.ip(),
-            Some(id) => parse(&x.variable(id)?)?,
+            Some(id) => forwarded::parse(&x.variable(id)?)?.ip(),
         };
         let fields = x.head.fields_named(b"x-forwarded-for").collect::<Vec<_>>().join(&b", "[..]);
-        Some(self.behind_proxies(address, &fields).to_canonical())
-    }
-
-    /// From the address of a proxy that is believed to the one that it names.
-    fn behind_proxies(&self, mut address: IpAddr, forwarded: &[u8]) -> IpAddr {
-        let named = forwarded.split(|b| matches!(b, b',' | b' ')).filter(|text| !text.is_empty());
-        for text in named.rev() {
-            if !self.proxies.iter().any(|net| net.contains(&address.to_canonical())) {
-                break;
-            }
-            let Some(next) = parse(text) else { break };
-            address = next;
-            if !self.recursive {
-                break;
-            }
-        }
-        address
-    }
-}
-
-/// An address, perhaps with a port.
-fn parse(text: &[u8]) -> Option<IpAddr> {
-    let text = std::str::from_utf8(text).ok()?;
-    let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
-    bare.parse().ok().or_else(|| text.parse().ok().map(|address: SocketAddr| address.ip()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn addresses() {
-        for (text, expected) in [
-            ("192.0.2.1", Some("192.0.2.1")),
-            ("192.0.2.1:80", Some("192.0.2.1")),
-            ("[::1]:80", Some("::1")),
-            ("[::1]", Some("::1")),
-            ("::1", Some("::1")),
-            ("unix:", None),
-            ("", None),
-        ] {
-            assert_eq!(parse(text.as_bytes()), expected.map(|text| text.parse().unwrap()), "{text}");
-        }
-    }
-
-    #[test]
-    fn proxies_are_believed_one_by_one() {
-        let proxies = vec!["10.0.0.0/8".parse().unwrap()];
-        for (peer, field, once, recursive) in [
-            ("1.1.1.1", "2.2.2.2", "1.1.1.1", "1.1.1.1"),
-            ("10.0.0.1", "", "10.0.0.1", "10.0.0.1"),
-            ("10.0.0.1", "2.2.2.2, 3.3.3.3", "3.3.3.3", "3.3.3.3"),
-            ("10.0.0.1", "2.2.2.2, 10.0.0.2", "10.0.0.2", "2.2.2.2"),
-            ("10.0.0.1", "x, 10.0.0.2,,", "10.0.0.2", "10.0.0.2"),
-            ("10.0.0.1", "10.0.0.3", "10.0.0.3", "10.0.0.3"),
-        ] {
-            for (recursive, expected) in [(false, once), (true, recursive)] {
-                let geo = Geo { proxies: proxies.clone(), recursive, ..Geo::default() };
-                let address = geo.behind_proxies(peer.parse().unwrap(), field.as_bytes());
-                assert_eq!(address.to_string(), expected, "{peer} {field} {recursive}");
-            }
-        }
+        let believes = |at: Option<SocketAddr>| {
+            at.is_some_and(|at| self.proxies.iter().any(|net| net.contains(&at.ip().to_canonical())))
+        };
+        let origin = forwarded::origin(Some((address, 0).into()), &fields, self.recursive, believes);
+        Some(origin.map_or(address, |origin| origin.ip()).to_canonical())
     }
 }

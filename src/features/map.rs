@@ -2,14 +2,14 @@
 //! whatever its size, but for its regexes, which are asked one after the other.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
 use crate::conf::args::{Args, Fault};
-use crate::conf::ast::{Node, Word};
+use crate::conf::ast::Node;
 use crate::conf::directive::{Arity, Contexts, Directive, Inherit, Manual, Repeat};
+use crate::conf::hostnames::{Hostnames, Refused};
 use crate::conf::pattern::Pattern;
 use crate::conf::value::{Text, VarId, compile};
 use crate::exchange::Exchange;
@@ -36,11 +36,7 @@ struct Map {
     /// Whether the value is looked up anew each time it is asked for.
     volatile: bool,
     /// Keys in lower case.
-    exact: HashMap<Box<[u8]>, Text>,
-    /// `*.example.com`, keyed by `.example.com`.
-    leading: HashMap<Box<[u8]>, Text>,
-    /// `www.example.*`, keyed by `www.example.`.
-    trailing: HashMap<Box<[u8]>, Text>,
+    values: Hostnames<Text>,
     regexes: Vec<Rule>,
     default: Option<Text>,
 }
@@ -130,38 +126,14 @@ fn read_line(map: &mut Map, line: &Node, args: &mut Args<'_>) -> Result<(), Faul
     }
     // A backslash takes a special word or sign for itself.
     let plain = key.text.strip_prefix(b"\\").unwrap_or(&key.text).to_ascii_lowercase();
-    match map.hostnames {
-        true => add_host(map, key, &plain, text),
-        false => add(&mut map.exact, key, &plain, text),
-    }
-}
-
-fn add(table: &mut HashMap<Box<[u8]>, Text>, word: &Word, key: &[u8], text: Text) -> Result<(), Fault> {
-    match table.insert(key.into(), text) {
-        None => Ok(()),
-        Some(_) => Err(Fault::at(word, format!("has `{}` twice", word.show())).help("keep one of the two lines")),
-    }
-}
-
-fn add_host(map: &mut Map, word: &Word, key: &[u8], text: Text) -> Result<(), Fault> {
-    let bad = || Fault::at(word, format!("has an invalid host name or wildcard `{}`", word.show()));
-    if key.iter().filter(|b| **b == b'*').count() > 1 || key.windows(2).any(|pair| pair == b"..") || key.contains(&0) {
-        return Err(bad());
-    }
-    if key.len() > 1 && key.starts_with(b".") {
-        add(&mut map.exact, word, &key[1..], text.clone())?;
-        return add(&mut map.leading, word, key, text);
-    }
-    if key.len() > 2 && key.starts_with(b"*.") {
-        return add(&mut map.leading, word, &key[1..], text);
-    }
-    if key.len() > 2 && key.ends_with(b".*") {
-        return add(&mut map.trailing, word, &key[..key.len() - 1], text);
-    }
-    if key.contains(&b'*') {
-        return Err(bad());
-    }
-    add(&mut map.exact, word, key, text)
+    let added = match map.hostnames {
+        true => map.values.add(&plain, text),
+        false => map.values.add_exact(&plain, text),
+    };
+    added.map_err(|why| match why {
+        Refused::Twice => Fault::at(key, format!("has `{}` twice", key.show())).help("keep one of the two lines"),
+        Refused::Invalid => Fault::at(key, format!("has an invalid host name or wildcard `{}`", key.show())),
+    })
 }
 
 /// The getters of the variables that maps make.
@@ -191,20 +163,7 @@ impl Map {
     /// The result for a text. A regex that matches keeps its captures.
     fn find(&self, x: &Exchange, subject: &[u8]) -> Option<&Text> {
         let plain = if self.hostnames { subject.strip_suffix(b".").unwrap_or(subject) } else { subject };
-        self.find_plain(&plain.to_ascii_lowercase()).or_else(|| self.find_regex(x, plain)).or(self.default.as_ref())
-    }
-
-    /// `key` is in lower case.
-    fn find_plain(&self, key: &[u8]) -> Option<&Text> {
-        if let Some(text) = self.exact.get(key) {
-            return Some(text);
-        }
-        if self.leading.is_empty() && self.trailing.is_empty() {
-            return None;
-        }
-        let dots = || (0..key.len()).filter(|i| key[*i] == b'.');
-        let leading = dots().find_map(|i| self.leading.get(&key[i..]));
-        leading.or_else(|| dots().rev().find_map(|i| self.trailing.get(&key[..=i])))
+        self.values.find(&plain.to_ascii_lowercase()).or_else(|| self.find_regex(x, plain)).or(self.default.as_ref())
     }
 
     fn find_regex(&self, x: &Exchange, subject: &[u8]) -> Option<&Text> {
@@ -219,37 +178,5 @@ impl Map {
                 None
             }
         })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn hosts_are_found_by_the_closest_name() {
-        let mut map = Map { hostnames: true, ..Map::default() };
-        for key in ["a.b.c", "*.b.c", "*.x.b.c", ".e.f", "g.h.*", "g.*", "", "."] {
-            let word = Word { text: key.into(), span: Default::default(), quoted: false };
-            add_host(&mut map, &word, key.as_bytes(), Text::literal(key)).unwrap();
-        }
-        for (host, key) in [
-            ("a.b.c", Some("a.b.c")),
-            ("z.b.c", Some("*.b.c")),
-            ("y.x.b.c", Some("*.x.b.c")),
-            ("b.c", None),
-            ("e.f", Some(".e.f")),
-            ("d.e.f", Some(".e.f")),
-            ("g.h.i", Some("g.h.*")),
-            ("g.i", Some("g.*")),
-            ("", Some("")),
-        ] {
-            let found = map.find_plain(host.as_bytes()).and_then(Text::constant);
-            assert_eq!(found.map(|text| text.escape_ascii().to_string()).as_deref(), key, "{host}");
-        }
-        for key in ["a.b.c", "e.f", "*.b.c", "a*b", "*.*", "a..b", "*"] {
-            let word = Word { text: key.into(), span: Default::default(), quoted: false };
-            assert!(add_host(&mut map, &word, key.as_bytes(), Text::default()).is_err(), "{key}");
-        }
     }
 }

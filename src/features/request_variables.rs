@@ -61,7 +61,6 @@ pub const VARIABLES: &[Variable<Conf>] = &[
     one("https", "`on` for a connection with TLS, else nothing.", |_, _, _| text("")),
     one("is_request_port", "`:` if `$request_port` is not empty, else nothing.", is_request_port),
     one("request_port", "The port that the client named in its request or its `Host` field.", request_port),
-    one("limit_rate", "The limit on the answer's speed; 0 for none.", |_, _, _| text("0")),
     one("msec", "The time now, in seconds with milliseconds.", |_, _, _| seconds(since_1970())),
     one("nginx_version", "The version of nginx whose conf language is spoken.", |_, _, _| text(SPEAKS)),
     one("pid", "The number of this process.", |_, _, _| number(u64::from(std::process::id()))),
@@ -81,8 +80,9 @@ pub const VARIABLES: &[Variable<Conf>] = &[
     family("proxy_protocol_tlv_", "A field of the PROXY protocol: nothing here.", |_, _, _| None),
     one("remote_addr", "The client's address, or `unix:`.", remote_addr),
     one("remote_port", "The client's port.", |x, _, _| match x.client.peer {
-        Some(peer) => number(u64::from(peer.port())),
-        None => text(""),
+        // A proxy may have named an address without a port.
+        Some(peer) if peer.port() > 0 => number(u64::from(peer.port())),
+        _ => text(""),
     }),
     one("request", "The whole request line.", |x, _, _| bytes(x.head.request_line())),
     one("request_body", "The request's body, if it was read and is in memory.", request_body),

@@ -9,6 +9,7 @@ pub mod date;
 pub mod escape;
 pub mod etag;
 pub mod fields;
+pub mod forwarded;
 pub mod framing;
 pub mod head;
 pub mod head_error;

@@ -1,7 +1,7 @@
 //! How an answer is sent and what comes after it: framing, the first write, the log lines, and
 //! whether the connection is kept, drained, lingered on or closed.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 
@@ -16,7 +16,7 @@ use crate::exchange::Received;
 use crate::exchange::error::{Level, Report};
 use crate::exchange::notebook::Notebook;
 use crate::features::lingering::Lingering;
-use crate::features::{access_log, error_log, keepalive, server_tokens};
+use crate::features::{access_log, error_log, keepalive, limit_rate, server_tokens};
 use crate::http::framing::{self, BodyFraming, HeadFields};
 use crate::http::response::{Chunk, ContentType, Response};
 
@@ -48,8 +48,10 @@ impl Worker {
         let head = self.out.len();
         task.head_len = head as u64;
         let mut chunks = std::mem::take(&mut response.body.chunks);
+        task.pace = limit_rate::pace(&mut task.run.x, &task.run.scope.limit_rate);
+        let apart = chunked || task.pace.is_some();
         let mut together = 0;
-        while let Some(Chunk::Bytes(bytes)) = chunks.front().filter(|_| !chunked) {
+        while let Some(Chunk::Bytes(bytes)) = chunks.front().filter(|_| !apart) {
             together += bytes.len() as u64;
             if together > TOGETHER {
                 break;
@@ -146,11 +148,15 @@ impl Worker {
         if self.pass_on_meanwhile(c, &mut task).is_none() {
             return self.cut_off(task);
         }
+        let share = match task.share(Instant::now()) {
+            Ok(share) => share,
+            Err(until) => return self.pause(c, task, until),
+        };
         let sending = &task.run.scope.sending;
         let most = if sending.max_chunk == 0 { u64::MAX } else { sending.max_chunk };
         let (before, timeout) = (task.output.sent, sending.timeout);
-        let resumed = std::mem::take(&mut task.starved);
-        let progress = task.output.send(&mut c.socket, SHARE, most.min(SHARE));
+        let resumed = std::mem::take(&mut task.starved) || task.resume_at.take().is_some();
+        let progress = task.output.send(&mut c.socket, share, most.min(SHARE));
         if task.output.sent > before && c.parked > 0 && !resumed {
             self.judge_speed(c);
         }
@@ -197,6 +203,10 @@ impl Worker {
             }
             Progress::Yield => {
                 c.deadline = self.after(timeout);
+                if let Some(pace) = task.pace.filter(|_| share < SHARE) {
+                    let until = Instant::now() + pace.rest(task.output.sent, task.output.sent - before);
+                    return self.pause(c, task, until);
+                }
                 c.phase = Phase::Sending(task);
                 Turn::Yield
             }
@@ -235,6 +245,13 @@ impl Worker {
     fn cut_off(&mut self, mut task: Box<Task>) -> Turn {
         self.record(&mut task);
         Turn::Close
+    }
+
+    /// Parks an answer that has run ahead of its pace.
+    fn pause(&mut self, c: &mut Connection, mut task: Box<Task>, until: Instant) -> Turn {
+        task.resume_at = Some(until);
+        c.phase = Phase::Sending(task);
+        Turn::Park(Parked::Busy, self.shared.clock.at(until))
     }
 
     /// Lifts the bound on unsent bytes for a client that takes them at once, and puts it back when the client
@@ -297,6 +314,21 @@ impl Worker {
         for report in task.run.x.reports.take().into_iter().chain(noted) {
             let (logs, scope) = (&task.logs, &task.run.scope);
             error_log::write(&task.run.x, &scope.error_log, &report, &mut |log, line| logs.write_error(log, line));
+        }
+    }
+}
+
+impl Task {
+    /// How many bytes one turn may send; else when the pace lets some go.
+    fn share(&self, now: Instant) -> Result<u64, Instant> {
+        let Some(pace) = &self.pace else { return Ok(SHARE) };
+        if let Some(until) = self.resume_at.filter(|until| *until > now) {
+            // The client's news woke us, not the clock.
+            return Err(until);
+        }
+        match pace.allowance(self.output.sent, now) {
+            0 => Err(now + Duration::from_millis(1)),
+            bytes => Ok(bytes.min(SHARE)),
         }
     }
 }

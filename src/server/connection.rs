@@ -10,6 +10,7 @@ use super::logfile::Logs;
 use super::output::Output;
 use super::slot::{NEVER, Place};
 use super::transport::Transport;
+use crate::features::limit_rate::Pace;
 use crate::http::head::Scanner;
 use crate::pipeline::Run;
 
@@ -94,6 +95,10 @@ pub struct Task {
     pub body_by: u64,
     /// Whether the answer's source is waited for, not the client.
     pub starved: bool,
+    /// How fast the answer goes out; none for full speed.
+    pub pace: Option<Pace>,
+    /// When the pace lets more go out.
+    pub resume_at: Option<Instant>,
     /// What is left of the answer.
     pub output: Output,
     /// How many bytes of what goes out are the answer's head.

@@ -87,7 +87,7 @@ impl Output {
             let io = match self.chunks.front() {
                 None => return Progress::Done,
                 Some(_) if self.sent >= end => return Progress::Yield,
-                Some(Chunk::Bytes(_)) => self.write(socket),
+                Some(Chunk::Bytes(_)) => self.write(socket, end - self.sent),
                 Some(Chunk::Stream(stream)) => {
                     let stream = stream.clone();
                     match self.pump(&stream) {
@@ -132,12 +132,18 @@ impl Output {
         Ok(())
     }
 
-    fn write(&self, socket: &mut Transport) -> Io {
+    /// Writes the bytes in front, at most so many.
+    fn write(&self, socket: &mut Transport, mut most: u64) -> Io {
         let mut pieces = [IoSlice::new(&[]); PIECES];
         let mut n = 0;
         for chunk in self.chunks.iter().take(PIECES) {
             let Chunk::Bytes(bytes) = chunk else { break };
-            pieces[n] = IoSlice::new(bytes);
+            let len = most.min(bytes.len() as u64);
+            if len == 0 && n > 0 {
+                break;
+            }
+            most -= len;
+            pieces[n] = IoSlice::new(&bytes[..len as usize]);
             n += 1;
         }
         socket.write_all_of(&pieces[..n])

@@ -85,7 +85,7 @@ impl Worker {
             _ => (c.socket.local(), None),
         };
         let arrival = Arrival {
-            client: Client { peer: c.peer, local, unix, number: c.number, replaced: None },
+            client: Client { peer: c.peer, local, unix, number: c.number, replaced: None, announced: None },
             nth: u64::from(c.requests),
             connected: c.connected,
             started,
@@ -101,6 +101,8 @@ impl Worker {
             intake: None,
             body_by: NEVER,
             starved: false,
+            pace: None,
+            resume_at: None,
             output: Output::default(),
             head_len: 0,
             keep: false,

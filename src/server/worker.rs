@@ -271,7 +271,7 @@ impl Worker {
 fn waits_for_us(c: &Connection) -> bool {
     match &c.phase {
         Phase::Waiting(_) => true,
-        Phase::Sending(task) => task.starved,
+        Phase::Sending(task) => task.starved || task.resume_at.is_some(),
         _ => false,
     }
 }

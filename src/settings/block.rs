@@ -17,6 +17,8 @@ use crate::conf::ast::Node;
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::directive::Contexts;
 use crate::conf::source::Span;
+use crate::features::referer;
+use crate::features::server_name::{self, Name};
 use crate::route::{Locations, Server};
 
 /// What a location's block holds beside its settings and the locations inside.
@@ -135,6 +137,7 @@ impl Builder {
                 crate::features::listen::Listen { address, default_server: false, options: Default::default(), span };
             Arc::make_mut(&mut scope.listen).listens.push(listen);
         }
+        Arc::make_mut(&mut scope.referer).take_names(names_of(&scope.server_name));
         let (mut locations, mut named) = (Locations::default(), HashMap::new());
         for block in blocks {
             match block.name.text.as_slice() {
@@ -241,4 +244,18 @@ impl Builder {
 /// A directive as text, without what stands inside it.
 pub(super) fn words(node: &Node) -> String {
     std::iter::once(&node.name).chain(&node.args).map(|word| word.show() + " ").collect()
+}
+
+/// The names of a server for `valid_referers server_names`.
+fn names_of(server: &server_name::Conf) -> referer::Names {
+    let mut names = referer::Names::default();
+    for (name, _) in &server.names {
+        match name {
+            Name::Exact(name) => names.add(name),
+            Name::Leading(name) => names.add(&[b"*", name.as_slice()].concat()),
+            Name::Trailing(name) => names.add(&[name.as_slice(), b"*"].concat()),
+            Name::Regex { pattern, .. } => names.add_regex(pattern.clone()),
+        }
+    }
+    names
 }

@@ -64,6 +64,8 @@ features! {
     request_head,
     /// How long a connection is kept.
     keepalive,
+    /// How fast an answer is sent.
+    limit_rate,
     /// How an answer is sent.
     sending,
     /// How a connection is closed.
@@ -94,10 +96,14 @@ features! {
     error_page,
     /// Which methods.
     methods,
+    /// Who the client is, behind a proxy.
+    realip,
     /// How many requests in a time.
     limit_req,
     /// How many at once.
     limit_conn,
+    /// From which pages.
+    referer,
     /// Who may.
     access,
     /// Files that were compressed beforehand.

@@ -88,3 +88,45 @@ fn who_is_delayed_holds_no_thread() {
     drop(delayed.pop());
     wait_for("its leaving is logged", || site.read("access.log").contains(" 499 "));
 }
+
+/// Reads an answer that ends with its connection; how long it took.
+fn download(site: &Site, path: &str) -> (usize, Duration) {
+    let begun = Instant::now();
+    let mut client = Client::new(site.port());
+    client.send(format!("GET {path} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"));
+    let (bytes, _) = client.rest();
+    (bytes.len(), begun.elapsed())
+}
+
+#[test]
+fn answers_go_out_at_their_pace_and_hold_no_thread() {
+    let site = Site::start(
+        "thread_pool default threads=1;",
+        "server { listen 127.0.0.1:%PORT1%;
+            location /file { limit_rate 100k; alias %DIR%/html/big; }
+            location /memory { limit_rate 10k; alias %DIR%/html/small; }
+            location /after { limit_rate 10k; limit_rate_after 290k; alias %DIR%/html/big; }
+            location /set { set $limit_rate 100k; alias %DIR%/html/big; } }",
+    );
+    site.file("big", vec![b'x'; 300 << 10]);
+    site.file("small", vec![b'y'; 20 << 10]);
+    // All of the first second goes out at once: 300k at 100k a second takes two more.
+    let paths =
+        [("/file", 300 << 10, 1900), ("/memory", 20 << 10, 900), ("/after", 300 << 10, 0), ("/set", 300 << 10, 1900)];
+    std::thread::scope(|scope| {
+        for (path, size, least) in paths {
+            let site = &site;
+            scope.spawn(move || {
+                let (bytes, time) = download(site, path);
+                assert!(bytes > size && bytes < size + 1000, "{path}: {bytes}");
+                assert!(time >= Duration::from_millis(least), "{path} took {time:?}");
+                assert!(time < Duration::from_secs(20), "{path} took {time:?}");
+            });
+        }
+        for _ in 0..20 {
+            assert_eq!(Client::new(site.port()).get("/small").status, 200);
+        }
+    });
+    assert_eq!(site.said_times("timed out"), 0);
+    site.stop();
+}

@@ -70,8 +70,8 @@ pub const DIRECTIVES: &[Directive<Conf>] = &[
             contexts: PLACES,
             arity: Arity::Words(2, 2),
             block: false,
-            doc: "Gives a variable a value for the rest of the request. The value may hold variables and captures. `$args` may be set too: \
-                  it is the query.",
+            doc: "Gives a variable a value for the rest of the request. The value may hold variables and captures. `$args`, the query, and \
+                  `$limit_rate`, the answer's speed, may be set too.",
         },
         repeat: Repeat::Allowed,
         inherit: Inherit::No(|conf| conf.program.clear()),
@@ -188,10 +188,7 @@ fn add_set(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
     let name = variable_name(args.word(0))?;
     let place = match name.as_str() {
         "args" => Place::Args,
-        "limit_rate" => {
-            let message = "would set the speed of answers by `$limit_rate`, which is not built yet";
-            return Err(Fault::at(args.word(0), message));
-        }
+        "limit_rate" => Place::LimitRate,
         _ => Place::Variable(args.load.names.declare(&name, args.word(0).span, true)),
     };
     let value = args.text(1)?;

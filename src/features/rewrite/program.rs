@@ -1,6 +1,7 @@
 //! The small program that a block's lines of the family become, and how it runs: one line after the other, `if`
 //! skips what stands inside it, and the settings of a true `if` hold from there on.
 
+use crate::conf::args::parse_size;
 use crate::conf::value::{Text, VarId};
 use crate::exchange::Exchange;
 use crate::exchange::error::{HttpError, Level};
@@ -39,6 +40,8 @@ pub enum Op {
 pub enum Place {
     /// `$args`, the query itself.
     Args,
+    /// `$limit_rate`, how fast the answer goes out.
+    LimitRate,
     /// A variable of the conf's own.
     Variable(VarId),
 }
@@ -109,6 +112,7 @@ pub fn run(
                 let value = run.writer.text(x, text).into_owned();
                 match place {
                     Place::Args => x.args = Some(value),
+                    Place::LimitRate => set_rate(x, &value),
                     Place::Variable(id) => x.assign(*id, value),
                 }
             }
@@ -125,6 +129,13 @@ pub fn run(
         }
     }
     Ok(if run.searches { Step::Search } else { Step::Next })
+}
+
+fn set_rate(x: &mut Exchange, value: &[u8]) {
+    match parse_size(value) {
+        Some(rate) => x.limit_rate = Some(rate),
+        None => x.report(Level::Error, format!("invalid $limit_rate \"{}\"", escape::error_log(value))),
+    }
 }
 
 impl Run<'_> {
