@@ -10,12 +10,16 @@ mod client;
 mod clients;
 #[path = "engine/files.rs"]
 mod files;
+#[path = "engine/filters.rs"]
+mod filters;
 #[path = "engine/full.rs"]
 mod full;
 #[path = "engine/growth.rs"]
 mod growth;
 #[path = "engine/limits.rs"]
 mod limits;
+#[path = "engine/logs.rs"]
+mod logs;
 #[path = "engine/passwords.rs"]
 mod passwords;
 #[path = "engine/reload.rs"]

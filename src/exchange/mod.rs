@@ -14,6 +14,7 @@ pub mod place;
 pub mod queue;
 pub mod step;
 pub mod symlinks;
+pub mod syslog;
 pub mod temporary;
 pub mod variables;
 pub mod wishes;

@@ -3,6 +3,7 @@
 
 use std::cell::Cell;
 use std::io::Write;
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use jiff::tz::TimeZone;
@@ -10,6 +11,7 @@ use jiff::tz::TimeZone;
 use crate::conf::args::{Args, Fault, Load};
 use crate::conf::directive::{Arity, Contexts, Directive, Inherit, Manual, Repeat};
 use crate::exchange::error::{Level, Report};
+use crate::exchange::syslog::Syslog;
 use crate::exchange::variables::Variable;
 use crate::exchange::{Client, Exchange};
 use crate::http::date;
@@ -19,11 +21,20 @@ use crate::http::head::Known;
 /// nginx's limit on one line. Clients choose what stands in it, so there must be one.
 const LONGEST: usize = 2048;
 
-/// One file for reports.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Where reports go.
+#[derive(Debug, Clone)]
+pub enum Place {
+    /// An open file, by its number.
+    Log(usize),
+    /// A syslog server.
+    Syslog(Arc<Syslog>),
+}
+
+/// One place for reports.
+#[derive(Debug, Clone)]
 pub struct Target {
-    /// The file's number.
-    pub log: usize,
+    /// The place.
+    pub place: Place,
     /// The least urgent level it gets.
     pub level: Level,
 }
@@ -47,12 +58,12 @@ impl Conf {
             None if load.outside.is_folder(&folder) => folder.join("error.log"),
             None => "/dev/stderr".into(),
         };
-        Conf { targets: vec![Target { log: load.log(path), level: Level::Error }], is_default: true }
+        Conf { targets: vec![Target { place: Place::Log(load.log(path)), level: Level::Error }], is_default: true }
     }
 
-    /// The numbers of the files that get reports of this level.
-    pub fn targets(&self, level: Level) -> impl Iterator<Item = usize> {
-        self.targets.iter().filter(move |target| level <= target.level).map(|target| target.log)
+    /// The places that get reports of this level.
+    pub fn targets(&self, level: Level) -> impl Iterator<Item = &Place> {
+        self.targets.iter().filter(move |target| level <= target.level).map(|target| &target.place)
     }
 }
 
@@ -60,13 +71,17 @@ impl Conf {
 pub const DIRECTIVES: &[Directive<Conf>] = &[Directive {
     manual: Manual {
         name: "error_log",
-        syntax: &["file [level]", "stderr [level]"],
+        syntax: &[
+            "file [level]",
+            "stderr [level]",
+            "syslog:server=address[,facility=name][,tag=name][,severity=name][,nohostname] [level]",
+        ],
         default: Some("logs/error.log error"),
         contexts: Contexts::MAIN.or(Contexts::SCOPES),
         arity: Arity::Words(1, 2),
         block: false,
         doc: "A file that gets a line for each event of this level or a more urgent one: `debug`, `info`, `notice`, \
-              `warn`, `error`, `crit`, `alert`, `emerg`. Several lines write to several files; a block that has its own \
+              `warn`, `error`, `crit`, `alert`, `emerg`. Several lines write to several files or syslog servers, where each line has the severity of its event; a block that has its own \
               replaces those around it. Events of the process itself go where the outermost level says. Text that \
               came from a client is escaped. Where there is no folder `logs` under the prefix, the default is `stderr`; \
               `-e` names another.",
@@ -86,11 +101,9 @@ fn clear(conf: &mut Conf) {
 
 fn set(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
     let word = args.word(0);
-    for (start, what) in [(&b"syslog:"[..], "syslog"), (b"memory:", "a memory buffer")] {
-        if word.text.starts_with(start) {
-            return Err(Fault::at(word, format!("cannot write to {what}: that is not built yet"))
-                .help("log to a file or to `stderr`"));
-        }
+    if word.text.starts_with(b"memory:") {
+        return Err(Fault::at(word, "cannot keep a log in memory, where only a debugger would find it")
+            .help("log to a file, to `stderr` or to a syslog server"));
     }
     if word.text == b"off" {
         args.warn(Some(0), "`error_log off` writes to a file of the name `off`; `error_log /dev/null crit` is silent");
@@ -100,20 +113,30 @@ fn set(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
         Some(word) if word.text.starts_with(b"debug_") => Level::Debug,
         Some(_) => args.one_of(1, &Level::NAMES)?,
     };
-    let path = if word.text == b"stderr" { "/dev/stderr".into() } else { args.path(0) };
-    let log = args.load.log(path);
-    conf.targets.push(Target { log, level });
+    let place = match word.text.as_slice() {
+        text if text.starts_with(b"syslog:") => Place::Syslog(Arc::new(Syslog::read(args, 0)?)),
+        b"stderr" => Place::Log(args.load.log("/dev/stderr".into())),
+        _ => Place::Log(args.load.log(args.path(0))),
+    };
+    conf.targets.push(Target { place, level });
     Ok(())
 }
 
 /// Writes a report about a request: `out` gets the file's number and the line with its end.
 pub fn write(x: &Exchange, conf: &Conf, report: &Report, out: &mut dyn FnMut(usize, &[u8])) {
     let mut line = Vec::new();
-    for log in conf.targets(report.level) {
+    for place in conf.targets(report.level) {
         if line.is_empty() {
             request_line(&mut line, x, report);
         }
-        out(log, &line);
+        match place {
+            Place::Log(number) => out(*number, &line),
+            Place::Syslog(server) => {
+                if let Some(complaint) = server.send(Some(report.level), &line) {
+                    x.report(Level::Error, complaint);
+                }
+            }
+        }
     }
 }
 
@@ -191,13 +214,17 @@ mod tests {
 
     #[test]
     fn levels_choose_files() {
-        let target = |log, level| Target { log, level };
+        let target = |number, level| Target { place: Place::Log(number), level };
         let targets = vec![target(0, Level::Error), target(1, Level::Debug), target(2, Level::Emerg)];
         let conf = Conf { targets, is_default: false };
         for (level, want) in
             [(Level::Emerg, &[0, 1, 2][..]), (Level::Error, &[0, 1]), (Level::Warn, &[1]), (Level::Debug, &[1])]
         {
-            assert_eq!(conf.targets(level).collect::<Vec<_>>(), want, "{level:?}");
+            let numbers = conf.targets(level).map(|place| match place {
+                Place::Log(number) => *number,
+                Place::Syslog(_) => usize::MAX,
+            });
+            assert_eq!(numbers.collect::<Vec<_>>(), want, "{level:?}");
         }
     }
 

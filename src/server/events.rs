@@ -36,7 +36,7 @@ pub fn start() {
 
 /// Sends events to the files of this conf from now on.
 pub fn follow(settings: &Settings, logs: &Arc<Logs>) {
-    let targets = settings.main.error_log.targets.iter().map(|target| (logs.clone(), *target)).collect();
+    let targets = settings.main.error_log.targets.iter().map(|target| (logs.clone(), target.clone())).collect();
     *TARGETS.write().unwrap_or_else(PoisonError::into_inner) = targets;
 }
 
@@ -110,7 +110,15 @@ fn deliver(line: &[u8]) {
     error_log::process_line(&mut out, level, &text);
     let targets = TARGETS.read().unwrap_or_else(PoisonError::into_inner);
     for (logs, target) in targets.iter().filter(|(_, target)| level <= target.level) {
-        logs.write_error(target.log, &out);
+        match &target.place {
+            error_log::Place::Log(number) => logs.write_error(*number, &out),
+            error_log::Place::Syslog(server) => {
+                if let Some(complaint) = server.send(Some(level), &out) {
+                    // An event about an event would come here again.
+                    let _ = writeln!(io::stderr(), "longshore: [error] {complaint}");
+                }
+            }
+        }
     }
     if targets.is_empty() && level <= Level::Error {
         // Where standard error is gone, there is nobody to tell.

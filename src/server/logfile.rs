@@ -11,6 +11,8 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, Weak};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{RecvTimeoutError, Sender};
+use flate2::Compression;
+use flate2::write::GzEncoder;
 
 use crate::features::access_log::Buffering;
 
@@ -58,6 +60,8 @@ pub struct LogFile {
 struct Kept {
     lines: Vec<u8>,
     limit: usize,
+    /// How hard they are compressed, if they are.
+    gzip: Option<u32>,
 }
 
 impl LogFile {
@@ -98,11 +102,12 @@ impl LogFile {
         self.keeps.store(true, Relaxed);
         let mut kept = lock(&self.kept);
         kept.limit = how.size;
+        kept.gzip = how.gzip;
         if kept.lines.len() + line.len() > kept.limit {
             self.write_kept(&mut kept);
         }
         if line.len() > kept.limit {
-            return self.write_through(line);
+            return self.write_block(line, how.gzip);
         }
         let first = kept.lines.is_empty();
         kept.lines.extend_from_slice(line);
@@ -132,19 +137,35 @@ impl LogFile {
     }
 
     fn write_kept(&self, kept: &mut Kept) {
-        self.write_through(&kept.lines);
+        self.write_block(&kept.lines, kept.gzip);
         kept.lines.clear();
     }
 
-    fn write_through(&self, bytes: &[u8]) {
-        if bytes.is_empty() {
-            return;
+    /// Writes collected lines, compressed where that is wanted: each block is a gzip member of its own, so that the file can be
+    /// read at any time.
+    fn write_block(&self, lines: &[u8], gzip: Option<u32>) {
+        let Some(level) = gzip.filter(|_| !lines.is_empty()) else { return self.write_through(lines) };
+        let mut encoder = GzEncoder::new(Vec::with_capacity(lines.len() / 4), Compression::new(level));
+        // Compressing into memory cannot fail; if it did, plain lines are better than none.
+        match encoder.write_all(lines).and_then(|()| encoder.finish()) {
+            Ok(block) => self.write_bytes(&block, count(lines)),
+            Err(_) => self.write_through(lines),
         }
+    }
+
+    fn write_through(&self, lines: &[u8]) {
+        if !lines.is_empty() {
+            self.write_bytes(lines, count(lines));
+        }
+    }
+
+    /// Writes bytes that hold so many lines.
+    fn write_bytes(&self, bytes: &[u8], lines: u64) {
         let file = self.file.read().unwrap_or_else(PoisonError::into_inner);
         let written = (&*file).write_all(bytes);
         drop(file);
         if let Err(error) = written {
-            self.complain(&error, bytes.iter().filter(|&&byte| byte == b'\n').count() as u64);
+            self.complain(&error, lines);
         }
     }
 
@@ -276,6 +297,10 @@ fn flush_later(file: Weak<LogFile>, time: Duration) {
     }
 }
 
+fn count(lines: &[u8]) -> u64 {
+    lines.iter().filter(|&&byte| byte == b'\n').count() as u64
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -293,7 +318,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.log");
         let file = LogFile::open(&path, &FileSystem).unwrap();
-        let how = Buffering { size: 10, flush: None };
+        let how = Buffering { size: 10, flush: None, gzip: None };
         for (line, want) in [
             ("1234\n", ""),
             ("5678\n", ""),
@@ -312,11 +337,28 @@ mod tests {
     }
 
     #[test]
+    fn kept_lines_are_compressed() {
+        use std::io::Read;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.log.gz");
+        let file = LogFile::open(&path, &FileSystem).unwrap();
+        let how = Buffering { size: 10, flush: None, gzip: Some(1) };
+        for line in ["1234\n", "5678\n", "9\n", "longer than all\n"] {
+            file.keep(line.as_bytes(), how);
+        }
+        file.flush();
+        let mut text = String::new();
+        let packed = std::fs::read(&path).unwrap();
+        flate2::read::MultiGzDecoder::new(&packed[..]).read_to_string(&mut text).unwrap();
+        assert_eq!(text, "1234\n5678\n9\nlonger than all\n");
+    }
+
+    #[test]
     fn kept_lines_are_flushed_in_time() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.log");
         let file = LogFile::open(&path, &FileSystem).unwrap();
-        file.keep(b"soon\n", Buffering { size: 100, flush: Some(Duration::from_millis(5)) });
+        file.keep(b"soon\n", Buffering { size: 100, flush: Some(Duration::from_millis(5)), gzip: None });
         let patience = Instant::now() + Duration::from_secs(10);
         while read(&path).is_empty() && Instant::now() < patience {
             std::thread::yield_now();
@@ -351,7 +393,7 @@ mod tests {
         }
         let file = LogFile::open(full, &FileSystem).unwrap();
         file.write(b"1\n");
-        file.keep(b"2\n3\n", Buffering { size: 100, flush: None });
+        file.keep(b"2\n3\n", Buffering { size: 100, flush: None, gzip: None });
         file.flush();
         assert_eq!(file.lost(), 3);
     }

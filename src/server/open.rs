@@ -10,8 +10,8 @@ use super::listen::{Listener, holder};
 use super::logfile::{Logs, Source};
 use crate::conf::diagnostic::Diagnostic;
 use crate::exchange::error::system_words;
-use crate::features::access_log;
 use crate::features::listen::{Address, MOVED_UP};
+use crate::features::{access_log, error_log};
 use crate::settings::Settings;
 use crate::settings::sockets::Socket;
 
@@ -41,12 +41,16 @@ pub fn check_logs(settings: &Settings) -> Vec<Diagnostic> {
 /// The files that lines can go to. A default that the conf overrides everywhere is none of them, so no empty
 /// file is left behind.
 fn used_logs(settings: &Settings) -> HashSet<usize> {
-    let mut used: HashSet<usize> = settings.main.error_log.targets.iter().map(|target| target.log).collect();
+    let number = |target: &error_log::Target| match target.place {
+        error_log::Place::Log(number) => Some(number),
+        error_log::Place::Syslog(_) => None,
+    };
+    let mut used: HashSet<usize> = settings.main.error_log.targets.iter().filter_map(number).collect();
     for scope in settings.scopes() {
-        used.extend(scope.error_log.targets.iter().map(|target| target.log));
+        used.extend(scope.error_log.targets.iter().filter_map(number));
         used.extend(scope.access_log.targets.iter().filter_map(|target| match target.file {
             access_log::Place::Log(number) => Some(number),
-            access_log::Place::Path(_) => None,
+            access_log::Place::Path(_) | access_log::Place::Syslog(_) => None,
         }));
     }
     used

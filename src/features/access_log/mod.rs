@@ -2,9 +2,9 @@
 //! number in the list of logs; who writes it is the server's business.
 
 mod format;
+mod kept;
 
 use std::cell::Cell;
-use std::fs::OpenOptions;
 use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,10 +14,12 @@ use crate::conf::ast::Word;
 use crate::conf::directive::{Arity, Contexts, Directive, Inherit, Manual, Repeat};
 use crate::conf::value::Text;
 use crate::exchange::Exchange;
-use crate::exchange::error::system_words;
+use crate::exchange::error::{Level, system_words};
+use crate::exchange::syslog::Syslog;
 use crate::exchange::variables::Variable;
 use crate::http::escape::LogEscape;
 pub use format::Format;
+use kept::Kept;
 
 /// How lines are collected before they are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +28,8 @@ pub struct Buffering {
     pub size: usize,
     /// How long the first of them waits; none: until there is no more room.
     pub flush: Option<Duration>,
+    /// How hard they are compressed with gzip, 1 to 9; none: not at all.
+    pub gzip: Option<u32>,
 }
 
 /// Where a line goes.
@@ -33,8 +37,10 @@ pub struct Buffering {
 pub enum Place {
     /// An open file, by its number.
     Log(usize),
-    /// A path with variables; the file is opened for each line.
+    /// A path with variables; the file is opened for each line, unless `open_log_file_cache` keeps it.
     Path(Text),
+    /// A syslog server.
+    Syslog(Arc<Syslog>),
 }
 
 /// One file that requests are logged to.
@@ -59,6 +65,7 @@ pub struct Conf {
     pub off: bool,
     /// Whether these are still the settings of a conf that says nothing.
     pub is_default: bool,
+    kept: Option<Arc<Kept>>,
     formats: Vec<Named>,
 }
 
@@ -88,7 +95,7 @@ impl Conf {
             buffering: None,
             condition: None,
         };
-        Conf { targets: vec![target], off: false, is_default: true, formats }
+        Conf { targets: vec![target], off: false, is_default: true, kept: None, formats }
     }
 }
 
@@ -116,7 +123,12 @@ pub fn lines(x: &Exchange, conf: &Conf, out: &mut Sink<'_>) {
         target.format.write(x, &mut line);
         match &target.file {
             Place::Log(number) => out(*number, target.buffering, &line),
-            Place::Path(path) => append(x, path, &line),
+            Place::Path(path) => append(x, path, conf.kept.as_deref(), &line),
+            Place::Syslog(server) => {
+                if let Some(complaint) = server.send(None, &line) {
+                    x.report(Level::Error, complaint);
+                }
+            }
         }
     }
     LINE.set(line);
@@ -124,7 +136,7 @@ pub fn lines(x: &Exchange, conf: &Conf, out: &mut Sink<'_>) {
 
 /// Appends a line to the file that the request's variables name. As in nginx there must be a document root, so
 /// that made-up host names leave no files behind.
-fn append(x: &Exchange, path: &Text, line: &[u8]) {
+fn append(x: &Exchange, path: &Text, kept: Option<&Kept>, line: &[u8]) {
     let path = x.eval(path);
     // A value that climbs out of its folder names no log of ours.
     if path.contains(&0) || path.split(|&byte| byte == b'/').any(|part| part == b"..") {
@@ -134,8 +146,8 @@ fn append(x: &Exchange, path: &Text, line: &[u8]) {
         return;
     }
     let path = x.prefix.join(bytes_to_path(&path));
-    let opened = OpenOptions::new().append(true).create(true).open(&path);
-    if let Err(error) = opened.and_then(|mut file| file.write_all(line)) {
+    let opened = kept.map_or_else(|| kept::open(&path).map(Arc::new), |kept| kept.open(&path));
+    if let Err(error) = opened.and_then(|file| (&*file).write_all(line)) {
         log::error!(target: "crit", "cannot write to the log {}: {}", path.display(), system_words(&error));
     }
 }
@@ -145,16 +157,20 @@ pub const DIRECTIVES: &[Directive<Conf>] = &[
     Directive {
         manual: Manual {
             name: "access_log",
-            syntax: &["path [format [buffer=size] [flush=time] [if=condition]]", "off"],
+            syntax: &[
+                "path [format [buffer=size] [gzip[=level]] [flush=time] [if=condition]]",
+                "syslog:server=address[,facility=name][,tag=name][,severity=name][,nohostname] [format [if=condition]]",
+                "off",
+            ],
             default: Some("logs/access.log combined"),
             contexts: Contexts::SCOPES.or(Contexts::IF_LOCATION).or(Contexts::LIMIT_EXCEPT),
             arity: Arity::AtLeast(1),
             block: false,
             doc: "A file that gets one line for each request, by the named `log_format` or by `combined` or `json`, which \
-                  are built in. Several lines write to several files; a block that has its own replaces those \
+                  are built in. Several lines write to several files or syslog servers (which are never waited for); a block that has its own replaces those \
                   around it, and `off` logs nothing there. A line is in its file before the connection closes, unless \
-                  `buffer=` collects lines, at most as long as `flush=` says. A path may contain variables; the file is then \
-                  opened for each line. With `if=` a request is logged when the text is \
+                  `buffer=` collects lines, at most as long as `flush=` says; `gzip` compresses what is collected. A path may contain variables; the \
+                  file is then opened for each line. With `if=` a request is logged when the text is \
                   neither empty nor `0`. Where there is no folder `logs` under the prefix, the default is `/dev/stdout`.",
         },
         repeat: Repeat::List { key: "access_log", clear },
@@ -178,6 +194,25 @@ pub const DIRECTIVES: &[Directive<Conf>] = &[
         inherit: Inherit::Yes,
         set: set_format,
     },
+    Directive {
+        manual: Manual {
+            name: "open_log_file_cache",
+            syntax: &["max=number [inactive=time] [min_uses=number] [valid=time]", "off"],
+            default: Some("off"),
+            contexts: Contexts::SCOPES,
+            arity: Arity::Words(1, 4),
+            block: false,
+            doc: "Keeps files open that `access_log` names by paths with variables: at most `max` of them, those that were written to at \
+                  least `min_uses` times (1) within `inactive` (10s), which is also when an idle one is closed. After `valid` (60s) it is seen \
+                  whether the path still leads to the file.",
+        },
+        repeat: Repeat::Refused,
+        inherit: Inherit::Yes,
+        set: |conf, args| {
+            conf.kept = Kept::read(args)?.map(Arc::new);
+            Ok(())
+        },
+    },
 ];
 
 /// The variables.
@@ -198,11 +233,6 @@ fn set_log(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
         conf.off = true;
         return Ok(());
     }
-    if path.text.starts_with(b"syslog:") {
-        return Err(
-            Fault::at(path, "cannot write to syslog: that is not built yet").help("log to a file or to `/dev/stdout`")
-        );
-    }
     let name = args.words().get(1).map_or(&b"combined"[..], |word| &word.text);
     let Some(format) = conf.formats.iter().rev().find(|known| known.name == name) else {
         let names: Vec<_> = conf.formats.iter().map(|known| String::from_utf8_lossy(&known.name)).collect();
@@ -214,10 +244,19 @@ fn set_log(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
     };
     let format = format.format.clone();
     let (buffering, condition) = read_options(args)?;
+    if path.text.starts_with(b"syslog:") {
+        if buffering.is_some() {
+            return Err(Fault::at(path, "is a syslog server, so its lines cannot be collected")
+                .help("remove `buffer=`, `flush=` and `gzip`"));
+        }
+        let file = Place::Syslog(Arc::new(Syslog::read(args, 0)?));
+        conf.targets.push(Target { file, format, buffering, condition });
+        return Ok(());
+    }
     let file = match path.text.contains(&b'$') && !args.load.rootless {
         true if buffering.is_some() => {
             return Err(Fault::at(path, "has a variable in its path, so its lines cannot be collected")
-                .help("remove `buffer=` and `flush=`"));
+                .help("remove `buffer=`, `flush=` and `gzip`"));
         }
         true => Place::Path(args.text(0)?),
         false => Place::Log(args.load.log(args.path(0))),
@@ -227,7 +266,7 @@ fn set_log(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
 }
 
 fn read_options(args: &mut Args<'_>) -> Result<(Option<Buffering>, Option<Text>), Fault> {
-    let (mut size, mut flush, mut condition) = (None, None, None);
+    let (mut size, mut flush, mut gzip, mut condition) = (None, None, None, None);
     for i in 2..args.len() {
         let word = args.word(i);
         let bad = |what: &str| Fault::at(word, format!("takes {what} in `{}`", word.show()));
@@ -239,18 +278,24 @@ fn read_options(args: &mut Args<'_>) -> Result<(Option<Buffering>, Option<Text>)
             flush = Some(parse_time(text).filter(fits).ok_or_else(|| bad("a time such as `5s`"))?);
         } else if let Some(text) = word.text.strip_prefix(b"if=") {
             condition = Some(args.text_of(i, text)?);
-        } else if word.text == b"gzip" || word.text.starts_with(b"gzip=") {
-            return Err(Fault::at(word, "cannot compress with `gzip`: that is not built yet").help("remove `gzip`"));
+        } else if word.text == b"gzip" {
+            gzip = Some(1);
+        } else if let Some(text) = word.text.strip_prefix(b"gzip=") {
+            gzip = match text {
+                [level @ b'1'..=b'9'] => Some(u32::from(level - b'0')),
+                _ => return Err(bad("a level from 1 to 9")),
+            };
         } else {
-            return Err(Fault::at(word, format!("takes `buffer=`, `flush=` and `if=`, not `{}`", word.show())));
+            return Err(Fault::at(word, format!("takes `buffer=`, `gzip`, `flush=` and `if=`, not `{}`", word.show())));
         }
     }
-    match (size, flush) {
+    // As in nginx, compression alone collects 64 KiB.
+    match (size.or(gzip.map(|_| 64 << 10)), flush) {
         (None, Some(_)) => {
             Err(Fault::new("has `flush=` without `buffer=`").help("give the buffer a size: `buffer=32k`"))
         }
         (None, None) => Ok((None, condition)),
-        (Some(size), flush) => Ok((Some(Buffering { size, flush }), condition)),
+        (Some(size), flush) => Ok((Some(Buffering { size, flush, gzip }), condition)),
     }
 }
 
