@@ -3,6 +3,7 @@
 
 pub mod address;
 pub mod balance;
+pub mod finding;
 pub mod idle;
 pub mod peers;
 pub mod table;

@@ -1,0 +1,91 @@
+//! Which upstream a text means that is known only once a request is there: a block's name, an address, or a host whose name is
+//! looked up meanwhile. The same for every gateway.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::task::Poll;
+
+use super::address::{Target, parse};
+use super::{Upstream, Upstreams};
+use crate::exchange::Exchange;
+use crate::exchange::error::{HttpError, Level};
+use crate::exchange::step::{Step, Wait};
+use crate::gateway::resolver::{Lookup, Names};
+use crate::http::escape;
+
+/// What a search came to.
+#[derive(Debug)]
+pub enum Finding {
+    /// This upstream.
+    Here(Arc<Upstream>),
+    /// The name is being looked up: answer with this step, and search again when it is entered anew.
+    Later(Step),
+}
+
+/// A look-up that a request waits for; it stands with the exchange between two entries of a step.
+struct Waiting {
+    text: Vec<u8>,
+    lookup: Lookup,
+}
+
+/// Finds the upstream that a text names: `name`, `host:port`, an address or `unix:/path`.
+pub fn find(
+    x: &mut Exchange,
+    upstreams: &Upstreams,
+    names: &Names,
+    text: &[u8],
+    default_port: u16,
+) -> Result<Finding, HttpError> {
+    if let Some(upstream) = upstreams.named(text, None, default_port) {
+        return Ok(Finding::Here(upstream.clone()));
+    }
+    let bad = |words: String| HttpError::new(500, "bad-upstream").log(Level::Error, format!("the upstream {words}"));
+    let shown = || escape::error_log(text).to_string();
+    let (name, port) = match parse(text, default_port).map_err(|_| bad(format!("\"{}\" is no address", shown())))? {
+        Target::Address(address) => return Ok(Finding::Here(Arc::new(Upstream::of_host(shown(), vec![address])))),
+        Target::Host { name, port, .. } => (name, port),
+    };
+    if let Some(upstream) = upstreams.named(name.as_bytes(), Some(port), default_port) {
+        return Ok(Finding::Here(upstream.clone()));
+    }
+    let host = escape::error_log(name.as_bytes()).to_string();
+    let Some(resolver) = &names.resolver else {
+        let error = HttpError::new(502, "no-resolver");
+        return Err(error.log(Level::Error, format!("no resolver defined to resolve {host}")));
+    };
+    let lookup = match waiting(x, text) {
+        Some(lookup) => lookup,
+        None => resolver.resolve(&name, x.waker(), names.timeout),
+    };
+    match lookup.poll() {
+        Poll::Ready(Ok(found)) => Ok(Finding::Here(of(&host, &found, port))),
+        Poll::Ready(Err(lost)) => {
+            let error = HttpError::new(502, "name-not-resolved");
+            Err(error.log(Level::Error, format!("{host} could not be resolved ({lost})")))
+        }
+        Poll::Pending => {
+            let until = lookup.deadline;
+            x.handler = Some(Box::new(Waiting { text: text.to_vec(), lookup }));
+            Ok(Finding::Later(Step::Wait(Wait::News(until))))
+        }
+    }
+}
+
+/// Whether the request waits for a name; what it keeps is no gateway's own then, and has to stay where it is until the next
+/// search.
+pub fn is_waiting(x: &Exchange) -> bool {
+    x.handler.as_ref().is_some_and(|kept| kept.is::<Waiting>())
+}
+
+/// The look-up that was begun for this text.
+fn waiting(x: &mut Exchange, text: &[u8]) -> Option<Lookup> {
+    if !is_waiting(x) {
+        return None;
+    }
+    let kept = x.handler.take()?.downcast::<Waiting>().ok()?;
+    (kept.text == text).then_some(kept.lookup)
+}
+
+fn of(name: &str, found: &[IpAddr], port: u16) -> Arc<Upstream> {
+    Arc::new(Upstream::of_addresses(name, found, port))
+}
