@@ -53,6 +53,7 @@ type StepFn = fn(&mut Run) -> Result<Step, HttpError>;
 /// The steps, in the order of a request's life. Everything up to `content` decides before the first byte
 /// of a body is read.
 pub const STEPS: &[(&str, StepFn)] = &[
+    ("tls", |run| ssl::step(&run.x, &run.scope.ssl, run.server.tls.as_ref())),
     ("realip", |run| realip::step(&mut run.x, &run.scope.realip)),
     ("refused methods", |run| methods::refuse(&mut run.x)),
     ("not built", |run| unbuilt::before(&mut run.x, &run.scope.unbuilt)),
@@ -80,11 +81,11 @@ pub const STEPS: &[(&str, StepFn)] = &[
 ];
 
 /// Where an internal redirect begins again.
-const AT_SERVER: usize = 2;
+const AT_SERVER: usize = 3;
 /// Where a rewritten path's location is searched.
-const AT_LOCATION: usize = 4;
+const AT_LOCATION: usize = 5;
 /// Where a named location begins: behind the search for one and what belongs to it, as in nginx.
-const AT_NAMED: usize = 8;
+const AT_NAMED: usize = 9;
 
 impl Run {
     /// A request in front of its first step.

@@ -9,6 +9,7 @@ use crate::conf::source::Span;
 use crate::conf::value::VarId;
 use crate::exchange::Exchange;
 use crate::features::server_name::Name;
+use crate::features::ssl;
 use crate::settings::Scope;
 
 /// One `server` block.
@@ -19,6 +20,8 @@ pub struct Server {
     pub locations: Locations,
     /// Its named locations, `@` included.
     pub named: HashMap<Vec<u8>, Arc<Location>>,
+    /// What its handshakes need; none without a certificate.
+    pub tls: Option<Arc<ssl::Context>>,
     /// The first name, for `$server_name`.
     pub name: bytes::Bytes,
     /// Where the block begins.

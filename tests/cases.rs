@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use support::backend::Backends;
 use support::case::{self, Case, Exchange, Expected, Order, Reference};
 use support::server::{self, Place, Program, Server};
+use support::tls::Clients;
 use support::wire::{Answer, Shape, Wire};
 use support::{differences, judge};
 
@@ -195,7 +196,7 @@ fn play(program: &Program, case: &Case, show: bool) -> Result<Vec<Answer>, Strin
     }
     let backends = Backends::start(&case.backends, &place)?;
     let mut server = server::start(program, case, &place, deadline)?;
-    let answers = Talk { program, case, place: &place, deadline, show }
+    let answers = Talk { program, case, place: &place, deadline, show, clients: Clients::default() }
         .all(&mut server)
         .map_err(|why| format!("{why}\n{}", server::messages(&place)))?;
     let bad = |order: &Order| matches!(order, Order::Reload { bad: true, .. });
@@ -213,6 +214,7 @@ struct Talk<'a> {
     place: &'a Place,
     deadline: Instant,
     show: bool,
+    clients: Clients,
 }
 
 impl Talk<'_> {
@@ -238,7 +240,7 @@ impl Talk<'_> {
         let lenient = self.program.name == "nginx";
         let mut answers = Vec::new();
         if exchange.fresh || wire.is_none() {
-            *wire = Some(Wire::connect(&exchange.target, self.place, self.deadline)?);
+            *wire = Some(Wire::connect(exchange, &self.clients, self.place, self.deadline)?);
         }
         let Some(wire) = wire.as_mut() else { return Ok(answers) };
         wire.send(exchange, self.place)?;

@@ -20,6 +20,7 @@ use crate::exchange::error::{HttpError, Level};
 use crate::exchange::inflow;
 use crate::exchange::notebook::Notebook;
 use crate::exchange::step::{Sink, Wait};
+use crate::exchange::tls::Security;
 use crate::exchange::{Arrival, Client, Received};
 use crate::features::listen::Address;
 use crate::http::head::Head;
@@ -125,8 +126,10 @@ fn arrival(group: &Group, head: Head, engine: Arc<dyn Engine>) -> Arrival {
     };
     // A port from the range that clients have.
     let peer = local.map(|_| SocketAddr::from(([127, 0, 0, 1], 49152)));
+    // A handshake as good as any; nothing was agreed on in it.
+    let security = if group.tls { Security::Tls(Arc::default()) } else { Security::Plain };
     Arrival {
-        client: Client { peer, local, unix, number: 1, replaced: None, announced: None },
+        client: Client { peer, local, unix, number: 1, replaced: None, announced: None, security },
         nth: 1,
         connected: Instant::now(),
         started: Instant::now(),

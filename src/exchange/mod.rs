@@ -16,6 +16,7 @@ pub mod step;
 pub mod symlinks;
 pub mod syslog;
 pub mod temporary;
+pub mod tls;
 pub mod variables;
 pub mod wishes;
 
@@ -56,6 +57,8 @@ pub struct Client {
     pub replaced: Option<Option<SocketAddr>>,
     /// What a proxy said of it; none where nobody did.
     pub announced: Option<Announced>,
+    /// How the connection is protected.
+    pub security: tls::Security,
 }
 
 /// What a proxy announced before the first byte of a connection by the PROXY protocol.

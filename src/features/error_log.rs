@@ -232,7 +232,7 @@ mod tests {
     fn lines_of_connections_and_of_the_process() {
         let peer = Some(([192, 0, 2, 7], 4000).into());
         let local = Some(([127, 0, 0, 1], 80).into());
-        let about = Client { peer, local, unix: None, number: 17, replaced: None, announced: None };
+        let about = Client { peer, local, number: 17, ..Client::default() };
         let report = Report { level: Level::Info, text: "client closed connection".into() };
         let mut line = Vec::new();
         connection_line(&mut line, &about, &report);

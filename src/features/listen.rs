@@ -83,6 +83,8 @@ pub struct Listen {
     pub address: Address,
     /// Whether its server is the default there.
     pub default_server: bool,
+    /// Whether TLS is spoken there.
+    pub tls: bool,
     /// The socket's options, as far as this line sets any.
     pub options: Options,
     /// Where it stands.
@@ -103,9 +105,9 @@ pub const DIRECTIVES: &[Directive<Conf>] = &[Directive {
     manual: Manual {
         name: "listen",
         syntax: &[
-            "address[:port] [default_server] [options]",
-            "port [default_server] [options]",
-            "unix:path [default_server] [options]",
+            "address[:port] [default_server] [ssl] [options]",
+            "port [default_server] [ssl] [options]",
+            "unix:path [default_server] [ssl] [options]",
         ],
         default: Some("*:80 | *:8000"),
         contexts: Contexts::SERVER,
@@ -113,7 +115,7 @@ pub const DIRECTIVES: &[Directive<Conf>] = &[Directive {
         block: false,
         doc: "An address the server takes requests on: a port, `address:port`, `[ipv6]:port`, a host name, or \
               `unix:/path`. `default_server` makes the server the one for unknown host names there; without it the first server of an \
-              address is. Socket options: `backlog=N`, `rcvbuf=SIZE`, `sndbuf=SIZE`, `reuseport`, `deferred`, `fastopen=N`, \
+              address is. `ssl` makes the port speak TLS, for all servers on it; `http2` and `quic` bring a warning, for HTTP/1.1 is what is spoken. Socket options: `backlog=N`, `rcvbuf=SIZE`, `sndbuf=SIZE`, `reuseport`, `deferred`, `fastopen=N`, \
               `ipv6only=on|off`, `so_keepalive=on|off|[idle]:[interval]:[count]`, `bind`; `deferred` and `fastopen` have no effect. Without any `listen` a server \
               listens on port 80, or on 8000 when not started by root.",
     },
@@ -125,19 +127,23 @@ pub const DIRECTIVES: &[Directive<Conf>] = &[Directive {
 /// The variables.
 pub const VARIABLES: &[Variable<Conf>] = &[];
 
-/// What makes a port speak something else than plain HTTP/1.
-const UNBUILT: [&str; 5] = ["ssl", "http2", "quic", "spdy", "proxy_protocol"];
+/// What would make a port speak something else.
+const UNBUILT: [&str; 1] = ["proxy_protocol"];
+
+const HTTP2: &str = "`listen`: HTTP/2 is not built; the port speaks HTTP/1.1, which every browser knows";
+const QUIC: &str = "`listen`: HTTP/3 is not built, so this line is left out; browsers use the port that speaks TLS";
 
 fn set(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
     conf.is_named = true;
+    let rootless = args.load.rootless;
     let addresses = read_address(args.word(0), &args.load.outside)?.into_iter().map(|address| match address {
-        Address::Ip(mut ip) if args.load.rootless && ip.port() < 1024 => {
+        Address::Ip(mut ip) if rootless && ip.port() < 1024 => {
             ip.set_port(ip.port() + MOVED_UP);
             Address::Ip(ip)
         }
         address => address,
     });
-    let (mut options, mut default_server) = (Options::default(), false);
+    let (mut options, mut default_server, mut tls) = (Options::default(), false, false);
     let is_unbuilt = |word: &Word| UNBUILT.iter().any(|name| name.as_bytes() == word.text);
     if args.load.partial
         && let Some(i) = args.words().iter().position(is_unbuilt)
@@ -145,9 +151,15 @@ fn set(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
         args.note(i, format!("`listen` has `{}`, which is not built yet: this port is left out", args.word(i).show()));
         return Ok(());
     }
-    for word in &args.words()[1..] {
+    for word in &args.node.args[1..] {
         match word.text.as_slice() {
             b"default_server" | b"default" => default_server = true,
+            b"ssl" => tls = true,
+            b"http2" | b"spdy" => args.warn_at(word, HTTP2),
+            b"quic" => {
+                args.warn_at(word, QUIC);
+                return Ok(());
+            }
             _ => read_option(word, &mut options)?,
         }
     }
@@ -160,7 +172,7 @@ fn set(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
         if matches!(address, Address::Unix(_)) && options.ipv6only.is_some() {
             return Err(Fault::at(args.word(0), "is a Unix socket, which has no `ipv6only`"));
         }
-        conf.listens.push(Listen { address, default_server, options: options.clone(), span: args.node.span });
+        conf.listens.push(Listen { address, default_server, tls, options: options.clone(), span: args.node.span });
     }
     Ok(())
 }
@@ -327,7 +339,7 @@ mod tests {
             ("so_keepalive=on", true),
             ("ipv6only=maybe", false),
             ("rcvbuf=8k", true),
-            ("ssl", false),
+            ("proxy_protocol", false),
             ("odd", false),
         ] {
             assert_eq!(read_option(&word(text), &mut Options::default()).is_ok(), fine, "{text}");

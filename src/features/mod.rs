@@ -39,6 +39,7 @@ pub mod root;
 pub mod sending;
 pub mod server_name;
 pub mod server_tokens;
+pub mod ssl;
 pub mod static_files;
 pub mod stub_status;
 pub mod sub_filter;

@@ -65,7 +65,7 @@ pub const DIRECTIVES: &[Directive<Conf>] = &[
             contexts: Contexts::SCOPES,
             arity: Arity::Flag,
             block: false,
-            doc: "Whether an absolute redirect names the port that the client connected to, unless it is 80.",
+            doc: "Whether an absolute redirect names the port that the client connected to, unless it is 80, or 443 with TLS.",
         },
         repeat: Repeat::Refused,
         inherit: Inherit::Yes,
@@ -76,8 +76,9 @@ pub const DIRECTIVES: &[Directive<Conf>] = &[
 /// The variables.
 pub const VARIABLES: &[Variable<Conf>] = &[];
 
-/// The port that `http` URLs leave out.
-const DEFAULT_PORT: u16 = 80;
+/// Schemes with the port that their URLs leave out.
+const HTTP: (&str, u16) = ("http", 80);
+const HTTPS: (&str, u16) = ("https", 443);
 
 fn flag(value: &mut bool, args: &mut Args<'_>) -> Result<(), Fault> {
     *value = args.flag(0)?;
@@ -92,8 +93,9 @@ pub fn filter(x: &Exchange, conf: &Conf, response: &mut Response) {
     let host = if conf.server_name { Some(x.server_name.as_ref()) } else { x.head.host() };
     let local = x.client.local.map(|address| host_of(&address));
     let host = host.or(local.as_deref().map(str::as_bytes)).unwrap_or(b"localhost");
-    let port = x.client.local.map(|address| address.port()).filter(|port| conf.port && *port != DEFAULT_PORT);
-    response.location = Some(absolute(host, port, path).into());
+    let (scheme, default) = if x.client.security.session().is_some() { HTTPS } else { HTTP };
+    let port = x.client.local.map(|address| address.port()).filter(|port| conf.port && *port != default);
+    response.location = Some(absolute(scheme, host, port, path).into());
 }
 
 fn host_of(address: &SocketAddr) -> String {
@@ -103,9 +105,10 @@ fn host_of(address: &SocketAddr) -> String {
     }
 }
 
-fn absolute(host: &[u8], port: Option<u16>, path: &[u8]) -> Vec<u8> {
+fn absolute(scheme: &str, host: &[u8], port: Option<u16>, path: &[u8]) -> Vec<u8> {
     let mut url = Vec::with_capacity(host.len() + path.len() + 16);
-    url.extend_from_slice(b"http://");
+    url.extend_from_slice(scheme.as_bytes());
+    url.extend_from_slice(b"://");
     url.extend_from_slice(host);
     if let Some(port) = port {
         url.extend_from_slice(format!(":{port}").as_bytes());
@@ -125,7 +128,7 @@ mod tests {
             ("a.b", Some(81), "http://a.b:81/x"),
             ("[::1]", Some(80), "http://[::1]:80/x"),
         ] {
-            assert_eq!(absolute(host.as_bytes(), port, b"/x"), expected.as_bytes());
+            assert_eq!(absolute("http", host.as_bytes(), port, b"/x"), expected.as_bytes());
         }
         for (address, expected) in [("127.0.0.1:1", "127.0.0.1"), ("[::1]:1", "[::1]")] {
             assert_eq!(host_of(&address.parse().unwrap()), expected);

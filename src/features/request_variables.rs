@@ -58,7 +58,9 @@ pub const VARIABLES: &[Variable<Conf>] = &[
     one("host", "The host that was asked for, in lower case and without its port, else the server's name.", host),
     one("hostname", "This machine's name.", |_, _, _| text(HOSTNAME.as_str())),
     family("http_", "The request's field NAME, in lower case with `_` for `-`; several are joined by commas.", http),
-    one("https", "`on` for a connection with TLS, else nothing.", |_, _, _| text("")),
+    one("https", "`on` for a connection with TLS, else nothing.", |x, _, _| {
+        text(if x.client.security.session().is_some() { "on" } else { "" })
+    }),
     one("is_request_port", "`:` if `$request_port` is not empty, else nothing.", is_request_port),
     one("request_port", "The port that the client named in its request or its `Host` field.", request_port),
     one("msec", "The time now, in seconds with milliseconds.", |_, _, _| seconds(since_1970())),
@@ -97,7 +99,9 @@ pub const VARIABLES: &[Variable<Conf>] = &[
         seconds(x.started.elapsed())
     }),
     one("request_uri", "The path with its query as the client sent it.", |x, _, _| bytes(sent_uri(x.head.target()))),
-    one("scheme", "`http`.", |_, _, _| text("http")),
+    one("scheme", "`https` for a connection with TLS, else `http`.", |x, _, _| {
+        text(if x.client.security.session().is_some() { "https" } else { "http" })
+    }),
     family("sent_http_", "The answer's field NAME, in lower case with `_` for `-`.", sent_http),
     family("sent_trailer_", "A field after the answer's body: nothing here.", |_, _, _| None),
     one("server_addr", "The address that the client connected to.", server_addr),

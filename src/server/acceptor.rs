@@ -15,7 +15,8 @@ use super::listen::Listener;
 use super::refusal::{self, Refusals};
 use super::shared::Shared;
 use super::slot::{self, Parked, Slot};
-use super::transport::Transport;
+use super::tls::Tls;
+use super::transport::{Socket, Transport};
 use super::{Message, Reloader};
 use crate::exchange::counters;
 
@@ -238,8 +239,13 @@ impl Acceptor {
         }
     }
 
-    fn welcome(&mut self, number: usize, mut socket: Transport, peer: Option<std::net::SocketAddr>) {
+    fn welcome(&mut self, number: usize, socket: Socket, peer: Option<std::net::SocketAddr>) {
         counters::accepted();
+        let (time, tls) = self.shared.arrival(number);
+        let mut socket = match tls {
+            true => Transport::Tls(Box::new(Tls::over(socket))),
+            false => Transport::Plain(socket),
+        };
         let full = self.shared.slots.used() >= self.most && !self.make_room();
         if full {
             self.refusals.connections_full();
@@ -265,7 +271,6 @@ impl Acceptor {
             return self.refuse(connection);
         }
         counters::handled();
-        let time = self.shared.head_timeout(number);
         let deadline = self.shared.clock.now() + time;
         connection.deadline = deadline;
         if let Some(connection) = self.chunks[chunk][at].park(connection, Parked::Idle, deadline) {

@@ -65,21 +65,23 @@ impl Worker {
         }
         let sent = match self.out.is_empty() {
             true => 0,
-            false => match c.socket.write(&self.out) {
-                Io::Bytes(n) => n,
-                Io::Blocked => 0,
-                Io::End | Io::Gone => {
-                    task.run.x.report(Level::Info, "client closed connection before the answer was sent");
-                    self.record(&mut task);
-                    return Turn::Close;
+            false => {
+                match if chunks.is_empty() { c.socket.write(&self.out) } else { c.socket.write_first(&self.out) } {
+                    Io::Bytes(n) => n,
+                    Io::Blocked => 0,
+                    Io::End | Io::Gone => {
+                        task.run.x.report(Level::Info, "client closed connection before the answer was sent");
+                        self.record(&mut task);
+                        return Turn::Close;
+                    }
                 }
-            },
+            }
         };
         task.output = Output::new(chunks, chunked, sent as u64);
         if sent < self.out.len() {
             task.output.put_first(Bytes::copy_from_slice(&self.out[sent..]));
         }
-        if task.output.is_done() {
+        if task.output.is_done() && c.socket.flush() == Io::Bytes(0) {
             let x = &mut task.run.x;
             x.sent.bytes = sent as u64;
             x.sent.body_bytes = (sent - head) as u64;
@@ -154,10 +156,11 @@ impl Worker {
         };
         let sending = &task.run.scope.sending;
         let most = if sending.max_chunk == 0 { u64::MAX } else { sending.max_chunk };
-        let (before, timeout) = (task.output.sent, sending.timeout);
+        let (before, timeout) = ((task.output.sent, c.socket.flushed()), sending.timeout);
         let resumed = std::mem::take(&mut task.starved) || task.resume_at.take().is_some();
         let progress = task.output.send(&mut c.socket, share, most.min(SHARE));
-        if task.output.sent > before && c.parked > 0 && !resumed {
+        let got_on = (task.output.sent, c.socket.flushed()) != before;
+        if got_on && c.parked > 0 && !resumed {
             self.judge_speed(c);
         }
         if task.run.x.notebook.get().is_some() {
@@ -171,7 +174,7 @@ impl Worker {
             Progress::Done => self.answered(c, task),
             Progress::Blocked => {
                 // What a client sends meanwhile wakes us too; that is no progress and buys it no time.
-                if resumed || task.output.sent > before {
+                if resumed || got_on {
                     c.deadline = self.after(timeout);
                     c.parked = self.now();
                 } else if c.fast {
@@ -204,7 +207,7 @@ impl Worker {
             Progress::Yield => {
                 c.deadline = self.after(timeout);
                 if let Some(pace) = task.pace.filter(|_| share < SHARE) {
-                    let until = Instant::now() + pace.rest(task.output.sent, task.output.sent - before);
+                    let until = Instant::now() + pace.rest(task.output.sent, task.output.sent - before.0);
                     return self.pause(c, task, until);
                 }
                 c.phase = Phase::Sending(task);

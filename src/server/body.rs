@@ -209,7 +209,7 @@ impl Worker {
         // Framing takes bytes and makes none: what is read fits.
         let most = intake.room().min(BUFFER);
         let taken = if c.input.is_empty() {
-            if c.drained {
+            if c.drained && !c.socket.holds_input() {
                 return Fed::Nothing;
             }
             match c.socket.read(&mut self.buffer[..most]) {

@@ -5,11 +5,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::greeting::Greeting;
 use super::intake::Intake;
 use super::logfile::Logs;
 use super::output::Output;
 use super::slot::{NEVER, Place};
 use super::transport::Transport;
+use crate::exchange::tls::Security;
 use crate::features::limit_rate::Pace;
 use crate::http::head::Scanner;
 use crate::pipeline::Run;
@@ -30,6 +32,8 @@ pub struct Connection {
     pub number: u64,
     /// The client's address; none on a Unix socket.
     pub peer: Option<SocketAddr>,
+    /// How it is protected.
+    pub security: Security,
     /// When it was accepted.
     pub connected: Instant,
     /// Bytes that were read and belong to the next phase; no buffer while idle.
@@ -52,6 +56,8 @@ pub struct Connection {
 pub enum Phase {
     /// Nothing of a request has come.
     Idle,
+    /// The handshake of TLS is under way.
+    Greeting(Box<Greeting>),
     /// A part of a head has come; it stands in `input`.
     Head(Box<Partial>),
     /// The body of a request is coming in.
@@ -138,6 +144,7 @@ impl Connection {
             pipelined: false,
             number,
             peer,
+            security: Security::Plain,
             connected: Instant::now(),
             input: Vec::new(),
             phase: Phase::Idle,

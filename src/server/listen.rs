@@ -10,7 +10,7 @@ use std::path::Path;
 use mio::event::Source;
 use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, TcpKeepalive, Type};
 
-use super::transport::Transport;
+use super::transport;
 use crate::features::listen::{Address, Options};
 
 /// The kernel's queue of connections that nobody accepted yet, when `backlog=` says nothing.
@@ -75,10 +75,10 @@ impl Listener {
     }
 
     /// Accepts one connection, if there is one.
-    pub fn accept(&self) -> io::Result<(Transport, Option<SocketAddr>)> {
+    pub fn accept(&self) -> io::Result<(transport::Socket, Option<SocketAddr>)> {
         match &self.socket {
-            Kind::Tcp(socket) => socket.accept().map(|(socket, peer)| (Transport::Tcp(socket), Some(peer))),
-            Kind::Unix(socket) => socket.accept().map(|(socket, _)| (Transport::Unix(socket), None)),
+            Kind::Tcp(socket) => socket.accept().map(|(socket, peer)| (transport::Socket::Tcp(socket), Some(peer))),
+            Kind::Unix(socket) => socket.accept().map(|(socket, _)| (transport::Socket::Unix(socket), None)),
         }
     }
 

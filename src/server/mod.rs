@@ -7,6 +7,7 @@ pub mod connection;
 mod control;
 pub mod daemon;
 pub mod events;
+mod greeting;
 mod intake;
 pub mod keeper;
 mod link;
@@ -25,6 +26,7 @@ mod schedule;
 pub mod shared;
 pub mod signals;
 pub mod slot;
+pub mod tls;
 pub mod transport;
 mod worker;
 

@@ -85,7 +85,11 @@ impl Output {
                 self.chunks.pop_front();
             }
             let io = match self.chunks.front() {
-                None => return Progress::Done,
+                None => match socket.flush() {
+                    Io::Bytes(_) => return Progress::Done,
+                    Io::Blocked => return Progress::Blocked,
+                    Io::End | Io::Gone => return Progress::Gone,
+                },
                 Some(_) if self.sent >= end => return Progress::Yield,
                 Some(Chunk::Bytes(_)) => self.write(socket, end - self.sent),
                 Some(Chunk::Stream(stream)) => {

@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use super::connection::{Connection, Partial, Phase};
+use super::greeting::Greeting;
 use super::slot::Parked;
 use super::transport::Io;
 use super::worker::{Turn, Worker};
@@ -16,7 +17,10 @@ impl Worker {
             let input = std::mem::take(&mut c.input);
             return self.first_bytes(c, Input::Kept(input));
         }
-        if c.drained {
+        if c.requests == 0 && c.socket.is_shaking() {
+            return self.greet(c, Box::new(Greeting::until(c.deadline)));
+        }
+        if c.drained && !c.socket.holds_input() {
             return self.rest(c);
         }
         match c.socket.read(&mut self.buffer) {
@@ -35,7 +39,7 @@ impl Worker {
     /// Whether a read of `n` bytes where there was room for `most` emptied the socket: it was a short one, and no end of
     /// file waits behind it.
     pub(super) fn is_drained(&self, c: &Connection, n: usize, most: usize) -> bool {
-        n < most && !c.place.slot().has_ended()
+        c.socket.is_dry(n, most) && !c.place.slot().has_ended()
     }
 
     /// Parks an idle connection for as long as the conf allows.
@@ -56,7 +60,7 @@ impl Worker {
     }
 
     /// The first bytes of a request: usually all of it, straight from the read buffer.
-    fn first_bytes(&mut self, c: &mut Connection, input: Input) -> Turn {
+    pub(super) fn first_bytes(&mut self, c: &mut Connection, input: Input) -> Turn {
         crate::exchange::counters::request();
         let mut partial = Partial { scanner: Default::default(), started: Instant::now(), deadline: 0 };
         let limits = self.default_server(c).scope.request_head.clone();
@@ -127,7 +131,7 @@ impl Worker {
 }
 
 /// Where the first bytes of a request lie.
-enum Input {
+pub(super) enum Input {
     /// In the read buffer, so many.
     Buffer(usize),
     /// They were read with the request before.

@@ -11,6 +11,7 @@ use super::slot::NEVER;
 use super::worker::{Turn, Worker};
 use crate::exchange::error::{HttpError, Level};
 use crate::exchange::{Arrival, Client, Exchange};
+use crate::features::ssl::Verify;
 use crate::http::head::{Head, HeadError};
 use crate::http::target;
 use crate::pipeline::{self, Run};
@@ -19,20 +20,20 @@ use crate::settings::sockets::Group;
 
 impl Worker {
     /// The listener a connection came in by.
-    fn entry(&self, c: &Connection) -> &Entry {
+    pub(super) fn entry(&self, c: &Connection) -> &Entry {
         // Entries are added and never taken away, and a listener's number is its place among them.
         &self.current.entries[c.listener as usize]
     }
 
     /// The servers of the address a connection came to.
-    fn group<'e>(&self, c: &Connection, entry: &'e Entry) -> &'e Arc<Group> {
+    pub(super) fn group<'e>(&self, c: &Connection, entry: &'e Entry) -> &'e Arc<Group> {
         let local = if entry.socket.is_shared() { c.socket.local() } else { None };
         entry.socket.group(local)
     }
 
     /// The server whose settings hold until a Host field names one.
     pub(super) fn default_server(&self, c: &Connection) -> Arc<Server> {
-        self.group(c, self.entry(c)).default.clone()
+        home(c, self.group(c, self.entry(c)))
     }
 
     /// Begins a request whose head is complete, or was refused.
@@ -78,14 +79,22 @@ impl Worker {
         Turn::Close
     }
 
-    fn task(&self, c: &Connection, entry: &Entry, group: &Group, head: Head, started: Instant) -> Task {
+    pub(super) fn task(&self, c: &Connection, entry: &Entry, group: &Group, head: Head, started: Instant) -> Task {
         let (local, unix) = match &entry.socket.address {
             crate::features::listen::Address::Unix(path) => (None, Some(Arc::from(path.to_string_lossy()))),
             crate::features::listen::Address::Ip(address) if !address.ip().is_unspecified() => (Some(*address), None),
             _ => (c.socket.local(), None),
         };
         let arrival = Arrival {
-            client: Client { peer: c.peer, local, unix, number: c.number, replaced: None, announced: None },
+            client: Client {
+                peer: c.peer,
+                local,
+                unix,
+                number: c.number,
+                replaced: None,
+                announced: None,
+                security: c.security.clone(),
+            },
             nth: u64::from(c.requests),
             connected: c.connected,
             started,
@@ -94,7 +103,7 @@ impl Worker {
             engine: self.link.clone(),
             connection: c.place.token(),
         };
-        let run = Run::new(arrival, entry.settings.clone(), group.default.clone());
+        let run = Run::new(arrival, entry.settings.clone(), home(c, group));
         Task {
             run,
             logs: entry.logs.clone(),
@@ -149,6 +158,24 @@ pub fn resolve(run: &mut Run, group: &Group) -> Option<HttpError> {
     }
     let host = run.x.head.host().unwrap_or_default().to_vec();
     let server = pipeline::find_server(group, &host, &mut run.x);
+    if is_misdirected(&run.x, &host, &server) {
+        let text = "client attempted to request the server name different from the one that was negotiated";
+        return Some(HttpError::new(421, "misdirected").log(Level::Info, text));
+    }
     run.choose(server);
     None
+}
+
+/// The server that a connection belongs to: the one that its client named in the handshake, else the address's default.
+fn home(c: &Connection, group: &Group) -> Arc<Server> {
+    let session = c.security.session().filter(|session| session.is_bound);
+    let found = session.and_then(|session| group.hosts.find(session.name.as_deref()?));
+    found.map_or_else(|| group.default.clone(), |found| found.server)
+}
+
+/// Whether a request asks for another server than the handshake did, and that one wants to see clients' certificates: they
+/// were not asked for in its name.
+fn is_misdirected(x: &Exchange, host: &[u8], server: &Server) -> bool {
+    let Some(session) = x.client.security.session().filter(|session| session.is_bound) else { return false };
+    session.name.as_deref() != Some(host) && server.scope.ssl.verify != Verify::Off
 }

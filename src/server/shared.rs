@@ -76,11 +76,14 @@ impl Shared {
         self.version.fetch_add(1, AcqRel);
     }
 
-    /// How long a new connection of this listener may take for its head, in milliseconds.
-    pub fn head_timeout(&self, listener: usize) -> u64 {
+    /// How long a new connection of this listener may take for its head, in milliseconds, and whether TLS is spoken there.
+    pub fn arrival(&self, listener: usize) -> (u64, bool) {
         let current = self.current.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         let groups = &current.entries[listener].socket.groups;
-        groups[groups.len() - 1].default.scope.request_head.timeout.as_millis() as u64
+        // The addresses behind one socket may differ: a worker finds out which was meant.
+        let group = &groups[groups.len() - 1];
+        let tls = groups.iter().any(|group| group.tls);
+        (group.default.scope.request_head.timeout.as_millis() as u64, tls)
     }
 
     /// Whether the server finishes what it has and ends.

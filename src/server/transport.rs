@@ -1,5 +1,4 @@
-//! The bytes in and out of one socket, never waiting: TCP or a Unix socket. Knows no HTTP. A later transport
-//! (TLS) reports what it wants apart from the phase its connection is in.
+//! The bytes in and out of one client, never waiting: a socket as it is, or TLS over one. Knows no HTTP.
 
 use std::fs::File;
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
@@ -8,6 +7,8 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use mio::event::Source;
 use mio::net::{TcpStream, UnixStream};
+
+use super::tls::Tls;
 
 /// What a call on a socket came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,65 +25,64 @@ pub enum Io {
 
 /// One socket.
 #[derive(Debug)]
-pub enum Transport {
+pub enum Socket {
     /// TCP.
     Tcp(TcpStream),
     /// A Unix socket.
     Unix(UnixStream),
 }
 
+/// One client.
+#[derive(Debug)]
+pub enum Transport {
+    /// Over the bare socket.
+    Plain(Socket),
+    /// Over TLS, or on the way to it.
+    Tls(Box<Tls>),
+}
+
 impl Transport {
     /// Reads what is there.
     pub fn read(&mut self, into: &mut [u8]) -> Io {
-        loop {
-            let done = match self {
-                Transport::Tcp(socket) => socket.read(into),
-                Transport::Unix(socket) => socket.read(into),
-            };
-            match done {
-                Ok(0) => return Io::End,
-                Ok(n) => return Io::Bytes(n),
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return failed(&error),
-            }
+        match self {
+            Transport::Plain(socket) => socket.receive(into),
+            Transport::Tls(tls) => tls.read(into),
         }
     }
 
     /// Writes one piece.
     pub fn write(&mut self, bytes: &[u8]) -> Io {
-        loop {
-            let done = match self {
-                Transport::Tcp(socket) => socket.write(bytes),
-                Transport::Unix(socket) => socket.write(bytes),
-            };
-            match done {
-                Ok(n) => return Io::Bytes(n),
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return failed(&error),
-            }
+        match self {
+            Transport::Plain(socket) => socket.send(bytes),
+            Transport::Tls(tls) => tls.write(bytes),
+        }
+    }
+
+    /// Writes one piece that more follows: TLS keeps it back, so that it goes out together with the next.
+    pub fn write_first(&mut self, bytes: &[u8]) -> Io {
+        match self {
+            Transport::Plain(socket) => socket.send(bytes),
+            Transport::Tls(tls) => tls.put(bytes),
         }
     }
 
     /// Writes several pieces at once.
     pub fn write_all_of(&mut self, pieces: &[IoSlice<'_>]) -> Io {
-        loop {
-            let done = match self {
-                Transport::Tcp(socket) => socket.write_vectored(pieces),
-                Transport::Unix(socket) => socket.write_vectored(pieces),
-            };
-            match done {
-                Ok(n) => return Io::Bytes(n),
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return failed(&error),
-            }
+        match self {
+            Transport::Plain(socket) => outcome(|| socket.write_vectored(pieces)),
+            Transport::Tls(tls) => tls.write_all_of(pieces),
         }
     }
 
-    /// Sends a part of a file without copying it through us. `End` means that the file has shrunk.
+    /// Sends a part of a file; without TLS it is not copied through us. `End` means that the file has shrunk.
     pub fn send_file(&mut self, file: &File, offset: u64, len: usize) -> Io {
+        let socket = match self {
+            Transport::Plain(socket) => socket,
+            Transport::Tls(tls) => return tls.send_file(file, offset, len),
+        };
         loop {
             let mut at = offset as i64;
-            match nix::sys::sendfile::sendfile(self.fd(), file, Some(&mut at), len) {
+            match nix::sys::sendfile::sendfile(socket.fd(), file, Some(&mut at), len) {
                 Ok(0) => return Io::End,
                 Ok(n) => return Io::Bytes(n),
                 Err(nix::errno::Errno::EINTR) => {}
@@ -92,31 +92,67 @@ impl Transport {
         }
     }
 
-    /// Whether the other end will send nothing more: it closed, or it is gone. Takes nothing from the socket.
-    pub fn has_ended(&self) -> bool {
-        let mut byte = [std::mem::MaybeUninit::uninit()];
-        let peeked = match self {
-            Transport::Tcp(socket) => socket2::SockRef::from(socket).peek(&mut byte),
-            Transport::Unix(socket) => socket2::SockRef::from(socket).peek(&mut byte),
-        };
-        match peeked {
-            Ok(n) => n == 0,
-            Err(error) => !matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted),
+    /// Sends on what was taken and has not gone out: `Bytes` once nothing is left. A bare socket keeps nothing back.
+    pub fn flush(&mut self) -> Io {
+        match self {
+            Transport::Plain(_) => Io::Bytes(0),
+            Transport::Tls(tls) => tls.flush(),
+        }
+    }
+
+    /// Counts on while what was taken earlier goes out; stands still on a bare socket.
+    pub fn flushed(&self) -> u64 {
+        match self {
+            Transport::Plain(_) => 0,
+            Transport::Tls(tls) => tls.flushed(),
+        }
+    }
+
+    /// Whether a read of `n` bytes into a buffer of `room` took everything that was there: the next byte comes with an edge.
+    pub fn is_dry(&self, n: usize, room: usize) -> bool {
+        match self {
+            Transport::Plain(_) => n < room,
+            Transport::Tls(tls) => n < room && tls.is_dry(),
+        }
+    }
+
+    /// Whether a handshake has still to be done.
+    pub fn is_shaking(&self) -> bool {
+        matches!(self, Transport::Tls(tls) if tls.is_shaking())
+    }
+
+    /// Whether bytes were read ahead of whoever wants them, so that no edge will tell of them.
+    pub fn holds_input(&self) -> bool {
+        match self {
+            Transport::Plain(_) => false,
+            Transport::Tls(tls) => tls.holds_input(),
+        }
+    }
+
+    /// Whether the other end will send nothing more: it closed, or it is gone. Takes nothing from who reads next.
+    pub fn has_ended(&mut self) -> bool {
+        match self {
+            Transport::Plain(socket) => socket.has_ended(),
+            Transport::Tls(tls) => tls.has_ended(),
         }
     }
 
     /// Says that nothing more will be sent.
     pub fn finish(&mut self) {
+        if let Transport::Tls(tls) = self {
+            tls.say_goodbye();
+        }
+        let socket = self.socket();
         // It fails only when the other end has gone already.
-        let _ = match self {
-            Transport::Tcp(socket) => socket.shutdown(Shutdown::Write),
-            Transport::Unix(socket) => socket.shutdown(Shutdown::Write),
+        let _ = match socket {
+            Socket::Tcp(socket) => socket.shutdown(Shutdown::Write),
+            Socket::Unix(socket) => socket.shutdown(Shutdown::Write),
         };
     }
 
     /// Makes the close a reset, so that the kernel keeps nothing of the connection.
     pub fn reset_on_close(&mut self) {
-        if let Transport::Tcp(socket) = self {
+        if let Socket::Tcp(socket) = self.socket() {
             // Where it fails the close is an ordinary one.
             let _ = socket2::SockRef::from(&*socket).set_linger(Some(std::time::Duration::ZERO));
         }
@@ -124,7 +160,7 @@ impl Transport {
 
     /// Bounds the bytes that lie unsent in the kernel; none lifts the bound.
     pub fn bound_unsent(&mut self, most: Option<u32>) {
-        if let Transport::Tcp(socket) = self {
+        if let Socket::Tcp(socket) = self.socket() {
             // It fails only when the other end has gone already.
             let _ = socket2::SockRef::from(&*socket).set_tcp_notsent_lowat(most.unwrap_or(0));
         }
@@ -132,7 +168,7 @@ impl Transport {
 
     /// `tcp_nodelay`.
     pub fn set_nodelay(&mut self, on: bool) {
-        if let Transport::Tcp(socket) = self {
+        if let Socket::Tcp(socket) = self.socket() {
             // It fails only when the other end has gone already.
             let _ = socket.set_nodelay(on);
         }
@@ -140,31 +176,104 @@ impl Transport {
 
     /// The address the client connected to; none on a Unix socket.
     pub fn local(&self) -> Option<SocketAddr> {
-        match self {
-            Transport::Tcp(socket) => socket.local_addr().ok(),
-            Transport::Unix(_) => None,
+        let socket = match self {
+            Transport::Plain(socket) => socket,
+            Transport::Tls(tls) => tls.socket(),
+        };
+        match socket {
+            Socket::Tcp(socket) => socket.local_addr().ok(),
+            Socket::Unix(_) => None,
         }
     }
 
     /// The part that events are registered for.
     pub fn source(&mut self) -> &mut dyn Source {
+        match self.socket() {
+            Socket::Tcp(socket) => socket,
+            Socket::Unix(socket) => socket,
+        }
+    }
+
+    fn socket(&mut self) -> &mut Socket {
         match self {
-            Transport::Tcp(socket) => socket,
-            Transport::Unix(socket) => socket,
+            Transport::Plain(socket) => socket,
+            Transport::Tls(tls) => tls.socket_mut(),
+        }
+    }
+}
+
+impl Socket {
+    /// Reads what is there.
+    pub fn receive(&mut self, into: &mut [u8]) -> Io {
+        match outcome(|| self.read(into)) {
+            Io::Bytes(0) => Io::End,
+            io => io,
+        }
+    }
+
+    /// Writes one piece.
+    pub fn send(&mut self, bytes: &[u8]) -> Io {
+        outcome(|| self.write(bytes))
+    }
+
+    /// Whether the other end will send nothing more. Takes nothing from the socket.
+    pub(super) fn has_ended(&self) -> bool {
+        let mut byte = [std::mem::MaybeUninit::uninit()];
+        let peeked = match self {
+            Socket::Tcp(socket) => socket2::SockRef::from(socket).peek(&mut byte),
+            Socket::Unix(socket) => socket2::SockRef::from(socket).peek(&mut byte),
+        };
+        match peeked {
+            Ok(n) => n == 0,
+            Err(error) => !matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted),
         }
     }
 
     fn fd(&self) -> BorrowedFd<'_> {
         match self {
-            Transport::Tcp(socket) => socket.as_fd(),
-            Transport::Unix(socket) => socket.as_fd(),
+            Socket::Tcp(socket) => socket.as_fd(),
+            Socket::Unix(socket) => socket.as_fd(),
         }
     }
 }
 
-fn failed(error: &io::Error) -> Io {
-    match error.kind() {
-        ErrorKind::WouldBlock => Io::Blocked,
-        _ => Io::Gone,
+impl Read for Socket {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Socket::Tcp(socket) => socket.read(into),
+            Socket::Unix(socket) => socket.read(into),
+        }
+    }
+}
+
+impl Write for Socket {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Socket::Tcp(socket) => socket.write(bytes),
+            Socket::Unix(socket) => socket.write(bytes),
+        }
+    }
+
+    fn write_vectored(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        match self {
+            Socket::Tcp(socket) => socket.write_vectored(pieces),
+            Socket::Unix(socket) => socket.write_vectored(pieces),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// What a call came to, interrupted ones made again.
+pub(super) fn outcome(mut call: impl FnMut() -> io::Result<usize>) -> Io {
+    loop {
+        match call() {
+            Ok(n) => return Io::Bytes(n),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return Io::Blocked,
+            Err(_) => return Io::Gone,
+        }
     }
 }

@@ -128,6 +128,7 @@ impl Worker {
     fn turn(&mut self, c: &mut Connection) -> Turn {
         match std::mem::replace(&mut c.phase, Phase::Closed) {
             Phase::Idle => self.idle(c),
+            Phase::Greeting(greeting) => self.greet(c, greeting),
             Phase::Head(partial) => self.head(c, partial),
             Phase::Body(task) => self.body(c, task),
             Phase::Waiting(task) => self.wait(c, task),
@@ -242,6 +243,7 @@ impl Worker {
 
     fn expire(&mut self, mut c: Connection) {
         match std::mem::replace(&mut c.phase, Phase::Closed) {
+            Phase::Greeting(_) => self.report_handshake(&c, "client timed out"),
             Phase::Head(partial) => {
                 self.give_up(&mut c, partial.started, 408, "client timed out");
             }

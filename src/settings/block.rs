@@ -17,6 +17,7 @@ use crate::conf::ast::Node;
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::directive::Contexts;
 use crate::conf::source::Span;
+use crate::features;
 use crate::features::referer;
 use crate::features::server_name::{self, Name};
 use crate::route::{Locations, Server};
@@ -132,9 +133,9 @@ impl Builder {
         let blocks = self.simple(nodes, Contexts::SERVER, &mut scope);
         if scope.listen.listens.is_empty() && !scope.listen.is_named {
             let port = if nix::unistd::geteuid().is_root() && !self.load.rootless { 80 } else { 8000 };
-            let address = crate::features::listen::Address::Ip(([0, 0, 0, 0], port).into());
-            let listen =
-                crate::features::listen::Listen { address, default_server: false, options: Default::default(), span };
+            let address = features::listen::Address::Ip(([0, 0, 0, 0], port).into());
+            let options = Default::default();
+            let listen = features::listen::Listen { address, default_server: false, tls: false, options, span };
             Arc::make_mut(&mut scope.listen).listens.push(listen);
         }
         Arc::make_mut(&mut scope.referer).take_names(names_of(&scope.server_name));
@@ -148,7 +149,8 @@ impl Builder {
             }
         }
         let name = scope.server_name.first.clone().into();
-        self.servers.push(Arc::new(Server { scope: Arc::new(scope), locations, named, name, span }));
+        let tls = features::ssl::build(&scope.ssl, &self.load.outside, &mut self.diagnostics);
+        self.servers.push(Arc::new(Server { scope: Arc::new(scope), locations, named, tls, name, span }));
     }
 
     /// A copy of the settings for a block inside, with what is not inherited put back.

@@ -58,6 +58,8 @@ features! {
     events,
     /// Addresses.
     listen,
+    /// TLS.
+    ssl,
     /// Names of servers.
     server_name,
     /// How a head is read.

@@ -15,6 +15,8 @@ use crate::route::{Hosts, Server};
 pub struct Group {
     /// The address.
     pub address: Address,
+    /// Whether TLS is spoken there.
+    pub tls: bool,
     /// The server for unknown names.
     pub default: Arc<Server>,
     /// The servers by name.
@@ -145,5 +147,35 @@ fn group(address: &Address, draft: &Draft, diagnostics: &mut Vec<Diagnostic>) ->
         }
     }
     let default = default.unwrap_or(&draft.listens[0]).1.clone();
-    Group { address: address.clone(), default, hosts }
+    let speaks = |(listen, server): &&(Listen, Arc<Server>)| listen.tls || server.scope.ssl.on;
+    let tls = draft.listens.iter().find(speaks);
+    if let Some((listen, _)) = tls {
+        check_certificates(&draft.listens, &default, listen, diagnostics);
+    }
+    Group { address: address.clone(), tls: tls.is_some(), default, hosts }
+}
+
+/// The default server needs a certificate, for clients that ask for no name or an unknown one; where it refuses all handshakes
+/// the others need theirs.
+fn check_certificates(
+    listens: &[(Listen, Arc<Server>)],
+    default: &Arc<Server>,
+    listen: &Listen,
+    diagnostics: &mut Vec<Diagnostic>,
+) {
+    let lacks = |server: &Server| server.tls.is_none() && !server.scope.ssl.has_certificate();
+    let rejects = default.tls.as_ref().is_some_and(|context| context.config.is_none());
+    let lacking = match lacks(default) {
+        true => Some(listen.span),
+        false if rejects => listens.iter().find(|(_, server)| lacks(server)).map(|(listen, _)| listen.span),
+        false => None,
+    };
+    let Some(span) = lacking else { return };
+    let message = "`listen` has `ssl`, and the server has no `ssl_certificate`";
+    let diagnostic = Diagnostic::error(span, message).help(
+        "write `ssl_certificate FILE;` and `ssl_certificate_key FILE;` into the server; `longshore cert self-signed NAME` makes both files",
+    );
+    if !diagnostics.contains(&diagnostic) {
+        diagnostics.push(diagnostic);
+    }
 }

@@ -15,6 +15,8 @@ pub struct Case {
     pub files: Vec<Entry>,
     /// Programs behind a gateway that run with the case.
     pub backends: Vec<Backend>,
+    /// Certificates to make before the server starts.
+    pub certificates: Vec<super::certs::Certificate>,
     /// What is sent and what must come back, in order.
     pub exchanges: Vec<Exchange>,
     /// What must stand in log files after the server has stopped.
@@ -109,6 +111,8 @@ pub enum Act {
 #[derive(Debug)]
 pub struct Exchange {
     pub target: Target,
+    /// How it speaks TLS, if it does.
+    pub tls: Option<super::tls::Tls>,
     /// Opens a new connection; otherwise goes on with the one before.
     pub fresh: bool,
     /// What the server is told before this request.
@@ -154,6 +158,8 @@ pub struct Expected {
     pub bare: bool,
     /// No byte comes back.
     pub nothing: bool,
+    /// The alert of TLS that ends the connection.
+    pub alert: Option<String>,
     pub status: u16,
     pub reason: Option<String>,
     pub headers: Vec<(String, Matcher)>,

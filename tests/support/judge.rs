@@ -9,6 +9,9 @@ use std::fmt::Write as _;
 
 /// What `answer` lacks of `expected`.
 pub fn check(expected: &Expected, answer: &Answer, place: &Place) -> Result<(), String> {
+    if expected.alert.is_some() && expected.alert != answer.alert {
+        return Err(format!("alert {:?}, wanted {:?}", answer.alert, expected.alert));
+    }
     if expected.nothing {
         return if answer.body.is_empty() { Ok(()) } else { Err("bytes where none were expected".into()) };
     }
@@ -88,7 +91,8 @@ pub fn check_end(expected: &Expected, answer: &Answer, extra: Option<&[u8]>, len
         End::Reset if expected.reset => Ok(()),
         _ if expected.reset => Err("the connection was not reset".into()),
         End::Closed => Ok(()),
-        End::Reset if lenient => Ok(()),
+        End::Reset | End::Cut if lenient => Ok(()),
+        End::Cut => Err("the connection was closed without the goodbye of TLS".into()),
         End::Reset => Err("the connection was reset".into()),
         _ if expected.closed || expected.nothing => Err("the connection was not closed".into()),
         _ => Ok(()),

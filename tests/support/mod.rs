@@ -3,8 +3,10 @@
 
 pub mod backend;
 pub mod case;
+pub mod certs;
 pub mod differences;
 pub mod judge;
 pub mod read;
 pub mod server;
+pub mod tls;
 pub mod wire;

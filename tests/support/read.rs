@@ -5,6 +5,8 @@ use super::case::{
     Act, Action, Backend, BodyCheck, Case, Entry, Exchange, Expected, Kind, LogCheck, LogLine, MTIME, Matcher, Order,
     Protocol, Reference, Target,
 };
+use super::certs::Certificate;
+use super::tls::Tls;
 
 /// A line number and what is wrong there.
 pub type Fault = (usize, String);
@@ -35,6 +37,7 @@ pub fn parse(text: &str) -> Result<Case, Fault> {
             }
             "file" => case.files.push(entry(&section).map_err(at)?),
             "backend" => case.backends.push(backend(&section).map_err(at)?),
+            "certificate" => case.certificates.push(certificate(&section).map_err(at)?),
             "reload" => orders.push(Order::Reload { conf: lines(&section.text), bad: section.rest == "bad" }),
             "reopen" => orders.push(Order::Reopen(section.rest.clone())),
             "request" => {
@@ -132,9 +135,34 @@ fn entry(section: &Section) -> Result<Entry, String> {
     Ok(made)
 }
 
+fn certificate(section: &Section) -> Result<Certificate, String> {
+    let mut words = section.rest.split(' ').filter(|w| !w.is_empty());
+    let name = words.next().ok_or("a certificate needs a name")?.to_string();
+    let mut made = Certificate { name, days: 365, ..Certificate::default() };
+    for word in words {
+        match word.split_once('=').unwrap_or((word, "")) {
+            ("for", hosts) => made.hosts = hosts.split(',').map(str::to_string).collect(),
+            ("by", name) => made.by = Some(name.into()),
+            ("authority", _) => made.is_authority = true,
+            ("chain", _) => made.chain = true,
+            ("kind", kind) => made.kind = kind.into(),
+            ("serial", number) => made.serial = Some(number.parse().map_err(|_| "serial is not a number")?),
+            ("days", number) => made.days = number.parse().map_err(|_| "days is not a number")?,
+            ("revokes", numbers) => {
+                let numbers = numbers.split(',').filter(|n| !n.is_empty()).map(str::parse).collect::<Result<_, _>>();
+                made.revokes = Some(numbers.map_err(|_| "revokes takes numbers")?);
+            }
+            (part @ ("C" | "O" | "OU" | "CN"), value) => made.parts.push((part.into(), value.replace('_', " "))),
+            (other, _) => return Err(format!("unknown certificate attribute `{other}`")),
+        }
+    }
+    Ok(made)
+}
+
 fn request(exchanges: &mut Vec<Exchange>, section: &Section) -> Result<(), String> {
     let (mut target, mut same, mut raw, mut until, mut pieces) = (None, false, false, false, None);
     let mut port = 1;
+    let mut tls: Option<Tls> = None;
     let mut address = None;
     for word in section.rest.split(' ').filter(|w| !w.is_empty()) {
         match word.split_once('=').unwrap_or((word, "")) {
@@ -143,6 +171,11 @@ fn request(exchanges: &mut Vec<Exchange>, section: &Section) -> Result<(), Strin
             ("until", _) => until = true,
             ("port", value) => port = value.parse().map_err(|_| "port is 1 to 9")?,
             ("address", value) => address = Some(value.to_string()),
+            ("tls", value) => tls.get_or_insert_default().name = (!value.is_empty()).then(|| value.to_string()),
+            ("version", value) => tls.get_or_insert_default().version = Some(value.into()),
+            ("shows", value) => tls.get_or_insert_default().certificate = Some(value.into()),
+            ("alpn", value) => tls.get_or_insert_default().alpn = Some(value.into()),
+            ("resumes", _) => tls.get_or_insert_default().resumes = true,
             ("unix", value) => target = Some(Target::Unix(value.into())),
             ("pieces", value) => pieces = Some(value.parse::<usize>().map_err(|_| "pieces is not a number")?),
             (other, _) => return Err(format!("unknown request attribute `{other}`")),
@@ -165,6 +198,7 @@ fn request(exchanges: &mut Vec<Exchange>, section: &Section) -> Result<(), Strin
         }
         _ => exchanges.push(Exchange {
             target,
+            tls,
             fresh: !same,
             orders: Vec::new(),
             until,
@@ -284,6 +318,9 @@ fn expected(section: &Section) -> Result<Expected, String> {
             "nginx" => {}
             "bare" => made.bare = true,
             "nothing" => made.nothing = true,
+            word if word.starts_with("alert=") => {
+                (made.nothing, made.alert) = (true, word.strip_prefix("alert=").map(str::to_string));
+            }
             other => return Err(format!("unknown response attribute `{other}`")),
         }
     }

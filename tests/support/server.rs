@@ -39,6 +39,7 @@ impl Place {
         // A server started as root drops to another user, who must be able to enter.
         open_up(dir.path(), 0o777)?;
         fs::create_dir_all(dir.path().join("html")).map_err(|e| e.to_string())?;
+        super::certs::make(&case.certificates, dir.path())?;
         for entry in &case.files {
             make(dir.path(), entry).map_err(|e| format!("{}: {e}", entry.path))?;
         }

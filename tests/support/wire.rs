@@ -2,6 +2,7 @@
 
 use super::case::{Action, Exchange, Target};
 use super::server::Place;
+use super::tls;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::os::unix::net::UnixStream;
@@ -18,6 +19,8 @@ pub struct Answer {
     /// Without its transfer coding, and without gzip where the head names that.
     pub body: Vec<u8>,
     pub end: End,
+    /// The alert of TLS that ended the connection.
+    pub alert: Option<String>,
 }
 
 /// What was seen on the connection after the answer.
@@ -26,6 +29,8 @@ pub enum End {
     #[default]
     Unknown,
     Closed,
+    /// Closed without the goodbye of TLS.
+    Cut,
     Reset,
 }
 
@@ -35,11 +40,13 @@ pub struct Wire {
     buffer: Vec<u8>,
     deadline: Instant,
     ended: Option<End>,
+    alert: Option<String>,
 }
 
 enum Stream {
     Tcp(TcpStream),
     Unix(UnixStream),
+    Tls(Box<tls::Stream>),
 }
 
 /// How an answer is to be read.
@@ -70,9 +77,14 @@ fn gunzip(answer: &Answer) -> Option<Vec<u8>> {
 }
 
 impl Wire {
-    pub fn connect(target: &Target, place: &Place, deadline: Instant) -> Result<Wire, String> {
+    pub fn connect(
+        exchange: &Exchange,
+        clients: &tls::Clients,
+        place: &Place,
+        deadline: Instant,
+    ) -> Result<Wire, String> {
         let port = |n: usize| place.ports.get(n - 1).copied().ok_or(format!("no %PORT{n}% in the conf"));
-        let stream = match target {
+        let mut stream = match &exchange.target {
             Target::Port(n) => Stream::Tcp(TcpStream::connect(("127.0.0.1", port(*n)?)).map_err(text)?),
             Target::Address(address, n) => {
                 Stream::Tcp(TcpStream::connect(format!("{address}:{}", port(*n)?)).map_err(text)?)
@@ -82,7 +94,13 @@ impl Wire {
         if let Stream::Tcp(tcp) = &stream {
             tcp.set_nodelay(true).map_err(text)?;
         }
-        Ok(Wire { stream, buffer: Vec::new(), deadline, ended: None })
+        if let Some(wanted) = &exchange.tls {
+            stream = match stream {
+                Stream::Tcp(tcp) => Stream::Tls(Box::new(tls::over(tcp, wanted, clients, place)?)),
+                _ => return Err("TLS is spoken over TCP alone".into()),
+            };
+        }
+        Ok(Wire { stream, buffer: Vec::new(), deadline, ended: None, alert: None })
     }
 
     pub fn send(&mut self, exchange: &Exchange, place: &Place) -> Result<(), String> {
@@ -109,6 +127,7 @@ impl Wire {
         match self.stream.write_all(bytes) {
             Ok(()) => Ok(true),
             Err(e) if matches!(e.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset) => Ok(false),
+            Err(e) if self.take_alert(&e) => Ok(false),
             Err(e) => Err(format!("sending: {e}")),
         }
     }
@@ -120,6 +139,7 @@ impl Wire {
             while self.fill()? {}
             answer.body = std::mem::take(&mut self.buffer);
             answer.end = self.ended.clone().unwrap_or_default();
+            answer.alert = self.alert.clone();
             return Ok(answer);
         }
         self.read_head(&mut answer)?;
@@ -225,9 +245,20 @@ impl Wire {
             Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
                 return Err(format!("time is up, got so far: {:?}", String::from_utf8_lossy(&self.buffer)));
             }
+            Err(e) if e.kind() == ErrorKind::UnexpectedEof => self.ended = Some(End::Cut),
+            Err(e) if self.take_alert(&e) => {}
             Err(e) => return Err(format!("reading: {e}")),
         }
         Ok(self.ended.is_none())
+    }
+
+    /// Whether an error is an alert of TLS: it ends the connection.
+    fn take_alert(&mut self, error: &std::io::Error) -> bool {
+        self.alert = self.alert.take().or_else(|| tls::alert(error));
+        if self.alert.is_some() {
+            self.ended = Some(End::Closed);
+        }
+        self.alert.is_some()
     }
 
     fn left(&self) -> Result<Duration, String> {
@@ -241,15 +272,20 @@ impl Stream {
         match self {
             Stream::Tcp(s) => s.set_read_timeout(Some(left)).and_then(|()| s.set_write_timeout(Some(left))),
             Stream::Unix(s) => s.set_read_timeout(Some(left)).and_then(|()| s.set_write_timeout(Some(left))),
+            Stream::Tls(s) => s.sock.set_read_timeout(Some(left)).and_then(|()| s.sock.set_write_timeout(Some(left))),
         }
         .map_err(text)
     }
 
-    fn shutdown(&self) {
+    fn shutdown(&mut self) {
         // Fails only when the server was first to close, which the answer will show.
         let _ = match self {
             Stream::Tcp(s) => s.shutdown(Shutdown::Write),
             Stream::Unix(s) => s.shutdown(Shutdown::Write),
+            Stream::Tls(s) => {
+                s.conn.send_close_notify();
+                s.flush().and_then(|()| s.sock.shutdown(Shutdown::Write))
+            }
         };
     }
 
@@ -257,6 +293,7 @@ impl Stream {
         match self {
             Stream::Tcp(s) => s.write_all(bytes),
             Stream::Unix(s) => s.write_all(bytes),
+            Stream::Tls(s) => s.write_all(bytes).and_then(|()| s.flush()),
         }
     }
 
@@ -264,6 +301,7 @@ impl Stream {
         match self {
             Stream::Tcp(s) => s.read(into),
             Stream::Unix(s) => s.read(into),
+            Stream::Tls(s) => s.read(into),
         }
     }
 }

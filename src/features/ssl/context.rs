@@ -1,0 +1,285 @@
+//! From the settings of a server to what its handshakes need: certificates, suites, sessions, clients. Everything that can
+//! be wrong with the files is said here, with its place in the conf.
+
+use std::sync::Arc;
+
+use rustls::crypto::{CryptoProvider, ring};
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer};
+use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert, WebPkiClientVerifier};
+use rustls::sign::CertifiedKey;
+use rustls::version::{TLS12, TLS13};
+use rustls::{RootCertStore, ServerConfig, SignatureAlgorithm};
+use x509_cert::der::{Decode, Encode};
+
+use super::client::{Asks, Clients};
+use super::files::{self, Wrong};
+use super::{Conf, Named, Verify, sessions};
+use crate::conf::diagnostic::Diagnostic;
+use crate::conf::outside::Outside;
+
+/// Tickets that go out after a handshake of TLS 1.3, as OpenSSL has it: browsers open several connections.
+const TICKETS: usize = 2;
+/// Bytes of a record's head, which rustls counts in a record's size.
+const RECORD_HEAD: usize = 5;
+
+/// What the handshakes of one server need.
+pub struct Context {
+    /// None where every handshake is refused (`ssl_reject_handshake`).
+    pub config: Option<Arc<ServerConfig>>,
+    /// Whether a certificate is asked of clients.
+    pub verify: Verify,
+    /// Whose certificates are good.
+    pub clients: Clients,
+}
+
+/// Reads what a server's settings name. None without certificates, and when something was wrong.
+pub fn build(conf: &Conf, outside: &Outside, diagnostics: &mut Vec<Diagnostic>) -> Option<Arc<Context>> {
+    if conf.certificates.is_empty() && !conf.reject {
+        return None;
+    }
+    let mut builder = Builder { conf, outside, diagnostics, failed: false };
+    let context = builder.context();
+    let failed = builder.failed;
+    context.filter(|_| !failed).map(Arc::new)
+}
+
+struct Builder<'a> {
+    conf: &'a Conf,
+    outside: &'a Outside,
+    diagnostics: &'a mut Vec<Diagnostic>,
+    failed: bool,
+}
+
+impl Builder<'_> {
+    fn context(&mut self) -> Option<Context> {
+        let conf = self.conf;
+        let provider = Arc::new(CryptoProvider {
+            cipher_suites: conf.suites13.iter().chain(&conf.suites12).map(|suite| **suite).collect(),
+            kx_groups: conf.curves.clone(),
+            ..ring::default_provider()
+        });
+        let (clients, hints) = self.clients(&provider)?;
+        if conf.reject {
+            return Some(Context { config: None, verify: conf.verify, clients });
+        }
+        let certificates = self.certificates(&provider)?;
+        let versions: Vec<_> =
+            [(conf.tls13, &TLS13), (conf.tls12, &TLS12)].into_iter().filter(|(on, _)| *on).map(|(_, v)| v).collect();
+        let builder = ServerConfig::builder_with_provider(provider.clone()).with_protocol_versions(&versions);
+        let builder = match builder {
+            Ok(builder) => builder,
+            Err(error) => {
+                let place = conf.certificates.first()?;
+                let what = format!("has protocols, ciphers and curves that do not go together: {error}");
+                self.wrong("ssl_certificate", place, Wrong { what, help: None });
+                return None;
+            }
+        };
+        let builder = builder.with_client_cert_verifier(match conf.verify {
+            Verify::Off => WebPkiClientVerifier::no_client_auth(),
+            _ => Arc::new(Asks { hints, provider: provider.clone() }),
+        });
+        let mut config = builder.with_cert_resolver(Arc::new(Certificates(certificates)));
+        config.ignore_client_order = conf.prefer_server;
+        config.max_fragment_size = conf.buffer_size.map(|bytes| bytes + RECORD_HEAD);
+        config.alpn_protocols = ["http/1.1", "http/1.0", "http/0.9"].map(|name| name.as_bytes().to_vec()).to_vec();
+        config.send_tls13_tickets = TICKETS;
+        config.session_storage = match &conf.cache {
+            Some((name, bytes)) => sessions::cache(name, *bytes, conf.timeout),
+            None => Arc::new(NoServerSessionStorage {}),
+        };
+        if conf.tickets {
+            config.ticketer = match conf.ticket_keys.is_empty() {
+                true => sessions::tickets(conf.timeout),
+                false => sessions::tickets_under(&self.ticket_keys(), conf.timeout),
+            };
+        }
+        Some(Context { config: Some(config.into()), verify: conf.verify, clients })
+    }
+
+    /// Who is let in, and the names of those who vouch for them.
+    fn clients(&mut self, provider: &Arc<CryptoProvider>) -> Option<(Clients, Vec<rustls::DistinguishedName>)> {
+        let conf = self.conf;
+        let asked = self.roots("ssl_client_certificate", conf.client_certificate.as_ref());
+        let trusted = self.roots("ssl_trusted_certificate", conf.trusted_certificate.as_ref());
+        if let (Verify::On | Verify::Optional, None, None, Some(span)) =
+            (conf.verify, &conf.client_certificate, &conf.trusted_certificate, conf.verify_span)
+        {
+            let message = "`ssl_verify_client` asks for certificates and no line says whose are good";
+            let help = "name the authority's certificate with `ssl_client_certificate FILE;`";
+            self.push(Diagnostic::error(span, message).help(help));
+            return None;
+        }
+        let mut store = RootCertStore::empty();
+        // What cannot be read is named below, with its file.
+        store.add_parsable_certificates(asked.iter().cloned());
+        let hints = store.subjects();
+        let mut crls: Vec<CertificateRevocationListDer<'static>> = Vec::new();
+        if let Some(named) = &conf.crl {
+            match files::read(self.outside, &named.path).and_then(|bytes| files::revoked(&bytes, &named.path)) {
+                Ok(found) => crls = found,
+                Err(wrong) => self.wrong("ssl_crl", named, wrong),
+            }
+        }
+        let roots: Vec<_> = asked.into_iter().chain(trusted).collect();
+        let roots = if conf.verify == Verify::Off { Vec::new() } else { roots };
+        match Clients::new(roots, crls, conf.depth, provider) {
+            Ok(clients) => Some((clients, hints)),
+            Err(what) => {
+                let named = conf.client_certificate.as_ref().or(conf.trusted_certificate.as_ref())?;
+                self.wrong("ssl_client_certificate", named, Wrong { what, help: None });
+                None
+            }
+        }
+    }
+
+    fn roots(&mut self, directive: &str, named: Option<&Named>) -> Vec<CertificateDer<'static>> {
+        let Some(named) = named else { return Vec::new() };
+        match files::read(self.outside, &named.path).and_then(|bytes| files::certificates(&bytes, &named.path)) {
+            Ok(found) => found,
+            Err(wrong) => {
+                self.wrong(directive, named, wrong);
+                Vec::new()
+            }
+        }
+    }
+
+    /// Each certificate with its key.
+    fn certificates(&mut self, provider: &CryptoProvider) -> Option<Vec<Arc<CertifiedKey>>> {
+        let (conf, mut found) = (self.conf, Vec::new());
+        let passwords = match &conf.passwords {
+            None => Vec::new(),
+            Some(named) => match files::read(self.outside, &named.path) {
+                Ok(bytes) => files::passwords(&bytes),
+                Err(wrong) => {
+                    self.wrong("ssl_password_file", named, wrong);
+                    return None;
+                }
+            },
+        };
+        let ocsp = self.stapled();
+        for (at, named) in conf.certificates.iter().enumerate() {
+            let Some(key) = conf.keys.get(at) else {
+                let what = format!("names `{}` and no `ssl_certificate_key` belongs to it", named.path.display());
+                let help = "each certificate has a key: write `ssl_certificate_key FILE;` behind it".to_string();
+                self.wrong("ssl_certificate", named, Wrong { what, help: Some(help) });
+                continue;
+            };
+            found.extend(
+                self.pair(named, key, &passwords, provider).map(|pair| CertifiedKey { ocsp: ocsp.clone(), ..pair }),
+            );
+        }
+        // Clients that take both get the quicker one.
+        found.sort_by_key(|pair| pair.key.algorithm() == SignatureAlgorithm::RSA);
+        (!self.failed).then(|| found.into_iter().map(Arc::new).collect())
+    }
+
+    fn pair(
+        &mut self,
+        named: &Named,
+        key: &Named,
+        passwords: &[Vec<u8>],
+        provider: &CryptoProvider,
+    ) -> Option<CertifiedKey> {
+        let chain = files::read(self.outside, &named.path).and_then(|bytes| files::certificates(&bytes, &named.path));
+        let secret = files::read(self.outside, &key.path).and_then(|bytes| files::key(&bytes, &key.path, passwords));
+        let (chain, secret) = match (chain, secret) {
+            (Ok(chain), Ok(secret)) => (chain, secret),
+            (chain, secret) => {
+                chain.err().into_iter().for_each(|wrong| self.wrong("ssl_certificate", named, wrong));
+                secret.err().into_iter().for_each(|wrong| self.wrong("ssl_certificate_key", key, wrong));
+                return None;
+            }
+        };
+        let signer = match provider.key_provider.load_private_key(secret) {
+            Ok(signer) => signer,
+            Err(_) => {
+                let what = format!("names `{}`, whose key is of a kind that cannot be used", key.path.display());
+                let help = "keys are RSA from 2048 bits, ECDSA with P-256 or P-384, or Ed25519".to_string();
+                self.wrong("ssl_certificate_key", key, Wrong { what, help: Some(help) });
+                return None;
+            }
+        };
+        if let (Some(public), Some(own)) = (signer.public_key(), public_key(&chain))
+            && public.as_ref() != own
+        {
+            let what = format!("names `{}`, which is not the key of `{}`", key.path.display(), named.path.display());
+            let help = "the file of the certificate begins with the server's own, behind it those that vouch for it"
+                .to_string();
+            self.wrong("ssl_certificate_key", key, Wrong { what, help: Some(help) });
+            return None;
+        }
+        if let Some(end) = files::expired(&chain) {
+            let message = format!("`ssl_certificate` names `{}`, which expired on {end}", named.path.display());
+            self.push(Diagnostic::warning(named.span, message).help("browsers refuse it: renew it, then reload"));
+        }
+        Some(CertifiedKey::new(chain, signer))
+    }
+
+    /// The authority's word that the certificate is good, from a file.
+    fn stapled(&mut self) -> Option<Vec<u8>> {
+        let conf = self.conf;
+        match (&conf.stapling_file, conf.stapling) {
+            (Some(named), Some(_)) => match files::read(self.outside, &named.path) {
+                Ok(bytes) => Some(bytes.to_vec()),
+                Err(wrong) => {
+                    self.wrong("ssl_stapling_file", named, wrong);
+                    None
+                }
+            },
+            (None, Some(span)) => {
+                let message = "`ssl_stapling` has no effect: answers of OCSP are not fetched";
+                let help = "browsers do without it; `ssl_stapling_file FILE;` sends one that was fetched before";
+                self.push(Diagnostic::warning(span, message).help(help));
+                None
+            }
+            _ => None,
+        }
+    }
+
+    fn ticket_keys(&mut self) -> Vec<Vec<u8>> {
+        let mut found = Vec::new();
+        for named in &self.conf.ticket_keys {
+            match files::read(self.outside, &named.path) {
+                Ok(bytes) if matches!(bytes.len(), 48 | 80) => found.push(bytes.to_vec()),
+                Ok(bytes) => {
+                    let what = format!("names `{}`, which has {} bytes", named.path.display(), bytes.len());
+                    let help = "it is 48 or 80 random bytes: `openssl rand 80 > FILE`".to_string();
+                    self.wrong("ssl_session_ticket_key", named, Wrong { what, help: Some(help) });
+                }
+                Err(wrong) => self.wrong("ssl_session_ticket_key", named, wrong),
+            }
+        }
+        found
+    }
+
+    fn wrong(&mut self, directive: &str, named: &Named, wrong: Wrong) {
+        let diagnostic = Diagnostic::error(named.span, format!("`{directive}` {}", wrong.what));
+        self.failed = true;
+        self.push(Diagnostic { help: wrong.help, ..diagnostic });
+    }
+
+    /// Servers that inherit a line read its file each; what is wrong with it is said once.
+    fn push(&mut self, diagnostic: Diagnostic) {
+        if !self.diagnostics.contains(&diagnostic) {
+            self.diagnostics.push(diagnostic);
+        }
+    }
+}
+
+/// The public key in a chain's first certificate, in DER.
+fn public_key(chain: &[CertificateDer<'_>]) -> Option<Vec<u8>> {
+    let found = x509_cert::Certificate::from_der(chain.first()?).ok()?;
+    found.tbs_certificate().subject_public_key_info().to_der().ok()
+}
+
+/// The certificates of one server: each client gets the first that it can check.
+#[derive(Debug)]
+struct Certificates(Vec<Arc<CertifiedKey>>);
+
+impl ResolvesServerCert for Certificates {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let schemes = hello.signature_schemes();
+        self.0.iter().find(|pair| pair.key.choose_scheme(schemes).is_some()).or(self.0.first()).cloned()
+    }
+}

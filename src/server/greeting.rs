@@ -1,0 +1,126 @@
+//! The handshake of TLS as a phase of a connection: which server it is for, what was settled in it, and what is said of
+//! one that failed. Parked like any other phase while the client is waited for.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use rustls::server::{ClientHello, ServerConnection};
+use rustls::{HandshakeKind, ProtocolVersion};
+
+use super::connection::{Connection, Phase};
+use super::reading::Input;
+use super::slot::Parked;
+use super::tls::{Choice, Shake};
+use super::transport::Transport;
+use super::worker::{Turn, Worker};
+use crate::exchange::error::Level;
+use crate::exchange::tls::{Security, Session};
+use crate::features::ssl::{self, Context};
+use crate::settings::sockets::Group;
+
+/// A handshake under way.
+pub struct Greeting {
+    /// When it must be done.
+    pub deadline: u64,
+    /// What the client's first message said, as the session will remember it.
+    asked: Session,
+    /// Whose certificates it gets.
+    context: Option<Arc<Context>>,
+}
+
+impl Greeting {
+    /// One of which nothing has come.
+    pub fn until(deadline: u64) -> Self {
+        Greeting { deadline, asked: Session::default(), context: None }
+    }
+
+    /// Reads the client's first message and finds the server that it is for.
+    fn read(&mut self, hello: &ClientHello<'_>, group: &Group) -> Choice {
+        let name = hello.server_name().map(|name| name.trim_end_matches('.').to_ascii_lowercase());
+        let found = name.as_ref().and_then(|name| group.hosts.find(name.as_bytes()));
+        self.asked.is_bound = found.is_some();
+        self.asked.name = name.clone().map(Bytes::from);
+        self.asked.ciphers = hello.cipher_suites().iter().map(|suite| u16::from(*suite)).collect();
+        self.asked.curves = hello.named_groups().unwrap_or_default().iter().map(|curve| u16::from(*curve)).collect();
+        // As in nginx, a server without a certificate of its own uses that of the address's default.
+        let own = found.and_then(|found| found.server.tls.clone());
+        self.context = own.or_else(|| group.default.tls.clone());
+        match self.context.as_ref().and_then(|context| context.config.clone()) {
+            Some(config) => Choice::Config(config),
+            None => Choice::Reject,
+        }
+    }
+
+    /// The session, now that the handshake is done.
+    fn finish(self, done: &ServerConnection) -> Session {
+        let mut session = self.asked;
+        session.protocol = match done.protocol_version() {
+            Some(ProtocolVersion::TLSv1_2) => "TLSv1.2",
+            Some(ProtocolVersion::TLSv1_3) => "TLSv1.3",
+            _ => "",
+        };
+        session.cipher = done.negotiated_cipher_suite().map_or("", ssl::cipher_name);
+        session.curve = done.negotiated_key_exchange_group().map_or("", ssl::curve_name);
+        session.alpn = done.alpn_protocol().map(Bytes::copy_from_slice);
+        session.reused = done.handshake_kind() == Some(HandshakeKind::Resumed);
+        session.chain = done.peer_certificates().unwrap_or_default().iter().map(|der| der.to_vec()).collect();
+        if let Some(context) = self.context.filter(|_| !session.chain.is_empty()) {
+            context.judge(&session);
+        }
+        session
+    }
+}
+
+impl Worker {
+    /// Goes on with a handshake.
+    pub(super) fn greet(&mut self, c: &mut Connection, mut greeting: Box<Greeting>) -> Turn {
+        let entry = self.entry(c).clone();
+        let group = self.group(c, &entry).clone();
+        let Transport::Tls(tls) = &mut c.socket else { return Turn::Close };
+        if !group.tls {
+            // This address shares its socket with another one where TLS is spoken.
+            tls.go_bare();
+            c.phase = Phase::Idle;
+            return Turn::Go;
+        }
+        match tls.shake(&mut self.buffer, &mut |hello| greeting.read(hello, &group)) {
+            Shake::Blocked { sending } => {
+                let deadline = greeting.deadline;
+                c.phase = Phase::Greeting(greeting);
+                Turn::Park(if sending { Parked::Busy } else { Parked::Head }, deadline)
+            }
+            Shake::Done => {
+                c.drained = tls.is_dry() && !c.place.slot().has_ended();
+                c.security = match tls.session() {
+                    Some(done) => Security::Tls(Arc::new(greeting.finish(done))),
+                    None => return Turn::Close,
+                };
+                c.phase = Phase::Idle;
+                Turn::Go
+            }
+            Shake::Bare(n) => {
+                c.drained = self.is_drained(c, n, self.buffer.len());
+                c.security = Security::Missing;
+                self.first_bytes(c, Input::Buffer(n))
+            }
+            Shake::Left => {
+                self.report_handshake(c, "client closed connection");
+                Turn::Close
+            }
+            Shake::Failed(why) => {
+                self.report_handshake(c, &format!("handshake failed ({why})"));
+                Turn::Close
+            }
+        }
+    }
+
+    /// A line in the error log about a handshake that came to nothing.
+    pub(super) fn report_handshake(&mut self, c: &Connection, why: &str) {
+        let entry = self.entry(c).clone();
+        let group = self.group(c, &entry).clone();
+        let mut task = self.task(c, &entry, &group, Default::default(), Instant::now());
+        task.run.x.report(Level::Info, format!("{why} while SSL handshaking"));
+        self.write_reports(&mut task);
+    }
+}
