@@ -148,7 +148,7 @@ fn slowly(x: &mut Exchange, scheme: Scheme, stored: &[u8], password: &[u8]) -> R
         return Ok(Check::Done(fits));
     }
     let permit = match queued {
-        Some(queued) => queued.redeem(),
+        Some(queued) => (*queued).redeem(),
         None => enter(x),
     };
     match permit? {
@@ -184,8 +184,8 @@ fn enter(x: &Exchange) -> Result<Turn, HttpError> {
 }
 
 impl Queued {
-    fn redeem(self: Box<Self>) -> Result<Turn, HttpError> {
-        let Queued { ticket, waiter, until } = *self;
+    fn redeem(self) -> Result<Turn, HttpError> {
+        let Queued { ticket, waiter, until } = self;
         match ticket.redeem() {
             Ok(permit) => Ok(Turn::Now(permit)),
             Err(_) if until <= Instant::now() => Err(busy("a password waited too long to be checked")),
