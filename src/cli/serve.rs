@@ -147,9 +147,13 @@ fn alone(
     let inbox = server.inbox();
     let pass = move |signal| inbox.send(Message::Signal(signal));
     signals::watch(signals, pass).map_err(|error| ("cannot watch for signals", error))?;
-    log::info!("longshore/{} started with {} threads", env!("CARGO_PKG_VERSION"), settings.main.process.pool.threads);
-    said.iter().for_each(|line| say(line));
-    let ended = server.run().map_err(|error| ("cannot start the threads", error));
+    let threads = settings.main.process.pool.threads;
+    drop(settings);
+    let started = || {
+        log::info!("longshore/{} started with {threads} threads", env!("CARGO_PKG_VERSION"));
+        said.iter().for_each(|line| say(line));
+    };
+    let ended = server.run(started).map_err(|error| ("cannot start the threads", error));
     keeper.clear();
     logs.flush();
     log::info!("exit");

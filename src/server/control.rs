@@ -99,6 +99,7 @@ impl Acceptor {
         self.take_limits(&current);
         self.shared.replace(current);
         log::info!("the new configuration is in force");
+        self.reloader.keeper.in_force();
         if closed.iter().any(|address| matches!(address, Address::Unix(_))) {
             // No other reload may open them again meanwhile.
             self.loading = true;

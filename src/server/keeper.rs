@@ -24,6 +24,8 @@ pub trait Keeper: Send + Sync {
     fn reopen(&self, current: &Current);
     /// Removes the files of Unix sockets that closed.
     fn remove(&self, closed: &[Address]);
+    /// Is told, by the acceptor and so in a moment, that new settings are in force and the listeners that went are closed.
+    fn in_force(&self) {}
 }
 
 /// This process by its own rights.

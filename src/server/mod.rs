@@ -176,8 +176,8 @@ impl Server {
         self.inbox.clone()
     }
 
-    /// Starts the pool and accepts until the server is told to stop. The calling thread is the acceptor.
-    pub fn run(self) -> std::io::Result<Ended> {
+    /// Starts the pool, says so, and accepts until the server is told to stop. The calling thread is the acceptor.
+    pub fn run(self, started: impl FnOnce()) -> std::io::Result<Ended> {
         schedule::as_batch();
         for n in 0..self.threads {
             let worker = worker::Worker::new(self.shared.clone(), self.link.clone(), self.inbox.clone());
@@ -185,6 +185,7 @@ impl Server {
         }
         let slots = self.shared.slots.clone();
         crate::exchange::counters::watch(move || count(&slots));
+        started();
         Ok(self.acceptor.run())
     }
 }

@@ -33,7 +33,7 @@ fn start(folder: &std::path::Path) -> (SocketAddr, Inbox) {
     let address = listener.local().unwrap();
     let server = Server::new(settings, logs, vec![listener], keeper).unwrap();
     let inbox = server.inbox();
-    std::thread::spawn(move || server.run());
+    std::thread::spawn(move || server.run(|| {}));
     (address, inbox)
 }
 

@@ -245,3 +245,19 @@ fn root_that_stays_root_is_one_process() {
     assert_eq!((get(site.port(), "/").text().as_str(), site.worker()), ("old", None));
     site.stop();
 }
+
+/// What the port of a listener that went is free for: the next reload.
+#[test]
+fn a_port_comes_and_goes_with_every_reload() {
+    if !is_root() {
+        return;
+    }
+    let site = Site::start("", CONF);
+    for n in 0..40 {
+        let more = if n % 2 == 0 { "server { listen 127.0.0.1:%PORT2%; }" } else { "" };
+        site.reload("", &format!("{more} server {{ listen 127.0.0.1:%PORT1%; return 200 {n}; }}"));
+    }
+    wait_for("the last conf is in force", || get(site.port(), "/").text() == "39");
+    // None was refused because the worker had not let go of the port yet.
+    site.stop();
+}

@@ -70,9 +70,13 @@ fn serve() -> Result<(), Failure> {
     let obey = std::thread::Builder::new().name("parent".into()).spawn(move || obey(&wire, &ear, &go, &inbox));
     obey.map_err(|error| ("cannot listen to the parent", error))?;
     signals::leave_to_parent(signals).map_err(|error| ("cannot watch for signals", error))?;
-    log::info!("longshore/{} started with {} threads", env!("CARGO_PKG_VERSION"), settings.main.process.pool.threads);
-    led.answer(Word::Ready);
-    let ended = server.run().map_err(|error| ("cannot start the threads", error));
+    let threads = settings.main.process.pool.threads;
+    drop(settings);
+    let started = || {
+        log::info!("longshore/{} started with {threads} threads", env!("CARGO_PKG_VERSION"));
+        led.answer(Word::Ready);
+    };
+    let ended = server.run(started).map_err(|error| ("cannot start the threads", error));
     logs.flush();
     ended.map(drop)
 }
@@ -163,7 +167,7 @@ fn obey(wire: &Wire, led: &Led, go: &Sender<()>, inbox: &Inbox) {
                 Word::Stop => inbox.send(Message::Signal(Signal::Stop)),
                 Word::Quit => inbox.send(Message::Signal(Signal::Quit)),
                 // These are ours to say.
-                Word::Ready | Word::Taken | Word::Refused => {}
+                Word::Ready | Word::Taken | Word::Refused | Word::InForce => {}
             },
             Ok(None) => {
                 log::error!(target: "alert", "the parent process is gone: exiting");
@@ -240,5 +244,9 @@ impl Keeper for Led {
 
     fn remove(&self, _: &[Address]) {
         // The parent has done so when it closed its own copies.
+    }
+
+    fn in_force(&self) {
+        self.answer(Word::InForce);
     }
 }

@@ -102,6 +102,11 @@ pub struct Parent {
     daemon: bool,
     in_force: InForce,
     pending: Option<Pending>,
+    /// The worker is about to put a conf in force that is in force here. Until then it may hold ports that are free to
+    /// the eye of this process.
+    settling: bool,
+    /// A worker has died over the conf that is under way.
+    tries_again: bool,
     /// Another reload was asked for while one was under way.
     reload_again: bool,
     /// Logs were to be opened again while a conf was under way: its own may have been opened before they were moved.
@@ -140,6 +145,8 @@ pub fn run(start: Start, signals: Signals, ready: impl FnOnce()) -> Result<(), F
         daemon: settings.main.process.daemon,
         in_force: InForce { logs, listeners, parcel },
         pending: None,
+        settling: false,
+        tries_again: false,
         reload_again: false,
         reopen_again: false,
         stage: Stage::Starting,
@@ -242,6 +249,10 @@ impl Parent {
                 self.reload_if_asked();
             }
             Word::Taken => self.adopt(),
+            Word::InForce => {
+                self.settling = false;
+                self.reload_if_asked();
+            }
             Word::Refused => self.give_up("the worker process did not take the new conf, the old one stays"),
             // It says no others; should it, they mean nothing.
             _ => {}
@@ -251,10 +262,15 @@ impl Parent {
     fn worker_ended(&mut self, status: Option<ExitStatus>) -> Result<(), Failure> {
         let Some(worker) = self.worker.take() else { return Ok(()) };
         self.kill_at = None;
+        self.settling = false;
         let how = status.map_or_else(|| "in a way that is not known".into(), how);
         let in_peace = status.is_some_and(|status| status.success());
         if self.pending.is_some() {
-            self.give_up("the worker process ended while it read the new conf, the old one stays");
+            // It may have died of something else, so the conf gets a second chance; not a third.
+            match std::mem::replace(&mut self.tries_again, true) {
+                false => self.try_again(),
+                true => self.give_up("the worker process ended twice while it read the new conf, the old one stays"),
+            }
         }
         match self.stage {
             Stage::Starting => return Err(("the worker process ended as it started", io::Error::other(how))),

@@ -28,7 +28,8 @@ impl Parent {
             return log::info!("a reload is asked for while the server stops: not done");
         }
         // The conf may have changed after it was read.
-        self.reload_again = self.pending.is_some() || self.worker.as_ref().is_some_and(|worker| !worker.ready);
+        self.reload_again =
+            self.pending.is_some() || self.settling || self.worker.as_ref().is_some_and(|worker| !worker.ready);
         if self.reload_again || (self.worker.is_some() && self.stage == Stage::Resting) {
             self.reload_again = true;
             return;
@@ -79,7 +80,11 @@ impl Parent {
         });
         match handed {
             true => self.pending = Some(pending),
-            false => forget(pending.fresh),
+            // The worker has just died: the next one is asked once it serves.
+            false => {
+                forget(pending.fresh);
+                self.reload_again = true;
+            }
         }
     }
 
@@ -90,16 +95,17 @@ impl Parent {
             self.take_over();
             if self.stage != Stage::Stopping {
                 self.tell(Word::Go);
+                self.settling = true;
             }
             if std::mem::take(&mut self.reopen_again) {
                 self.reopen();
             }
         }
-        self.reload_if_asked();
     }
 
     fn take_over(&mut self) {
         let Some(Pending { fresh: Fresh { settings, logs, opened }, parcel }) = self.pending.take() else { return };
+        self.tries_again = false;
         if self.stage == Stage::Stopping {
             return forget(Fresh { settings, logs, opened });
         }
@@ -115,8 +121,17 @@ impl Parent {
         open::remove_files(gone.iter());
     }
 
+    /// The new conf is loaded again once another worker serves.
+    pub(super) fn try_again(&mut self) {
+        if let Some(pending) = self.pending.take() {
+            forget(pending.fresh);
+            self.reload_again = true;
+        }
+    }
+
     /// The new conf does not come into force.
     pub(super) fn give_up(&mut self, why: &str) {
+        self.tries_again = false;
         if let Some(pending) = self.pending.take() {
             log::error!(target: "emerg", "{why}");
             forget(pending.fresh);

@@ -34,11 +34,22 @@ pub enum Word {
     Taken,
     /// The worker keeps its old conf.
     Refused,
+    /// The new conf is in force in the worker, and the listeners that go are closed there too.
+    InForce,
 }
 
 impl Word {
-    const ALL: [Word; 8] =
-        [Word::Conf, Word::Logs, Word::Go, Word::Stop, Word::Quit, Word::Ready, Word::Taken, Word::Refused];
+    const ALL: [Word; 9] = [
+        Word::Conf,
+        Word::Logs,
+        Word::Go,
+        Word::Stop,
+        Word::Quit,
+        Word::Ready,
+        Word::Taken,
+        Word::Refused,
+        Word::InForce,
+    ];
 }
 
 /// A word and what came beside it.
