@@ -74,6 +74,7 @@ pub const STEPS: &[(&str, StepFn)] = &[
     ("try_files", |run| try_files::step(&mut run.x, &run.scope.try_files)),
     ("status", |run| stub_status::step(&mut run.x, &run.scope.stub_status)),
     ("empty_gif", |run| empty_gif::step(&mut run.x, &run.scope.empty_gif)),
+    ("proxy", pass_on),
     ("cgi", run_script),
     ("index", |run| index::step(&mut run.x, &run.scope.index)),
     ("autoindex", list_folder),
@@ -249,6 +250,7 @@ impl Run {
     /// From a handler's answer to the one that is sent.
     fn filter(&mut self, mut response: Response) -> Result<Outcome, HttpError> {
         let (x, scope) = (&mut self.x, &self.scope);
+        let status = response.status;
         wishes::grant(x, &mut response);
         error_page::keep_status(x, &mut response);
         types::filter(x, &scope.types, &mut response);
@@ -262,6 +264,10 @@ impl Run {
         static_files::ranges(x, &scope.static_files, &mut response)?;
         if response.varies && scope.gzip.vary {
             response.push("Vary", "Accept-Encoding");
+        }
+        if response.status != status {
+            // Another server's words belong to its own status.
+            response.reason = None;
         }
         // What answers a failure goes out without such fields instead.
         if x.failure.is_none() && !framing::is_safe(&response) {
@@ -308,6 +314,10 @@ fn rewrite_in_location(run: &mut Run) -> Result<Step, HttpError> {
 
 fn find_location(run: &mut Run) -> Result<Step, HttpError> {
     let server = run.server.clone();
+    if let Some(location) = server.locations.folder(&run.x.uri) {
+        run.enter_location(location);
+        return Err(HttpError::redirect(301, static_files::with_slash(&run.x.uri, run.x.args.as_deref())));
+    }
     let found = server.locations.find(&mut run.x).map_err(|_| {
         HttpError::new(500, "regex-too-hard").log(Level::Error, "a location's regex needs too many steps for this URI")
     })?;
@@ -328,6 +338,17 @@ fn admit(run: &mut Run) -> Result<Step, HttpError> {
 fn list_folder(run: &mut Run) -> Result<Step, HttpError> {
     let tokens = &run.scope.server_tokens;
     autoindex::step(&mut run.x, &run.scope.autoindex, |x| server_tokens::page_line(x, tokens))
+}
+
+fn pass_on(run: &mut Run) -> Result<Step, HttpError> {
+    let (body, pages) = (&run.scope.request_body, &run.scope.error_page);
+    let around = proxy::Around {
+        upstreams: &run.settings.upstreams,
+        catches: &|status| error_page::names(pages, status),
+        memory: body.memory(),
+        body_folder: &body.folder,
+    };
+    proxy::step(&mut run.x, &run.scope.proxy, &around)
 }
 
 fn run_script(run: &mut Run) -> Result<Step, HttpError> {

@@ -80,11 +80,22 @@ pub struct Locations {
     regexes: Vec<Arc<Location>>,
     /// All of them but the named ones, as they stand in the conf.
     all: Vec<Arc<Location>>,
+    /// Whether here or further inside a prefix ends with a slash whose requests are passed on.
+    passes_folders: bool,
+}
+
+impl Location {
+    /// Whether requests for a folder are passed to another server.
+    fn passes_folder(&self) -> bool {
+        let Matcher::Prefix { path, .. } = &self.matcher else { return false };
+        path.ends_with(b"/") && self.scope.proxy.pass.is_some()
+    }
 }
 
 impl Locations {
     /// Adds a location; false if one with the same name is there (nginx: "duplicate location").
     pub fn add(&mut self, location: Arc<Location>) -> bool {
+        self.passes_folders |= location.passes_folder() || location.locations.passes_folders;
         if !matches!(location.matcher, Matcher::Named(_)) {
             self.all.push(location.clone());
         }
@@ -102,6 +113,22 @@ impl Locations {
             }
             Matcher::Named(_) => true,
         }
+    }
+
+    /// The location whose prefix is this path and a slash, where its requests are passed on and no other location is meant:
+    /// the path without a slash is answered with a redirect then.
+    pub fn folder(&self, path: &[u8]) -> Option<&Arc<Location>> {
+        if !self.passes_folders || self.exact.contains_key(path) {
+            return None;
+        }
+        if !self.prefixes.contains_key(path) {
+            let whole = self.prefixes.get(&[path, b"/"].concat()).filter(|location| location.passes_folder());
+            if whole.is_some() {
+                return whole;
+            }
+        }
+        let mut fits = self.lengths.iter().filter(|n| **n <= path.len()).filter_map(|n| self.prefixes.get(&path[..*n]));
+        fits.next()?.locations.folder(path)
     }
 
     /// The location for a path: an exact one, else the longest prefix (looked into), else the first

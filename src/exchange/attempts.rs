@@ -1,6 +1,7 @@
 //! What a request asked of other servers: one entry for each that was tried, in chains, since an answer of theirs may lead the request
 //! to further ones. Whoever relays fills it in; variables and the access log read it.
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -29,6 +30,10 @@ pub struct Attempt {
 /// All tries of one request, and what the last answer said.
 #[derive(Debug, Clone, Default)]
 pub struct Attempts {
+    /// The beginning and the end of the URL that is asked for, around the server's address, for log lines.
+    pub url: (&'static str, Bytes),
+    /// The last try, while its answer goes on coming.
+    live: Option<Arc<Mutex<Attempt>>>,
     chains: Vec<Vec<Attempt>>,
     /// The fields of the last answer as they came.
     pub fields: Vec<(Bytes, Bytes)>,
@@ -59,6 +64,23 @@ impl Attempts {
     /// The try that is under way, or the last one.
     pub fn last(&mut self) -> Option<&mut Attempt> {
         self.chains.last_mut()?.last_mut()
+    }
+
+    /// A handle on the last try for whatever goes on with its answer.
+    pub fn share(&mut self) -> Arc<Mutex<Attempt>> {
+        let last = self.last().cloned().unwrap_or_default();
+        let shared = Arc::new(Mutex::new(last));
+        self.live = Some(shared.clone());
+        shared
+    }
+
+    /// Takes in how the last try stands now.
+    pub fn settle(&mut self) {
+        let Some(live) = self.live.clone() else { return };
+        if let Some(last) = self.last() {
+            // Nothing that can panic runs under this lock.
+            last.clone_from(&live.lock().unwrap_or_else(|poisoned| poisoned.into_inner()));
+        }
     }
 
     /// A text of all tries: those of a chain are separated by a comma, chains by a colon. None without any chain.

@@ -27,6 +27,12 @@ pub trait Engine: Send + Sync {
     /// From now on news of a non-blocking descriptor (readable, writable, hang-up) wakes this connection. It ends when the descriptor is closed.
     fn watch(&self, connection: usize, descriptor: BorrowedFd<'_>) -> io::Result<()>;
 
+    /// The same for a socket: its readable bytes and its end are news, and with `writes` room for more as well. `known` says that
+    /// it was watched before, for whomever; from now on it wakes this connection.
+    fn watch_socket(&self, connection: usize, socket: BorrowedFd<'_>, _writes: bool, known: bool) -> io::Result<()> {
+        if known { Ok(()) } else { self.watch(connection, socket) }
+    }
+
     /// Wakes this connection.
     fn wake(&self, connection: usize);
 
@@ -51,6 +57,14 @@ impl Waker {
     pub fn wake(&self) {
         if let Some(engine) = &self.engine {
             engine.wake(self.connection);
+        }
+    }
+
+    /// News of a socket wakes it from now on; see [`Engine::watch_socket`].
+    pub fn watch(&self, socket: BorrowedFd<'_>, writes: bool, known: bool) -> io::Result<()> {
+        match &self.engine {
+            Some(engine) => engine.watch_socket(self.connection, socket, writes, known),
+            None => Ok(()),
         }
     }
 

@@ -231,6 +231,8 @@ pub struct Exchange {
     pub prefix: Arc<PathBuf>,
     /// What other servers were asked for it.
     pub attempts: attempts::Attempts,
+    /// Whether the request goes on when its client has left.
+    pub outlives_client: bool,
     /// What a handler keeps between two entries of its step.
     pub handler: Option<Box<dyn Any + Send>>,
     /// The moment that a step waits for; the step clears it.
@@ -286,6 +288,7 @@ impl Exchange {
             depth: Default::default(),
             id: Default::default(),
             prefix,
+            outlives_client: false,
             handler: None,
             until: None,
             limits: Default::default(),

@@ -236,6 +236,11 @@ pub fn answer(x: &mut Exchange, conf: &Conf, error: &HttpError) -> Answer {
     }
 }
 
+/// Whether a page stands for a status.
+pub fn names(conf: &Conf, status: u16) -> bool {
+    conf.pages.iter().any(|page| page.status == status)
+}
+
 /// Notes a failure in the exchange. What an earlier one said of the connection stays.
 pub fn note(x: &mut Exchange, error: &HttpError) {
     let close = x.failure.as_ref().is_some_and(|failure| failure.close);

@@ -27,6 +27,7 @@ pub mod methods;
 pub mod open_files;
 pub mod precompressed;
 pub mod process;
+pub mod proxy;
 pub mod realip;
 pub mod redirect;
 pub mod referer;

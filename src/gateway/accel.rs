@@ -52,7 +52,8 @@ impl Accel {
     }
 
     /// Where X-Accel-Redirect leads, if it stands there. `content_type`, `refuses_ranges` and `fields` are those of the
-    /// program's answer: what nginx carries over is kept. The request goes on as GET (or HEAD), without its body.
+    /// program's answer: what nginx carries over is kept. At a path the request goes on as GET (or HEAD), without its body; at
+    /// a named location as it was.
     pub fn lead(
         &self,
         x: &mut Exchange,
@@ -66,11 +67,11 @@ impl Accel {
         x.wishes.fields.extend(kept.cloned());
         x.wishes.content_type = content_type.cloned();
         x.wishes.refuses_ranges = refuses_ranges;
-        x.as_get = !x.is_head();
-        x.received = Received::Nothing;
         if to.starts_with(b"@") {
             return Ok(Some(Step::Goto(Target::Named(to.to_vec()))));
         }
+        x.as_get = !x.is_head();
+        x.received = Received::Nothing;
         let mut path = Vec::new();
         match target::parse(to, true, &mut path) {
             Ok(parsed) if to.starts_with(b"/") => {

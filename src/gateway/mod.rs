@@ -7,6 +7,7 @@ pub mod env;
 pub mod fastcgi;
 pub mod head;
 pub mod params;
+pub mod relay;
 pub mod resolver;
 pub mod scgi;
 pub mod upstream;

@@ -91,7 +91,8 @@ pub fn write_head(out: &mut Vec<u8>, response: &Response, framing: &Framing, giv
     out.extend_from_slice(b"HTTP/1.1 ");
     push_decimal(out, u64::from(code));
     // The space stays when there is no phrase (RFC 9112 section 4).
-    push_all(out, &[b" ", status::reason(code).as_bytes(), b"\r\n"]);
+    let words = response.reason.as_deref().filter(|words| is_safe_value(words));
+    push_all(out, &[b" ", words.unwrap_or(status::reason(code).as_bytes()), b"\r\n"]);
     let mut field = |out: &mut Vec<u8>, name: &[u8], value: &[u8]| {
         if is_safe_name(name) && is_safe_value(value) {
             push_all(out, &[name, b": ", value, b"\r\n"]);

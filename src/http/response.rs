@@ -9,11 +9,25 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
+/// Bytes taken from a stream at a time.
+const PIECE: usize = 32 << 10;
+
 /// Bytes that come while they are sent: a child's output, an upstream's answer.
 pub trait Stream: Send {
     /// Reads what is there: `Ok(0)` is the end, `WouldBlock` means nothing now, `Interrupted` that
     /// there is more and others should have a turn first. Another error cuts the answer off.
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize>;
+
+    /// The same without a copy, where there is memory of its own; no bytes are the end.
+    fn next(&mut self) -> io::Result<Bytes> {
+        let mut piece = vec![0; PIECE];
+        let n = self.read(&mut piece)?;
+        piece.truncate(n);
+        Ok(piece.into())
+    }
+
+    /// The client takes nothing now: a chance to take in what has come, so that a slow client does not hold up the source.
+    fn gather(&mut self) {}
 
     /// When `read` wants to be called again though nothing came; it may answer with an error then.
     fn deadline(&self) -> Option<Instant>;
@@ -141,6 +155,8 @@ pub enum ContentType {
 pub struct Response {
     /// The status code, 100 to 999.
     pub status: u16,
+    /// The words behind it where they are not ours to choose: another server's.
+    pub reason: Option<Bytes>,
     /// Where Content-Type comes from.
     pub content_type: ContentType,
     /// Last-Modified, in seconds since 1970.
@@ -161,6 +177,19 @@ pub struct Response {
     pub varies: bool,
     /// Whether the connection must close after this answer.
     pub close: bool,
+    /// Whether another server has judged the request's conditions (`If-None-Match` and its like) already.
+    pub judged: bool,
+    /// Another server's Date and Server, where the conf passes them on.
+    pub origin: Origin,
+}
+
+/// Fields that are ours unless the conf passes on another server's.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Origin {
+    /// Date.
+    pub date: Option<Bytes>,
+    /// Server.
+    pub server: Option<Bytes>,
 }
 
 impl Response {
@@ -168,6 +197,7 @@ impl Response {
     pub fn new(status: u16) -> Self {
         Response {
             status,
+            reason: None,
             content_type: ContentType::ByExtension,
             last_modified: None,
             etag: None,
@@ -178,6 +208,8 @@ impl Response {
             length: None,
             varies: false,
             close: false,
+            judged: false,
+            origin: Origin::default(),
         }
     }
 

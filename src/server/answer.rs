@@ -107,8 +107,8 @@ impl Worker {
         task.keep = framing.keep_alive;
         let server = server_tokens::field(x, &scope.server_tokens);
         let fields = HeadFields {
-            server: (!server.is_empty()).then_some(&server),
-            date: self.date.1.as_bytes(),
+            server: response.origin.server.as_deref().or((!server.is_empty()).then_some(&server)),
+            date: response.origin.date.as_deref().unwrap_or(self.date.1.as_bytes()),
             content_type: match &response.content_type {
                 ContentType::Is(value) => Some(value),
                 _ => None,
@@ -185,7 +185,7 @@ impl Worker {
                 c.phase = Phase::Sending(task);
                 Turn::Park(Parked::Busy, deadline)
             }
-            Progress::Starved if c.socket.has_ended() => {
+            Progress::Starved if !x.outlives_client && c.socket.has_ended() => {
                 x.report(Level::Info, "client closed connection while the answer was made");
                 self.record(&mut task);
                 Turn::Close
@@ -304,6 +304,7 @@ impl Worker {
 
     /// Writes the lines a request leaves in the logs, after its last byte.
     pub(super) fn record(&mut self, task: &mut Task) {
+        task.run.x.attempts.settle();
         self.write_reports(task);
         let (logs, x) = (&task.logs, &task.run.x);
         access_log::lines(x, &task.run.scope.access_log, &mut |log, policy, line| logs.write(log, policy, line));

@@ -35,6 +35,16 @@ impl Engine for Link {
         self.registry.register(&mut SourceFd(&raw), Token(connection | OURS), interest)
     }
 
+    fn watch_socket(&self, connection: usize, socket: BorrowedFd<'_>, writes: bool, known: bool) -> io::Result<()> {
+        let raw = socket.as_raw_fd();
+        let interest = if writes { Interest::READABLE | Interest::WRITABLE } else { Interest::READABLE };
+        let token = Token(connection | OURS);
+        match known {
+            true => self.registry.reregister(&mut SourceFd(&raw), token, interest),
+            false => self.registry.register(&mut SourceFd(&raw), token, interest),
+        }
+    }
+
     fn wake(&self, connection: usize) {
         let chunks = self.shared.slots.chunks();
         let Some(connection) = find(&chunks, connection).and_then(Slot::notify) else { return };

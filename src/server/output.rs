@@ -13,8 +13,6 @@ use crate::http::response::{Chunk, Stream};
 
 /// Pieces handed to one `writev`.
 const PIECES: usize = 16;
-/// Bytes taken from a stream at a time.
-const PUMP: usize = 32 << 10;
 
 /// How sending ended for now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,7 +103,12 @@ impl Output {
             };
             match io {
                 Io::Bytes(n) => self.advance(n as u64),
-                Io::Blocked => return Progress::Blocked,
+                Io::Blocked => {
+                    if let Some(Chunk::Stream(stream)) = self.chunks.back() {
+                        lock(stream).gather();
+                    }
+                    return Progress::Blocked;
+                }
                 Io::End => return Progress::Shrunk,
                 Io::Gone => return Progress::Gone,
             }
@@ -114,25 +117,28 @@ impl Output {
 
     /// Moves what a stream has to the front of the queue.
     fn pump(&mut self, stream: &Mutex<dyn Stream>) -> Result<(), Progress> {
-        let mut buffer = vec![0; PUMP];
-        let n = match lock(stream).read(&mut buffer) {
-            Ok(n) => n,
+        let bytes = match lock(stream).next() {
+            Ok(bytes) => bytes,
             Err(error) if error.kind() == ErrorKind::WouldBlock => return Err(Progress::Starved),
             Err(error) if error.kind() == ErrorKind::Interrupted => return Err(Progress::Yield),
             Err(_) => return Err(Progress::Broken),
         };
-        if n == 0 {
+        if bytes.is_empty() {
             self.chunks.pop_front();
             if self.chunked {
                 self.chunks.push_back(Chunk::Bytes(Bytes::from_static(chunked::LAST_CHUNK)));
             }
             return Ok(());
         }
-        buffer.truncate(n);
-        if self.chunked {
-            buffer = framed(&buffer);
+        if !self.chunked {
+            self.chunks.push_front(Chunk::Bytes(bytes));
+            return Ok(());
         }
-        self.chunks.push_front(Chunk::Bytes(buffer.into()));
+        let mut size = Vec::with_capacity(16);
+        chunked::encode_chunk_head(bytes.len() as u64, &mut size);
+        for piece in [Bytes::from_static(b"\r\n"), bytes, size.into()] {
+            self.chunks.push_front(Chunk::Bytes(piece));
+        }
         Ok(())
     }
 

@@ -140,6 +140,8 @@ features! {
     resolver,
     /// Programs that write the answer.
     cgi,
+    /// Requests passed to other HTTP servers.
+    proxy,
     /// Variables of the request itself.
     request_variables,
     /// What is not built yet (`--partial`).

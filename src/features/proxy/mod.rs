@@ -1,0 +1,110 @@
+//! `proxy_pass`: requests that are passed to another HTTP server. This file is the step; how a request is put stands in
+//! `request` and `uri`, what an answer is made of in `wire`, what is rewritten on the way back in `redirect` and `cookies`.
+//! The course of it all is the relay's.
+
+mod cookies;
+mod pass;
+mod redirect;
+mod request;
+mod rows;
+mod uri;
+mod wire;
+
+pub use rows::{Conf, DIRECTIVES, VARIABLES};
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::exchange::error::HttpError;
+use crate::exchange::step::{Sink, Step};
+use crate::exchange::{Exchange, Received};
+use crate::gateway::relay::{self, Order, Payload, Relay};
+use crate::gateway::upstream::Upstreams;
+use crate::http::head::BodyLength;
+
+/// What the step must know of the settings of others.
+pub struct Around<'a> {
+    /// The upstreams of the conf.
+    pub upstreams: &'a Upstreams,
+    /// Whether `error_page` names a status.
+    pub catches: &'a dyn Fn(u16) -> bool,
+    /// Bytes of a request's body that stay in memory.
+    pub memory: usize,
+    /// The folder for what does not.
+    pub body_folder: &'a Path,
+}
+
+/// How far ahead of the upstream a body is read that is passed on as it comes.
+const AHEAD: usize = 64 << 10;
+
+/// Passes the request on, where the conf says so.
+pub fn step(x: &mut Exchange, conf: &Arc<Conf>, around: &Around<'_>) -> Result<Step, HttpError> {
+    let Some(pass) = &conf.pass else { return Ok(Step::Next) };
+    let relay = match relay::resume(x) {
+        Some(relay) => relay,
+        None => {
+            if conf.relay.pass_request_body && conf.body.is_none() && relay::expects_body(x) {
+                return Ok(Step::Body(sink(x, conf, around)));
+            }
+            begin(x, conf, pass, around)?
+        }
+    };
+    let beside = relay::Around { catches: around.catches, folder: Path::new("proxy_temp") };
+    relay.advance(x, &beside, &|x, name, value| match name {
+        b"location" | b"refresh" => redirect::rewrite(x, conf, name, value),
+        _ => cookies::rewrite(x, conf, value),
+    })
+}
+
+/// Where the request's body goes. What has no length can be passed on as it comes only to who understands chunks.
+fn sink(x: &Exchange, conf: &Conf, around: &Around<'_>) -> Sink {
+    let live = !conf.relay.request_buffering && (conf.http11 || x.head.body_length != BodyLength::Chunked);
+    match live {
+        true => Sink::Live { most: AHEAD },
+        false => Sink::Spool { memory: around.memory, folder: folder(x, around.body_folder) },
+    }
+}
+
+fn folder(x: &Exchange, folder: &Path) -> PathBuf {
+    x.prefix.join(folder)
+}
+
+fn begin(x: &mut Exchange, conf: &Arc<Conf>, pass: &pass::Pass, around: &Around<'_>) -> Result<Box<Relay>, HttpError> {
+    let there = pass.find(x, around.upstreams)?;
+    let body = match &conf.body {
+        Some(text) => Payload::Own(x.eval_bytes(text)),
+        None if conf.relay.pass_request_body => Payload::Received,
+        None => Payload::Nothing,
+    };
+    let length = match (&body, &x.received) {
+        (Payload::Own(bytes), _) => request::Length::Bytes(bytes.len() as u64),
+        (Payload::Received, Received::Memory(bytes)) => request::Length::Bytes(bytes.len() as u64),
+        (Payload::Received, Received::File(_, len)) => request::Length::Bytes(*len),
+        (Payload::Received, Received::Coming(_)) => match x.head.body_length {
+            BodyLength::Length(length) => request::Length::Bytes(length),
+            _ => request::Length::Unknown,
+        },
+        // A body that another server had as it came is gone.
+        (Payload::Received, Received::Passed) | (Payload::Nothing, _) => request::Length::None,
+        (Payload::Received, Received::Nothing) => match x.head.body_length {
+            BodyLength::None => request::Length::None,
+            _ => request::Length::Bytes(0),
+        },
+    };
+    let (head, uri) = request::head(x, conf, pass, &there, &length);
+    let method = request::method(x, conf);
+    let protocol = Box::new(wire::Http::new(&method, length == request::Length::Unknown));
+    let uri = Bytes::from(uri);
+    let order = Order {
+        conf: conf.relay.clone(),
+        upstream: there.upstream,
+        purpose: there.purpose,
+        protocol,
+        head: head.into(),
+        uri,
+        body,
+    };
+    Ok(Relay::new(x, order))
+}

@@ -1,0 +1,50 @@
+//! Which path and query a request gets on its way to another server: nginx's rules for what is replaced, what is escaped again
+//! and what is passed as it came.
+
+use crate::exchange::Exchange;
+use crate::http::{escape, target};
+
+/// The URI for the other server. `uri` is the path of the conf's URL, `prefix` what it takes the place of.
+pub fn make(x: &Exchange, uri: &[u8], prefix: &[u8], is_computed: bool) -> Vec<u8> {
+    if is_computed {
+        return uri.to_vec();
+    }
+    let raw = x.head.target();
+    let is_unchanged = is_unchanged(x, raw);
+    if uri.is_empty()
+        && let Some(origin) = is_unchanged
+        && raw.get(origin) == Some(&b'/')
+    {
+        return raw[origin..].to_vec();
+    }
+    let (before, from) = match (uri.is_empty(), x.rewritten) {
+        (false, false) => (uri, prefix.len()),
+        // After `rewrite ... break` the new path is the whole path.
+        _ => (&b""[..], 0),
+    };
+    let rest = x.uri.get(from..).unwrap_or_default();
+    let mut out = before.to_vec();
+    let quoted = raw.split(|b| *b == b'?').next().is_some_and(|path| path.contains(&b'%'));
+    match quoted || is_unchanged.is_none() {
+        true => out.extend_from_slice(escape::path(rest).as_bytes()),
+        false => out.extend_from_slice(rest),
+    }
+    if let Some(args) = x.args.as_ref().filter(|args| !args.is_empty()) {
+        out.push(b'?');
+        out.extend_from_slice(args);
+    }
+    out
+}
+
+/// Where the path begins in the target as it came, if path and query still are what it says.
+fn is_unchanged(x: &Exchange, raw: &[u8]) -> Option<usize> {
+    if x.rewritten {
+        return None;
+    }
+    let mut path = Vec::new();
+    [true, false].into_iter().find_map(|merge| {
+        let parsed = target::parse(raw, merge, &mut path).ok()?;
+        let args = parsed.args.map(|range| &raw[range]);
+        (path == x.uri && args == x.args.as_deref()).then_some(parsed.origin)
+    })
+}

@@ -1,0 +1,358 @@
+//! HTTP/1 as a client speaks it (RFC 9112): the body of a request, the head of an answer, and where its body ends. Strict where
+//! two readers might see two answers.
+
+use bytes::Bytes;
+
+use crate::exchange::error::{Level, Report};
+use crate::gateway::relay::{Fault, Head, Part, Protocol};
+use crate::http::chunked::{self, Decoder};
+use crate::http::{escape, status};
+
+/// How the end of an answer's body is found.
+#[derive(Debug)]
+enum Frame {
+    /// There is no body.
+    Empty,
+    /// So many bytes are to come.
+    Length(u64),
+    /// In chunks.
+    Chunked(Box<Decoder>),
+    /// At the close.
+    Close,
+}
+
+/// One request and its answer.
+pub struct Http {
+    is_head: bool,
+    /// Whether the request's body goes out in chunks.
+    chunks: bool,
+    frame: Frame,
+    keep: bool,
+    /// Where the look for the head's end stands.
+    looked: usize,
+    remarks: Vec<Report>,
+}
+
+/// The most fields of a head.
+const FIELDS: usize = 512;
+
+impl Http {
+    /// A request of this method.
+    pub fn new(method: &[u8], chunks: bool) -> Http {
+        Http { is_head: method == b"HEAD", chunks, frame: Frame::Close, keep: false, looked: 0, remarks: Vec::new() }
+    }
+
+    fn parse(&mut self, bytes: &[u8]) -> Result<Head, Fault> {
+        let end = bytes.iter().position(|&b| b == b'\n').unwrap_or(bytes.len());
+        let (line, rest) = (&bytes[..end], bytes.get(end + 1..).unwrap_or_default());
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        let (minor, status, reason) =
+            status_line(line).ok_or_else(|| Fault::Head("no valid HTTP/1.0 header".to_string()))?;
+        let mut places = vec![httparse::EMPTY_HEADER; rest.iter().filter(|&&b| b == b'\n').count().min(FIELDS)];
+        let fields = match httparse::parse_headers(rest, &mut places) {
+            Ok(httparse::Status::Complete((_, fields))) => fields,
+            Ok(httparse::Status::Partial) => return Err(Fault::Closed),
+            Err(httparse::Error::TooManyHeaders) => return Err(Fault::Head(format!("more than {FIELDS} fields"))),
+            Err(_) => return Err(Fault::Head(format!("invalid header: \"{}\"", first_wrong(rest)))),
+        };
+        let fields: Vec<_> = fields
+            .iter()
+            .map(|field| (Bytes::copy_from_slice(field.name.as_bytes()), Bytes::copy_from_slice(field.value)))
+            .collect();
+        let length = self.find_frame(status, minor, &fields)?;
+        let reason = (!reason.is_empty()).then(|| Bytes::copy_from_slice(reason));
+        Ok(Head { status, reason, fields, length, size: bytes.len() })
+    }
+
+    /// RFC 9112 section 6.3. Answers with the length that the head names.
+    fn find_frame(&mut self, status: u16, minor: u8, fields: &[(Bytes, Bytes)]) -> Result<Option<u64>, Fault> {
+        let (mut length, mut is_chunked, mut keep) = (None, false, minor > 0);
+        for (name, value) in fields {
+            match name.to_ascii_lowercase().as_slice() {
+                b"content-length" if length.is_some() => {
+                    return Err(Fault::Head("duplicate header line: \"Content-Length\"".into()));
+                }
+                b"content-length" => {
+                    let digits =
+                        value.iter().all(u8::is_ascii_digit).then(|| std::str::from_utf8(value).ok()?.parse().ok());
+                    let number = digits.flatten().filter(|number: &u64| *number <= i64::MAX as u64);
+                    length = Some(number.ok_or_else(|| {
+                        Fault::Head(format!("invalid \"Content-Length\" header: \"{}\"", escape::error_log(value)))
+                    })?);
+                }
+                b"transfer-encoding" if is_chunked => {
+                    return Err(Fault::Head("duplicate header line: \"Transfer-Encoding\"".into()));
+                }
+                b"transfer-encoding" if value.eq_ignore_ascii_case(b"chunked") => is_chunked = true,
+                b"transfer-encoding" => {
+                    let text = escape::error_log(value);
+                    return Err(Fault::Head(format!("unknown \"Transfer-Encoding\": \"{text}\"")));
+                }
+                b"connection" => {
+                    let has = |word: &[u8]| {
+                        value.split(|&b| b == b',').any(|one| one.trim_ascii().eq_ignore_ascii_case(word))
+                    };
+                    if has(b"close") {
+                        keep = false;
+                    } else if has(b"keep-alive") {
+                        keep = true;
+                    }
+                }
+                _ => {}
+            }
+        }
+        // Section 6.3, rule 3: both is an attempt at smuggling.
+        if is_chunked && length.is_some() {
+            return Err(Fault::Head("\"Content-Length\" and \"Transfer-Encoding\" headers at the same time".into()));
+        }
+        self.frame = match length {
+            _ if self.is_head || status::is_bodiless(status) => Frame::Empty,
+            _ if is_chunked => Frame::Chunked(Box::default()),
+            Some(length) => Frame::Length(length),
+            None => Frame::Close,
+        };
+        self.keep = keep && !matches!(self.frame, Frame::Close);
+        Ok(length)
+    }
+
+    fn too_much(&mut self) {
+        self.keep = false;
+        let text = "upstream sent more data than specified in \"Content-Length\" header while reading upstream";
+        self.remarks.push(Report { level: Level::Warn, text: text.into() });
+    }
+}
+
+impl Protocol for Http {
+    fn scheme(&self) -> &'static str {
+        "http://"
+    }
+
+    fn restart(&mut self) {
+        (self.frame, self.keep, self.looked) = (Frame::Close, false, 0);
+    }
+
+    fn encode(&mut self, piece: &[u8], out: &mut Vec<u8>) {
+        if !self.chunks {
+            return out.extend_from_slice(piece);
+        }
+        chunked::encode_chunk_head(piece.len() as u64, out);
+        out.extend_from_slice(piece);
+        out.extend_from_slice(b"\r\n");
+    }
+
+    fn finish(&mut self, out: &mut Vec<u8>) {
+        if self.chunks {
+            out.extend_from_slice(chunked::LAST_CHUNK);
+        }
+    }
+
+    fn read_head(&mut self, input: &mut Vec<u8>) -> Result<Option<Head>, Fault> {
+        loop {
+            // What is no status line is known before its head would end.
+            if !b"HTTP/".starts_with(&input[..input.len().min(5)]) {
+                return Err(Fault::Head("no valid HTTP/1.0 header".into()));
+            }
+            let Some(end) = end_of_head(input, self.looked) else {
+                self.looked = input.len();
+                return Ok(None);
+            };
+            let head = self.parse(&input[..end])?;
+            input.drain(..end);
+            self.looked = 0;
+            // RFC 9110 section 15.2: interim answers, of which nobody here has asked for one. 101 is final.
+            if head.status >= 200 || head.status == 101 {
+                return Ok(Some(head));
+            }
+        }
+    }
+
+    fn read_body(&mut self, input: &[u8], out: &mut Vec<u8>) -> Result<Part, Fault> {
+        match &mut self.frame {
+            Frame::Empty => {
+                if !input.is_empty() {
+                    // RFC 9112 section 6.3, rule 1: whatever follows is no body of this answer.
+                    self.too_much();
+                }
+                Ok(Part::Whole)
+            }
+            Frame::Length(left) => {
+                let n = (*left).min(input.len() as u64) as usize;
+                out.extend_from_slice(&input[..n]);
+                *left -= n as u64;
+                if *left > 0 {
+                    return Ok(Part::More);
+                }
+                if n < input.len() {
+                    self.too_much();
+                }
+                Ok(Part::Whole)
+            }
+            Frame::Chunked(decoder) => {
+                let progress = decoder.decode(input, &mut |data| out.extend_from_slice(data));
+                let progress = progress.map_err(|_| Fault::Body("invalid chunked response".into()))?;
+                if progress.consumed < input.len() {
+                    self.too_much();
+                }
+                Ok(if progress.done { Part::Whole } else { Part::More })
+            }
+            Frame::Close => {
+                out.extend_from_slice(input);
+                Ok(Part::More)
+            }
+        }
+    }
+
+    fn closed(&mut self) -> Result<(), Fault> {
+        self.keep = false;
+        match self.frame {
+            Frame::Close => Ok(()),
+            _ => Err(Fault::Closed),
+        }
+    }
+
+    fn may_keep(&self) -> bool {
+        self.keep
+    }
+
+    fn remarks(&mut self) -> Vec<Report> {
+        std::mem::take(&mut self.remarks)
+    }
+}
+
+/// Where a head ends, its empty line included. Lines end in LF or CRLF.
+fn end_of_head(bytes: &[u8], from: usize) -> Option<usize> {
+    let mut at = from.saturating_sub(2);
+    while let Some(n) = bytes.get(at..)?.iter().position(|&b| b == b'\n') {
+        at += n + 1;
+        match bytes.get(at..) {
+            Some([b'\n', ..]) => return Some(at + 1),
+            Some([b'\r', b'\n', ..]) => return Some(at + 2),
+            _ => {}
+        }
+    }
+    None
+}
+
+/// The minor version, the status and the words of a line such as `HTTP/1.1 200 OK`.
+fn status_line(line: &[u8]) -> Option<(u8, u16, &[u8])> {
+    let rest = line.strip_prefix(b"HTTP/")?;
+    let (version, rest) = rest.split_at(rest.iter().position(|&b| b == b' ')?);
+    let dot = version.iter().position(|&b| b == b'.')?;
+    let number = |digits: &[u8]| -> Option<u32> {
+        let is_number = !digits.is_empty() && digits.len() <= 3 && digits.iter().all(u8::is_ascii_digit);
+        std::str::from_utf8(digits).ok().filter(|_| is_number)?.parse().ok()
+    };
+    let (major, minor) = (number(&version[..dot])?, number(&version[dot + 1..])?);
+    let rest = rest.trim_ascii_start();
+    let (code, words) = rest.split_at_checked(3)?;
+    let status = number(code).filter(|code| *code >= 100)?;
+    if !matches!(words.first(), None | Some(b' ')) || words.iter().any(|b| b.is_ascii_control() && *b != b'\t') {
+        return None;
+    }
+    let minor = if major > 1 || minor > 0 { 1 } else { 0 };
+    (major >= 1).then_some((minor, status as u16, words.trim_ascii_start()))
+}
+
+/// The first line that is no field, for the log.
+fn first_wrong(lines: &[u8]) -> String {
+    let wrong = lines.split(|&b| b == b'\n').find(|line| {
+        let line = [line, &b"\n\n"[..]].concat();
+        httparse::parse_headers(&line, &mut [httparse::EMPTY_HEADER]).is_err()
+    });
+    let line = wrong.unwrap_or_default();
+    escape::error_log(line[..line.len().min(100)].strip_suffix(b"\r").unwrap_or(&line[..line.len().min(100)]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<(u16, Option<u64>, bool, String), Fault> {
+        let mut http = Http::new(b"GET", false);
+        let mut input = text.as_bytes().to_vec();
+        let head = http.read_head(&mut input)?.ok_or(Fault::Closed)?;
+        let mut out = Vec::new();
+        if http.read_body(&input, &mut out)? == Part::More {
+            http.closed()?;
+        }
+        Ok((head.status, head.length, http.may_keep(), String::from_utf8(out).unwrap()))
+    }
+
+    #[test]
+    fn answers() {
+        for (text, want) in [
+            ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", (200, Some(2), true, "ok")),
+            ("HTTP/1.1 200 OK\nContent-Length: 2\n\nok", (200, Some(2), true, "ok")),
+            ("HTTP/1.1 200\r\nContent-Length: 0\r\n\r\n", (200, Some(0), true, "")),
+            ("HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok", (200, Some(2), false, "ok")),
+            ("HTTP/1.0 200 OK\r\nConnection: Keep-Alive\r\nContent-Length: 2\r\n\r\nok", (200, Some(2), true, "ok")),
+            ("HTTP/1.1 200 OK\r\nConnection: x, close\r\nContent-Length: 2\r\n\r\nok", (200, Some(2), false, "ok")),
+            ("HTTP/1.1 200 OK\r\n\r\nuntil the end", (200, None, false, "until the end")),
+            (
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nA: b\r\n\r\n",
+                (200, None, true, "ok"),
+            ),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nok", (200, Some(1), false, "o")),
+            ("HTTP/1.1 204 X\r\nContent-Length: 1\r\n\r\n", (204, Some(1), true, "")),
+            (
+                "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 A\r\nLink: b\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\no",
+                (200, Some(1), true, "o"),
+            ),
+        ] {
+            let (status, length, keep, body) = want;
+            assert_eq!(read(text), Ok((status, length, keep, body.to_string())), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_answer() {
+        for text in [
+            "garbage\r\n\r\n",
+            "HTTP/1.1 20 OK\r\n\r\n",
+            "HTTP/1.1 2000 OK\r\n\r\n",
+            "HTTP/1.1 099 OK\r\n\r\n",
+            "HTTP/0.9 200 OK\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nno colon\r\n\r\n",
+            "HTTP/1.1 200 OK\r\na : b\r\n\r\n",
+            "HTTP/1.1 200 OK\r\na: b\r\n c\r\n\r\n",
+            "HTTP/1.1 200 OK\r\na: b\0c\r\n\r\n",
+            "HTTP/1.1 200 OK\r\na: b\rc\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\no",
+            "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nContent-Length: +1\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nContent-Length: 1x\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nContent-Length:\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        ] {
+            assert!(matches!(read(text), Err(Fault::Head(_) | Fault::Body(_))), "{text:?}: {:?}", read(text));
+        }
+        for text in ["HTTP/1.1 200 OK\r\nConte", "HTT", "", "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nok"] {
+            assert_eq!(read(text), Err(Fault::Closed), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn however_it_comes_the_answer_is_the_same() {
+        let text = b"HTTP/1.1 103 A\r\nB: c\r\n\r\nHTTP/1.1 200 OK\r\nA: b\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n";
+        for cut in 0..text.len() {
+            let mut http = Http::new(b"GET", false);
+            let (mut input, mut out, mut head) = (Vec::new(), Vec::new(), None);
+            for piece in [&text[..cut], &text[cut..]] {
+                if head.is_some() {
+                    let _ = http.read_body(piece, &mut out).unwrap();
+                    continue;
+                }
+                input.extend_from_slice(piece);
+                head = http.read_head(&mut input).unwrap();
+                if head.is_some() {
+                    let _ = http.read_body(&input, &mut out).unwrap();
+                }
+            }
+            assert_eq!((head.unwrap().fields.len(), out.as_slice()), (2, &b"ok"[..]), "{cut}");
+        }
+    }
+}

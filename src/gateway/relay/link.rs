@@ -1,0 +1,251 @@
+//! One connection to one server of an upstream while a request is on it: what is out, what has come, and since when nothing
+//! moved. Knows not what comes of it when it fails.
+
+use std::cell::RefCell;
+use std::io::{self, ErrorKind};
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+
+use super::conf::Conf;
+use super::outgoing::{Outgoing, Sent, Source};
+use super::protocol::{Fault, Head, Protocol};
+use super::socket::Socket;
+use crate::exchange::engine::Waker;
+use crate::gateway::upstream::Choice;
+use crate::gateway::upstream::idle::Age;
+
+/// Bytes of the read buffer, one for each worker.
+pub const BUFFER: usize = 64 << 10;
+
+thread_local! {
+    static READ: RefCell<Vec<u8>> = RefCell::new(vec![0; BUFFER]);
+}
+
+/// A connection with a request on it.
+pub struct Link {
+    pub(super) socket: Socket,
+    pub(super) choice: Choice,
+    pub(super) age: Age,
+    pub(super) out: Outgoing,
+    pub(super) waker: Waker,
+    /// What has come and is not understood yet.
+    pub(super) input: Vec<u8>,
+    /// Bytes that have come.
+    pub(super) received: u64,
+    /// When it was chosen.
+    pub(super) started: Instant,
+    /// When it stood.
+    pub(super) connected: Option<Duration>,
+    /// When something moved last.
+    moved: Instant,
+    /// Whether it carried a request before.
+    pub(super) is_kept: bool,
+    /// Whether its news wakes us, and whether room to write is news.
+    watched: Option<bool>,
+    /// Whether the server takes no more of the request, since it answered or closed.
+    pub(super) deaf: bool,
+    /// Whether it was read empty: more comes with an edge.
+    drained: bool,
+    /// Whether the client is to send more of the body first.
+    hungry: bool,
+}
+
+/// What went wrong on a link, in nginx's words.
+#[derive(Debug)]
+pub enum Trouble {
+    /// It cannot be opened.
+    Connect(io::Error),
+    /// It did not stand in time.
+    ConnectTimeout,
+    /// The request could not be written.
+    Send(io::Error),
+    /// The server took nothing of it in time.
+    SendTimeout,
+    /// The answer could not be read.
+    Receive(io::Error),
+    /// The server was silent for too long.
+    ReadTimeout,
+    /// The answer is wrong.
+    Answer(Fault),
+    /// The head is longer than allowed.
+    TooBig,
+}
+
+impl Link {
+    /// A link over a socket, fresh or kept.
+    pub fn new(socket: Socket, choice: Choice, age: Option<Age>, head: &[u8], waker: Waker) -> Link {
+        let now = Instant::now();
+        Link {
+            socket,
+            choice,
+            is_kept: age.is_some(),
+            age: age.unwrap_or_default(),
+            out: Outgoing::new(head),
+            waker,
+            input: Vec::new(),
+            received: 0,
+            started: now,
+            connected: age.map(|_| Duration::ZERO),
+            moved: now,
+            watched: None,
+            deaf: false,
+            drained: false,
+            hungry: false,
+        }
+    }
+
+    /// Goes on until there is a head (then with what stands behind it in `input`), or something must be waited for.
+    pub fn go(&mut self, conf: &Conf, protocol: &mut dyn Protocol, body: &Source<'_>) -> Result<Option<Head>, Trouble> {
+        let sent = self.send(protocol, body)?;
+        if self.connected.is_some()
+            && self.watched.is_some()
+            && let Some(head) = self.read_head(conf, protocol)?
+        {
+            return Ok(Some(head));
+        }
+        if sent == Sent::More {
+            self.waker.wake();
+        }
+        let now = Instant::now();
+        if self.deadline(conf).is_some_and(|deadline| deadline <= now) {
+            return Err(match (self.connected, self.is_sending()) {
+                (None, _) => Trouble::ConnectTimeout,
+                (_, true) => Trouble::SendTimeout,
+                (_, false) => Trouble::ReadTimeout,
+            });
+        }
+        Ok(None)
+    }
+
+    fn is_sending(&self) -> bool {
+        !self.deaf && !self.out.is_done()
+    }
+
+    /// When nothing may have moved for too long.
+    pub fn deadline(&self, conf: &Conf) -> Option<Instant> {
+        let time = match (self.connected, self.is_sending()) {
+            // The client's own deadline holds meanwhile.
+            (Some(_), true) if self.hungry => return None,
+            (None, _) => conf.connect_timeout,
+            (_, true) => conf.send_timeout,
+            (_, false) => conf.read_timeout,
+        };
+        self.moved.checked_add(time)
+    }
+
+    /// Sends what the server takes, and sees to it that news of it comes.
+    pub fn send(&mut self, protocol: &mut dyn Protocol, body: &Source<'_>) -> Result<Sent, Trouble> {
+        if !self.is_sending() {
+            return Ok(Sent::All);
+        }
+        let before = self.out.written;
+        let sent = self.out.send(&mut self.socket, protocol, body);
+        if self.out.written > before {
+            self.moved = Instant::now();
+            if self.connected.is_none() {
+                self.connected = Some(self.started.elapsed());
+            }
+        }
+        let sent = match sent {
+            Ok(sent) => sent,
+            Err(error) if self.connected.is_none() => return Err(Trouble::Connect(error)),
+            Err(error) => {
+                // It may have answered before it closed: that answer is for the client.
+                self.deaf = true;
+                if self.is_kept && self.received == 0 {
+                    return Err(Trouble::Send(error));
+                }
+                Sent::All
+            }
+        };
+        if self.hungry && sent != Sent::Hungry {
+            self.moved = Instant::now();
+        }
+        self.hungry = sent == Sent::Hungry;
+        self.watch(sent == Sent::Blocked)?;
+        Ok(sent)
+    }
+
+    /// News is asked for after the first write, since most requests need no more than that.
+    fn watch(&mut self, writes: bool) -> Result<(), Trouble> {
+        let enough = self.watched.is_some_and(|both| both || !writes);
+        if enough {
+            return Ok(());
+        }
+        let known = self.watched.is_some() || self.is_kept;
+        self.waker.watch(self.socket.as_fd(), writes, known).map_err(Trouble::Connect)?;
+        // A socket that is asked about anew tells at once what it has.
+        self.watched = Some(writes);
+        self.drained = true;
+        Ok(())
+    }
+
+    fn read_head(&mut self, conf: &Conf, protocol: &mut dyn Protocol) -> Result<Option<Head>, Trouble> {
+        if std::mem::take(&mut self.drained) {
+            return Ok(None);
+        }
+        loop {
+            match self.receive(|input, bytes| input.extend_from_slice(bytes)) {
+                Ok(0) => return Err(Trouble::Answer(Fault::Closed)),
+                Ok(_) => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(None),
+                Err(error) => return Err(Trouble::Receive(error)),
+            }
+            let found = protocol.read_head(&mut self.input).map_err(Trouble::Answer)?;
+            match found {
+                Some(head) if head.size > conf.buffer_size => return Err(Trouble::TooBig),
+                Some(head) => return Ok(Some(head)),
+                None if self.input.len() > conf.buffer_size => return Err(Trouble::TooBig),
+                None => {}
+            }
+        }
+    }
+
+    /// Reads once; what came is handed over together with `input`.
+    pub fn receive(&mut self, take: impl FnOnce(&mut Vec<u8>, &[u8])) -> io::Result<usize> {
+        READ.with_borrow_mut(|buffer| {
+            let n = self.socket.read(buffer)?;
+            self.moved = Instant::now();
+            self.received += n as u64;
+            take(&mut self.input, &buffer[..n]);
+            Ok(n)
+        })
+    }
+
+    /// From now on silence counts anew: the server was not asked for more until now.
+    pub fn touch(&mut self) {
+        self.moved = Instant::now();
+    }
+}
+
+impl Trouble {
+    /// What happened, in the words that nginx's logs have.
+    pub fn words(&self) -> String {
+        let call = |name: &str, error: &io::Error| {
+            let code = error.raw_os_error().unwrap_or(0);
+            format!("{name} failed ({code}: {})", crate::exchange::error::system_words(error))
+        };
+        let late = "upstream timed out (110: Connection timed out)";
+        match self {
+            Trouble::Connect(error) => call("connect()", error) + " while connecting to upstream",
+            Trouble::ConnectTimeout => format!("{late} while connecting to upstream"),
+            Trouble::Send(error) => call("send()", error) + " while sending request to upstream",
+            Trouble::SendTimeout => format!("{late} while sending request to upstream"),
+            Trouble::Receive(error) => call("recv()", error) + " while reading response header from upstream",
+            Trouble::ReadTimeout => format!("{late} while reading response header from upstream"),
+            Trouble::TooBig => "upstream sent too big header while reading response header from upstream".into(),
+            Trouble::Answer(fault) => fault.words() + " while reading response header from upstream",
+        }
+    }
+}
+
+impl Fault {
+    /// What happened.
+    pub fn words(&self) -> String {
+        match self {
+            Fault::Head(words) | Fault::Body(words) => format!("upstream sent {words}"),
+            Fault::Closed => "upstream prematurely closed connection".into(),
+            Fault::Refused(words) => words.clone(),
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! The relay under all gateways: one state machine that takes a request to an upstream and its answer back. It is entered again
+//! at each piece of news and never holds a worker: choose a server, take a kept connection or open one, send head and body while
+//! looking for the answer, read the answer's head, decide whether the next server is asked, hand the body on as it comes.
+//! What is particular to a protocol stands behind [`Protocol`].
+
+mod answer;
+mod conf;
+mod flow;
+mod held;
+mod link;
+mod outgoing;
+mod protocol;
+mod rows;
+mod run;
+mod socket;
+
+pub use answer::Rewrite;
+pub use conf::{Bind, Cases, Conf, Ignored};
+pub use outgoing::Payload;
+pub use protocol::{Fault, Head, Part, Protocol};
+pub use run::{Around, Order, Relay, resume};
+
+use crate::exchange::Exchange;
+use crate::http::head::BodyLength;
+
+/// Whether the request's body is still to be read before it can be relayed.
+pub fn expects_body(x: &Exchange) -> bool {
+    let announced = !matches!(x.head.body_length, BodyLength::None | BodyLength::Length(0));
+    announced && matches!(x.received, crate::exchange::Received::Nothing)
+}

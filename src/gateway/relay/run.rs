@@ -1,0 +1,301 @@
+//! The relay's course: server after server until one answers, and what the client gets if none does.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use super::answer::{self, Rewrite};
+use super::conf::{Bind, Cases, Conf, address};
+use super::flow::Flow;
+use super::link::{Link, Trouble};
+use super::outgoing::Payload;
+use super::protocol::{Fault, Head, Protocol};
+use super::socket::Socket;
+use crate::exchange::Exchange;
+use crate::exchange::error::{HttpError, Level};
+use crate::exchange::step::{Step, Wait};
+use crate::gateway::upstream::peers::Outcome;
+use crate::gateway::upstream::{Choice, Tried, Upstream};
+use crate::http::method::Method;
+
+/// A request as it is to be sent, whoever gets it.
+pub struct Order {
+    /// The settings.
+    pub conf: Arc<Conf>,
+    /// Who may get it.
+    pub upstream: Arc<Upstream>,
+    /// Tells kept connections apart that cannot stand in for each other: the protocol, a name in TLS.
+    pub purpose: Arc<str>,
+    /// Its protocol.
+    pub protocol: Box<dyn Protocol>,
+    /// Its head, coded.
+    pub head: Bytes,
+    /// What stands behind the server's address in its URL, for log lines.
+    pub uri: Bytes,
+    /// Its body.
+    pub body: Payload,
+}
+
+/// What the relay must know of the settings of others.
+pub struct Around<'a> {
+    /// Whether `error_page` names a status.
+    pub catches: &'a dyn Fn(u16) -> bool,
+    /// The folder for temporary files.
+    pub folder: &'a Path,
+}
+
+/// A request on its way.
+pub struct Relay {
+    order: Order,
+    tried: Tried,
+    begun: Instant,
+    redirects: u8,
+    link: Option<Link>,
+}
+
+/// The relay that waits in this request; none if it was begun before an internal redirect, which ended it.
+pub fn resume(x: &mut Exchange) -> Option<Box<Relay>> {
+    let relay = x.handler.take()?.downcast::<Relay>().ok()?;
+    (relay.redirects == x.redirects).then_some(relay)
+}
+
+impl Relay {
+    /// Begins to relay.
+    pub fn new(x: &mut Exchange, order: Order) -> Box<Relay> {
+        x.attempts.begin();
+        x.attempts.url = (order.protocol.scheme(), order.uri.clone());
+        x.outlives_client = order.conf.ignore_client_abort;
+        let tried = Tried::at_most(order.conf.next_tries as usize);
+        Box::new(Relay { order, tried, begun: Instant::now(), redirects: x.redirects, link: None })
+    }
+
+    /// Goes as far as it goes without waiting.
+    pub fn advance(
+        mut self: Box<Self>,
+        x: &mut Exchange,
+        around: &Around<'_>,
+        rewrite: Rewrite<'_>,
+    ) -> Result<Step, HttpError> {
+        loop {
+            let Some(link) = &mut self.link else {
+                self.open(x)?;
+                continue;
+            };
+            let went = link.go(&self.order.conf, self.order.protocol.as_mut(), &self.order.body.source(&x.received));
+            let head = match went {
+                Ok(Some(head)) => head,
+                Ok(None) => {
+                    // An hour without news is looked after too.
+                    let late = Instant::now() + std::time::Duration::from_secs(3600);
+                    let until = link.deadline(&self.order.conf).unwrap_or(late);
+                    x.handler = Some(self);
+                    return Ok(Step::Wait(Wait::News(until)));
+                }
+                Err(trouble) => {
+                    self.fail(x, trouble)?;
+                    continue;
+                }
+            };
+            if self.is_passed_over(x, &head) {
+                continue;
+            }
+            return self.answer(x, head, around, rewrite);
+        }
+    }
+
+    /// Chooses a server and begins to speak with it.
+    fn open(&mut self, x: &mut Exchange) -> Result<(), HttpError> {
+        let Some(choice) = self.order.upstream.choose(x, &mut self.tried) else {
+            x.attempts.add(self.order.upstream.name.as_ref());
+            self.note(x, 502);
+            return Err(HttpError::new(502, "no-live-upstream")
+                .log(Level::Error, "no live upstreams while connecting to upstream"));
+        };
+        x.attempts.add(choice.address().to_string());
+        let kept = self.order.upstream.idle.take::<Socket>(choice.address(), &self.order.purpose);
+        match kept {
+            Some((socket, age)) => self.start(x, choice, socket, Some(age)),
+            None => match self.connect(x, &choice) {
+                Ok(socket) => self.start(x, choice, socket, None),
+                Err(error) => return self.give_up(x, Trouble::Connect(error), choice, false, Progress::Nothing),
+            },
+        }
+        Ok(())
+    }
+
+    fn connect(&self, x: &Exchange, choice: &Choice) -> std::io::Result<Socket> {
+        let from = match &self.order.conf.bind {
+            None => None,
+            Some(Bind::Fixed(address)) => Some(*address),
+            Some(Bind::Text(text)) => match x.eval(text).as_ref() {
+                b"" => None,
+                text => {
+                    let found = address(text);
+                    if found.is_none() {
+                        let text = crate::http::escape::error_log(text);
+                        x.report(Level::Error, format!("\"{text}\" is no address to connect from"));
+                    }
+                    found
+                }
+            },
+        };
+        Socket::open(choice.address(), from, self.order.conf.socket_keepalive)
+    }
+
+    fn start(
+        &mut self,
+        x: &Exchange,
+        choice: Choice,
+        socket: Socket,
+        age: Option<crate::gateway::upstream::idle::Age>,
+    ) {
+        self.order.protocol.restart();
+        self.link = Some(Link::new(socket, choice, age, &self.order.head, x.waker()));
+    }
+
+    /// The link failed: on to the next server, or an error for the client.
+    fn fail(&mut self, x: &mut Exchange, trouble: Trouble) -> Result<(), HttpError> {
+        // It is only called while there is one.
+        let Some(link) = self.link.take() else { return Ok(()) };
+        for remark in self.order.protocol.remarks() {
+            x.report(remark.level, remark.text);
+        }
+        self.record(x, &link);
+        let sent = if link.out.is_spent { Progress::Spent } else { Progress::Sent };
+        let sent = if link.connected.is_some() { sent } else { Progress::Nothing };
+        self.give_up(x, trouble, link.choice, link.is_kept, sent)
+    }
+
+    fn give_up(
+        &mut self,
+        x: &mut Exchange,
+        trouble: Trouble,
+        choice: Choice,
+        is_kept: bool,
+        sent: Progress,
+    ) -> Result<(), HttpError> {
+        let (case, status, reason) = sort(&trouble);
+        x.report(Level::Error, trouble.words());
+        self.note(x, status);
+        self.leave(x, choice, Outcome::Failed);
+        if is_kept && case == Cases::ERROR {
+            // That a kept connection died says nothing about the server.
+            self.tried.grant();
+        }
+        match self.tried.left() > 0 && self.may_go_on(x, case, sent) {
+            true => Ok(()),
+            false => Err(HttpError::new(status, reason)),
+        }
+    }
+
+    fn leave(&mut self, x: &Exchange, choice: Choice, outcome: Outcome) {
+        if choice.finish(outcome, &mut self.tried) {
+            x.report(Level::Warn, "upstream server temporarily disabled");
+        }
+    }
+
+    /// Whether the conf lets the request go to another server.
+    fn may_go_on(&self, x: &Exchange, case: Cases, sent: Progress) -> bool {
+        let conf = &self.order.conf;
+        // RFC 9110 section 9.2.2: what was sent twice must mean the same as once.
+        let twice = matches!(x.head.method, Method::Post | Method::Patch | Method::Lock);
+        let case = if sent != Progress::Nothing && twice { case.or(Cases::NON_IDEMPOTENT) } else { case };
+        let in_time = conf.next_timeout.is_zero() || self.begun.elapsed() < conf.next_timeout;
+        conf.next.has(case) && in_time && sent != Progress::Spent
+    }
+
+    /// Whether an answer of this status leads on.
+    fn is_passed_over(&mut self, x: &mut Exchange, head: &Head) -> bool {
+        let Some(case) = Cases::of_status(head.status) else { return false };
+        let spent = self.link.as_ref().is_some_and(|link| link.out.is_spent);
+        let sent = if spent { Progress::Spent } else { Progress::Sent };
+        if self.tried.left() <= 1 || !self.may_go_on(x, case, sent) {
+            return false;
+        }
+        let Some(link) = self.link.take() else { return false };
+        self.record(x, &link);
+        self.note(x, head.status);
+        let outcome = if matches!(head.status, 403 | 404) { Outcome::PassedOver } else { Outcome::Failed };
+        self.leave(x, link.choice, outcome);
+        true
+    }
+
+    /// The answer goes to the client.
+    fn answer(
+        mut self: Box<Self>,
+        x: &mut Exchange,
+        head: Head,
+        around: &Around<'_>,
+        rewrite: Rewrite<'_>,
+    ) -> Result<Step, HttpError> {
+        let Some(link) = self.link.take() else { return Err(HttpError::new(500, "no-link")) };
+        self.record(x, &link);
+        self.note(x, head.status);
+        if let Some(last) = x.attempts.last() {
+            last.header_time = Some(link.started.elapsed());
+        }
+        x.attempts.fields = head.fields.clone();
+        if self.order.conf.intercept_errors && head.status >= 300 && (around.catches)(head.status) {
+            self.leave(x, link.choice, Outcome::Answered);
+            return Err(answer::intercepted(head));
+        }
+        let folder = x.prefix.join(match self.order.conf.temp_path.as_os_str().is_empty() {
+            true => around.folder,
+            false => &self.order.conf.temp_path,
+        });
+        let (order, tried) = (self.order, self.tried);
+        let made = answer::make(x, &order.conf, head, rewrite)?;
+        let (response, buffering) = match made {
+            answer::Made::Elsewhere(step) => return Ok(step),
+            answer::Made::Here(response, buffering) => (response, buffering),
+        };
+        let flow = Flow::new(x, order, tried, link, buffering, folder);
+        flow.respond(x, response).map(Step::Done)
+    }
+
+    /// Brings what the link counted to the request.
+    fn record(&self, x: &mut Exchange, link: &Link) {
+        if let Some(last) = x.attempts.last() {
+            last.connect_time = link.connected;
+            last.sent = link.out.written;
+            last.received = link.received;
+            last.response_time = Some(link.started.elapsed());
+        }
+    }
+
+    fn note(&self, x: &mut Exchange, status: u16) {
+        if let Some(last) = x.attempts.last() {
+            last.status = status;
+            last.response_time.get_or_insert_default();
+        }
+    }
+}
+
+/// How much of a request was sent to a server that failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Progress {
+    /// Nothing.
+    Nothing,
+    /// Some, and it can be sent again.
+    Sent,
+    /// Some that nobody can have again.
+    Spent,
+}
+
+/// The case of a failure, its status and its reason.
+fn sort(trouble: &Trouble) -> (Cases, u16, &'static str) {
+    match trouble {
+        Trouble::Connect(_) => (Cases::ERROR, 502, "upstream-refused"),
+        Trouble::ConnectTimeout => (Cases::TIMEOUT, 504, "upstream-connect-timeout"),
+        Trouble::Send(_) => (Cases::ERROR, 502, "upstream-broke-off"),
+        Trouble::SendTimeout => (Cases::TIMEOUT, 504, "upstream-send-timeout"),
+        Trouble::Receive(_) => (Cases::ERROR, 502, "upstream-broke-off"),
+        Trouble::ReadTimeout => (Cases::TIMEOUT, 504, "upstream-timeout"),
+        Trouble::TooBig => (Cases::INVALID_HEADER, 502, "upstream-head-too-big"),
+        Trouble::Answer(Fault::Closed) => (Cases::ERROR, 502, "upstream-closed"),
+        Trouble::Answer(Fault::Head(_) | Fault::Body(_)) => (Cases::INVALID_HEADER, 502, "upstream-bad-head"),
+        Trouble::Answer(Fault::Refused(_)) => (Cases::ERROR, 502, "upstream-refused"),
+    }
+}

@@ -1,0 +1,95 @@
+//! A connection to an upstream that never waits: opened, written and read as far as it goes. Knows no request.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
+
+use socket2::{Domain, SockAddr, Type};
+
+use crate::gateway::upstream::address::Address;
+
+/// The connection.
+#[derive(Debug)]
+pub enum Socket {
+    /// Over TCP.
+    Tcp(TcpStream),
+    /// Over a Unix socket.
+    Unix(UnixStream),
+}
+
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Socket::Tcp(socket) => socket.as_fd(),
+            Socket::Unix(socket) => socket.as_fd(),
+        }
+    }
+}
+
+impl Socket {
+    /// Begins to connect. The first write tells how it went: it is `WouldBlock` until the connection stands.
+    pub fn open(address: &Address, from: Option<SocketAddr>, keepalive: bool) -> io::Result<Socket> {
+        match address {
+            Address::Unix(path) => {
+                let socket = fresh(Domain::UNIX, None)?;
+                // A full queue of the server is an error here (EAGAIN): no edge would tell when there is room.
+                socket.connect(&SockAddr::unix(path)?).map_err(|error| match error.kind() {
+                    ErrorKind::WouldBlock => io::Error::from_raw_os_error(nix::libc::EAGAIN),
+                    _ => error,
+                })?;
+                Ok(Socket::Unix(socket.into()))
+            }
+            Address::Tcp(address) => {
+                let socket = fresh(Domain::for_address(*address), Some(socket2::Protocol::TCP))?;
+                if let Some(from) = from {
+                    socket.bind(&from.into())?;
+                }
+                if keepalive {
+                    socket.set_keepalive(true)?;
+                }
+                // A request is written in as few pieces as can be; none of them should wait for an answer to the one before.
+                socket.set_tcp_nodelay(true)?;
+                match socket.connect(&(*address).into()) {
+                    Err(error) if error.raw_os_error() == Some(nix::libc::EINPROGRESS) => {}
+                    done => done?,
+                }
+                Ok(Socket::Tcp(socket.into()))
+            }
+        }
+    }
+
+    /// Reads what is there; 0 is the end.
+    pub fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let done = match self {
+                Socket::Tcp(socket) => socket.read(into),
+                Socket::Unix(socket) => socket.read(into),
+            };
+            match done {
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                done => return done,
+            }
+        }
+    }
+
+    /// Writes what it takes.
+    pub fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        loop {
+            let done = match self {
+                Socket::Tcp(socket) => socket.write(bytes),
+                Socket::Unix(socket) => socket.write(bytes),
+            };
+            match done {
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                done => return done,
+            }
+        }
+    }
+}
+
+fn fresh(domain: Domain, protocol: Option<socket2::Protocol>) -> io::Result<socket2::Socket> {
+    let socket = socket2::Socket::new(domain, Type::STREAM, protocol)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket)
+}
