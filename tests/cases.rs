@@ -185,7 +185,13 @@ fn attempt(program: &Program, case: &Case, show: bool) -> Result<Vec<Answer>, St
 fn play(program: &Program, case: &Case, show: bool) -> Result<Vec<Answer>, String> {
     let deadline = Instant::now() + LIMIT;
     let place = Place::new(case)?;
-    if let Some(patterns) = &case.refused {
+    // Where the two differ, one refuses what the other starts with.
+    let differs = matches!(case.nginx, Reference::Differs(_));
+    let refused = match program.name {
+        "nginx" if differs => &case.refused_there,
+        _ => &case.refused,
+    };
+    if let Some(patterns) = refused {
         let said = server::refuse(program, case, &place, deadline)?;
         for pattern in patterns {
             if !server::matches(&place, pattern, said.as_bytes())? {

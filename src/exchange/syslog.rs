@@ -67,7 +67,13 @@ impl Syslog {
         let text = std::str::from_utf8(&word.text).map_err(|_| bad("names a syslog server that is no text".into()))?;
         let (mut address, mut facility, mut severity) = (None, 23, 6);
         let (mut tag, mut host) = ("longshore".to_string(), Some(args.load.hostname.clone()));
+        let mut seen = Vec::new();
         for part in text.trim_start_matches("syslog:").split(',') {
+            let name = part.split('=').next().unwrap_or_default();
+            if seen.contains(&name) {
+                return Err(bad(format!("has a duplicate syslog parameter `{name}`")));
+            }
+            seen.push(name);
             let index = |names: &[&str], name: &str, what: &str| {
                 let found = names.iter().position(|known| *known == name);
                 let help = || format!("it takes one of `{}`", names.join("`, `"));
@@ -182,7 +188,7 @@ fn read_address(args: &Args<'_>, text: &str) -> Result<Address, String> {
             path => Ok(Address::Unix(path.into())),
         };
     }
-    if let Ok(address) = text.parse() {
+    if let Some(address) = text.parse::<SocketAddr>().ok().filter(|address| address.port() > 0) {
         return Ok(Address::Ip(address));
     }
     let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);

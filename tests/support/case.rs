@@ -27,6 +27,8 @@ pub struct Case {
     pub nginx: Reference,
     /// The server must refuse to start; each line is a pattern its messages must match.
     pub refused: Option<Vec<String>>,
+    /// The same for nginx alone: Longshore must start.
+    pub refused_there: Option<Vec<String>>,
 }
 
 /// How nginx takes part in a case.

@@ -66,6 +66,9 @@ pub fn parse(text: &str) -> Result<Case, Fault> {
                 });
             }
             "mask" => case.masks.extend(section.text.iter().filter(|l| !l.is_empty()).cloned()),
+            "refused" if section.rest == "nginx" => {
+                case.refused_there = Some(section.text.iter().filter(|l| !l.is_empty()).cloned().collect());
+            }
             "refused" => case.refused = Some(section.text.iter().filter(|l| !l.is_empty()).cloned().collect()),
             "nginx" => case.nginx = reference(&section).map_err(at)?,
             other => return Err(at(format!("unknown section `{other}`"))),
@@ -73,7 +76,9 @@ pub fn parse(text: &str) -> Result<Case, Fault> {
     }
     match () {
         () if !has_conf => Err((1, "no conf section".into())),
-        () if case.exchanges.is_empty() && case.refused.is_none() => Err((1, "no request section".into())),
+        () if case.exchanges.is_empty() && case.refused.is_none() && case.refused_there.is_none() => {
+            Err((1, "no request section".into()))
+        }
         () => match case.exchanges.iter().find(|x| x.responses.is_empty()) {
             Some(silent) => Err((silent.line, "a request without a response".into())),
             None => Ok(case),

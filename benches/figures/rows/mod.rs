@@ -8,6 +8,7 @@ mod script;
 mod siege;
 mod slow;
 mod soak;
+mod tables;
 mod throughput;
 
 use std::io;
@@ -43,6 +44,7 @@ fn measure_one(bench: &Bench, name: &str, report: &mut Report) -> io::Result<()>
         "reload" => reload::measure(bench, report),
         "soak" => soak::measure(bench, report),
         "siege" => siege::measure(bench, report),
+        "tables" => tables::measure(bench, report),
         other => Err(io::Error::other(format!("there is no row {other}"))),
     }
 }
