@@ -1,6 +1,7 @@
 //! The command line: nginx's options and what they do before a server runs. Knows how a conf is loaded and
 //! told about, not what stands in one.
 
+mod cert;
 mod cgi;
 mod check;
 pub mod manual;
@@ -39,8 +40,10 @@ pub fn main() -> ExitCode {
         say(&version::text(options.build));
         return ExitCode::SUCCESS;
     }
-    if let Some(options::Command::Cgi(options::Cgi::Run(script))) = &options.command {
-        return cgi::run(script);
+    match &options.command {
+        Some(options::Command::Cgi(options::Cgi::Run(script))) => return cgi::run(script),
+        Some(options::Command::Cert(options::Cert::SelfSigned(asked))) => return cert::run(asked),
+        None => {}
     }
     let request = match request(&options) {
         Ok(request) => request,

@@ -71,6 +71,33 @@ pub enum Command {
     /// What concerns scripts.
     #[command(subcommand, disable_help_subcommand = true)]
     Cgi(Cgi),
+    /// What concerns certificates.
+    #[command(subcommand, disable_help_subcommand = true)]
+    Cert(Cert),
+}
+
+/// What can be done with certificates.
+#[derive(Debug, Subcommand)]
+pub enum Cert {
+    /// Make a certificate that nobody else vouches for, with its key, for a laptop or a test.
+    SelfSigned(SelfSigned),
+}
+
+/// Whom a certificate is for.
+#[derive(Debug, Args)]
+pub struct SelfSigned {
+    /// Show this help.
+    #[arg(short = 'h', long = "help", action = ArgAction::Help)]
+    pub help: Option<bool>,
+    /// The names and addresses it is for: `localhost`, `*.example.com`, `127.0.0.1`.
+    #[arg(value_name = "name", required = true)]
+    pub names: Vec<String>,
+    /// The folder for both files (default: the current folder).
+    #[arg(long, value_name = "folder")]
+    pub out: Option<PathBuf>,
+    /// For how many days it is good.
+    #[arg(long, value_name = "days", default_value_t = 365, value_parser = clap::value_parser!(u32).range(1..=3650))]
+    pub days: u32,
 }
 
 /// What can be done with scripts.
@@ -193,6 +220,10 @@ mod tests {
             ("longshore cgi run a.sh -c a.conf --url /a?b --body - -H A:b -H C:d", true),
             ("longshore cgi run", false),
             ("longshore cgi walk", false),
+            ("longshore cert self-signed localhost 127.0.0.1 --out conf --days 30", true),
+            ("longshore cert self-signed", false),
+            ("longshore cert self-signed a --days 0", false),
+            ("longshore cert self-signed a --days 3651", false),
         ] {
             assert_eq!(matches!(read(line), Ok(Asked::Run(_))), fine, "{line}");
         }

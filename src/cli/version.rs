@@ -7,8 +7,13 @@ use crate::features::process::{BUILT_IN, LACKING};
 const LANGUAGE: &str = "1.28.0";
 
 /// The optional modules of nginx that must be asked for when it is built.
-const OPTIONAL: &[&str] =
-    &["ngx_http_stub_status_module", "ngx_http_dav_module", "ngx_http_gzip_static_module", "ngx_http_sub_module"];
+const OPTIONAL: &[&str] = &[
+    "ngx_http_stub_status_module",
+    "ngx_http_dav_module",
+    "ngx_http_gzip_static_module",
+    "ngx_http_sub_module",
+    "ngx_http_ssl_module",
+];
 
 /// The lines of `-v`, or with `build` those of `-V`.
 pub fn text(build: bool) -> String {

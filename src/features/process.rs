@@ -29,6 +29,7 @@ pub const BUILT_IN: &[&str] = &[
     "ngx_http_proxy_module",
     "ngx_http_realip_module",
     "ngx_http_referer_module",
+    "ngx_http_ssl_module",
     "ngx_http_stub_status_module",
     "ngx_http_sub_module",
     "ngx_http_try_files_module",
