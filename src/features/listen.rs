@@ -85,6 +85,8 @@ pub struct Listen {
     pub default_server: bool,
     /// Whether TLS is spoken there.
     pub tls: bool,
+    /// Whether a proxy announces its client there by the PROXY protocol.
+    pub proxy_protocol: bool,
     /// The socket's options, as far as this line sets any.
     pub options: Options,
     /// Where it stands.
@@ -115,7 +117,7 @@ pub const DIRECTIVES: &[Directive<Conf>] = &[Directive {
         block: false,
         doc: "An address the server takes requests on: a port, `address:port`, `[ipv6]:port`, a host name, or \
               `unix:/path`. `default_server` makes the server the one for unknown host names there; without it the first server of an \
-              address is. `ssl` makes the port speak TLS, for all servers on it; `http2` and `quic` bring a warning, for HTTP/1.1 is what is spoken. Socket options: `backlog=N`, `rcvbuf=SIZE`, `sndbuf=SIZE`, `reuseport`, `deferred`, `fastopen=N`, \
+              address is. `ssl` makes the port speak TLS, for all servers on it; `proxy_protocol` expects the PROXY protocol (versions 1 and 2) of a proxy in front; `http2` and `quic` bring a warning, for HTTP/1.1 is what is spoken. Socket options: `backlog=N`, `rcvbuf=SIZE`, `sndbuf=SIZE`, `reuseport`, `deferred`, `fastopen=N`, \
               `ipv6only=on|off`, `so_keepalive=on|off|[idle]:[interval]:[count]`, `bind`; `deferred` and `fastopen` have no effect. Without any `listen` a server \
               listens on port 80, or on 8000 when not started by root.",
     },
@@ -126,9 +128,6 @@ pub const DIRECTIVES: &[Directive<Conf>] = &[Directive {
 
 /// The variables.
 pub const VARIABLES: &[Variable<Conf>] = &[];
-
-/// What would make a port speak something else.
-const UNBUILT: [&str; 1] = ["proxy_protocol"];
 
 const HTTP2: &str = "`listen`: HTTP/2 is not built; the port speaks HTTP/1.1, which every browser knows";
 const QUIC: &str = "`listen`: HTTP/3 is not built, so this line is left out; browsers use the port that speaks TLS";
@@ -143,18 +142,12 @@ fn set(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
         }
         address => address,
     });
-    let (mut options, mut default_server, mut tls) = (Options::default(), false, false);
-    let is_unbuilt = |word: &Word| UNBUILT.iter().any(|name| name.as_bytes() == word.text);
-    if args.load.partial
-        && let Some(i) = args.words().iter().position(is_unbuilt)
-    {
-        args.note(i, format!("`listen` has `{}`, which is not built yet: this port is left out", args.word(i).show()));
-        return Ok(());
-    }
+    let (mut options, mut default_server, mut tls, mut proxy_protocol) = (Options::default(), false, false, false);
     for word in &args.node.args[1..] {
         match word.text.as_slice() {
             b"default_server" | b"default" => default_server = true,
             b"ssl" => tls = true,
+            b"proxy_protocol" => proxy_protocol = true,
             b"http2" | b"spdy" => args.warn_at(word, HTTP2),
             b"quic" => {
                 args.warn_at(word, QUIC);
@@ -172,7 +165,14 @@ fn set(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
         if matches!(address, Address::Unix(_)) && options.ipv6only.is_some() {
             return Err(Fault::at(args.word(0), "is a Unix socket, which has no `ipv6only`"));
         }
-        conf.listens.push(Listen { address, default_server, tls, options: options.clone(), span: args.node.span });
+        conf.listens.push(Listen {
+            address,
+            default_server,
+            tls,
+            proxy_protocol,
+            options: options.clone(),
+            span: args.node.span,
+        });
     }
     Ok(())
 }
@@ -267,10 +267,6 @@ fn read_option(word: &Word, options: &mut Options) -> Result<(), Fault> {
         "so_keepalive" => options.keepalive = Some(read_keepalive(value.unwrap_or("")).ok_or_else(bad)?),
         "setfib" | "accept_filter" => {
             return Err(Fault::at(word, format!("has `{name}`, which FreeBSD knows and Linux does not")));
-        }
-        _ if UNBUILT.contains(&name) => {
-            return Err(Fault::at(word, format!("has `{name}`, which is not built yet"))
-                .help("remove the word to serve plain HTTP/1.1 on this port, or put a TLS proxy in front"));
         }
         _ => return Err(Fault::at(word, format!("has an invalid parameter `{text}`"))),
     }

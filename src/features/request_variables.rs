@@ -9,7 +9,7 @@ use jiff::tz::TimeZone;
 
 use crate::conf::directive::Directive;
 use crate::exchange::variables::{Value, Variable};
-use crate::exchange::{Exchange, Received};
+use crate::exchange::{Announced, Exchange, Received};
 use crate::http::head::Known;
 use crate::http::{cookie, date};
 
@@ -67,18 +67,22 @@ pub const VARIABLES: &[Variable<Conf>] = &[
     one("nginx_version", "The version of nginx whose conf language is spoken.", |_, _, _| text(SPEAKS)),
     one("pid", "The number of this process.", |_, _, _| number(u64::from(std::process::id()))),
     one("pipe", "`p` if the request came pipelined, else `.`.", |x, _, _| text(if x.pipelined { "p" } else { "." })),
-    one("proxy_protocol_addr", "The client's address as the PROXY protocol names it: nothing here.", |_, _, _| {
-        text("")
+    one("proxy_protocol_addr", "The client's address as the PROXY protocol names it.", |x, _, _| {
+        announced(x, |said| said.source.ip().to_string())
     }),
-    one("proxy_protocol_port", "The client's port as the PROXY protocol names it: nothing here.", |_, _, _| text("")),
+    one("proxy_protocol_port", "The client's port as the PROXY protocol names it.", |x, _, _| {
+        announced(x, |said| said.source.port().to_string())
+    }),
     one(
         "proxy_protocol_server_addr",
-        "The server's address as the PROXY protocol names it: nothing here.",
-        |_, _, _| text(""),
+        "The address that the client connected to, as the PROXY protocol names it.",
+        |x, _, _| announced(x, |said| said.destination.ip().to_string()),
     ),
-    one("proxy_protocol_server_port", "The server's port as the PROXY protocol names it: nothing here.", |_, _, _| {
-        text("")
-    }),
+    one(
+        "proxy_protocol_server_port",
+        "The port that the client connected to, as the PROXY protocol names it.",
+        |x, _, _| announced(x, |said| said.destination.port().to_string()),
+    ),
     family("proxy_protocol_tlv_", "A field of the PROXY protocol: nothing here.", |_, _, _| None),
     one("remote_addr", "The client's address, or `unix:`.", remote_addr),
     one("remote_port", "The client's port.", |x, _, _| match x.client.peer {
@@ -151,6 +155,10 @@ fn seconds(time: Duration) -> Value<'static> {
 /// What is empty because it was not there.
 fn bytes(text: &[u8]) -> Value<'_> {
     (!text.is_empty()).then_some(Cow::Borrowed(text))
+}
+
+fn announced(x: &Exchange, part: impl Fn(&Announced) -> String) -> Value<'_> {
+    x.client.announced.as_ref().map(|said| part(said).into_bytes().into())
 }
 
 fn since_1970() -> Duration {

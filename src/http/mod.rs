@@ -16,6 +16,7 @@ pub mod head_error;
 pub mod media;
 pub mod method;
 pub mod negotiate;
+pub mod proxy_protocol;
 pub mod range;
 pub mod request_line;
 pub mod response;

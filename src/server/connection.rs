@@ -11,6 +11,7 @@ use super::logfile::Logs;
 use super::output::Output;
 use super::slot::{NEVER, Place};
 use super::transport::Transport;
+use crate::exchange::Announced;
 use crate::exchange::tls::Security;
 use crate::features::limit_rate::Pace;
 use crate::http::head::Scanner;
@@ -32,6 +33,10 @@ pub struct Connection {
     pub number: u64,
     /// The client's address; none on a Unix socket.
     pub peer: Option<SocketAddr>,
+    /// Whether nothing is to be read that a proxy says of its client.
+    pub is_announced: bool,
+    /// What a proxy said.
+    pub announced: Option<Announced>,
     /// How it is protected.
     pub security: Security,
     /// When it was accepted.
@@ -144,6 +149,8 @@ impl Connection {
             pipelined: false,
             number,
             peer,
+            is_announced: false,
+            announced: None,
             security: Security::Plain,
             connected: Instant::now(),
             input: Vec::new(),

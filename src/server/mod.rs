@@ -1,6 +1,7 @@
 //! The engine: an acceptor thread, a pool of workers, and the connections that move between them.
 
 pub mod acceptor;
+mod announcement;
 mod answer;
 mod body;
 pub mod connection;

@@ -12,6 +12,9 @@ use super::worker::{Turn, Worker};
 impl Worker {
     /// Waits for the first byte of a request.
     pub(super) fn idle(&mut self, c: &mut Connection) -> Turn {
+        if let Some(turn) = self.hear_announcement(c) {
+            return turn;
+        }
         c.pipelined = c.requests > 0 && !c.input.is_empty();
         if !c.input.is_empty() {
             let input = std::mem::take(&mut c.input);

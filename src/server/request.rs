@@ -92,7 +92,7 @@ impl Worker {
                 unix,
                 number: c.number,
                 replaced: None,
-                announced: None,
+                announced: c.announced,
                 security: c.security.clone(),
             },
             nth: u64::from(c.requests),

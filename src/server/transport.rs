@@ -194,7 +194,7 @@ impl Transport {
         }
     }
 
-    fn socket(&mut self) -> &mut Socket {
+    pub(super) fn socket(&mut self) -> &mut Socket {
         match self {
             Transport::Plain(socket) => socket,
             Transport::Tls(tls) => tls.socket_mut(),
@@ -214,6 +214,15 @@ impl Socket {
     /// Writes one piece.
     pub fn send(&mut self, bytes: &[u8]) -> Io {
         outcome(|| self.write(bytes))
+    }
+
+    /// Looks at what is there and leaves it there.
+    pub(super) fn peek(&self, into: &mut [u8]) -> Io {
+        use std::os::fd::AsRawFd;
+        outcome(|| {
+            let flags = nix::sys::socket::MsgFlags::MSG_PEEK;
+            nix::sys::socket::recv(self.fd().as_raw_fd(), into, flags).map_err(io::Error::from)
+        })
     }
 
     /// Whether the other end will send nothing more. Takes nothing from the socket.

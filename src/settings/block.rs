@@ -135,7 +135,14 @@ impl Builder {
             let port = if nix::unistd::geteuid().is_root() && !self.load.rootless { 80 } else { 8000 };
             let address = features::listen::Address::Ip(([0, 0, 0, 0], port).into());
             let options = Default::default();
-            let listen = features::listen::Listen { address, default_server: false, tls: false, options, span };
+            let listen = features::listen::Listen {
+                address,
+                default_server: false,
+                tls: false,
+                proxy_protocol: false,
+                options,
+                span,
+            };
             Arc::make_mut(&mut scope.listen).listens.push(listen);
         }
         Arc::make_mut(&mut scope.referer).take_names(names_of(&scope.server_name));

@@ -17,6 +17,8 @@ pub struct Group {
     pub address: Address,
     /// Whether TLS is spoken there.
     pub tls: bool,
+    /// Whether a proxy announces its client there.
+    pub proxy_protocol: bool,
     /// The server for unknown names.
     pub default: Arc<Server>,
     /// The servers by name.
@@ -152,7 +154,8 @@ fn group(address: &Address, draft: &Draft, diagnostics: &mut Vec<Diagnostic>) ->
     if let Some((listen, _)) = tls {
         check_certificates(&draft.listens, &default, listen, diagnostics);
     }
-    Group { address: address.clone(), tls: tls.is_some(), default, hosts }
+    let proxy_protocol = draft.listens.iter().any(|(listen, _)| listen.proxy_protocol);
+    Group { address: address.clone(), tls: tls.is_some(), proxy_protocol, default, hosts }
 }
 
 /// The default server needs a certificate, for clients that ask for no name or an unknown one; where it refuses all handshakes

@@ -32,7 +32,9 @@ const LARGEST: u64 = 16 << 20;
 /// A file younger than this may change again without a trace in its times.
 const FRESH: Duration = Duration::from_millis(50);
 
-static KEPT: Mutex<Option<LruCache<Box<[u8]>, (Stamp, Arc<Users>)>>> = Mutex::new(None);
+type Files = LruCache<Box<[u8]>, (Stamp, Arc<Users>)>;
+
+static KEPT: Mutex<Option<Files>> = Mutex::new(None);
 
 impl Users {
     /// The users of a file as it is now.
