@@ -11,6 +11,7 @@ use crate::exchange::step::{Sink, Step, Target, Wait};
 use crate::exchange::wishes;
 use crate::exchange::{Arrival, Exchange};
 use crate::features::*;
+use crate::gateway::program;
 use crate::http::framing;
 use crate::http::response::{Body, Response};
 use crate::http::status;
@@ -75,6 +76,9 @@ pub const STEPS: &[(&str, StepFn)] = &[
     ("status", |run| stub_status::step(&mut run.x, &run.scope.stub_status)),
     ("empty_gif", |run| empty_gif::step(&mut run.x, &run.scope.empty_gif)),
     ("proxy", pass_on),
+    ("fastcgi", |run| ask_program(run, |x, scope, around| fastcgi::step(x, &scope.fastcgi, around))),
+    ("scgi", |run| ask_program(run, |x, scope, around| scgi::step(x, &scope.scgi, around))),
+    ("uwsgi", |run| ask_program(run, |x, scope, around| uwsgi::step(x, &scope.uwsgi, around))),
     ("cgi", run_script),
     ("index", |run| index::step(&mut run.x, &run.scope.index)),
     ("autoindex", list_folder),
@@ -213,7 +217,7 @@ impl Run {
     /// One place turns an error into a page: `error_page` first, the built-in page at last.
     fn fail(&mut self, mut error: HttpError) -> Result<Option<Outcome>, HttpError> {
         static_files::quieten(&self.scope.static_files, &mut error);
-        self.x.reports.get_mut().extend(error.report.take());
+        self.x.keep(error.report.take());
         if matches!(error.status, 444 | 499) {
             self.x.sent.status = error.status;
             return Ok(Some(Outcome::Close));
@@ -232,7 +236,7 @@ impl Run {
     }
 
     fn built_in(&mut self, mut error: HttpError) -> Outcome {
-        self.x.reports.get_mut().extend(error.report.take());
+        self.x.keep(error.report.take());
         error_page::note(&mut self.x, &error);
         self.page(&error)
     }
@@ -379,6 +383,24 @@ fn serve_file(run: &mut Run) -> Result<Step, HttpError> {
     };
     response.varies = found.varies;
     Ok(Step::Done(response))
+}
+
+/// A program that runs already answers, if the settings name one.
+fn ask_program(
+    run: &mut Run,
+    step: fn(&mut Exchange, &Scope, &program::Around<'_>) -> Result<Step, HttpError>,
+) -> Result<Step, HttpError> {
+    let Run { x, scope, settings, .. } = run;
+    let body = &scope.request_body;
+    let catches = |status| error_page::names(&scope.error_page, status);
+    let around = program::Around {
+        catches: &catches,
+        upstreams: &settings.upstreams,
+        names: &scope.resolver,
+        memory: body.memory(),
+        folder: &body.folder,
+    };
+    step(x, scope, &around)
 }
 
 /// The server of a group for a host name; what a regex name captured goes to the exchange.

@@ -22,6 +22,8 @@ mod limits;
 mod logs;
 #[path = "engine/passwords.rs"]
 mod passwords;
+#[path = "engine/programs.rs"]
+mod programs;
 #[path = "engine/reload.rs"]
 mod reload;
 #[path = "engine/rights.rs"]

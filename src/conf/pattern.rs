@@ -87,6 +87,14 @@ impl Pattern {
         }
     }
 
+    /// How many groups there are, the whole counted too.
+    pub fn groups(&self) -> usize {
+        match &self.engine {
+            Engine::Linear(regex) => regex.captures_len(),
+            Engine::Backtracking(regex) => regex.captures_len(),
+        }
+    }
+
     /// The names of groups and their numbers.
     pub fn names(&self) -> &[(String, usize)] {
         &self.names

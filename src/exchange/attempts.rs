@@ -61,6 +61,12 @@ impl Attempts {
         self.trailers.clear();
     }
 
+    /// The URL that is asked for, or was last; none before any server was.
+    pub fn url(&self) -> Option<String> {
+        let address = &self.chains.last()?.last()?.address;
+        Some(format!("{}{address}{}", self.url.0, crate::http::escape::error_log(&self.url.1)))
+    }
+
     /// The try that is under way, or the last one.
     pub fn last(&mut self) -> Option<&mut Attempt> {
         self.chains.last_mut()?.last_mut()

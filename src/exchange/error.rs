@@ -50,6 +50,15 @@ pub struct Report {
     pub level: Level,
     /// What happened; text from clients is already escaped.
     pub text: String,
+    /// The URL that the request was passed to when it happened.
+    pub upstream: Option<String>,
+}
+
+impl Report {
+    /// A line that concerns no upstream as far as its writer knows.
+    pub fn new(level: Level, text: impl Into<String>) -> Self {
+        Report { level, text: text.into(), upstream: None }
+    }
 }
 
 /// Why a request is answered with an error. One place turns it into a page.
@@ -80,7 +89,7 @@ impl HttpError {
 
     /// The same with a line for the error log.
     pub fn log(mut self, level: Level, text: impl Into<String>) -> Self {
-        self.report = Some(Report { level, text: text.into() });
+        self.report = Some(Report::new(level, text));
         self
     }
 

@@ -364,7 +364,13 @@ impl Exchange {
 
     /// Notes a line for the error log.
     pub fn report(&self, level: error::Level, text: impl Into<String>) {
-        self.reports.borrow_mut().push(Report { level, text: text.into() });
+        self.keep(Some(Report::new(level, text)));
+    }
+
+    /// Notes a line that somebody else made, with where the request is being passed to.
+    pub fn keep(&self, report: Option<Report>) {
+        let upstream = self.attempts.url();
+        self.reports.borrow_mut().extend(report.map(|report| Report { upstream, ..report }));
     }
 
     /// The extension of the current path: what follows the last dot of the last segment. A dot that begins the

@@ -12,7 +12,7 @@ pub struct Notebook(Arc<Mutex<Vec<Report>>>);
 impl Notebook {
     /// Notes a line.
     pub fn report(&self, level: Level, text: impl Into<String>) {
-        self.lock().push(Report { level, text: text.into() });
+        self.lock().push(Report::new(level, text));
     }
 
     /// What was noted since the last time.

@@ -152,6 +152,9 @@ pub fn request_line(line: &mut Vec<u8>, x: &Exchange, report: &Report) {
     if !request.is_empty() {
         let _ = write!(line, ", request: \"{}\"", escape::error_log(request));
     }
+    if let Some(upstream) = &report.upstream {
+        let _ = write!(line, ", upstream: \"{upstream}\"");
+    }
     for (name, field) in [("host", Known::Host), ("referrer", Known::Referer)] {
         if let Some(value) = x.head.known(field) {
             let _ = write!(line, ", {name}: \"{}\"", escape::error_log(value));
@@ -233,7 +236,7 @@ mod tests {
         let peer = Some(([192, 0, 2, 7], 4000).into());
         let local = Some(([127, 0, 0, 1], 80).into());
         let about = Client { peer, local, number: 17, ..Client::default() };
-        let report = Report { level: Level::Info, text: "client closed connection".into() };
+        let report = Report::new(Level::Info, "client closed connection");
         let mut line = Vec::new();
         connection_line(&mut line, &about, &report);
         let line = String::from_utf8(line).unwrap();

@@ -19,6 +19,7 @@ pub const BUILT_IN: &[&str] = &[
     "ngx_http_charset_module",
     "ngx_http_core_module",
     "ngx_http_empty_gif_module",
+    "ngx_http_fastcgi_module",
     "ngx_http_gzip_module",
     "ngx_http_gzip_static_module",
     "ngx_http_headers_module",
@@ -29,10 +30,12 @@ pub const BUILT_IN: &[&str] = &[
     "ngx_http_proxy_module",
     "ngx_http_realip_module",
     "ngx_http_referer_module",
+    "ngx_http_scgi_module",
     "ngx_http_ssl_module",
     "ngx_http_stub_status_module",
     "ngx_http_sub_module",
     "ngx_http_try_files_module",
+    "ngx_http_uwsgi_module",
 ];
 
 /// nginx's modules that are part of it unless left out, and that are not built in here.
@@ -41,9 +44,6 @@ pub const LACKING: &[&str] = &[
     "http_userid_module",
     "http_mirror_module",
     "http_split_clients_module",
-    "http_fastcgi_module",
-    "http_uwsgi_module",
-    "http_scgi_module",
     "http_grpc_module",
     "http_memcached_module",
     "http_browser_module",

@@ -254,8 +254,11 @@ mod tests {
         list.iter().map(|(name, value)| (name.as_bytes().to_vec(), value.as_bytes().to_vec())).collect()
     }
 
+    /// Output, errors, end, and how many bytes were read.
+    type Read = (Vec<u8>, Vec<u8>, Option<Ended>, usize);
+
     /// All pieces of an answer that comes in parts of `step` bytes.
-    fn read(bytes: &[u8], step: usize) -> Result<(Vec<u8>, Vec<u8>, Option<Ended>, usize), Fault> {
+    fn read(bytes: &[u8], step: usize) -> Result<Read, Fault> {
         let (mut decoder, mut out, mut errors, mut ended, mut read) =
             (Decoder::default(), Vec::new(), Vec::new(), None, 0);
         for part in bytes.chunks(step) {

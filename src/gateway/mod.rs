@@ -3,12 +3,16 @@
 //! Knows no process and no feature.
 
 pub mod accel;
+pub mod answer;
 pub mod env;
 pub mod fastcgi;
 pub mod head;
 pub mod params;
+pub mod program;
 pub mod relay;
 pub mod resolver;
+pub mod responder;
 pub mod scgi;
+pub mod unframed;
 pub mod upstream;
 pub mod uwsgi;

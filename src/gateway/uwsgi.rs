@@ -10,9 +10,9 @@ pub const LONGEST: usize = u16::MAX as usize;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TooLong(pub usize);
 
-/// Writes the head of a request with its two modifiers; `string` stands behind the packet, as what the modifier asks for.
+/// Writes the head of a request with its two modifiers; `string` ends the packet, as what the modifier asks for.
 pub fn head(out: &mut Vec<u8>, modifiers: (u8, u8), pairs: &Pairs, string: &[u8]) -> Result<(), TooLong> {
-    let len = pairs.iter().map(|(name, value)| 4 + name.len() + value.len()).sum();
+    let len = pairs.iter().map(|(name, value)| 4 + name.len() + value.len()).sum::<usize>() + string.len();
     let short = u16::try_from(len).map_err(|_| TooLong(len))?;
     let [low, high] = short.to_le_bytes();
     out.extend_from_slice(&[modifiers.0, low, high, modifiers.1]);
@@ -34,7 +34,7 @@ mod tests {
         let pairs = vec![(b"A".to_vec(), b"1".to_vec()), (b"E".to_vec(), Vec::new())];
         let mut out = Vec::new();
         assert_eq!(head(&mut out, (9, 3), &pairs, b"abc"), Ok(()));
-        assert_eq!(out, b"\x09\x0b\0\x03\x01\0A\x01\x001\x01\0E\0\0abc");
+        assert_eq!(out, b"\x09\x0e\0\x03\x01\0A\x01\x001\x01\0E\0\0abc");
     }
 
     #[test]

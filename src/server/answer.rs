@@ -233,11 +233,11 @@ impl Worker {
         let report = match self.pass_on(c, task) {
             Passed::More => return Some(true),
             Passed::Nothing => return Some(false),
-            Passed::Left => Report { level: Level::Info, text: "client prematurely closed connection".into() },
-            Passed::Late => Report { level: Level::Info, text: "client timed out".into() },
-            Passed::Bad(error) => error.report.unwrap_or(Report { level: Level::Info, text: error.reason.into() }),
+            Passed::Left => Report::new(Level::Info, "client prematurely closed connection"),
+            Passed::Late => Report::new(Level::Info, "client timed out"),
+            Passed::Bad(error) => error.report.unwrap_or(Report::new(Level::Info, error.reason)),
         };
-        task.run.x.reports.get_mut().push(report);
+        task.run.x.keep(Some(report));
         // Where no body ends that nobody wants, no other request begins.
         task.intake = None;
         task.keep = false;
@@ -315,7 +315,8 @@ impl Worker {
     /// Writes what the request has to say to the error log.
     pub(super) fn write_reports(&mut self, task: &mut Task) {
         let noted = task.run.x.notebook.get().map(Notebook::take).unwrap_or_default();
-        for report in task.run.x.reports.take().into_iter().chain(noted) {
+        noted.into_iter().for_each(|report| task.run.x.keep(Some(report)));
+        for report in task.run.x.reports.take() {
             let (logs, scope) = (&task.logs, &task.run.scope);
             error_log::write(&task.run.x, &scope.error_log, &report, &mut |log, line| logs.write_error(log, line));
         }
@@ -350,7 +351,7 @@ fn discard_ahead(c: &mut Connection, task: &mut Task) {
             }
         }
         Err(error) => {
-            task.run.x.reports.get_mut().extend(error.report);
+            task.run.x.keep(error.report);
             task.intake = None;
             task.linger = true;
         }

@@ -142,6 +142,12 @@ features! {
     cgi,
     /// Requests passed to other HTTP servers.
     proxy,
+    /// FastCGI programs that write the answer.
+    fastcgi,
+    /// SCGI programs that do.
+    scgi,
+    /// uwsgi programs that do.
+    uwsgi,
     /// Variables of the request itself.
     request_variables,
     /// What is not built yet (`--partial`).

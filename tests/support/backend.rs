@@ -324,20 +324,27 @@ fn parse(protocol: Protocol, bytes: &[u8]) -> Option<(Request, usize)> {
         }
         Protocol::Uwsgi => {
             let len = usize::from(u16::from_le_bytes([*bytes.get(1)?, *bytes.get(2)?]));
-            let (mut packet, mut params) = (bytes.get(4..4 + len)?, Vec::new());
-            let mut take = || {
-                let (size, rest) = packet.split_at_checked(2)?;
-                let (value, rest) = rest.split_at_checked(usize::from(u16::from_le_bytes([size[0], size[1]])))?;
-                packet = rest;
-                Some(text(value))
-            };
+            let (mut rest, mut params) = (bytes.get(4..4 + len)?, Vec::new());
             params.push(("modifiers".into(), format!("{} {}", bytes[0], *bytes.get(3)?)));
-            while let Some(name) = take() {
-                params.push((name, take()?));
+            while let Some((name, value, behind)) = pair(rest) {
+                params.push((name, value));
+                rest = behind;
+            }
+            if !rest.is_empty() {
+                params.push(("rest".into(), text(rest)));
             }
             with_body(params, bytes, 4 + len)
         }
     }
+}
+
+/// A name and a value of a uwsgi packet, and what stands behind them.
+fn pair(bytes: &[u8]) -> Option<(String, String, &[u8])> {
+    let (size, rest) = bytes.split_at_checked(2)?;
+    let (name, rest) = rest.split_at_checked(usize::from(u16::from_le_bytes([size[0], size[1]])))?;
+    let (size, rest) = rest.split_at_checked(2)?;
+    let (value, rest) = rest.split_at_checked(usize::from(u16::from_le_bytes([size[0], size[1]])))?;
+    Some((text(name), text(value), rest))
 }
 
 fn text(bytes: &[u8]) -> String {

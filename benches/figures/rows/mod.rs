@@ -2,6 +2,7 @@
 //! that no row inherits another's memory or connections, and a server that fell costs one row.
 
 mod cgi;
+mod fcgi;
 mod idle;
 mod reload;
 mod script;
@@ -40,6 +41,7 @@ fn measure_one(bench: &Bench, name: &str, report: &mut Report) -> io::Result<()>
         "idle" => idle::measure(bench, report),
         "slow" => slow::measure(bench, report),
         "cgi" => cgi::measure(bench, report),
+        "fcgi" => fcgi::measure(bench, report),
         "script" => script::measure(bench, report),
         "reload" => reload::measure(bench, report),
         "soak" => soak::measure(bench, report),

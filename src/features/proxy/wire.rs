@@ -118,7 +118,7 @@ impl Http {
     fn too_much(&mut self) {
         self.keep = false;
         let text = "upstream sent more data than specified in \"Content-Length\" header while reading upstream";
-        self.remarks.push(Report { level: Level::Warn, text: text.into() });
+        self.remarks.push(Report::new(Level::Warn, text));
     }
 }
 

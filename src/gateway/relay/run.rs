@@ -14,7 +14,7 @@ use super::outgoing::Payload;
 use super::protocol::{Fault, Head, Protocol};
 use super::socket::Socket;
 use crate::exchange::Exchange;
-use crate::exchange::error::{HttpError, Level};
+use crate::exchange::error::{HttpError, Level, system_words};
 use crate::exchange::step::{Step, Wait};
 use crate::gateway::upstream::peers::Outcome;
 use crate::gateway::upstream::{Choice, Tried, Upstream};
@@ -119,6 +119,14 @@ impl Relay {
             Some((socket, age)) => self.start(x, choice, socket, Some(age)),
             None => match self.connect(x, &choice) {
                 Ok(socket) => self.start(x, choice, socket, None),
+                // No other server can be reached from an address that is not ours either.
+                Err(error)
+                    if error.raw_os_error() == Some(nix::libc::EADDRNOTAVAIL) && self.order.conf.bind.is_some() =>
+                {
+                    let text = format!("bind() failed (99: {}) while connecting to upstream", system_words(&error));
+                    self.note(x, 500);
+                    return Err(HttpError::new(500, "bind-failed").log(Level::Crit, text));
+                }
                 Err(error) => return self.give_up(x, Trouble::Connect(error), choice, false, Progress::Nothing),
             },
         }

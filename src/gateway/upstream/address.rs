@@ -19,6 +19,16 @@ pub enum Address {
     Unix(Arc<Path>),
 }
 
+impl Address {
+    /// Its port; none for a Unix socket.
+    pub fn port(&self) -> Option<u16> {
+        match self {
+            Address::Tcp(address) => Some(address.port()),
+            Address::Unix(_) => None,
+        }
+    }
+}
+
 impl fmt::Display for Address {
     /// As `$upstream_addr` shows it: `127.0.0.1:80`, `[::1]:80`, `unix:/run/app`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -119,6 +119,9 @@ impl Upstreams {
             Target::Address(Address::Tcp(address)) => (address.ip().to_string(), address.port()),
             Target::Address(Address::Unix(_)) => (target_text(text), 0),
         };
+        if *default_port == 0 && port == 0 && !matches!(target, Target::Address(Address::Unix(_))) {
+            return Err(fault(format!("names no port in upstream \"{name}\": write `{name}:9000`, say")));
+        }
         let key = (name.to_ascii_lowercase(), port);
         if let Some(known) = self.hosts.get(&key) {
             return Ok(known.clone());

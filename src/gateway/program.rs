@@ -1,0 +1,161 @@
+//! What the features for FastCGI, SCGI and uwsgi have in common: where their programs listen, the lines that name what a
+//! program is told, and the request's body. Knows no protocol.
+
+use std::path::Path;
+
+use bytes::Bytes;
+
+use super::params::Param;
+use super::relay::{self, Payload, Relay};
+use super::resolver::Names;
+use super::upstream::Upstreams;
+use super::upstream::finding::{self, Finding};
+use crate::conf::args::{Args, Fault};
+use crate::conf::value::Text;
+use crate::exchange::error::{HttpError, Level};
+use crate::exchange::step::{Sink, Step};
+use crate::exchange::{Exchange, Received};
+use crate::http::escape;
+use crate::http::head::BodyLength;
+
+/// What the steps must know of the settings of others.
+pub struct Around<'a> {
+    /// Whether `error_page` names a status.
+    pub catches: &'a dyn Fn(u16) -> bool,
+    /// The upstreams of the conf.
+    pub upstreams: &'a Upstreams,
+    /// Who looks up names that a request brings.
+    pub names: &'a Names,
+    /// Bytes of a body that stay in memory.
+    pub memory: usize,
+    /// The folder for what does not.
+    pub folder: &'a Path,
+}
+
+impl Around<'_> {
+    /// The relay that this request is in, if it is in one.
+    pub fn resume(&self, x: &mut Exchange) -> Option<Box<Relay>> {
+        // Who waits for a name has no relay yet, and keeps what it waits for.
+        if finding::is_waiting(x) { None } else { relay::resume(x) }
+    }
+
+    /// Takes a request on to its answer; `folder` is for what memory does not hold. Fields are passed on as they came.
+    pub fn follow(&self, x: &mut Exchange, relay: Box<Relay>, folder: &str) -> Result<Step, HttpError> {
+        let beside = relay::Around { catches: self.catches, folder: Path::new(folder) };
+        relay.advance(x, &beside, &|_, _, _| None)
+    }
+}
+
+/// Where a program listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Door {
+    /// One of the conf's destinations.
+    Fixed(usize),
+    /// What the text says when the request comes.
+    Text(Text),
+}
+
+impl Door {
+    /// Reads the word of a `_pass` directive, behind `scheme` if it begins so.
+    pub fn read(args: &mut Args<'_>, scheme: &str) -> Result<Door, Fault> {
+        let word = args.word(0);
+        let bare = word.text.strip_prefix(scheme.as_bytes()).unwrap_or(&word.text).to_vec();
+        if bare.is_empty() {
+            return Err(Fault::at(word, "needs an address, such as `127.0.0.1:9000` or `unix:/path/of/socket`"));
+        }
+        if let Some(at) = bare.windows(3).position(|part| part == b"://") {
+            let scheme = escape::error_log(&bare[..at]);
+            let text = format!("speaks to no `{scheme}://` address: name host and port, or `unix:` and a path");
+            return Err(Fault::at(word, text));
+        }
+        let text = args.text_of(0, &bare)?;
+        Ok(match text.constant() {
+            Some(_) => Door::Fixed(args.destination(0, &bare, 0)),
+            None => Door::Text(text),
+        })
+    }
+
+    /// Who listens there; a host's name may have to be looked up first.
+    pub fn find(&self, x: &mut Exchange, around: &Around<'_>) -> Result<Finding, HttpError> {
+        match self {
+            Door::Fixed(index) => around.upstreams.at(*index).cloned().map(Finding::Here).ok_or_else(|| {
+                // The load has made one for each index that it gave out.
+                HttpError::new(500, "no-upstream").log(Level::Alert, "a program's upstream is not there")
+            }),
+            Door::Text(text) => {
+                let text = x.eval(text).into_owned();
+                finding::find(x, around.upstreams, around.names, &text, 0)
+            }
+        }
+    }
+}
+
+/// Reads a line that names something a program is told.
+pub fn read_param(args: &mut Args<'_>) -> Result<Param, Fault> {
+    let if_not_empty = args.len() > 2;
+    if if_not_empty && args.word(2).text != b"if_not_empty" {
+        let text = format!("takes nothing but `if_not_empty` behind the value, not `{}`", args.word(2).show());
+        return Err(Fault::at(args.word(2), text));
+    }
+    let word = args.word(0);
+    if word.text.contains(&0) {
+        return Err(Fault::at(word, "takes a name without a zero byte"));
+    }
+    Ok(Param { name: Bytes::copy_from_slice(&word.text), value: args.text(1)?, if_not_empty })
+}
+
+/// How far ahead of the program a body is read that is passed on as it comes.
+const AHEAD: usize = 64 << 10;
+
+/// Asks for the request's body where it has to be read before the program hears of the request; `may_come` tells whether the
+/// protocol can pass on a body that comes while it is sent.
+pub fn ask_body(x: &Exchange, conf: &relay::Conf, around: &Around<'_>, may_come: bool) -> Option<Step> {
+    if !conf.pass_request_body || x.as_get {
+        return None;
+    }
+    let announced = !matches!(x.head.body_length, BodyLength::None | BodyLength::Length(0));
+    let coming = may_come && !conf.request_buffering;
+    let is_missing = match x.received {
+        Received::Nothing => true,
+        // Another location wanted it piece by piece and did not come to that.
+        Received::Coming(_) => !coming,
+        _ => false,
+    };
+    if !announced || !is_missing {
+        return None;
+    }
+    Some(Step::Body(match coming {
+        true => Sink::Live { most: AHEAD },
+        false => Sink::Spool { memory: around.memory, folder: x.prefix.join(around.folder) },
+    }))
+}
+
+/// The body that a program gets.
+pub fn payload(x: &Exchange, conf: &relay::Conf) -> Payload {
+    if conf.pass_request_body && !x.as_get { Payload::Received } else { Payload::Nothing }
+}
+
+/// The length of that body; one that comes in chunks has none yet.
+pub fn length(x: &Exchange, conf: &relay::Conf) -> u64 {
+    if !conf.pass_request_body || x.as_get {
+        return 0;
+    }
+    match (&x.received, x.head.body_length) {
+        (Received::Memory(bytes), _) => bytes.len() as u64,
+        (Received::File(_, len), _) => *len,
+        (Received::Coming(_), BodyLength::Length(len)) => len,
+        _ => 0,
+    }
+}
+
+/// Reads `fastcgi_cache` and its siblings: there is no cache, and `off` asks for none.
+pub fn read_cache(args: &mut Args<'_>) -> Result<(), Fault> {
+    let word = args.word(0);
+    match word.text.as_slice() {
+        b"off" => Ok(()),
+        _ => {
+            let text = format!("names the zone `{}`, but answers of programs are not cached yet", word.show());
+            Err(Fault::at(word, text).help("write `off`, or leave the line out"))
+        }
+    }
+}
