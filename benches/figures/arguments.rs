@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 /// Every row, in the order in which they are measured and printed.
 pub const ROWS: [&str; 16] = [
-    "small", "conns", "one", "close", "files", "log", "floor", "idle", "slow", "cgi", "fcgi", "script", "reload", "soak",
-    "siege", "tables",
+    "small", "conns", "one", "close", "files", "log", "floor", "idle", "slow", "cgi", "fcgi", "script", "reload",
+    "soak", "siege", "tables",
 ];
 
 /// What was asked for.

@@ -80,7 +80,7 @@ macro_rules! gateway_rows {
                     the system, as `off` does."),
                 |conf: &mut $conf, args| std::sync::Arc::make_mut(&mut conf.relay).set_bind(args)),
             $crate::gateway_row!($prefix, "_limit_rate", &["rate"], Some("0"), Words(1, 1),
-                concat!("How many bytes a second are read of an answer, for each request; 0 is no limit. It may contain variables."),
+                "How many bytes a second are read of an answer, for each request; 0 is no limit. It may contain variables.",
                 |conf: &mut $conf, args| std::sync::Arc::make_mut(&mut conf.relay).set_limit_rate(args)),
             $crate::gateway_row!($prefix, "_socket_keepalive", &["on | off"], Some("off"), Flag,
                 concat!("Whether the system looks now and then whether a silent connection to ", $what, " still stands (SO_KEEPALIVE)."),
