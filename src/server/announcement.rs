@@ -35,6 +35,8 @@ impl Worker {
             Announcement::Broken => {
                 let (first, client) = (escape::error_log(&room[..n.min(60)]), c.peer);
                 let client = client.map_or_else(|| "unix:".to_string(), |peer| peer.to_string());
+                // Bytes left unread would make the close a reset.
+                c.socket.socket().receive(&mut self.buffer);
                 log::error!("broken header: \"{first}\" while reading PROXY protocol, client: {client}");
                 Some(Turn::Close)
             }
