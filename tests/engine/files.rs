@@ -4,6 +4,7 @@ use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use nix::sys::stat::Mode;
 
@@ -136,4 +137,43 @@ fn an_edit_in_place_or_a_replacement_is_seen_at_once() {
     File::create(site.path("html/a")).unwrap();
     assert_eq!(client.get("/a").status, 200);
     site.stop();
+}
+
+/// Each value of `open_file_cache` and its family decides whether a change is seen at once.
+#[test]
+fn what_the_file_cache_believes_is_what_its_values_say() {
+    let site = Site::start(
+        "",
+        "open_file_cache_valid 1h; server { listen 127.0.0.1:%PORT1%;
+            location /off/ { alias %DIR%/html/; }
+            location /kept/ { alias %DIR%/html/; open_file_cache max=10; }
+            location /looked/ { alias %DIR%/html/; open_file_cache max=10; open_file_cache_valid 0; }
+            location /rare/ { alias %DIR%/html/; open_file_cache max=10; open_file_cache_min_uses 9; }
+            location /errors/ { alias %DIR%/html/; open_file_cache max=10; open_file_cache_errors on; } }",
+    );
+    let all = [("off", "new"), ("kept", "old"), ("looked", "new"), ("rare", "new"), ("errors", "old")];
+    for (name, _) in all {
+        site.file(name, "old");
+    }
+    // What was changed a moment ago is not believed at all.
+    wait_for("the files are old enough", || all.iter().all(|(name, _)| is_settled(&site.path("html").join(name))));
+    for (name, want) in all {
+        let path = format!("/{name}/{name}");
+        assert_eq!(get(site.port(), &path).text(), "old");
+        site.file("next", "new");
+        fs::rename(site.path("html/next"), site.path("html").join(name)).unwrap();
+        assert_eq!(get(site.port(), &path).text(), want, "{name}");
+        let path = format!("/{name}/{name}-later");
+        assert_eq!(get(site.port(), &path).status, 404);
+        site.file(&format!("{name}-later"), "here");
+        assert_eq!(get(site.port(), &path).status, if name == "errors" { 404 } else { 200 }, "{name}");
+    }
+    site.stop();
+}
+
+/// Whether a file has not been touched for a while.
+fn is_settled(path: &std::path::Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let (Ok(meta), Ok(now)) = (fs::metadata(path), SystemTime::now().duration_since(UNIX_EPOCH)) else { return false };
+    now.as_millis() as i64 - meta.ctime() * 1000 - meta.ctime_nsec() / 1_000_000 > 100
 }
