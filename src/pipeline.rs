@@ -348,6 +348,7 @@ fn pass_on(run: &mut Run) -> Result<Step, HttpError> {
     let (body, pages) = (&run.scope.request_body, &run.scope.error_page);
     let around = proxy::Around {
         upstreams: &run.settings.upstreams,
+        names: &run.scope.resolver,
         catches: &|status| error_page::names(pages, status),
         memory: body.memory(),
         body_folder: &body.folder,

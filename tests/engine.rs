@@ -24,6 +24,8 @@ mod logs;
 mod passwords;
 #[path = "engine/programs.rs"]
 mod programs;
+#[path = "engine/relays.rs"]
+mod relays;
 #[path = "engine/reload.rs"]
 mod reload;
 #[path = "engine/rights.rs"]

@@ -118,7 +118,11 @@ pub fn write_head(out: &mut Vec<u8>, response: &Response, framing: &Framing, giv
     if let Some(location) = &response.location {
         field(out, b"Location", location);
     }
-    push_connection(out, framing, given.keep_alive_timeout);
+    match response.switch {
+        // RFC 9110 section 7.8: Upgrade stands beside it.
+        Some(_) => out.extend_from_slice(b"Connection: upgrade\r\n"),
+        None => push_connection(out, framing, given.keep_alive_timeout),
+    }
     if let Some(etag) = &response.etag {
         field(out, b"ETag", etag);
     }

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
@@ -31,6 +31,31 @@ pub trait Stream: Send {
 
     /// When `read` wants to be called again though nothing came; it may answer with an error then.
     fn deadline(&self) -> Option<Instant>;
+}
+
+/// The other end of a connection that switches protocols (101). Nothing of it ever waits.
+pub trait Tunnel: Send {
+    /// Reads what is there: `Ok(0)` is the end, `WouldBlock` means nothing now.
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize>;
+
+    /// Writes what it takes; after `WouldBlock` there is news when it takes more.
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize>;
+
+    /// Says that nothing more will be written.
+    fn finish(&mut self);
+
+    /// How long nothing may move, and how long it may take nothing of what is written.
+    fn patience(&self) -> (Duration, Duration);
+}
+
+/// A handle on a tunnel.
+#[derive(Clone)]
+pub struct Switch(pub Arc<Mutex<dyn Tunnel>>);
+
+impl std::fmt::Debug for Switch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Switch")
+    }
 }
 
 /// One piece of a body, in the order it is sent.
@@ -181,6 +206,8 @@ pub struct Response {
     pub judged: bool,
     /// Another server's Date and Server, where the conf passes them on.
     pub origin: Origin,
+    /// The other end, if the connection switches protocols behind this answer.
+    pub switch: Option<Switch>,
 }
 
 /// Fields that are ours unless the conf passes on another server's.
@@ -210,6 +237,7 @@ impl Response {
             close: false,
             judged: false,
             origin: Origin::default(),
+            switch: None,
         }
     }
 

@@ -11,6 +11,7 @@ use super::intake::Intake;
 use super::output::{Output, Progress};
 use super::slot::{NEVER, Parked};
 use super::transport::Io;
+use super::tunnel::{End, Pipes};
 use super::worker::{Turn, Worker};
 use crate::exchange::Received;
 use crate::exchange::error::{Level, Report};
@@ -18,7 +19,7 @@ use crate::exchange::notebook::Notebook;
 use crate::features::lingering::Lingering;
 use crate::features::{access_log, error_log, keepalive, limit_rate, server_tokens};
 use crate::http::framing::{self, BodyFraming, HeadFields};
-use crate::http::response::{Chunk, ContentType, Response};
+use crate::http::response::{Chunk, ContentType, Response, Switch};
 
 /// What one connection may send in one turn before others get theirs.
 const SHARE: u64 = 4 << 20;
@@ -47,6 +48,13 @@ impl Worker {
         }
         let head = self.out.len();
         task.head_len = head as u64;
+        if let Some(Switch(there)) = response.switch.take() {
+            let head = std::mem::take(&mut self.out);
+            let (up, open) = (std::mem::take(&mut c.input), End::Open);
+            let pipes = Pipes { there, up, down: head, up_ended: open, down_ended: open };
+            c.deadline = 0;
+            return self.tunnel(c, task, Box::new(pipes));
+        }
         let mut chunks = std::mem::take(&mut response.body.chunks);
         task.pace = limit_rate::pace(&mut task.run.x, &task.run.scope.limit_rate);
         let apart = chunked || task.pace.is_some();

@@ -12,6 +12,7 @@ use super::output::Output;
 use super::slot::{NEVER, Place};
 use super::transport::Transport;
 use crate::exchange::Announced;
+use super::tunnel::Pipes;
 use crate::exchange::tls::Security;
 use crate::features::limit_rate::Pace;
 use crate::http::head::Scanner;
@@ -71,6 +72,8 @@ pub enum Phase {
     Waiting(Box<Task>),
     /// The answer is going out.
     Sending(Box<Task>),
+    /// The connection has switched protocols.
+    Tunnel(Box<Task>, Box<Pipes>),
     /// The answer is out; the rest of the request's body is thrown away, then the connection is idle.
     Draining(Box<Rest>),
     /// The answer is out and so is our end; what the client still sends is thrown away.

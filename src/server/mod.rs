@@ -29,6 +29,7 @@ pub mod signals;
 pub mod slot;
 pub mod tls;
 pub mod transport;
+mod tunnel;
 mod worker;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

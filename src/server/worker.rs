@@ -133,6 +133,7 @@ impl Worker {
             Phase::Body(task) => self.body(c, task),
             Phase::Waiting(task) => self.wait(c, task),
             Phase::Sending(task) => self.send(c, task),
+            Phase::Tunnel(task, pipes) => self.tunnel(c, task, pipes),
             Phase::Draining(rest) => self.drain(c, rest),
             Phase::Lingering { until, silence } => self.linger(c, until, silence),
             Phase::Closed => Turn::Close,
@@ -254,6 +255,7 @@ impl Worker {
                 self.reset_if_asked(&mut c, &task);
                 self.record(&mut task);
             }
+            Phase::Tunnel(task, _) => self.tunnel_expired(task),
             Phase::Sending(mut task) => {
                 task.run.x.report(Level::Info, "client timed out");
                 self.reset_if_asked(&mut c, &task);

@@ -21,13 +21,17 @@ use crate::exchange::error::HttpError;
 use crate::exchange::step::{Sink, Step};
 use crate::exchange::{Exchange, Received};
 use crate::gateway::relay::{self, Order, Payload, Relay};
+use crate::gateway::resolver::Names;
 use crate::gateway::upstream::Upstreams;
 use crate::http::head::BodyLength;
+use pass::{Found, There};
 
 /// What the step must know of the settings of others.
 pub struct Around<'a> {
     /// The upstreams of the conf.
     pub upstreams: &'a Upstreams,
+    /// Who looks up names that are known only now.
+    pub names: &'a Names,
     /// Whether `error_page` names a status.
     pub catches: &'a dyn Fn(u16) -> bool,
     /// Bytes of a request's body that stay in memory.
@@ -48,7 +52,10 @@ pub fn step(x: &mut Exchange, conf: &Arc<Conf>, around: &Around<'_>) -> Result<S
             if conf.relay.pass_request_body && conf.body.is_none() && relay::expects_body(x) {
                 return Ok(Step::Body(sink(x, conf, around)));
             }
-            begin(x, conf, pass, around)?
+            match pass.find(x, around.upstreams, around.names)? {
+                Found::Here(there) => begin(x, conf, pass, there),
+                Found::Later(step) => return Ok(step),
+            }
         }
     };
     let beside = relay::Around { catches: around.catches, folder: Path::new("proxy_temp") };
@@ -71,8 +78,7 @@ fn folder(x: &Exchange, folder: &Path) -> PathBuf {
     x.prefix.join(folder)
 }
 
-fn begin(x: &mut Exchange, conf: &Arc<Conf>, pass: &pass::Pass, around: &Around<'_>) -> Result<Box<Relay>, HttpError> {
-    let there = pass.find(x, around.upstreams)?;
+fn begin(x: &mut Exchange, conf: &Arc<Conf>, pass: &pass::Pass, there: There) -> Box<Relay> {
     let body = match &conf.body {
         Some(text) => Payload::Own(x.eval_bytes(text)),
         None if conf.relay.pass_request_body => Payload::Received,
@@ -100,11 +106,11 @@ fn begin(x: &mut Exchange, conf: &Arc<Conf>, pass: &pass::Pass, around: &Around<
     let order = Order {
         conf: conf.relay.clone(),
         upstream: there.upstream,
-        purpose: there.purpose,
+        purpose: "http".into(),
         protocol,
         head: head.into(),
         uri,
         body,
     };
-    Ok(Relay::new(x, order))
+    Relay::new(x, order)
 }

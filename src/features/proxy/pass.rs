@@ -10,7 +10,9 @@ use crate::conf::directive::Contexts;
 use crate::conf::value::Text;
 use crate::exchange::Exchange;
 use crate::exchange::error::{HttpError, Level};
-use crate::gateway::upstream::address::{Target, parse};
+use crate::exchange::step::Step;
+use crate::gateway::resolver::Names;
+use crate::gateway::upstream::finding::{self, Finding};
 use crate::gateway::upstream::{Upstream, Upstreams};
 use crate::http::escape;
 
@@ -43,12 +45,18 @@ pub struct Parts {
     pub uri: Bytes,
 }
 
+/// What a search came to.
+pub enum Found {
+    /// There.
+    Here(There),
+    /// The name is being looked up.
+    Later(Step),
+}
+
 /// Where one request goes.
 pub struct There {
     /// Who may get it.
     pub upstream: Arc<Upstream>,
-    /// What tells its kept connections apart.
-    pub purpose: Arc<str>,
     /// The URL.
     pub parts: Parts,
     /// Whether variables made its path, so that it is sent as it is.
@@ -161,36 +169,24 @@ impl Pass {
         }
     }
 
-    /// Where a request goes.
-    pub fn find(&self, x: &Exchange, upstreams: &Upstreams) -> Result<There, HttpError> {
+    /// Where a request goes, or the step that waits until its name is looked up.
+    pub fn find(&self, x: &mut Exchange, upstreams: &Upstreams, names: &Names) -> Result<Found, HttpError> {
         let text = match &self.url {
             Url::Fixed(parts, index) => {
                 let upstream = upstreams.at(*index).cloned().ok_or_else(|| HttpError::new(500, "no-upstream"))?;
-                return Ok(There { upstream, purpose: "http".into(), parts: parts.clone(), is_computed: false });
+                return Ok(Found::Here(There { upstream, parts: parts.clone(), is_computed: false }));
             }
-            Url::Computed(text) => x.eval(text),
+            Url::Computed(text) => x.eval(text).into_owned(),
         };
-        let refuse = |words: String| {
-            HttpError::new(500, "bad-upstream-url")
-                .log(Level::Error, format!("{words} in \"{}\"", escape::error_log(&text)))
-        };
-        let parts = Parts::parse(&text).ok_or_else(|| refuse("invalid URL prefix".into()))?;
+        let parts = Parts::parse(&text).ok_or_else(|| {
+            let words = format!("invalid URL prefix in \"{}\"", escape::error_log(&text));
+            HttpError::new(500, "bad-upstream-url").log(Level::Error, words)
+        })?;
         let is_computed = !parts.uri.is_empty();
-        let named = |name: &[u8], port| upstreams.named(name, port, parts.default_port()).cloned();
-        if let Some(upstream) = named(&parts.authority, None) {
-            return Ok(There { upstream, purpose: "http".into(), parts, is_computed });
-        }
-        let target = parse(&parts.authority, parts.default_port()).map_err(|words| refuse(words))?;
-        let upstream = match &target {
-            Target::Address(address) => {
-                let name = String::from_utf8_lossy(&parts.authority).into_owned();
-                Arc::new(Upstream::of_host(name, vec![address.clone()]))
-            }
-            Target::Host { name, port, .. } => named(name.as_bytes(), Some(*port)).ok_or_else(|| {
-                HttpError::new(502, "no-resolver").log(Level::Error, format!("no resolver defined to resolve {name}"))
-            })?,
-        };
-        Ok(There { upstream, purpose: "http".into(), parts, is_computed })
+        Ok(match finding::find(x, upstreams, names, &parts.authority, parts.default_port())? {
+            Finding::Here(upstream) => Found::Here(There { upstream, parts, is_computed }),
+            Finding::Later(step) => Found::Later(step),
+        })
     }
 }
 

@@ -167,7 +167,7 @@ impl Link {
     }
 
     /// News is asked for after the first write, since most requests need no more than that.
-    fn watch(&mut self, writes: bool) -> Result<(), Trouble> {
+    pub(super) fn watch(&mut self, writes: bool) -> Result<(), Trouble> {
         let enough = self.watched.is_some_and(|both| both || !writes);
         if enough {
             return Ok(());

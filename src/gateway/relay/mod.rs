@@ -13,6 +13,7 @@ mod protocol;
 mod rows;
 mod run;
 mod socket;
+mod switched;
 
 pub use answer::Rewrite;
 pub use conf::{Bind, Cases, Conf, Ignored};

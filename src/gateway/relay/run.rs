@@ -1,7 +1,7 @@
 //! The relay's course: server after server until one answers, and what the client gets if none does.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -13,12 +13,14 @@ use super::link::{Link, Trouble};
 use super::outgoing::Payload;
 use super::protocol::{Fault, Head, Protocol};
 use super::socket::Socket;
+use super::switched::Switched;
 use crate::exchange::Exchange;
 use crate::exchange::error::{HttpError, Level, system_words};
 use crate::exchange::step::{Step, Wait};
 use crate::gateway::upstream::peers::Outcome;
 use crate::gateway::upstream::{Choice, Tried, Upstream};
 use crate::http::method::Method;
+use crate::http::response::Switch;
 
 /// A request as it is to be sent, whoever gets it.
 pub struct Order {
@@ -57,6 +59,10 @@ pub struct Relay {
 
 /// The relay that waits in this request; none if it was begun before an internal redirect, which ended it.
 pub fn resume(x: &mut Exchange) -> Option<Box<Relay>> {
+    if !x.handler.as_ref()?.is::<Relay>() {
+        // A name that is being looked up keeps its place.
+        return None;
+    }
     let relay = x.handler.take()?.downcast::<Relay>().ok()?;
     (relay.redirects == x.redirects).then_some(relay)
 }
@@ -259,6 +265,19 @@ impl Relay {
             answer::Made::Elsewhere(step) => return Ok(step),
             answer::Made::Here(response, buffering) => (response, buffering),
         };
+        let mut response = response;
+        if response.status == 101 {
+            // RFC 9110 section 15.2.2: only who asked for another protocol can get one.
+            if !x.head.fields().any(|(name, _)| name.eq_ignore_ascii_case(b"upgrade")) {
+                return Err(HttpError::new(502, "upstream-switched").log(
+                    Level::Error,
+                    "upstream switched protocols unasked while reading response header from upstream",
+                ));
+            }
+            let switched = Switched::new(link, order.conf, x.attempts.share());
+            response.switch = Some(Switch(Arc::new(Mutex::new(switched))));
+            return Ok(Step::Done(*response));
+        }
         let flow = Flow::new(x, order, tried, link, buffering, folder);
         flow.respond(x, response).map(Step::Done)
     }

@@ -86,6 +86,15 @@ impl Socket {
             }
         }
     }
+
+    /// Says that nothing more will be written.
+    pub fn shut(&mut self) {
+        // It fails only when the other end has gone already.
+        let _ = match self {
+            Socket::Tcp(socket) => socket.shutdown(std::net::Shutdown::Write),
+            Socket::Unix(socket) => socket.shutdown(std::net::Shutdown::Write),
+        };
+    }
 }
 
 fn fresh(domain: Domain, protocol: Option<socket2::Protocol>) -> io::Result<socket2::Socket> {
