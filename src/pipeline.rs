@@ -254,7 +254,6 @@ impl Run {
     /// From a handler's answer to the one that is sent.
     fn filter(&mut self, mut response: Response) -> Result<Outcome, HttpError> {
         let (x, scope) = (&mut self.x, &self.scope);
-        let status = response.status;
         wishes::grant(x, &mut response);
         error_page::keep_status(x, &mut response);
         types::filter(x, &scope.types, &mut response);
@@ -268,10 +267,6 @@ impl Run {
         static_files::ranges(x, &scope.static_files, &mut response)?;
         if response.varies && scope.gzip.vary {
             response.push("Vary", "Accept-Encoding");
-        }
-        if response.status != status {
-            // Another server's words belong to its own status.
-            response.reason = None;
         }
         // What answers a failure goes out without such fields instead.
         if x.failure.is_none() && !framing::is_safe(&response) {

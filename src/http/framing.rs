@@ -91,7 +91,11 @@ pub fn write_head(out: &mut Vec<u8>, response: &Response, framing: &Framing, giv
     out.extend_from_slice(b"HTTP/1.1 ");
     push_decimal(out, u64::from(code));
     // The space stays when there is no phrase (RFC 9112 section 4).
-    let words = response.reason.as_deref().filter(|words| is_safe_value(words));
+    let foreign = response.foreign.as_ref();
+    let words = foreign
+        .filter(|foreign| foreign.status == response.status)
+        .and_then(|foreign| foreign.reason.as_deref())
+        .filter(|words| is_safe_value(words));
     push_all(out, &[b" ", words.unwrap_or(status::reason(code).as_bytes()), b"\r\n"]);
     let mut field = |out: &mut Vec<u8>, name: &[u8], value: &[u8]| {
         if is_safe_name(name) && is_safe_value(value) {
@@ -118,7 +122,7 @@ pub fn write_head(out: &mut Vec<u8>, response: &Response, framing: &Framing, giv
     if let Some(location) = &response.location {
         field(out, b"Location", location);
     }
-    match response.switch {
+    match foreign.and_then(|foreign| foreign.switch.as_ref()) {
         // RFC 9110 section 7.8: Upgrade stands beside it.
         Some(_) => out.extend_from_slice(b"Connection: upgrade\r\n"),
         None => push_connection(out, framing, given.keep_alive_timeout),

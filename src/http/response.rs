@@ -180,8 +180,6 @@ pub enum ContentType {
 pub struct Response {
     /// The status code, 100 to 999.
     pub status: u16,
-    /// The words behind it where they are not ours to choose: another server's.
-    pub reason: Option<Bytes>,
     /// Where Content-Type comes from.
     pub content_type: ContentType,
     /// Last-Modified, in seconds since 1970.
@@ -202,21 +200,24 @@ pub struct Response {
     pub varies: bool,
     /// Whether the connection must close after this answer.
     pub close: bool,
-    /// Whether another server has judged the request's conditions (`If-None-Match` and its like) already.
-    pub judged: bool,
-    /// Another server's Date and Server, where the conf passes them on.
-    pub origin: Origin,
-    /// The other end, if the connection switches protocols behind this answer.
-    pub switch: Option<Switch>,
+    /// What is another server's about it; none for an answer of our own.
+    pub foreign: Option<Box<Foreign>>,
 }
 
-/// Fields that are ours unless the conf passes on another server's.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Origin {
-    /// Date.
+/// What another server's answer brings along beside what any answer has. That server has judged the request's conditions
+/// (`If-None-Match` and its like) already.
+#[derive(Debug, Clone, Default)]
+pub struct Foreign {
+    /// The status it belongs to.
+    pub status: u16,
+    /// The words behind the status.
+    pub reason: Option<Bytes>,
+    /// Date, where the conf passes it on.
     pub date: Option<Bytes>,
-    /// Server.
+    /// Server, where the conf passes it on.
     pub server: Option<Bytes>,
+    /// The other end, if the connection switches protocols behind this answer.
+    pub switch: Option<Switch>,
 }
 
 impl Response {
@@ -224,7 +225,6 @@ impl Response {
     pub fn new(status: u16) -> Self {
         Response {
             status,
-            reason: None,
             content_type: ContentType::ByExtension,
             last_modified: None,
             etag: None,
@@ -235,9 +235,7 @@ impl Response {
             length: None,
             varies: false,
             close: false,
-            judged: false,
-            origin: Origin::default(),
-            switch: None,
+            foreign: None,
         }
     }
 

@@ -48,7 +48,7 @@ impl Worker {
         }
         let head = self.out.len();
         task.head_len = head as u64;
-        if let Some(Switch(there)) = response.switch.take() {
+        if let Some(Switch(there)) = response.foreign.as_mut().and_then(|foreign| foreign.switch.take()) {
             let head = std::mem::take(&mut self.out);
             let (up, open) = (std::mem::take(&mut c.input), End::Open);
             let pipes = Pipes { there, up, down: head, up_ended: open, down_ended: open };
@@ -114,9 +114,10 @@ impl Worker {
         let framing = framing::decide(x.head.version, x.head.method, response.status, length, task.keep);
         task.keep = framing.keep_alive;
         let server = server_tokens::field(x, &scope.server_tokens);
+        let foreign = response.foreign.as_ref();
         let fields = HeadFields {
-            server: response.origin.server.as_deref().or((!server.is_empty()).then_some(&server)),
-            date: response.origin.date.as_deref().unwrap_or(self.date.1.as_bytes()),
+            server: foreign.and_then(|foreign| foreign.server.as_deref()).or((!server.is_empty()).then_some(&server)),
+            date: foreign.and_then(|foreign| foreign.date.as_deref()).unwrap_or(self.date.1.as_bytes()),
             content_type: match &response.content_type {
                 ContentType::Is(value) => Some(value),
                 _ => None,

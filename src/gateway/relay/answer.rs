@@ -9,7 +9,7 @@ use crate::exchange::Exchange;
 use crate::exchange::error::HttpError;
 use crate::exchange::step::Step;
 use crate::gateway::accel::Accel;
-use crate::http::response::{ContentType, Response};
+use crate::http::response::{ContentType, Foreign, Response};
 use crate::http::{date, status};
 
 /// What a gateway makes of a field's value (Location, Refresh, Set-Cookie); the name is in lower case. None leaves it as it is.
@@ -20,7 +20,7 @@ pub enum Made {
     /// An answer without its body, and whether the answer itself says how it is to be buffered.
     Here(Box<Response>, Option<bool>),
     /// The request is led elsewhere.
-    Elsewhere(Step),
+    Elsewhere(Box<Step>),
 }
 
 /// Fields that belong to the connection they came by, or are worked out anew.
@@ -31,9 +31,8 @@ const HIDDEN: [&[u8]; 4] = [b"date", b"server", b"x-pad", b"status"];
 /// Makes an answer of a head.
 pub fn make(x: &mut Exchange, conf: &Conf, head: Head, rewrite: Rewrite<'_>) -> Result<Made, HttpError> {
     let mut response = Response::new(head.status);
-    response.reason = head.reason;
+    let mut foreign = Foreign { status: head.status, reason: head.reason, ..Foreign::default() };
     response.content_type = ContentType::None;
-    response.judged = true;
     response.length = head.length;
     let (mut accel, mut refuses_ranges) = (Accel::default(), false);
     for (name, value) in head.fields {
@@ -46,8 +45,8 @@ pub fn make(x: &mut Exchange, conf: &Conf, head: Head, rewrite: Rewrite<'_>) -> 
             continue;
         }
         match lower.as_slice() {
-            b"date" => response.origin.date = Some(value),
-            b"server" => response.origin.server = Some(value),
+            b"date" => foreign.date = Some(value),
+            b"server" => foreign.server = Some(value),
             b"content-type" => response.content_type = ContentType::Is(value),
             b"etag" if response.etag.is_none() => response.etag = Some(value),
             b"last-modified" if is_plain_date(&value) => response.last_modified = date::parse(&value),
@@ -73,9 +72,10 @@ pub fn make(x: &mut Exchange, conf: &Conf, head: Head, rewrite: Rewrite<'_>) -> 
         _ => None,
     };
     if let Some(step) = accel.lead(x, kind, refuses_ranges, &response.fields)? {
-        return Ok(Made::Elsewhere(step));
+        return Ok(Made::Elsewhere(Box::new(step)));
     }
     accel.note(x);
+    response.foreign = Some(Box::new(foreign));
     if status::is_bodiless(response.status) {
         response.length = None;
     }

@@ -262,7 +262,7 @@ impl Relay {
         let (order, tried) = (self.order, self.tried);
         let made = answer::make(x, &order.conf, head, rewrite)?;
         let (response, buffering) = match made {
-            answer::Made::Elsewhere(step) => return Ok(step),
+            answer::Made::Elsewhere(step) => return Ok(*step),
             answer::Made::Here(response, buffering) => (response, buffering),
         };
         let mut response = response;
@@ -275,7 +275,9 @@ impl Relay {
                 ));
             }
             let switched = Switched::new(link, order.conf, x.attempts.share());
-            response.switch = Some(Switch(Arc::new(Mutex::new(switched))));
+            if let Some(foreign) = &mut response.foreign {
+                foreign.switch = Some(Switch(Arc::new(Mutex::new(switched))));
+            }
             return Ok(Step::Done(*response));
         }
         let flow = Flow::new(x, order, tried, link, buffering, folder);
