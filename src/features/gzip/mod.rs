@@ -110,8 +110,9 @@ fn is_for_proxies(x: &Exchange, conf: &Conf, response: &Response) -> bool {
         return controls.any(|value| words.iter().any(|(which, word)| wants(*which) && says(value, word)));
     }
     // As in nginx an answer without any of these fields is compressed, whichever word stands there.
-    !(wants(Proxied::NoLastModified) && response.last_modified.is_some())
-        && !(wants(Proxied::NoEtag) && response.etag.is_some())
+    let has_date = wants(Proxied::NoLastModified) && response.last_modified.is_some();
+    let has_tag = wants(Proxied::NoEtag) && response.etag.is_some();
+    !has_date && !has_tag
 }
 
 #[cfg(test)]
