@@ -7,6 +7,7 @@ use longshore::conf::pattern::Pattern;
 use longshore::conf::render::{Format, render};
 use longshore::conf::source::{Source, Sources, Span};
 use longshore::gateway;
+use longshore::gateway::answer::Search;
 use longshore::gateway::fastcgi::{self, Fault, Piece};
 use longshore::gateway::resolver::packet::{self, Kind, Said};
 use longshore::gateway::upstream::address::{self, Target};
@@ -93,6 +94,26 @@ pub fn cgi_head(data: &[u8]) {
         assert!(!value.iter().any(|&b| b == b'\r' || b == b'\n' || b == 0));
     }
     assert!(head.fields.iter().all(|(name, _)| !name.is_empty() && !name.contains(&b':') && !name.contains(&b' ')));
+}
+
+/// The head of a running program's answer ends at the same byte however it arrives, and what it says can be sent.
+pub fn program_head(data: &[u8]) {
+    let whole = Search::default().end(data, 200);
+    let mut search = Search::default();
+    let trickled = (0..=data.len()).find_map(|end| search.end(&data[..end], 200).transpose()).transpose();
+    // A long head may be refused before its end is there.
+    assert!(trickled == whole || trickled.is_err() && data.len() > 200, "{whole:?} in one piece, {trickled:?} in many");
+    let Ok(Some(end)) = whole else { return };
+    assert!(end <= data.len() && end <= 200);
+    for status_line in [false, true] {
+        let Ok(head) = gateway::answer::read(&data[..end], status_line) else { continue };
+        assert!(head.status == 101 || (200..=999).contains(&head.status));
+        for (name, value) in &head.fields {
+            assert!(!name.is_empty() && !name.iter().any(|b| b": \r\n\0".contains(b)));
+            assert!(!value.iter().any(|b| b"\r\n\0".contains(b)));
+        }
+        assert!(head.reason.is_none_or(|reason| !reason.iter().any(|b| b"\r\n".contains(b))));
+    }
 }
 
 /// What a FastCGI program sends gives the same output, errors and end however it arrives.

@@ -35,6 +35,11 @@ fn cgi_head() {
 }
 
 #[test]
+fn program_head() {
+    run("program_head", checks::program_head);
+}
+
+#[test]
 fn fastcgi() {
     run("fastcgi", checks::fastcgi);
 }

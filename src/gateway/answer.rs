@@ -113,7 +113,9 @@ fn code(text: &[u8]) -> Option<(u16, &[u8])> {
     let (digits, rest) = text.trim_ascii_start().split_at_checked(3)?;
     let code = std::str::from_utf8(digits).ok().filter(|digits| digits.bytes().all(|b| b.is_ascii_digit()))?;
     let code = code.parse().ok().filter(|code| *code == 101 || (200..=999).contains(code))?;
-    matches!(rest, [] | [b' ' | b'\t', ..]).then_some((code, rest.trim_ascii()))
+    // The words are sent on: RFC 9112 section 4 allows no control characters in them.
+    let is_text = rest.iter().all(|&b| b == b'\t' || !b.is_ascii_control());
+    (is_text && matches!(rest, [] | [b' ' | b'\t', ..])).then_some((code, rest.trim_ascii()))
 }
 
 fn number(text: &[u8]) -> Option<u64> {
@@ -163,6 +165,7 @@ mod tests {
             ("HTTP/1.1 101 Go\n\n", true, 101, Some("Go"), None),
             ("HTTP/1.1 201 Made\nA: b\n\n", false, 200, None, None),
             ("HTTP/9 xx\n\n", true, 200, None, None),
+            ("HTTP/1.1 201 Made\rX: y\n\n", true, 200, None, None),
             ("bare\n\n", false, 200, None, None),
         ] {
             let head = read(text.as_bytes(), line).unwrap();
