@@ -5,6 +5,7 @@ use bytes::Bytes;
 
 use crate::conf::value::Text;
 use crate::exchange::Exchange;
+use crate::http::authority;
 
 /// Names and values, in order.
 pub type Pairs = Vec<(Vec<u8>, Vec<u8>)>;
@@ -37,10 +38,19 @@ pub fn pairs(x: &Exchange, params: &[Param], with_fields: bool) -> Pairs {
         }
     }
     if with_fields {
-        let named = pairs.len();
-        x.head.fields().for_each(|(name, value)| add_field(&mut pairs, named, params, name, value));
+        let (named, asked) = (pairs.len(), asked_host(x.head.target()));
+        for (name, value) in x.head.fields() {
+            let value = asked.filter(|_| name.eq_ignore_ascii_case(b"host")).unwrap_or(value);
+            add_field(&mut pairs, named, params, name, value);
+        }
     }
     pairs
+}
+
+/// RFC 9112 section 3.2.2: the authority of an absolute target counts, and Host is ignored. By it the server was chosen, so a program
+/// must not be told of another.
+fn asked_host(target: &[u8]) -> Option<&[u8]> {
+    (target.first() != Some(&b'/')).then(|| authority::of_absolute(target)).flatten().map(|range| &target[range])
 }
 
 /// RFC 3875 section 4.1.18: HTTP_ and the name with `_` for `-`; fields that are repeated become one.
@@ -67,6 +77,19 @@ mod tests {
     fn param(name: &'static str, value: &'static str) -> Param {
         let value = if value.is_empty() { Text::default() } else { Text::literal(value) };
         Param { name: Bytes::from_static(name.as_bytes()), value, if_not_empty: false }
+    }
+
+    #[test]
+    fn hosts_of_targets() {
+        for (target, host) in [
+            ("/a", None),
+            ("/http://h/", None),
+            ("http://h:81/a", Some("h:81")),
+            ("http://h?a", Some("h")),
+            ("*", None),
+        ] {
+            assert_eq!(asked_host(target.as_bytes()), host.map(str::as_bytes), "{target}");
+        }
     }
 
     #[test]
