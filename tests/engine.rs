@@ -40,5 +40,7 @@ mod slow;
 mod status;
 #[path = "engine/stop.rs"]
 mod stop;
+#[path = "engine/tls.rs"]
+mod tls;
 #[path = "engine/uploads.rs"]
 mod uploads;

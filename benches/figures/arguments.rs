@@ -3,9 +3,25 @@
 use std::path::PathBuf;
 
 /// Every row, in the order in which they are measured and printed.
-pub const ROWS: [&str; 16] = [
-    "small", "conns", "one", "close", "files", "log", "floor", "idle", "slow", "cgi", "fcgi", "script", "reload",
-    "soak", "siege", "tables",
+pub const ROWS: [&str; 18] = [
+    "small",
+    "conns",
+    "one",
+    "close",
+    "files",
+    "log",
+    "floor",
+    "idle",
+    "slow",
+    "cgi",
+    "fcgi",
+    "script",
+    "reload",
+    "soak",
+    "siege",
+    "tables",
+    "tls",
+    "handshake",
 ];
 
 /// What was asked for.
@@ -29,7 +45,7 @@ pub struct Arguments {
 pub const USAGE: &str = "\
 usage: cargo bench --bench figures -- [--only ROW,ROW] [--rounds 9] [--seconds 1] [--reload-seconds 60]
            [--soak-minutes 2] [--idle 10000] [--slow 3000] [--longshore BINARY] [--nginx BINARY]
-rows: small conns one close files log floor idle slow cgi fcgi script reload soak siege tables
+rows: small conns one close files log floor idle slow cgi fcgi script reload soak siege tables tls handshake
 Prints what Longshore does beside nginx, over loopback only. docs/performance.md says what each row means.";
 
 impl Arguments {

@@ -39,7 +39,7 @@ impl Bench {
         children::end_with_us(site.path(""))?;
         let wrk = Wrk::prepare(&site)?;
         let floor = compile_floor(&site);
-        let extras = Extras { put: true, cgi: false };
+        let extras = Extras { put: true, cgi: false, tls: false };
         let accepts = |binary: &Path| contestant::accepts(&site, binary, extras);
         let put = accepts(&arguments.longshore) && accepts(&arguments.nginx);
         let descriptors = usize::try_from(hard).unwrap_or(usize::MAX);
@@ -114,7 +114,7 @@ impl Bench {
     }
 
     fn extras(&self) -> Extras {
-        Extras { put: self.put, cgi: false }
+        Extras { put: self.put, cgi: false, tls: false }
     }
 }
 

@@ -102,7 +102,8 @@ impl Contestant {
     }
 
     pub fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.address)
+        let scheme = if self.extras.tls { "https" } else { "http" };
+        format!("{scheme}://{}{path}", self.address)
     }
 
     pub fn id(&self) -> u32 {
@@ -125,7 +126,9 @@ impl Contestant {
     fn wait_ready(&mut self, said: &Path) -> io::Result<()> {
         let end = Instant::now() + Duration::from_secs(10);
         loop {
-            if client::fetch(self.address, site::SMALL).is_ok_and(|answer| answer.status == 200) {
+            // A port with TLS says in plain that plain is wrong: it is there.
+            let ready = if self.extras.tls { 400 } else { 200 };
+            if client::fetch(self.address, site::SMALL).is_ok_and(|answer| answer.status == ready) {
                 return Ok(());
             }
             let ended = self.process.ended();

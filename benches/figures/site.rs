@@ -45,6 +45,8 @@ pub struct Extras {
     pub put: bool,
     /// A location that runs CGI scripts.
     pub cgi: bool,
+    /// TLS on the port.
+    pub tls: bool,
 }
 
 /// What distinguishes one conf from another.
@@ -75,6 +77,10 @@ impl Site {
             fs::write(site.file(path), bytes)?;
         }
         let script = site.path(SCRIPT.trim_start_matches('/'));
+        // ECDSA with P-256, as most sites have it.
+        let made = rcgen::generate_simple_self_signed(["localhost".to_string()]).map_err(io::Error::other)?;
+        fs::write(site.path("tls.pem"), made.cert.pem())?;
+        fs::write(site.path("tls.key"), made.signing_key.serialize_pem())?;
         fs::write(&script, "#!/bin/sh\nexec sleep 120\n")?;
         fs::set_permissions(&script, Permissions::from_mode(0o755))?;
         Ok(site)
@@ -102,6 +108,12 @@ impl Site {
         let put =
             if conf.extras.put { format!("location /put/ {{ root {p}; dav_methods PUT; }}") } else { String::new() };
         let cgi = if conf.extras.cgi { format!("location /cgi-bin/ {{ root {p}; cgi on; }}") } else { String::new() };
+        let tls = match conf.extras.tls {
+            true => format!(
+                " ssl; ssl_protocols TLSv1.2 TLSv1.3; ssl_certificate {p}/tls.pem; ssl_certificate_key {p}/tls.key"
+            ),
+            false => String::new(),
+        };
         let text = format!(
             "daemon off;
 worker_processes 2;
@@ -117,7 +129,7 @@ http {{
     keepalive_requests 1000000000;
     keepalive_timeout 1h;
     server {{
-        listen 127.0.0.1:{port};
+        listen 127.0.0.1:{port}{tls};
         root {p}/html;
         location = {LOGGED} {{ access_log {p}/logs/{name}.access.log combined; }}
         location = {GENERATION} {{ return 200 \"{generation}\"; }}

@@ -11,6 +11,7 @@ mod slow;
 mod soak;
 mod tables;
 mod throughput;
+mod tls;
 
 use std::io;
 
@@ -47,6 +48,8 @@ fn measure_one(bench: &Bench, name: &str, report: &mut Report) -> io::Result<()>
         "soak" => soak::measure(bench, report),
         "siege" => siege::measure(bench, report),
         "tables" => tables::measure(bench, report),
+        "tls" => tls::kept(bench, report),
+        "handshake" => tls::handshakes(bench, report),
         other => Err(io::Error::other(format!("there is no row {other}"))),
     }
 }

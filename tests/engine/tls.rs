@@ -1,0 +1,177 @@
+//! TLS under bad clients: half handshakes, handshakes byte by byte, clients that vanish, and many that ask nothing.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustls::pki_types::ServerName;
+use rustls::pki_types::pem::PemObject;
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+
+use crate::site::{PATIENCE, Site, wait_for};
+
+const NAME: &str = "quay.test";
+
+/// A site with TLS on its first port, and what a client needs to trust it.
+struct Secure {
+    site: Site,
+    config: Arc<ClientConfig>,
+}
+
+type Client = StreamOwned<ClientConnection, TcpStream>;
+
+impl Secure {
+    fn start(main: &str, server: &str) -> Secure {
+        let made = rcgen::generate_simple_self_signed([NAME.to_string()]).unwrap();
+        let dir = Site::folder();
+        std::fs::write(dir.path().join("quay.pem"), made.cert.pem()).unwrap();
+        std::fs::write(dir.path().join("quay.key"), made.signing_key.serialize_pem()).unwrap();
+        let files = format!("{0}/quay.pem; ssl_certificate_key {0}/quay.key;", dir.path().display());
+        let conf = format!("server {{ listen 127.0.0.1:%PORT1% ssl; ssl_certificate {files} {server} }}");
+        let site = Site::start_in(dir, main, &conf);
+        let mut roots = RootCertStore::empty();
+        roots.add(rustls::pki_types::CertificateDer::from_pem_slice(made.cert.pem().as_bytes()).unwrap()).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+        Secure { site, config: Arc::new(builder.with_root_certificates(roots).with_no_client_auth()) }
+    }
+
+    fn socket(&self) -> TcpStream {
+        let socket = TcpStream::connect(("127.0.0.1", self.site.port())).unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        socket
+    }
+
+    fn connect(&self) -> Client {
+        let name = ServerName::try_from(NAME).unwrap();
+        StreamOwned::new(ClientConnection::new(self.config.clone(), name).unwrap(), self.socket())
+    }
+
+    /// The first message of a client.
+    fn hello(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let mut client = ClientConnection::new(self.config.clone(), ServerName::try_from(NAME).unwrap()).unwrap();
+        client.write_tls(&mut bytes).unwrap();
+        bytes
+    }
+}
+
+fn ask(client: &mut Client, path: &str) -> String {
+    write!(client, "GET {path} HTTP/1.1\r\nHost: {NAME}\r\n\r\n").unwrap();
+    let mut text = Vec::new();
+    let mut byte = [0; 4096];
+    while !text.ends_with(b"hello") {
+        let n = client.read(&mut byte).unwrap();
+        assert!(n > 0, "closed after {:?}", String::from_utf8_lossy(&text));
+        text.extend_from_slice(&byte[..n]);
+    }
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+const FOUR: &str = "worker_rlimit_nofile 4096; events { worker_connections 3000; } thread_pool default threads=4;";
+
+#[test]
+fn half_handshakes_hold_no_thread_and_end() {
+    let secure = Secure::start(FOUR, "client_header_timeout 3s;");
+    secure.site.file("a", "hello");
+    let hello = secure.hello();
+    let mut halves: Vec<TcpStream> = (0..1000)
+        .map(|n| {
+            let mut socket = secure.socket();
+            // Some say nothing, some a part of their first message, some all of it and then nothing.
+            let part = [0, 1, 100, hello.len()][n % 4];
+            socket.write_all(&hello[..part]).unwrap();
+            socket
+        })
+        .collect();
+    let start = Instant::now();
+    for _ in 0..20 {
+        assert!(ask(&mut secure.connect(), "/a").starts_with("HTTP/1.1 200"));
+    }
+    assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
+    assert_eq!(secure.site.workers(), 4);
+    // What a half handshake got is read to its end: the server closes.
+    for half in &mut halves {
+        let mut rest = Vec::new();
+        let ended = half.read_to_end(&mut rest);
+        assert!(ended.is_ok() || ended.is_err_and(|error| error.kind() == std::io::ErrorKind::ConnectionReset));
+    }
+    assert!(ask(&mut secure.connect(), "/a").starts_with("HTTP/1.1 200"));
+    secure.site.stop();
+}
+
+#[test]
+fn a_handshake_that_comes_byte_by_byte_is_one() {
+    let secure = Secure::start(FOUR, "");
+    secure.site.file("a", "hello");
+    let mut client = secure.connect();
+    let mut first = Vec::new();
+    client.conn.write_tls(&mut first).unwrap();
+    for byte in first.chunks(1) {
+        client.sock.write_all(byte).unwrap();
+    }
+    assert!(ask(&mut client, "/a").starts_with("HTTP/1.1 200"));
+    // A record in pieces, too.
+    write!(client.conn.writer(), "GET /a HTTP/1.1\r\nHost: {NAME}\r\n\r\n").unwrap();
+    let mut record = Vec::new();
+    client.conn.write_tls(&mut record).unwrap();
+    for byte in record.chunks(1) {
+        client.sock.write_all(byte).unwrap();
+    }
+    let mut answer = [0; 15];
+    client.read_exact(&mut answer).unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 200 OK");
+    secure.site.stop();
+}
+
+#[test]
+fn clients_that_vanish_leave_nothing_behind() {
+    let secure = Secure::start(FOUR, "");
+    secure.site.file("a", "hello");
+    assert!(ask(&mut secure.connect(), "/a").starts_with("HTTP/1.1 200"));
+    let before = secure.site.descriptors();
+    for n in 0..200 {
+        let mut client = secure.connect();
+        if n % 2 == 0 {
+            ask(&mut client, "/a");
+        } else {
+            client.sock.write_all(&secure.hello()[..50]).unwrap();
+        }
+        // No goodbye: the socket is closed as it is.
+        drop(client);
+    }
+    wait_for("the descriptors of clients that left", || secure.site.descriptors() <= before);
+    secure.site.stop();
+}
+
+#[test]
+fn an_idle_client_costs_little() {
+    const CLIENTS: usize = 500;
+    let secure = Secure::start(FOUR, "keepalive_timeout 1h;");
+    secure.site.file("a", "hello");
+    for _ in 0..50 {
+        ask(&mut secure.connect(), "/a");
+    }
+    let Some(before) = secure.site.memory() else { return };
+    let mut clients: Vec<Client> = (0..CLIENTS).map(|_| secure.connect()).collect();
+    clients.iter_mut().for_each(|client| drop(ask(client, "/a")));
+    let after = secure.site.memory().unwrap_or(before);
+    let each = after.saturating_sub(before) / CLIENTS;
+    assert!(each < 12, "{each} KiB each, {before} before and {after} after");
+    clients.iter_mut().for_each(|client| drop(ask(client, "/a")));
+    secure.site.stop();
+}
+
+#[test]
+fn connections_outlive_a_reload() {
+    let secure = Secure::start(FOUR, "");
+    secure.site.file("a", "hello");
+    let mut client = secure.connect();
+    assert!(ask(&mut client, "/a").contains("200 OK"));
+    secure.site.signal(nix::sys::signal::Signal::SIGHUP);
+    for _ in 0..20 {
+        assert!(ask(&mut client, "/a").contains("200 OK"));
+    }
+    secure.site.stop();
+}
