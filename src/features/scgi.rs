@@ -111,6 +111,7 @@ pub fn step(x: &mut Exchange, conf: &Conf, around: &Around<'_>) -> Result<Step, 
     let mut head = Vec::with_capacity(1024);
     crate::gateway::scgi::head(&mut head, program::length(x, &conf.relay), &pairs);
     let order = Order {
+        secure: None,
         conf: conf.relay.clone(),
         upstream,
         purpose: "scgi".into(),

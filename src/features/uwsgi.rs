@@ -168,6 +168,7 @@ pub fn step(x: &mut Exchange, conf: &Conf, around: &Around<'_>) -> Result<Step, 
     let mut packet = Vec::with_capacity(1024);
     head(&mut packet, conf.modifiers, &pairs, &conf.string).map_err(too_long)?;
     let order = Order {
+        secure: None,
         conf: conf.relay.clone(),
         upstream,
         purpose: "uwsgi".into(),

@@ -35,6 +35,7 @@ pub fn step(x: &mut Exchange, conf: &Conf, around: &Around<'_>) -> Result<Step, 
     fastcgi::begin(&mut head, conf.keep_conn, &params::pairs(x, &conf.params, conf.relay.pass_request_headers));
     let protocol = Responder::new(conf.keep_conn, x.is_head(), conf.relay.buffer_size, conf.catch.clone());
     let order = Order {
+        secure: None,
         conf: conf.relay.clone(),
         upstream,
         purpose: "fastcgi".into(),

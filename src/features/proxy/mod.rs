@@ -7,6 +7,7 @@ mod pass;
 mod redirect;
 mod request;
 mod rows;
+mod secure;
 mod uri;
 mod wire;
 
@@ -53,7 +54,7 @@ pub fn step(x: &mut Exchange, conf: &Arc<Conf>, around: &Around<'_>) -> Result<S
                 return Ok(Step::Body(sink(x, conf, around)));
             }
             match pass.find(x, around.upstreams, around.names)? {
-                Found::Here(there) => begin(x, conf, pass, there),
+                Found::Here(there) => begin(x, conf, pass, there)?,
                 Found::Later(step) => return Ok(step),
             }
         }
@@ -78,7 +79,7 @@ fn folder(x: &Exchange, folder: &Path) -> PathBuf {
     x.prefix.join(folder)
 }
 
-fn begin(x: &mut Exchange, conf: &Arc<Conf>, pass: &pass::Pass, there: There) -> Box<Relay> {
+fn begin(x: &mut Exchange, conf: &Arc<Conf>, pass: &pass::Pass, there: There) -> Result<Box<Relay>, HttpError> {
     let body = match &conf.body {
         Some(text) => Payload::Own(x.eval_bytes(text)),
         None if conf.relay.pass_request_body => Payload::Received,
@@ -101,16 +102,25 @@ fn begin(x: &mut Exchange, conf: &Arc<Conf>, pass: &pass::Pass, there: There) ->
     };
     let (head, uri) = request::head(x, conf, pass, &there, &length);
     let method = request::method(x, conf);
-    let protocol = Box::new(wire::Http::new(&method, length == request::Length::Unknown));
+    let secure = match there.parts.secure {
+        true => Some(conf.secure.secure(x, there.parts.host())?),
+        false => None,
+    };
+    let purpose = match &secure {
+        Some(secure) => format!("https {:?} {:p}", secure.name, Arc::as_ptr(&secure.config)).into(),
+        None => "http".into(),
+    };
+    let protocol = Box::new(wire::Http::new(&method, there.parts.secure, length == request::Length::Unknown));
     let uri = Bytes::from(uri);
     let order = Order {
         conf: conf.relay.clone(),
         upstream: there.upstream,
-        purpose: "http".into(),
+        purpose,
+        secure,
         protocol,
         head: head.into(),
         uri,
         body,
     };
-    Relay::new(x, order)
+    Ok(Relay::new(x, order))
 }

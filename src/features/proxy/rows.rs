@@ -8,6 +8,7 @@ use bytes::Bytes;
 use super::cookies::{Domain, Flags, Path};
 use super::pass::Pass;
 use super::redirect::{Redirect, Redirects};
+use super::secure;
 use crate::conf::args::{Args, Fault};
 use crate::conf::directive::Arity::{AtLeast, Words};
 use crate::conf::directive::{Arity, Contexts, Directive, Inherit, Manual, Repeat};
@@ -21,6 +22,8 @@ use crate::gateway_rows;
 pub struct Conf {
     /// What all gateways have.
     pub relay: Arc<relay::Conf>,
+    /// How https servers are spoken to.
+    pub secure: Arc<secure::Conf>,
     /// Where requests go; none if they are answered here.
     pub pass: Option<Arc<Pass>>,
     /// Whether HTTP/1.1 is spoken.
@@ -256,6 +259,14 @@ pub const DIRECTIVES: &[Directive<Conf>] = gateway_rows!(
                     .help("write `proxy_store off;`, or remove the line")),
             },
         ),
+        secure::SERVER_NAME,
+        secure::NAME,
+        secure::VERIFY,
+        secure::TRUSTED,
+        secure::CERTIFICATE,
+        secure::KEY,
+        secure::REUSE,
+        secure::PROTOCOLS,
     ]
 );
 

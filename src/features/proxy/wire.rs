@@ -24,6 +24,7 @@ enum Frame {
 /// One request and its answer.
 pub struct Http {
     is_head: bool,
+    is_secure: bool,
     /// Whether the request's body goes out in chunks.
     chunks: bool,
     frame: Frame,
@@ -38,8 +39,16 @@ const FIELDS: usize = 512;
 
 impl Http {
     /// A request of this method.
-    pub fn new(method: &[u8], chunks: bool) -> Http {
-        Http { is_head: method == b"HEAD", chunks, frame: Frame::Close, keep: false, looked: 0, remarks: Vec::new() }
+    pub fn new(method: &[u8], is_secure: bool, chunks: bool) -> Http {
+        Http {
+            is_head: method == b"HEAD",
+            is_secure,
+            chunks,
+            frame: Frame::Close,
+            keep: false,
+            looked: 0,
+            remarks: Vec::new(),
+        }
     }
 
     fn parse(&mut self, bytes: &[u8]) -> Result<Head, Fault> {
@@ -124,7 +133,7 @@ impl Http {
 
 impl Protocol for Http {
     fn scheme(&self) -> &'static str {
-        "http://"
+        if self.is_secure { "https://" } else { "http://" }
     }
 
     fn restart(&mut self) {
@@ -268,7 +277,7 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Result<(u16, Option<u64>, bool, String), Fault> {
-        let mut http = Http::new(b"GET", false);
+        let mut http = Http::new(b"GET", false, false);
         let mut input = text.as_bytes().to_vec();
         let head = http.read_head(&mut input)?.ok_or(Fault::Closed)?;
         let mut out = Vec::new();
@@ -339,7 +348,7 @@ mod tests {
     fn however_it_comes_the_answer_is_the_same() {
         let text = b"HTTP/1.1 103 A\r\nB: c\r\n\r\nHTTP/1.1 200 OK\r\nA: b\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n";
         for cut in 0..text.len() {
-            let mut http = Http::new(b"GET", false);
+            let mut http = Http::new(b"GET", false, false);
             let (mut input, mut out, mut head) = (Vec::new(), Vec::new(), None);
             for piece in [&text[..cut], &text[cut..]] {
                 if head.is_some() {

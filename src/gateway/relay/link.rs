@@ -168,6 +168,7 @@ impl Link {
 
     /// News is asked for after the first write, since most requests need no more than that.
     pub(super) fn watch(&mut self, writes: bool) -> Result<(), Trouble> {
+        let writes = writes || self.socket.is_tls();
         let enough = self.watched.is_some_and(|both| both || !writes);
         if enough {
             return Ok(());
@@ -221,9 +222,9 @@ impl Link {
 impl Trouble {
     /// What happened, in the words that nginx's logs have.
     pub fn words(&self) -> String {
-        let call = |name: &str, error: &io::Error| {
-            let code = error.raw_os_error().unwrap_or(0);
-            format!("{name} failed ({code}: {})", crate::exchange::error::system_words(error))
+        let call = |name: &str, error: &io::Error| match error.raw_os_error() {
+            Some(code) => format!("{name} failed ({code}: {})", crate::exchange::error::system_words(error)),
+            None => format!("{name} failed ({error})"),
         };
         let late = "upstream timed out (110: Connection timed out)";
         match self {

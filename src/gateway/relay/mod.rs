@@ -14,12 +14,15 @@ mod rows;
 mod run;
 mod socket;
 mod switched;
+mod tls;
 
 pub use answer::Rewrite;
 pub use conf::{Bind, Cases, Conf, Ignored};
 pub use outgoing::Payload;
 pub use protocol::{Fault, Head, Part, Protocol};
 pub use run::{Around, Order, Relay, resume};
+
+pub use tls::Secure;
 
 use crate::exchange::Exchange;
 use crate::http::head::BodyLength;

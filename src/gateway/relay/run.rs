@@ -14,6 +14,7 @@ use super::outgoing::Payload;
 use super::protocol::{Fault, Head, Protocol};
 use super::socket::Socket;
 use super::switched::Switched;
+use super::tls::{Secure, Tls};
 use crate::exchange::Exchange;
 use crate::exchange::error::{HttpError, Level, system_words};
 use crate::exchange::step::{Step, Wait};
@@ -30,6 +31,8 @@ pub struct Order {
     pub upstream: Arc<Upstream>,
     /// Tells kept connections apart that cannot stand in for each other: the protocol, a name in TLS.
     pub purpose: Arc<str>,
+    /// How connections are made safe; none for bare ones.
+    pub secure: Option<Secure>,
     /// Its protocol.
     pub protocol: Box<dyn Protocol>,
     /// Its head, coded.
@@ -155,7 +158,11 @@ impl Relay {
                 }
             },
         };
-        Socket::open(choice.address(), from, self.order.conf.socket_keepalive)
+        let socket = Socket::open(choice.address(), from, self.order.conf.socket_keepalive)?;
+        Ok(match &self.order.secure {
+            None => socket,
+            Some(secure) => Socket::Tls(Box::new(Tls::new(socket, secure)?)),
+        })
     }
 
     fn start(

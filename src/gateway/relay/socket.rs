@@ -7,6 +7,7 @@ use std::os::unix::net::UnixStream;
 
 use socket2::{Domain, SockAddr, Type};
 
+use super::tls::Tls;
 use crate::gateway::upstream::address::Address;
 
 /// The connection.
@@ -16,6 +17,8 @@ pub enum Socket {
     Tcp(TcpStream),
     /// Over a Unix socket.
     Unix(UnixStream),
+    /// TLS over one of them.
+    Tls(Box<Tls>),
 }
 
 impl AsFd for Socket {
@@ -23,6 +26,7 @@ impl AsFd for Socket {
         match self {
             Socket::Tcp(socket) => socket.as_fd(),
             Socket::Unix(socket) => socket.as_fd(),
+            Socket::Tls(tls) => tls.socket.as_fd(),
         }
     }
 }
@@ -59,12 +63,18 @@ impl Socket {
         }
     }
 
+    /// Whether it may have to write before it can be read, and the other way round.
+    pub fn is_tls(&self) -> bool {
+        matches!(self, Socket::Tls(_))
+    }
+
     /// Reads what is there; 0 is the end.
     pub fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         loop {
             let done = match self {
                 Socket::Tcp(socket) => socket.read(into),
                 Socket::Unix(socket) => socket.read(into),
+                Socket::Tls(tls) => tls.read(into),
             };
             match done {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
@@ -79,6 +89,7 @@ impl Socket {
             let done = match self {
                 Socket::Tcp(socket) => socket.write(bytes),
                 Socket::Unix(socket) => socket.write(bytes),
+                Socket::Tls(tls) => tls.write(bytes),
             };
             match done {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
@@ -93,6 +104,7 @@ impl Socket {
         let _ = match self {
             Socket::Tcp(socket) => socket.shutdown(std::net::Shutdown::Write),
             Socket::Unix(socket) => socket.shutdown(std::net::Shutdown::Write),
+            Socket::Tls(tls) => return tls.shut(),
         };
     }
 }
