@@ -235,11 +235,11 @@ fn start_lines(settings: &Settings, options: &Options) -> Vec<String> {
                 continue;
             };
             let host = if ip.ip().is_unspecified() { "localhost".to_string() } else { bracketed(ip) };
-            lines.push(url(&host, ip.port()));
+            lines.push(url(group.tls, &host, ip.port()));
             for server in &settings.servers {
                 let here = server.scope.listen.listens.iter().any(|listen| listen.address == group.address);
                 let names = server.scope.server_name.names.iter().filter(|_| here);
-                lines.extend(names.filter_map(|(name, _)| host_of(name)).map(|name| url(&name, ip.port())));
+                lines.extend(names.filter_map(|(name, _)| host_of(name)).map(|name| url(group.tls, &name, ip.port())));
             }
         }
     }
@@ -268,10 +268,11 @@ fn bracketed(ip: &std::net::SocketAddr) -> String {
     }
 }
 
-fn url(host: &str, port: u16) -> String {
+fn url(tls: bool, host: &str, port: u16) -> String {
+    let (scheme, default) = if tls { ("https", 443) } else { ("http", 80) };
     match port {
-        80 => format!("http://{host}/"),
-        _ => format!("http://{host}:{port}/"),
+        _ if port == default => format!("{scheme}://{host}/"),
+        _ => format!("{scheme}://{host}:{port}/"),
     }
 }
 
@@ -282,8 +283,10 @@ mod tests {
 
     #[test]
     fn addresses_to_click() {
-        assert_eq!(url("localhost", 80), "http://localhost/");
-        assert_eq!(url(&bracketed(&"[::1]:8080".parse().unwrap()), 8080), "http://[::1]:8080/");
+        assert_eq!(url(false, "localhost", 80), "http://localhost/");
+        assert_eq!(url(true, "localhost", 443), "https://localhost/");
+        assert_eq!(url(true, "localhost", 80), "https://localhost:80/");
+        assert_eq!(url(false, &bracketed(&"[::1]:8080".parse().unwrap()), 8080), "http://[::1]:8080/");
         for (name, want) in [
             (Name::Exact(b"a.localhost".to_vec()), Some("a.localhost")),
             (Name::Exact(b"_".to_vec()), None),

@@ -52,6 +52,8 @@ pub struct Request<'a> {
     pub status: u16,
     /// The request's random number.
     pub id: &'a str,
+    /// Whether it came by TLS.
+    pub secure: bool,
 }
 
 /// Two fields that become one variable: which of them counts nobody could say.
@@ -121,6 +123,7 @@ impl<'a> Request<'a> {
             root: x.document_root(),
             status: x.failure.as_ref().map_or(200, |failure| failure.cause),
             id: x.request_id(),
+            secure: x.client.security.session().is_some(),
         }
     }
 
@@ -155,6 +158,10 @@ impl<'a> Request<'a> {
         set("SERVER_ADDR", address.as_bytes());
         // Section 4.1.15: never empty. A Unix socket has no port; 80 is what a URL without one means.
         set("SERVER_PORT", if port.is_empty() { b"80" } else { port.as_bytes() });
+        if self.secure {
+            // In no RFC, but what every script asks.
+            set("HTTPS", b"on");
+        }
         if let Some(length) = self.body {
             set("CONTENT_LENGTH", length.to_string().as_bytes());
         }
@@ -243,6 +250,7 @@ mod tests {
 
     fn request() -> Request<'static> {
         Request {
+            secure: true,
             method: b"POST",
             protocol: b"HTTP/1.1",
             target: b"/cgi/a.sh/x%20y?q=1",
@@ -279,6 +287,7 @@ mod tests {
             ("SERVER_NAME", Some("h")),
             ("SERVER_PORT", Some("81")),
             ("SERVER_ADDR", Some("::1")),
+            ("HTTPS", Some("on")),
             ("REQUEST_METHOD", Some("POST")),
             ("REQUEST_URI", Some("/cgi/a.sh/x%20y?q=1")),
             ("QUERY_STRING", Some("q=1")),
