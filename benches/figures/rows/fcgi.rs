@@ -16,6 +16,8 @@ use crate::table::{Goal, Report, Row};
 
 const CLIENTS: usize = 16;
 const PAGE: &str = "/hello.php";
+const LONGSHORE: &str = "longshore-fcgi";
+const NGINX: &str = "nginx-fcgi";
 
 /// Longshore against nginx, with a connection for each request and with kept ones.
 pub fn measure(bench: &Bench, report: &mut Report) -> io::Result<()> {
@@ -25,10 +27,11 @@ pub fn measure(bench: &Bench, report: &mut Report) -> io::Result<()> {
         return Ok(());
     };
     fs::write(bench.site.file(PAGE), "<?php echo \"hello\\n\";\n")?;
-    let _fpm = start_fpm(bench, &fpm)?;
+    // One for each server: a connection that the other keeps would hold a child meanwhile.
+    let _programs = [start_fpm(bench, &fpm, LONGSHORE)?, start_fpm(bench, &fpm, NGINX)?];
     for (how, keep) in [("a connection each", false), ("kept connections", true)] {
-        let longshore = start(bench, "longshore-fcgi", &bench.arguments.longshore, keep)?;
-        let nginx = start(bench, "nginx-fcgi", &bench.arguments.nginx, keep)?;
+        let longshore = start(bench, LONGSHORE, &bench.arguments.longshore, keep)?;
+        let nginx = start(bench, NGINX, &bench.arguments.nginx, keep)?;
         let servers = [&longshore, &nginx];
         let rounds = Rounds::run(&bench.wrk, &bench.load(PAGE, CLIENTS), &servers, bench.arguments.rounds)?;
         list(report, &work(how), &servers, &rounds);
@@ -47,24 +50,24 @@ fn find_fpm() -> Option<PathBuf> {
     entries.filter(is_fpm).max()
 }
 
-/// Eight children: a kept connection holds one each.
-fn start_fpm(bench: &Bench, fpm: &Path) -> io::Result<Guarded> {
+/// More children than clients: a kept connection holds one each.
+fn start_fpm(bench: &Bench, fpm: &Path, name: &str) -> io::Result<Guarded> {
     let p = bench.site.prefix();
     let user =
         if nix::unistd::geteuid().is_root() { "user = nobody\ngroup = nogroup\nlisten.mode = 0666\n" } else { "" };
-    let conf = bench.site.path("fpm.conf");
+    let conf = bench.site.path(&format!("{name}.fpm.conf"));
     let text = format!(
-        "[global]\nerror_log = {p}logs/fpm.log\ndaemonize = no\n[www]\nlisten = {p}logs/fpm.sock\n{user}\
-         listen.backlog = 1024\npm = static\npm.max_children = 8\n"
+        "[global]\nerror_log = {p}logs/{name}.fpm.log\ndaemonize = no\n[www]\nlisten = {p}logs/{name}.sock\n{user}\
+         listen.backlog = 1024\npm = static\npm.max_children = 20\n"
     );
     fs::write(&conf, text)?;
     let mut command = Command::new(fpm);
     command.arg("-n").arg("-y").arg(conf).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     let mut process = Guarded::start(&mut command)?;
-    let (socket, end) = (bench.site.path("logs/fpm.sock"), Instant::now() + Duration::from_secs(10));
+    let (socket, end) = (bench.site.path(&format!("logs/{name}.sock")), Instant::now() + Duration::from_secs(10));
     while !socket.exists() {
         if process.ended().is_some() || Instant::now() >= end {
-            let said = fs::read_to_string(bench.site.path("logs/fpm.log")).unwrap_or_default();
+            let said = fs::read_to_string(bench.site.path(&format!("logs/{name}.fpm.log"))).unwrap_or_default();
             return Err(io::Error::other(format!("php-fpm does not start: {}", said.trim())));
         }
         std::thread::sleep(Duration::from_millis(20));
@@ -74,7 +77,7 @@ fn start_fpm(bench: &Bench, fpm: &Path) -> io::Result<Guarded> {
 
 fn start(bench: &Bench, name: &str, binary: &Path, keep: bool) -> io::Result<Contestant> {
     let (port, p) = (free_port()?, bench.site.prefix());
-    let (pool, line) = if keep { ("keepalive 4;", "fastcgi_keep_conn on;") } else { ("", "") };
+    let (pool, line) = if keep { ("keepalive 16;", "fastcgi_keep_conn on;") } else { ("", "") };
     let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
         .map(|what| format!("{what}_temp_path {p}logs/{name}.{what};"))
         .join(" ");
@@ -83,7 +86,7 @@ fn start(bench: &Bench, name: &str, binary: &Path, keep: bool) -> io::Result<Con
 events {{ worker_connections 20000; }}
 http {{
     {temporary} access_log off; keepalive_requests 1000000000;
-    upstream fpm {{ server unix:{p}logs/fpm.sock; {pool} }}
+    upstream fpm {{ server unix:{p}logs/{name}.sock; {pool} }}
     server {{
         listen 127.0.0.1:{port}; root {p}html;
         location ~ \\.php$ {{
