@@ -6,9 +6,11 @@ use longshore::conf::diagnostic::Diagnostic;
 use longshore::conf::pattern::Pattern;
 use longshore::conf::render::{Format, render};
 use longshore::conf::source::{Source, Sources, Span};
+use longshore::features::proxy::wire::Http;
 use longshore::gateway;
 use longshore::gateway::answer::Search;
 use longshore::gateway::fastcgi::{self, Fault, Piece};
+use longshore::gateway::relay::{Head as Answer, Part, Protocol};
 use longshore::gateway::resolver::packet::{self, Kind, Said};
 use longshore::gateway::upstream::address::{self, Target};
 use longshore::http::chunked::Decoder;
@@ -125,6 +127,46 @@ pub fn fastcgi(data: &[u8]) {
     let (output, errors, ended, read, _) = whole;
     assert!(output.len() + errors.len() <= read && read <= data.len());
     assert!(ended <= 1);
+}
+
+/// However an answer of another server comes, the same is made of it, and no byte of the body is invented.
+pub fn answer(data: &[u8]) {
+    for method in [&b"GET"[..], b"HEAD"] {
+        let whole = answer_pieces(data, method, data.len().max(1));
+        for step in [1, 3, 8] {
+            assert_eq!(answer_pieces(data, method, step), whole, "in pieces of {step}");
+        }
+        let (head, body, _) = whole;
+        assert!(body.len() <= data.len() && (head.is_some() || body.is_empty()));
+        if let Some(head) = head {
+            assert!((200..=999).contains(&head.status) || head.status == 101);
+        }
+    }
+}
+
+/// The head, the body, and whether it ended well, where that is known.
+fn answer_pieces(data: &[u8], method: &[u8], step: usize) -> (Option<Answer>, Vec<u8>, Option<bool>) {
+    let mut http = Http::new(method, false, false);
+    let (mut input, mut head, mut body) = (Vec::new(), None, Vec::new());
+    for piece in data.chunks(step) {
+        let rest = if head.is_some() {
+            piece.to_vec()
+        } else {
+            input.extend_from_slice(piece);
+            match http.read_head(&mut input) {
+                Ok(Some(found)) => head = Some(found),
+                Ok(None) => continue,
+                Err(_) => return (None, body, Some(false)),
+            }
+            std::mem::take(&mut input)
+        };
+        match http.read_body(&rest, &mut body) {
+            Ok(Part::More) => {}
+            Ok(Part::Whole) => return (head, body, Some(true)),
+            Err(_) => return (head, body, Some(false)),
+        }
+    }
+    (head, body, None)
 }
 
 /// Output, errors, how often the request ended, how many bytes were read, and the fault.

@@ -40,6 +40,11 @@ fn program_head() {
 }
 
 #[test]
+fn answer() {
+    run("answer", checks::answer);
+}
+
+#[test]
 fn fastcgi() {
     run("fastcgi", checks::fastcgi);
 }

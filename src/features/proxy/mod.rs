@@ -9,7 +9,7 @@ mod request;
 mod rows;
 mod secure;
 mod uri;
-mod wire;
+pub mod wire;
 
 pub use rows::{Conf, DIRECTIVES, VARIABLES};
 
