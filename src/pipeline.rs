@@ -35,6 +35,10 @@ pub struct Run {
     /// The settings in force.
     pub scope: Arc<Scope>,
     cursor: usize,
+    /// The settings under which it was let in already.
+    admitted: Option<Arc<Scope>>,
+    /// An answer that waits for the store of its session.
+    answer: Option<Response>,
 }
 
 /// What the engine has to do next.
@@ -64,6 +68,15 @@ pub const STEPS: &[(&str, StepFn)] = &[
     ("alias", |run| root::step(&mut run.x)),
     ("body size", |run| request_body::step(&mut run.x, &run.scope.request_body)),
     ("methods", |run| methods::step(&mut run.x, &run.scope.methods)),
+    // What is done to a session is done before the location's own lines, so that a `return` can show it; and nothing
+    // is done to it for somebody who may not come in.
+    ("session", |run| session::find(&mut run.x, &run.scope.session)),
+    ("realip", |run| if_session_acts(run, |run| realip::step(&mut run.x, &run.scope.realip))),
+    ("limit_req", |run| if_session_acts(run, |run| limit_req::step(&mut run.x, &run.scope.limit_req))),
+    ("limit_conn", |run| if_session_acts(run, |run| limit_conn::step(&mut run.x, &run.scope.limit_conn))),
+    ("access", |run| if_session_acts(run, admit)),
+    ("session_require", |run| session::admit(&mut run.x, &run.scope.session)),
+    ("session", |run| session::change(&mut run.x, &run.scope.session)),
     ("not built", |run| unbuilt::before(&mut run.x, &run.scope.unbuilt)),
     ("rewrite", rewrite_in_location),
     ("realip", |run| realip::step(&mut run.x, &run.scope.realip)),
@@ -99,7 +112,7 @@ impl Run {
         let (variables, prefix) = (settings.variables.clone(), settings.prefix.clone());
         let mut x = Exchange::new(arrival, scope.place(), scope.clone(), variables, prefix);
         x.server_name = server.name.clone();
-        Run { x, settings, server, location: None, scope, cursor: 0 }
+        Run { x, settings, server, location: None, scope, cursor: 0, admitted: None, answer: None }
     }
 
     /// Another server than the address's default takes the request.
@@ -112,11 +125,12 @@ impl Run {
     /// Goes on until something is to be done outside.
     pub fn advance(&mut self) -> Outcome {
         loop {
-            let step = match STEPS.get(self.cursor) {
-                Some((_, step)) => step(self),
-                None => Err(HttpError::new(404, "no-handler")),
+            let followed = match (self.answer.take(), STEPS.get(self.cursor)) {
+                (Some(response), _) => self.settle(response).map(Some),
+                (None, Some((_, step))) => step(self).and_then(|step| self.follow(step)),
+                (None, None) => Err(HttpError::new(404, "no-handler")),
             };
-            match step.and_then(|step| self.follow(step)) {
+            match followed {
                 Ok(None) => {}
                 Ok(Some(outcome)) => return outcome,
                 Err(error) => match self.fail(error) {
@@ -253,12 +267,22 @@ impl Run {
 
     /// From a handler's answer to the one that is sent.
     fn filter(&mut self, mut response: Response) -> Result<Outcome, HttpError> {
+        wishes::grant(&self.x, &mut response);
+        self.settle(response)
+    }
+
+    /// The same once the session is as the answer says; until then the answer waits.
+    fn settle(&mut self, mut response: Response) -> Result<Outcome, HttpError> {
         let (x, scope) = (&mut self.x, &self.scope);
-        wishes::grant(x, &mut response);
+        if let Some(wait) = session::close(x, &mut response)? {
+            self.answer = Some(response);
+            return Ok(Outcome::Wait(wait));
+        }
         error_page::keep_status(x, &mut response);
         types::filter(x, &scope.types, &mut response);
         static_files::not_modified(x, &scope.static_files, &mut response)?;
         x.sent.status = response.status;
+        cookies::filter(x, &scope.cookies, &mut response);
         headers::filter(x, &scope.headers, &mut response);
         redirect::filter(x, &scope.redirect, &mut response);
         sub_filter::filter(x, &scope.sub_filter, &mut response);
@@ -326,12 +350,23 @@ fn find_location(run: &mut Run) -> Result<Step, HttpError> {
     Ok(Step::Next)
 }
 
-/// By address, then by password; `satisfy` says whether one of them is enough.
+fn if_session_acts(run: &mut Run, step: StepFn) -> Result<Step, HttpError> {
+    if run.scope.session.acts() { step(run) } else { Ok(Step::Next) }
+}
+
+/// By address, then by password; `satisfy` says whether one of them is enough. Nobody is asked twice under the same settings.
 fn admit(run: &mut Run) -> Result<Step, HttpError> {
     let scope = run.scope.clone();
+    if run.admitted.as_ref().is_some_and(|admitted| Arc::ptr_eq(admitted, &scope)) {
+        return Ok(Step::Next);
+    }
     let by_address = |x: &mut Exchange| access::ask(x, &scope.access);
     let by_password = |x: &mut Exchange| auth_basic::ask(x, &scope.auth_basic);
-    access::step(&mut run.x, &scope.access, &[&by_address, &by_password])
+    let step = access::step(&mut run.x, &scope.access, &[&by_address, &by_password])?;
+    if matches!(step, Step::Next) {
+        run.admitted = Some(scope.clone());
+    }
+    Ok(step)
 }
 
 fn list_folder(run: &mut Run) -> Result<Step, HttpError> {

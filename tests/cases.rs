@@ -259,6 +259,7 @@ impl Talk<'_> {
                 closed: expected.closed,
             };
             let answer = wire.read(shape)?;
+            self.place.keep_cookies(&answer.headers);
             if self.show {
                 println!("{} {}: {}", self.program.name, self.case.name, describe(&answer));
             }

@@ -12,6 +12,7 @@ pub mod inflow;
 pub mod notebook;
 pub mod place;
 pub mod queue;
+pub mod session;
 pub mod step;
 pub mod symlinks;
 pub mod syslog;
@@ -233,6 +234,8 @@ pub struct Exchange {
     pub attempts: attempts::Attempts,
     /// Whether the request goes on when its client has left.
     pub outlives_client: bool,
+    /// The session that it belongs to; none where sessions are off.
+    pub session: Option<Box<session::Session>>,
     /// What a handler keeps between two entries of its step.
     pub handler: Option<Box<dyn Any + Send>>,
     /// The moment that a step waits for; the step clears it.
@@ -289,6 +292,7 @@ impl Exchange {
             id: Default::default(),
             prefix,
             outlives_client: false,
+            session: None,
             handler: None,
             until: None,
             limits: Default::default(),

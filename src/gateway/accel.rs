@@ -25,7 +25,17 @@ pub struct Accel {
 }
 
 /// Fields of the program's answer that go along to where X-Accel-Redirect leads, as in nginx.
-const CARRIED: [&[u8]; 4] = [b"set-cookie", b"content-disposition", b"cache-control", b"expires"];
+const CARRIED: [&[u8]; 8] = [
+    b"set-cookie",
+    b"content-disposition",
+    b"cache-control",
+    b"expires",
+    // Ours: what happens to the session happens wherever the answer comes from.
+    b"x-session-set",
+    b"x-session-unset",
+    b"x-session-rotate",
+    b"x-session-destroy",
+];
 
 impl Accel {
     /// Takes a field of the family, `name` in lower case; false for any other. A value that means nothing is dropped.

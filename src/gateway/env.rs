@@ -54,6 +54,8 @@ pub struct Request<'a> {
     pub id: &'a str,
     /// Whether it came by TLS.
     pub secure: bool,
+    /// What a program is told of the session.
+    pub session: Pairs,
 }
 
 /// Two fields that become one variable: which of them counts nobody could say.
@@ -124,6 +126,7 @@ impl<'a> Request<'a> {
             status: x.failure.as_ref().map_or(200, |failure| failure.cause),
             id: x.request_id(),
             secure: x.client.security.session().is_some(),
+            session: x.session_variables(),
         }
     }
 
@@ -179,6 +182,8 @@ impl<'a> Request<'a> {
         set("REDIRECT_STATUS", self.status.to_string().as_bytes());
         set("UNIQUE_ID", self.id.as_bytes());
         variables.0.extend(self.fields_as_variables()?);
+        // A client's own fields of these names were dropped where sessions are on.
+        variables.0.extend(self.session.iter().cloned());
         Ok(variables)
     }
 
@@ -275,6 +280,7 @@ mod tests {
             root: b"/srv/".to_vec(),
             status: 200,
             id: "id",
+            session: vec![(b"SESSION_A".to_vec(), b"1".to_vec())],
         }
     }
 

@@ -37,6 +37,11 @@ pub fn pairs(x: &Exchange, params: &[Param], with_fields: bool) -> Pairs {
             pairs.push((param.name.to_vec(), value.into_owned()));
         }
     }
+    for (name, value) in x.session_variables() {
+        if !params.iter().any(|param| param.name == name) {
+            pairs.push((name, value));
+        }
+    }
     if with_fields {
         let (named, asked) = (pairs.len(), asked_host(x.head.target()));
         for (name, value) in x.head.fields() {

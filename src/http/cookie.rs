@@ -6,6 +6,12 @@ pub fn find<'a>(fields: impl IntoIterator<Item = &'a [u8]>, name: &[u8]) -> Opti
     fields.into_iter().find_map(|field| find_in(field, name))
 }
 
+/// The values of all cookies of exactly this name in a Cookie field, in order (RFC 6265 section 4.2.1).
+pub fn values<'a>(field: &'a [u8], name: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
+    let pairs = field.split(|&b| b == b';').map(<[u8]>::trim_ascii);
+    pairs.filter_map(move |pair| pair.strip_prefix(name)?.strip_prefix(b"="))
+}
+
 fn find_in<'a>(field: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     let mut rest = field;
     loop {
@@ -29,6 +35,19 @@ fn skip_spaces(text: &[u8]) -> &[u8] {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn all_of_one_name() {
+        for (field, want) in [
+            ("a=1; b=2;a=3", vec!["1", "3"]),
+            ("A=1; ab=2; =3; a; a =4;;", vec![]),
+            (" a=1=2 ;a=", vec!["1=2", ""]),
+            ("a=1,a=2", vec!["1,a=2"]),
+        ] {
+            let found: Vec<_> = values(field.as_bytes(), b"a").map(|value| String::from_utf8_lossy(value)).collect();
+            assert_eq!(found, want, "{field}");
+        }
+    }
 
     #[test]
     fn one_name_among_many() {

@@ -190,9 +190,21 @@ impl List {
         })
     }
 
+    /// Drops the fields whose names fit, unless they are well-known.
+    pub fn forget(&mut self, raw: &[u8], fits: impl Fn(&[u8]) -> bool) {
+        let known = self.known;
+        for (i, place) in self.places.iter_mut().enumerate() {
+            if fits(place.name(raw)) && !known.contains(&(i as u32 + 1)) {
+                // The places of the others are known by their numbers.
+                place.name_len = 0;
+            }
+        }
+    }
+
     /// All fields in order.
     pub fn iter<'a>(&'a self, raw: &'a [u8]) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
-        self.places.iter().map(|place| (place.name(raw), place.value(raw)))
+        let there = self.places.iter().filter(|place| place.name_len > 0);
+        there.map(|place| (place.name(raw), place.value(raw)))
     }
 }
 

@@ -186,6 +186,11 @@ impl Head {
         self.fields().filter(move |(field, _)| field.eq_ignore_ascii_case(name)).map(|(_, value)| value)
     }
 
+    /// Drops the fields whose names fit: nobody behind this server sees them. Well-known ones stay.
+    pub fn forget(&mut self, fits: impl Fn(&[u8]) -> bool) {
+        self.fields.forget(&self.raw, fits);
+    }
+
     /// The host that was asked for, as servers are looked up by it: from an absolute target, else from Host,
     /// without port, in lower case, without one dot at its end.
     pub fn host(&self) -> Option<&[u8]> {

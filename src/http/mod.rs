@@ -21,6 +21,7 @@ pub mod range;
 pub mod request_line;
 pub mod response;
 pub mod scanner;
+pub mod set_cookie;
 pub mod status;
 pub mod target;
 pub mod transform;

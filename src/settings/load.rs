@@ -113,6 +113,7 @@ pub fn load_from(request: &Request, outside: &Arc<Outside>) -> Loaded {
         sources: sources.clone(),
     };
     diagnostics.extend(missing_maps(&settings));
+    diagnostics.extend(half_sessions(&settings));
     let mut loaded = Loaded {
         settings: None,
         diagnostics,
@@ -161,6 +162,19 @@ fn missing_maps(settings: &Settings) -> Vec<Diagnostic> {
                 Diagnostic::error(span, message)
                     .help(format!("write `charset_map {from} {to} {{ ... }}`, or name one charset")),
             );
+        }
+    }
+    found
+}
+
+/// Sessions that lack something: known only once a block stands with all that it inherits.
+fn half_sessions(settings: &Settings) -> Vec<Diagnostic> {
+    let mut found: Vec<Diagnostic> = Vec::new();
+    for scope in settings.scopes() {
+        let Some((directive, message, help)) = scope.session.lack() else { continue };
+        let span = scope.places.of(directive).unwrap_or_default();
+        if !found.iter().any(|known| known.span == Some(span)) {
+            found.push(Diagnostic::error(span, message).help(help));
         }
     }
     found

@@ -108,6 +108,8 @@ features! {
     referer,
     /// Who may.
     access,
+    /// What is kept for a client.
+    session,
     /// Files that were compressed beforehand.
     precompressed,
     /// Users and passwords.
@@ -116,6 +118,8 @@ features! {
     static_files,
     /// Fields of answers.
     headers,
+    /// Cookies of answers.
+    cookies,
     /// Texts replaced in answers.
     sub_filter,
     /// Charsets.

@@ -10,6 +10,7 @@ use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 /// Which program is under test.
@@ -26,6 +27,14 @@ pub struct Place {
     pub ports: Vec<u16>,
     /// Entries with a mode of their own, which might keep us from removing the folder.
     closed: Vec<PathBuf>,
+    jar: Mutex<Jar>,
+}
+
+/// The cookies that answers have set, and those before the last answer that set one.
+#[derive(Default)]
+struct Jar {
+    now: Vec<(String, String)>,
+    before: Vec<(String, String)>,
 }
 
 /// A server that runs; dropping it kills it.
@@ -45,12 +54,43 @@ impl Place {
         }
         settle(dir.path(), &case.files).map_err(|e| e.to_string())?;
         let closed = case.files.iter().filter(|e| e.mode.is_some()).map(|e| dir.path().join(&e.path)).collect();
-        Ok(Place { dir, ports: free_ports(case.ports())?, closed })
+        Ok(Place { dir, ports: free_ports(case.ports())?, closed, jar: Mutex::default() })
     }
 
-    /// Fills in `%PORT%`, `%PORTn%`, `%DIR%` and `%REPEAT(text,count)%`.
+    /// Keeps the cookies that an answer sets.
+    pub fn keep_cookies(&self, headers: &[(String, Vec<u8>)]) {
+        let set = headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("set-cookie"));
+        let set: Vec<_> = set.map(|(_, value)| String::from_utf8_lossy(value).into_owned()).collect();
+        let mut jar = self.jar();
+        if set.is_empty() {
+            return;
+        }
+        jar.before = jar.now.clone();
+        for field in set {
+            let (name, value) = field.split(';').next().and_then(|pair| pair.split_once('=')).unwrap_or_default();
+            jar.now.retain(|(known, _)| known != name);
+            if !field.contains("Max-Age=0") {
+                jar.now.push((name.to_string(), value.to_string()));
+            }
+        }
+    }
+
+    fn jar(&self) -> MutexGuard<'_, Jar> {
+        self.jar.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Fills in `%PORT%`, `%PORTn%`, `%DIR%`, `%COOKIES%`, `%COOKIES-BEFORE%` and `%REPEAT(text,count)%`.
     pub fn fill(&self, text: &[u8]) -> Vec<u8> {
         let mut text = repeat(text);
+        let pairs = |jar: &[(String, String)]| {
+            jar.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("; ")
+        };
+        let (now, before) = {
+            let jar = self.jar();
+            (pairs(&jar.now), pairs(&jar.before))
+        };
+        text = replace(&text, b"%COOKIES%", now.as_bytes());
+        text = replace(&text, b"%COOKIES-BEFORE%", before.as_bytes());
         for (index, port) in self.ports.iter().enumerate() {
             let name = if index == 0 { "%PORT%".to_string() } else { format!("%PORT{}%", index + 1) };
             text = replace(&text, name.as_bytes(), port.to_string().as_bytes());
