@@ -56,7 +56,7 @@ pub const DIRECTIVES: &[Directive<Conf>] = &[
         },
         repeat: Repeat::List { key: "set_cookie", clear: |conf| conf.set.clear() },
         inherit: Inherit::Yes,
-        set: set,
+        set,
     },
     Directive {
         manual: Manual {
@@ -87,7 +87,7 @@ fn set(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
     for i in 2..args.len() {
         let word = args.word(i);
         match word.text.strip_prefix(b"if=") {
-            Some(text) => condition = Some(args.text_of(i, &text.to_vec())?),
+            Some(text) => condition = Some(args.text_of(i, text)?),
             None if cookie::attribute(&mut attributes, word)? => {}
             None => {
                 return Err(Fault::at(word, format!("has an unknown attribute `{}`", word.show()))

@@ -152,7 +152,7 @@ pub fn require(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
                 return Ok(());
             }
             b"on" if i == 0 => on = true,
-            text if text.starts_with(b"login=") => login = Some(args.text_of(i, &text[b"login=".len()..].to_vec())?),
+            text if text.starts_with(b"login=") => login = Some(args.text_of(i, &text[b"login=".len()..])?),
             _ => names.push(value_name(word)?),
         }
     }
@@ -218,7 +218,7 @@ pub fn set_rotation(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
 fn condition(args: &mut Args<'_>, i: usize) -> Result<Text, Fault> {
     let word = args.word(i);
     match word.text.strip_prefix(b"if=") {
-        Some(text) => args.text_of(i, &text.to_vec()),
+        Some(text) => args.text_of(i, text),
         None => Err(Fault::at(word, format!("takes `if=CONDITION`, not `{}`", word.show()))),
     }
 }
