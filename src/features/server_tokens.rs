@@ -41,7 +41,7 @@ pub const DIRECTIVES: &[Directive<Conf>] = &[Directive {
         arity: Arity::Words(1, 1),
         block: false,
         doc: "What the `Server` field and the foot of built-in pages say: name and version (`on`, `build`), the name alone \
-              (`off`), or a text of your own, which may contain variables. With an empty text there is no `Server` field.",
+              (`off`), or a text of your own in quotes, which may contain variables. With an empty text there is no `Server` field.",
     },
     repeat: Repeat::Refused,
     inherit: Inherit::Yes,
@@ -58,7 +58,12 @@ fn set(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
     conf.tokens = match args.word(0).text.as_slice() {
         b"on" | b"build" => Tokens::On,
         b"off" => Tokens::Off,
-        _ => Tokens::Text(args.text(0)?),
+        text if args.word(0).quoted || text.contains(&b'$') => Tokens::Text(args.text(0)?),
+        // A slip of the pen would tell the world what it was meant to keep back.
+        _ => {
+            let fault = Fault::at(args.word(0), format!("takes `on`, `off` or `build`, not `{}`", args.word(0).show()));
+            return Err(fault.help("a text of your own stands in quotes"));
+        }
     };
     Ok(())
 }
