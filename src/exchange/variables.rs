@@ -43,16 +43,24 @@ impl std::fmt::Debug for Variables {
 impl Exchange {
     /// The value of one variable.
     pub fn variable(&self, id: VarId) -> Value<'_> {
-        if let Some((_, value)) = self.assigned.borrow().iter().find(|(known, _)| *known == id) {
-            return Some(Cow::Owned(value.to_vec()));
+        if let Some(value) = self.assigned(id) {
+            return Some(Cow::Owned(value.into()));
         }
         self.variables.entries.get(id.0 as usize)?.1.as_ref()?(self)
+    }
+
+    /// The value that this request gave to a variable.
+    fn assigned(&self, id: VarId) -> Option<Bytes> {
+        self.assigned.borrow().iter().find(|(known, _)| *known == id).map(|(_, value)| value.clone())
     }
 
     /// A text with its variables filled in; what is not found is empty.
     pub fn eval<'a>(&'a self, text: &'a Text) -> Cow<'a, [u8]> {
         if let Some(constant) = text.constant() {
             return Cow::Borrowed(constant);
+        }
+        if let [piece] = text.pieces.as_slice() {
+            return self.piece(piece).unwrap_or_default();
         }
         let mut out = Vec::with_capacity(64);
         for piece in &text.pieces {
@@ -67,6 +75,10 @@ impl Exchange {
     pub fn eval_bytes(&self, text: &Text) -> Bytes {
         match text.pieces.as_slice() {
             [Piece::Literal(text)] => text.clone(),
+            [Piece::Variable(id)] => match self.assigned(*id) {
+                Some(value) => value,
+                None => self.eval(text).into_owned().into(),
+            },
             _ => self.eval(text).into_owned().into(),
         }
     }

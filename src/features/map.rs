@@ -163,7 +163,11 @@ impl Map {
     /// The result for a text. A regex that matches keeps its captures.
     fn find(&self, x: &Exchange, subject: &[u8]) -> Option<&Text> {
         let plain = if self.hostnames { subject.strip_suffix(b".").unwrap_or(subject) } else { subject };
-        self.values.find(&plain.to_ascii_lowercase()).or_else(|| self.find_regex(x, plain)).or(self.default.as_ref())
+        let folded = match plain.iter().any(u8::is_ascii_uppercase) {
+            true => Cow::Owned(plain.to_ascii_lowercase()),
+            false => Cow::Borrowed(plain),
+        };
+        self.values.find(&folded).or_else(|| self.find_regex(x, plain)).or(self.default.as_ref())
     }
 
     fn find_regex(&self, x: &Exchange, subject: &[u8]) -> Option<&Text> {
