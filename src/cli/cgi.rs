@@ -205,7 +205,8 @@ fn body_of(seen: &Seen) -> &[u8] {
 fn head_of(answer: &Answer, response: &Response) -> Vec<u8> {
     let x = &answer.run.x;
     let length = response.length.or_else(|| (!answer.streams).then(|| response.body.len()).filter(|_| !x.is_head()));
-    let framing = framing::decide(x.head.version, x.head.method, response.status, length, x.head.keep_alive);
+    let chunks = answer.run.scope.sending.chunks(response.trailers);
+    let framing = framing::decide(x.head.version, x.head.method, response.status, length, chunks, x.head.keep_alive);
     let server = server_tokens::field(x, &answer.run.scope.server_tokens);
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let today = date::imf(now.as_secs());

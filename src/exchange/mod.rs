@@ -212,6 +212,8 @@ pub struct Exchange {
     pub sent: Sent,
     /// Fields of the answer as they were sent, for `$sent_http_NAME`.
     pub sent_fields: Vec<(Bytes, Bytes)>,
+    /// Fields behind the body of the answer, for `$sent_trailer_NAME`.
+    pub sent_trailers: Vec<(Bytes, Bytes)>,
     /// Lines for the error log, written by the server before the answer goes out.
     pub reports: RefCell<Vec<Report>>,
     /// The same from what works on after the answer has begun; made when asked for.
@@ -282,6 +284,7 @@ impl Exchange {
             captures: Default::default(),
             sent: Sent::default(),
             sent_fields: Vec::new(),
+            sent_trailers: Vec::new(),
             reports: Default::default(),
             notebook: Default::default(),
             server_name: Bytes::new(),

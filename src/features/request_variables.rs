@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::LazyLock;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use bytes::Bytes;
 use jiff::tz::TimeZone;
 
 use crate::conf::directive::Directive;
@@ -107,7 +108,11 @@ pub const VARIABLES: &[Variable<Conf>] = &[
         text(if x.client.security.session().is_some() { "https" } else { "http" })
     }),
     family("sent_http_", "The answer's field NAME, in lower case with `_` for `-`.", sent_http),
-    family("sent_trailer_", "A field after the answer's body: nothing here.", |_, _, _| None),
+    family(
+        "sent_trailer_",
+        "The field NAME behind the body of the answer (`add_trailer`), once that was sent.",
+        |x, _, name| named(&x.sent_trailers, name),
+    ),
     one("server_addr", "The address that the client connected to.", server_addr),
     one("server_port", "The port that the client connected to.", |x, _, _| match x.client.local {
         Some(local) => number(u64::from(local.port())),
@@ -284,7 +289,11 @@ fn http<'a>(x: &'a Exchange, _: &'a Conf, name: &str) -> Value<'a> {
 }
 
 fn sent_http<'a>(x: &'a Exchange, _: &'a Conf, name: &str) -> Value<'a> {
-    let fields = x.sent_fields.iter().filter(|(field, _)| is_named(field, name));
+    named(&x.sent_fields, name)
+}
+
+fn named<'a>(fields: &'a [(Bytes, Bytes)], name: &str) -> Value<'a> {
+    let fields = fields.iter().filter(|(field, _)| is_named(field, name));
     join(fields.map(|(_, value)| value.as_ref()), ", ")
 }
 

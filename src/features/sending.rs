@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::conf::directive::{Arity, Contexts, Directive, Inherit, Manual, Repeat};
 use crate::exchange::variables::Variable;
+use crate::http::framing::Chunks;
 
 /// The settings.
 #[derive(Debug, Clone)]
@@ -19,7 +20,18 @@ pub struct Conf {
     /// Whether a connection whose time ran out is reset instead of closed.
     pub reset_timedout: bool,
     /// Whether an answer of unknown length goes out in chunks to HTTP/1.1 clients.
-    pub chunked: bool,
+    chunked: bool,
+}
+
+impl Conf {
+    /// When an answer goes out in chunks; the flag says that fields follow it.
+    pub fn chunks(&self, trailers: bool) -> Chunks {
+        match (self.chunked, trailers) {
+            (false, _) => Chunks::Never,
+            (true, false) => Chunks::IfNeeded,
+            (true, true) => Chunks::Always,
+        }
+    }
 }
 
 impl Default for Conf {

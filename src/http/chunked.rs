@@ -1,6 +1,8 @@
 //! The chunked transfer coding (RFC 9112 section 7.1), both ways. The decoder takes its input in
 //! any pieces, keeps no byte of it, and bounds all that is not data.
 
+use bytes::Bytes;
+
 use super::fields::is_token_byte;
 
 /// The chunk that ends a body, without trailers.
@@ -205,6 +207,21 @@ pub fn encode_chunk_head(len: u64, out: &mut Vec<u8>) {
         out.push(b"0123456789abcdef"[(len >> (place * 4) & 15) as usize]);
     }
     out.extend_from_slice(b"\r\n");
+}
+
+/// The chunk that ends a body, and the fields behind it (RFC 9112 section 7.1.2). Names and values can be written as they are.
+pub fn last_chunk(trailers: &[(Bytes, Bytes)]) -> Bytes {
+    if trailers.is_empty() {
+        return Bytes::from_static(LAST_CHUNK);
+    }
+    let mut out = b"0\r\n".to_vec();
+    for (name, value) in trailers {
+        for part in [name.as_ref(), b": ", value, b"\r\n"] {
+            out.extend_from_slice(part);
+        }
+    }
+    out.extend_from_slice(b"\r\n");
+    out.into()
 }
 
 #[cfg(test)]

@@ -33,6 +33,17 @@ pub struct Framing {
     pub keep_alive: bool,
 }
 
+/// When an answer goes out in chunks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Chunks {
+    /// Never: the settings say so, or the client knows none.
+    Never,
+    /// If nobody knows how long it will be.
+    IfNeeded,
+    /// In any case, since fields follow it.
+    Always,
+}
+
 /// Decides the framing of an answer of this status. `body_length` is `None` for a stream whose length nobody
 /// knows yet; `keep_alive_wanted` is what client, settings and request body allow.
 pub fn decide(
@@ -40,6 +51,7 @@ pub fn decide(
     method: Method,
     status: u16,
     body_length: Option<u64>,
+    chunks: Chunks,
     keep_alive_wanted: bool,
 ) -> Framing {
     let keep_alive = keep_alive_wanted && version != Version::Http09;
@@ -55,15 +67,19 @@ pub fn decide(
     if method == Method::Head {
         return Framing { head: true, length: body_length, body: BodyFraming::Empty, keep_alive };
     }
-    match (body_length, version) {
+    // Chunks are a matter of HTTP/1.1 (section 6.1).
+    let chunks = if version == Version::Http11 { chunks } else { Chunks::Never };
+    match (body_length, chunks) {
         // Section 6.3, rule 6: Content-Length.
-        (Some(length), _) => {
+        (Some(length), Chunks::Never | Chunks::IfNeeded) => {
             Framing { head: true, length: Some(length), body: BodyFraming::Length(length), keep_alive }
         }
-        // Section 6.3, rule 4: chunked, which only HTTP/1.1 understands (section 6.1).
-        (None, Version::Http11) => Framing { head: true, length: None, body: BodyFraming::Chunked, keep_alive },
+        // Section 6.3, rule 4: chunked; section 7.1.2: fields follow chunks only.
+        (_, Chunks::IfNeeded | Chunks::Always) => {
+            Framing { head: true, length: None, body: BodyFraming::Chunked, keep_alive }
+        }
         // Section 6.3, rule 8: all bytes until the close.
-        (None, _) => Framing { head: true, length: None, body: BodyFraming::UntilClose, keep_alive: false },
+        (None, Chunks::Never) => Framing { head: true, length: None, body: BodyFraming::UntilClose, keep_alive: false },
     }
 }
 
@@ -177,7 +193,7 @@ pub fn is_safe_value(value: &[u8]) -> bool {
 }
 
 /// A name that ends where it seems to end; odd letters in it are the conf's own wish.
-fn is_safe_name(name: &[u8]) -> bool {
+pub fn is_safe_name(name: &[u8]) -> bool {
     !name.is_empty() && !name.iter().any(|&b| b <= b' ' || b == b':' || b == 0x7f)
 }
 
@@ -223,11 +239,34 @@ mod tests {
             (Http09, get, 404, None, true, (None, UntilClose, false)),
         ];
         for (version, method, status, length, wanted, expected) in table {
-            let framing = decide(version, method, status, length, wanted);
+            let framing = decide(version, method, status, length, Chunks::IfNeeded, wanted);
             let name = format!("{version:?} {method:?} {status} {length:?} {wanted}");
             assert_eq!((framing.length, framing.body, framing.keep_alive), expected, "{name}");
             assert_eq!(framing.head, version != Http09, "{name}");
         }
+    }
+
+    #[test]
+    fn chunks_by_settings_and_trailers() {
+        for (version, length, chunks, expected) in [
+            (Http11, Some(5), Chunks::Always, (None, Chunked, true)),
+            (Http11, Some(0), Chunks::Always, (None, Chunked, true)),
+            (Http11, None, Chunks::Always, (None, Chunked, true)),
+            (Http10, Some(5), Chunks::Always, (Some(5), Length(5), true)),
+            (Http10, None, Chunks::Always, (None, UntilClose, false)),
+            (Http11, Some(5), Chunks::Never, (Some(5), Length(5), true)),
+            (Http11, None, Chunks::Never, (None, UntilClose, false)),
+        ] {
+            let framing = decide(version, Method::Get, 200, length, chunks, true);
+            assert_eq!(
+                (framing.length, framing.body, framing.keep_alive),
+                expected,
+                "{version:?} {length:?} {chunks:?}"
+            );
+        }
+        let head = decide(Http11, Method::Head, 200, Some(5), Chunks::Always, true);
+        assert_eq!((head.length, head.body), (Some(5), Empty));
+        assert_eq!(decide(Http11, Method::Get, 204, Some(0), Chunks::Always, true).body, Empty);
     }
 
     const GIVEN: HeadFields<'_> = HeadFields {
@@ -251,7 +290,7 @@ mod tests {
         response.etag = Some("\"1-2\"".into());
         response.ranges = true;
         response.push("X-A", "b");
-        let framing = decide(Http11, Method::Get, 200, Some(18_446), true);
+        let framing = decide(Http11, Method::Get, 200, Some(18_446), Chunks::IfNeeded, true);
         let given = HeadFields { keep_alive_timeout: Some(30), ..GIVEN };
         let expected = "HTTP/1.1 200 OK\r\nServer: longshore\r\nDate: D\r\nContent-Type: text/html\r\n\
             Content-Length: 18446\r\nLast-Modified: Sun, 06 Nov 1994 08:49:37 GMT\r\nLocation: /z\r\n\
@@ -284,17 +323,17 @@ mod tests {
             (Response::new(799), Some(7), false, "799 ", "Content-Length: 7\r\nConnection: close\r\n"),
         ];
         for (response, length, keep, line, fields) in table {
-            let framing = decide(Http11, Method::Get, response.status, length, keep);
+            let framing = decide(Http11, Method::Get, response.status, length, Chunks::IfNeeded, keep);
             let expected = format!("HTTP/1.1 {line}\r\nDate: D\r\n{fields}\r\n");
             assert_eq!(head(&response, &framing, &none), (expected, 0));
         }
-        let old = decide(Http09, Method::Get, 200, Some(1), true);
+        let old = decide(Http09, Method::Get, 200, Some(1), Chunks::Always, true);
         assert_eq!(head(&Response::new(200), &old, &GIVEN), (String::new(), 0));
     }
 
     #[test]
     fn a_field_never_begins_another_line() {
-        let framing = decide(Http11, Method::Get, 200, Some(0), false);
+        let framing = decide(Http11, Method::Get, 200, Some(0), Chunks::IfNeeded, false);
         let mut response = Response::new(200);
         response.location = Some("/a\r\nSet-Cookie: b".into());
         response.etag = Some("\"\n\"".into());

@@ -198,6 +198,8 @@ pub struct Response {
     pub length: Option<u64>,
     /// Whether another Accept-Encoding might have got another answer.
     pub varies: bool,
+    /// Whether fields follow the body.
+    pub trailers: bool,
     /// Whether the connection must close after this answer.
     pub close: bool,
     /// What is another server's about it; none for an answer of our own.
@@ -234,6 +236,7 @@ impl Response {
             body: Body::empty(),
             length: None,
             varies: false,
+            trailers: false,
             close: false,
             foreign: None,
         }

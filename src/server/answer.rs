@@ -17,7 +17,7 @@ use crate::exchange::Received;
 use crate::exchange::error::{Level, Report};
 use crate::exchange::notebook::Notebook;
 use crate::features::lingering::Lingering;
-use crate::features::{access_log, error_log, keepalive, limit_rate, server_tokens};
+use crate::features::{access_log, error_log, headers, keepalive, limit_rate, server_tokens};
 use crate::http::framing::{self, BodyFraming, HeadFields};
 use crate::http::response::{Chunk, ContentType, Response, Switch};
 
@@ -111,7 +111,9 @@ impl Worker {
             true => response.length,
             false => response.length.or_else(|| response.body.known_len()),
         };
-        let framing = framing::decide(x.head.version, x.head.method, response.status, length, task.keep);
+        let chunks = scope.sending.chunks(response.trailers);
+        let framing = framing::decide(x.head.version, x.head.method, response.status, length, chunks, task.keep);
+        task.trailers = response.trailers && framing.body != BodyFraming::Empty;
         task.keep = framing.keep_alive;
         let server = server_tokens::field(x, &scope.server_tokens);
         let foreign = response.foreign.as_ref();
@@ -167,7 +169,7 @@ impl Worker {
         let most = if sending.max_chunk == 0 { u64::MAX } else { sending.max_chunk };
         let (before, timeout) = ((task.output.sent, c.socket.flushed()), sending.timeout);
         let resumed = std::mem::take(&mut task.starved) || task.resume_at.take().is_some();
-        let progress = task.output.send(&mut c.socket, share, most.min(SHARE));
+        let progress = send_on(c, &mut task, share, most.min(SHARE));
         let got_on = (task.output.sent, c.socket.flushed()) != before;
         if got_on && c.parked > 0 && !resumed {
             self.judge_speed(c);
@@ -213,7 +215,7 @@ impl Worker {
                 self.record(&mut task);
                 Turn::Close
             }
-            Progress::Yield => {
+            Progress::Yield | Progress::Ended => {
                 c.deadline = self.after(timeout);
                 if let Some(pace) = task.pace.filter(|_| share < SHARE) {
                     let until = Instant::now() + pace.rest(task.output.sent, task.output.sent - before.0);
@@ -314,6 +316,10 @@ impl Worker {
     /// Writes the lines a request leaves in the logs, after its last byte.
     pub(super) fn record(&mut self, task: &mut Task) {
         task.run.x.attempts.settle();
+        if task.run.x.sent.complete {
+            // A client that was sent none of them has them in its log line all the same, as in nginx.
+            finish(task);
+        }
         self.write_reports(task);
         let (logs, x) = (&task.logs, &task.run.x);
         access_log::lines(x, &task.run.scope.access_log, &mut |log, policy, line| logs.write(log, policy, line));
@@ -344,6 +350,26 @@ impl Task {
             0 => Err(now + Duration::from_millis(1)),
             bytes => Ok(bytes.min(SHARE)),
         }
+    }
+}
+
+/// Sends what the socket takes, and the end of a body in chunks when its turn has come.
+fn send_on(c: &mut Connection, task: &mut Task, share: u64, most_at_once: u64) -> Progress {
+    loop {
+        match task.output.send(&mut c.socket, share, most_at_once) {
+            Progress::Ended => {
+                finish(task);
+                task.output.end(&task.run.x.sent_trailers);
+            }
+            progress => return progress,
+        }
+    }
+}
+
+/// Works out the fields behind the body, which has gone out, unless that was done.
+fn finish(task: &mut Task) {
+    if std::mem::take(&mut task.trailers) {
+        headers::trailers(&mut task.run.x, &task.run.scope.headers);
     }
 }
 

@@ -115,6 +115,8 @@ pub struct Task {
     pub resume_at: Option<Instant>,
     /// What is left of the answer.
     pub output: Output,
+    /// Whether the fields behind the body are still to be worked out.
+    pub trailers: bool,
     /// How many bytes of what goes out are the answer's head.
     pub head_len: u64,
     /// Whether the connection is kept after the answer.

@@ -21,6 +21,8 @@ pub enum Progress {
     Done,
     /// The socket takes no more now.
     Blocked,
+    /// The body is out; the fields behind it may be worked out now.
+    Ended,
     /// The share of one turn is used up; others may want to send.
     Yield,
     /// The client has gone.
@@ -37,8 +39,10 @@ pub enum Progress {
 #[derive(Debug, Default)]
 pub struct Output {
     chunks: VecDeque<Chunk>,
-    /// Whether streams go out in chunks (RFC 9112 section 7.1).
+    /// Whether it goes out in chunks (RFC 9112 section 7.1).
     chunked: bool,
+    /// Whether the last chunk is still to come.
+    open: bool,
     /// Bytes sent so far, head included.
     pub sent: u64,
 }
@@ -46,15 +50,14 @@ pub struct Output {
 impl Output {
     /// An answer of these chunks, a stream only at their end; `sent` bytes of its head went out already.
     pub fn new(chunks: VecDeque<Chunk>, chunked: bool, sent: u64) -> Self {
-        let mut output = Output { chunks, chunked, sent };
-        if chunked {
-            for chunk in &mut output.chunks {
-                if let Chunk::Bytes(bytes) = chunk {
-                    *bytes = framed(bytes).into();
-                }
-            }
-        }
-        output
+        let chunks = if chunked { chunks.into_iter().flat_map(framed).collect() } else { chunks };
+        Output { chunks, chunked, open: chunked, sent }
+    }
+
+    /// Ends a body that goes out in chunks with these fields; names and values can be written as they are.
+    pub fn end(&mut self, trailers: &[(Bytes, Bytes)]) {
+        self.open = false;
+        self.chunks.push_back(Chunk::Bytes(chunked::last_chunk(trailers)));
     }
 
     /// When the stream in front wants to be asked again.
@@ -72,7 +75,7 @@ impl Output {
 
     /// Whether nothing is left.
     pub fn is_done(&self) -> bool {
-        self.chunks.iter().all(Chunk::is_empty)
+        !self.open && self.chunks.iter().all(Chunk::is_empty)
     }
 
     /// Sends until it is done, the socket is full, or the turn's share is used up.
@@ -83,6 +86,7 @@ impl Output {
                 self.chunks.pop_front();
             }
             let io = match self.chunks.front() {
+                None if self.open => return Progress::Ended,
                 None => match socket.flush() {
                     Io::Bytes(_) => return Progress::Done,
                     Io::Blocked => return Progress::Blocked,
@@ -125,9 +129,6 @@ impl Output {
         };
         if bytes.is_empty() {
             self.chunks.pop_front();
-            if self.chunked {
-                self.chunks.push_back(Chunk::Bytes(Bytes::from_static(chunked::LAST_CHUNK)));
-            }
             return Ok(());
         }
         if !self.chunked {
@@ -186,13 +187,13 @@ fn lock<'s>(stream: &'s Mutex<dyn Stream + 'static>) -> MutexGuard<'s, dyn Strea
     stream.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
-/// One chunk of the chunked coding; nothing for no bytes, which would end the body.
-fn framed(bytes: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(bytes.len() + 16);
-    if !bytes.is_empty() {
-        chunked::encode_chunk_head(bytes.len() as u64, &mut out);
-        out.extend_from_slice(bytes);
-        out.extend_from_slice(b"\r\n");
+/// A piece of a body in the chunked coding; nothing for no bytes, which would end the body. A stream stays what it is: its pieces
+/// are framed as they come.
+fn framed(piece: Chunk) -> Vec<Chunk> {
+    if piece.is_empty() || matches!(piece, Chunk::Stream(_)) {
+        return vec![piece];
     }
-    out
+    let mut size = Vec::with_capacity(16);
+    chunked::encode_chunk_head(piece.len(), &mut size);
+    vec![Chunk::Bytes(size.into()), piece, Chunk::Bytes(Bytes::from_static(b"\r\n"))]
 }

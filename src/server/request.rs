@@ -113,6 +113,7 @@ impl Worker {
             pace: None,
             resume_at: None,
             output: Output::default(),
+            trailers: false,
             head_len: 0,
             keep: false,
             linger: false,

@@ -1,95 +1,37 @@
-//! `add_header`, `add_header_inherit`, `expires`: fields that the conf adds to answers. Knows nothing of
-//! where an answer came from.
+//! `add_header`, `add_trailer`, their inheritance, `expires`: fields that the conf adds before and behind the bodies of answers. As a
+//! filter it stands behind the one that may turn an answer into 304, which has such fields too, and before those that change
+//! bodies; trailers are worked out when the last byte of the body has gone out. Knows nothing of where an answer came from.
+
+mod added;
+mod expires;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use jiff::tz::TimeZone;
-use jiff::{SignedDuration, Timestamp};
 
-use crate::conf::args::{Args, Fault, parse_seconds};
+use crate::conf::args::{Args, Fault};
 use crate::conf::directive::{Arity, Contexts, Directive, Inherit, Manual, Repeat};
-use crate::conf::value::Text;
 use crate::exchange::Exchange;
+use crate::exchange::error::Level;
 use crate::exchange::variables::Variable;
-use crate::http::date;
 use crate::http::response::{ContentType, Response};
-
-/// One `add_header`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Added {
-    /// The field's name.
-    pub name: Bytes,
-    /// Its value; an empty one adds nothing.
-    pub value: Text,
-    /// Whether it is added to every answer rather than to successes and redirects.
-    pub always: bool,
-}
-
-/// What a block does with the fields of the block around it.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Inheritance {
-    /// It takes them where it has none of its own.
-    #[default]
-    On,
-    /// It never takes them.
-    Off,
-    /// It adds them after its own.
-    Merge,
-}
-
-/// `expires`. Times are in seconds and may be negative.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub enum Expires {
-    /// No fields.
-    #[default]
-    Off,
-    /// The first second of 1970.
-    Epoch,
-    /// Ten years.
-    Max,
-    /// So long after the request.
-    Access(i64),
-    /// So long after the last change.
-    Modified(i64),
-    /// At this second of the day.
-    Daily(i64),
-    /// What a text says when the answer is there; the flag is `modified`.
-    Computed(Text, bool),
-}
+use crate::http::{date, framing};
+use added::{Added, Inheritance, List};
+use expires::Expires;
 
 /// The settings.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Conf {
-    own: Vec<Added>,
-    outer: Vec<Added>,
-    inheritance: Inheritance,
+    headers: List,
+    trailers: List,
     expires: Expires,
 }
 
 impl Conf {
-    /// The fields in force.
-    fn fields(&self) -> impl Iterator<Item = &Added> {
-        let outer = match self.inheritance {
-            Inheritance::On => self.own.is_empty(),
-            Inheritance::Off => false,
-            Inheritance::Merge => true,
-        };
-        self.own.iter().chain(self.outer.iter().filter(move |_| outer))
-    }
-
-    /// Begins a block's own list: what was in force becomes what is around it.
-    fn begin(&mut self) {
-        self.outer = self.fields().cloned().collect();
-        self.own.clear();
-    }
-
-    /// Begins a block inside: with `off` it gets nothing.
+    /// Begins a block inside.
     fn descend(&mut self) {
-        if self.inheritance == Inheritance::Off {
-            self.own.clear();
-            self.outer.clear();
-        }
+        self.headers.descend();
+        self.trailers.descend();
     }
 }
 
@@ -110,9 +52,9 @@ pub const DIRECTIVES: &[Directive<Conf>] = &[
                   the answer's own. A block with an `add_header` of its own gets none of those further out, unless \
                   `add_header_inherit merge` is set.",
         },
-        repeat: Repeat::List { key: "add_header", clear: Conf::begin },
+        repeat: Repeat::List { key: "add_header", clear: |conf| conf.headers.begin() },
         inherit: Inherit::Changed(Conf::descend),
-        set: set_header,
+        set: |conf, args| push(&mut conf.headers, args),
     },
     Directive {
         manual: Manual {
@@ -125,9 +67,45 @@ pub const DIRECTIVES: &[Directive<Conf>] = &[
             doc: "What a block does with the `add_header` lines further out: takes them if it has none of its own (`on`), never (`off`), \
                   or adds them after its own (`merge`).",
         },
-        repeat: Repeat::List { key: "add_header", clear: Conf::begin },
+        repeat: Repeat::List { key: "add_header", clear: |conf| conf.headers.begin() },
         inherit: Inherit::Changed(Conf::descend),
-        set: set_inheritance,
+        set: |conf, args| {
+            conf.headers.inheritance = args.one_of(0, &INHERITANCES)?;
+            Ok(())
+        },
+    },
+    Directive {
+        manual: Manual {
+            name: "add_trailer",
+            syntax: &["name value [always]"],
+            default: None,
+            contexts: PLACES,
+            arity: Arity::Words(2, 3),
+            block: false,
+            doc: "Adds a field behind the body of answers with the statuses of `add_header`, with `always` of all answers. The value is worked \
+                  out when the body has been sent, so it may say how that went. The answer goes out in chunks then, whatever is known of \
+                  its length; a client of HTTP/1.0, or one without chunks, gets no such fields.",
+        },
+        repeat: Repeat::List { key: "add_trailer", clear: |conf| conf.trailers.begin() },
+        inherit: Inherit::Changed(Conf::descend),
+        set: |conf, args| push(&mut conf.trailers, args),
+    },
+    Directive {
+        manual: Manual {
+            name: "add_trailer_inherit",
+            syntax: &["on | off | merge"],
+            default: Some("on"),
+            contexts: PLACES,
+            arity: Arity::Words(1, 1),
+            block: false,
+            doc: "What a block does with the `add_trailer` lines further out, as `add_header_inherit` says it of `add_header`.",
+        },
+        repeat: Repeat::List { key: "add_trailer", clear: |conf| conf.trailers.begin() },
+        inherit: Inherit::Changed(Conf::descend),
+        set: |conf, args| {
+            conf.trailers.inheritance = args.one_of(0, &INHERITANCES)?;
+            Ok(())
+        },
     },
     Directive {
         manual: Manual {
@@ -147,13 +125,14 @@ pub const DIRECTIVES: &[Directive<Conf>] = &[
     },
 ];
 
+const INHERITANCES: [(&str, Inheritance); 3] =
+    [("on", Inheritance::On), ("off", Inheritance::Off), ("merge", Inheritance::Merge)];
+
 /// The variables.
 pub const VARIABLES: &[Variable<Conf>] = &[];
 
-const TEN_YEARS: i64 = 315_360_000;
-const DAY: i64 = 86_400;
-
-fn set_header(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
+/// Reads `name value [always]`.
+fn push(list: &mut List, args: &mut Args<'_>) -> Result<(), Fault> {
     let always = args.len() == 3;
     if always && args.word(2).text != b"always" {
         return Err(Fault::at(args.word(2), format!("takes `always` after its value, not `{}`", args.word(2).show())));
@@ -164,13 +143,7 @@ fn set_header(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
         args.warn(Some(0), format!("names the field `{}`, which the server alone decides, ignored", name.show()));
         return Ok(());
     }
-    conf.own.push(Added { name: Bytes::copy_from_slice(&name.text), value: args.text(1)?, always });
-    Ok(())
-}
-
-fn set_inheritance(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
-    let choices = [("on", Inheritance::On), ("off", Inheritance::Off), ("merge", Inheritance::Merge)];
-    conf.inheritance = args.one_of(0, &choices)?;
+    list.own.push(Added { name: Bytes::copy_from_slice(&name.text), value: args.text(1)?, always });
     Ok(())
 }
 
@@ -183,50 +156,47 @@ fn set_expires(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
     let text = args.text(at)?;
     conf.expires = match text.constant() {
         None => Expires::Computed(text, modified),
-        Some(value) => parse_expires(value, modified).map_err(|message| Fault::at(args.word(at), message))?,
+        Some(value) => expires::parse(value, modified).map_err(|message| Fault::at(args.word(at), message))?,
     };
     Ok(())
 }
 
-fn parse_expires(value: &[u8], modified: bool) -> Result<Expires, &'static str> {
-    match value {
-        b"epoch" if !modified => return Ok(Expires::Epoch),
-        b"max" if !modified => return Ok(Expires::Max),
-        b"off" if !modified => return Ok(Expires::Off),
-        _ => {}
-    }
-    let bad = "takes a time such as `1h`, `-1` or `@15h30m`, or `epoch`, `max`, `off`";
-    let seconds = |text| parse_seconds(text).and_then(|time| i64::try_from(time.as_secs()).ok()).ok_or(bad);
-    match value {
-        [b'@', ..] if modified => Err("takes no time of the day after `modified`"),
-        [b'@', time @ ..] => match seconds(time)? {
-            time if time > DAY => Err("takes a time of the day of less than 24 hours"),
-            time => Ok(Expires::Daily(time)),
-        },
-        [sign @ (b'+' | b'-'), time @ ..] => {
-            let seconds = if *sign == b'-' { -seconds(time)? } else { seconds(time)? };
-            Ok(if modified { Expires::Modified(seconds) } else { Expires::Access(seconds) })
-        }
-        time if modified => Ok(Expires::Modified(seconds(time)?)),
-        time => Ok(Expires::Access(seconds(time)?)),
-    }
-}
-
 /// Adds the conf's fields to an answer.
 pub fn filter(x: &mut Exchange, conf: &Conf, response: &mut Response) {
-    if conf.expires == Expires::Off && conf.own.is_empty() && conf.outer.is_empty() {
+    if *conf == Conf::default() {
         return;
     }
     // Texts may name fields of this very answer (`$sent_http_content_type`).
     x.sent_fields = known_so_far(response);
-    let safe = matches!(response.status, 200 | 201 | 204 | 206 | 301 | 302 | 303 | 304 | 307 | 308);
+    let safe = is_safe(response.status);
     if safe {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs() as i64);
-        expire(x, &conf.expires, now, response);
+        expires::expire(x, &conf.expires, now, response);
     }
-    for added in conf.fields().filter(|added| safe || added.always) {
+    for added in conf.headers.fields().filter(|added| safe || added.always) {
         add(response, &added.name, x.eval_bytes(&added.value));
     }
+    response.trailers = conf.trailers.fields().any(|added| safe || added.always);
+}
+
+/// The fields behind the body of an answer that has been sent.
+pub fn trailers(x: &mut Exchange, conf: &Conf) {
+    x.attempts.settle();
+    let safe = is_safe(x.sent.status);
+    for added in conf.trailers.fields().filter(|added| safe || added.always) {
+        let value = x.eval_bytes(&added.value);
+        if !framing::is_safe_value(&value) || !framing::is_safe_name(&added.name) {
+            // The head has gone out: no status can say it any more.
+            x.report(Level::Error, "a field behind the body was left out: its name or value holds what would end it");
+        } else if !value.is_empty() {
+            x.sent_trailers.push((added.name.clone(), value));
+        }
+    }
+}
+
+/// Whether an answer of this status gets fields without `always`.
+fn is_safe(status: u16) -> bool {
+    matches!(status, 200 | 201 | 204 | 206 | 301 | 302 | 303 | 304 | 307 | 308)
 }
 
 fn known_so_far(response: &Response) -> Vec<(Bytes, Bytes)> {
@@ -264,107 +234,9 @@ fn add(response: &mut Response, name: &Bytes, value: Bytes) {
     }
 }
 
-fn expire(x: &Exchange, expires: &Expires, now: i64, response: &mut Response) {
-    let (at, age) = match expires {
-        Expires::Off => return,
-        Expires::Computed(text, modified) => match parse_expires(&x.eval(text), *modified) {
-            // What a variable holds is the conf's affair at run time: an empty or a wrong value adds nothing.
-            Ok(Expires::Computed(..) | Expires::Off) | Err(_) => return,
-            Ok(fixed) => return expire(x, &fixed, now, response),
-        },
-        Expires::Epoch => (1, -1),
-        // The last five minutes of what 32 bits can count, as nginx writes it.
-        Expires::Max => (2_145_916_555, TEN_YEARS),
-        Expires::Access(seconds) => (now.saturating_add(*seconds), *seconds),
-        Expires::Daily(second) => {
-            let at = next_time(*second, now, &TimeZone::system());
-            (at, at - now)
-        }
-        Expires::Modified(seconds) => {
-            let from = response.last_modified.map_or(now, |changed| changed as i64);
-            let at = from.saturating_add(*seconds);
-            (at, if *seconds < 0 { -1 } else { at - now })
-        }
-    };
-    response
-        .fields
-        .retain(|(name, _)| !name.eq_ignore_ascii_case(b"expires") && !name.eq_ignore_ascii_case(b"cache-control"));
-    response.push("Expires", date::imf(at.max(0) as u64));
-    match age {
-        ..0 => response.push("Cache-Control", Bytes::from_static(b"no-cache")),
-        age => response.push("Cache-Control", format!("max-age={age}")),
-    }
-}
-
-/// The next moment at which the clock shows this second of the day.
-fn next_time(second: i64, now: i64, zone: &TimeZone) -> i64 {
-    let fallback = now.saturating_add(DAY);
-    let Ok(here) = Timestamp::from_second(now).map(|now| now.to_zoned(zone.clone())) else { return fallback };
-    let Ok(midnight) = here.start_of_day() else { return fallback };
-    let today = midnight.timestamp().as_second() + second;
-    if today > now {
-        return today;
-    }
-    let tomorrow = here.checked_add(SignedDuration::from_hours(24)).and_then(|day| day.start_of_day());
-    tomorrow.map_or(fallback, |midnight| midnight.timestamp().as_second() + second)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn forms_of_expires() {
-        for (text, modified, expected) in [
-            ("1h", false, Some(Expires::Access(3600))),
-            ("-1", false, Some(Expires::Access(-1))),
-            ("+5m", true, Some(Expires::Modified(300))),
-            ("@15h30m", false, Some(Expires::Daily(55_800))),
-            ("@25h", false, None),
-            ("@1h", true, None),
-            ("epoch", false, Some(Expires::Epoch)),
-            ("epoch", true, None),
-            ("max", false, Some(Expires::Max)),
-            ("off", false, Some(Expires::Off)),
-            ("", false, None),
-            ("-", false, None),
-            ("soon", false, None),
-        ] {
-            assert_eq!(parse_expires(text.as_bytes(), modified).ok(), expected, "{text} {modified}");
-        }
-    }
-
-    #[test]
-    fn times_of_the_day() {
-        let zone = TimeZone::fixed(jiff::tz::offset(2));
-        for (now, second, expected) in [(0, 7201, 1), (0, 7200, DAY), (0, 0, DAY - 7200), (-7200, 0, DAY - 7200)] {
-            assert_eq!(next_time(second, now, &zone), expected, "{now} {second}");
-        }
-    }
-
-    #[test]
-    fn fields_of_a_block_inside() {
-        let added = |name: &'static str| Added {
-            name: Bytes::from_static(name.as_bytes()),
-            value: Text::literal("1"),
-            always: false,
-        };
-        let names = |conf: &Conf| conf.fields().map(|a| a.name[0] as char).collect::<String>();
-        for (inheritance, own, expected) in [
-            (Inheritance::On, true, "B"),
-            (Inheritance::On, false, "A"),
-            (Inheritance::Off, true, "B"),
-            (Inheritance::Off, false, ""),
-            (Inheritance::Merge, true, "BA"),
-            (Inheritance::Merge, false, "A"),
-        ] {
-            let mut conf = Conf { own: vec![added("A")], ..Conf::default() };
-            conf.begin();
-            conf.inheritance = inheritance;
-            conf.own.extend(own.then(|| added("B")));
-            assert_eq!(names(&conf), expected, "{inheritance:?}");
-        }
-    }
 
     #[test]
     fn validators_are_replaced() {
