@@ -16,6 +16,7 @@ pub mod fastcgi;
 pub mod geo;
 pub mod gzip;
 pub mod headers;
+pub mod http_versions;
 pub mod index;
 pub mod internal;
 pub mod keepalive;

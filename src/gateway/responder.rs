@@ -135,6 +135,10 @@ impl Protocol for Responder {
         "fastcgi://"
     }
 
+    fn hidden(&self) -> &'static [&'static [u8]] {
+        &[b"status"]
+    }
+
     fn restart(&mut self) {
         let lines = mem::take(&mut self.answer.lines);
         self.answer = Answer { lines, ..Answer::default() };

@@ -29,6 +29,11 @@ impl Protocol for Unframed {
         self.scheme
     }
 
+    fn hidden(&self) -> &'static [&'static [u8]] {
+        // As in nginx, that of uwsgi is passed on: it stands beside a status line there.
+        if self.scheme == "scgi://" { &[b"status"] } else { &[] }
+    }
+
     fn restart(&mut self) {
         *self = Unframed::new(self.scheme, self.is_head, self.most);
     }

@@ -60,6 +60,8 @@ features! {
     listen,
     /// TLS.
     ssl,
+    /// Newer versions of HTTP.
+    http_versions,
     /// Names of servers.
     server_name,
     /// How a head is read.

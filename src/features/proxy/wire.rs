@@ -136,6 +136,10 @@ impl Protocol for Http {
         if self.is_secure { "https://" } else { "http://" }
     }
 
+    fn hidden(&self) -> &'static [&'static [u8]] {
+        &[b"date", b"server", b"x-pad"]
+    }
+
     fn restart(&mut self) {
         (self.frame, self.keep, self.looked) = (Frame::Close, false, 0);
     }

@@ -25,11 +25,15 @@ pub enum Made {
 
 /// Fields that belong to the connection they came by, or are worked out anew.
 const FRAMING: [&[u8]; 4] = [b"connection", b"keep-alive", b"content-length", b"transfer-encoding"];
-/// Fields that are not passed on unless the conf says so.
-const HIDDEN: [&[u8]; 4] = [b"date", b"server", b"x-pad", b"status"];
 
-/// Makes an answer of a head.
-pub fn make(x: &mut Exchange, conf: &Conf, head: Head, rewrite: Rewrite<'_>) -> Result<Made, HttpError> {
+/// Makes an answer of a head. `hidden`: fields, in lower case, that are not passed on unless the conf says so.
+pub fn make(
+    x: &mut Exchange,
+    conf: &Conf,
+    hidden: &[&[u8]],
+    head: Head,
+    rewrite: Rewrite<'_>,
+) -> Result<Made, HttpError> {
     let mut response = Response::new(head.status);
     let mut foreign = Foreign { status: head.status, reason: head.reason, ..Foreign::default() };
     response.content_type = ContentType::None;
@@ -41,7 +45,7 @@ pub fn make(x: &mut Exchange, conf: &Conf, head: Head, rewrite: Rewrite<'_>) -> 
         if !conf.ignored.has(std::str::from_utf8(&lower).unwrap_or_default()) {
             accel.take(&lower, &value);
         }
-        if is_hidden(conf, &lower, passed) {
+        if is_hidden(conf, hidden, &lower, passed) {
             continue;
         }
         match lower.as_slice() {
@@ -82,8 +86,8 @@ pub fn make(x: &mut Exchange, conf: &Conf, head: Head, rewrite: Rewrite<'_>) -> 
     Ok(Made::Here(Box::new(response), accel.buffering))
 }
 
-fn is_hidden(conf: &Conf, lower: &[u8], passed: bool) -> bool {
-    let usual = || HIDDEN.contains(&lower) || is_accel(lower);
+fn is_hidden(conf: &Conf, hidden: &[&[u8]], lower: &[u8], passed: bool) -> bool {
+    let usual = || hidden.contains(&lower) || is_accel(lower);
     FRAMING.contains(&lower) || (!passed && usual()) || conf.hide.iter().any(|hide| hide.eq_ignore_ascii_case(lower))
 }
 

@@ -21,6 +21,9 @@ thread_local! {
     static READ: RefCell<Vec<u8>> = RefCell::new(vec![0; BUFFER]);
 }
 
+/// What is being done until an answer's head is there.
+pub(super) const READING_HEAD: &str = " while reading response header from upstream";
+
 /// A connection with a request on it.
 pub struct Link {
     pub(super) socket: Socket,
@@ -227,15 +230,23 @@ impl Trouble {
             None => format!("{name} failed ({error})"),
         };
         let late = "upstream timed out (110: Connection timed out)";
+        let what = match self {
+            Trouble::Connect(error) => call("connect()", error),
+            Trouble::ConnectTimeout | Trouble::SendTimeout | Trouble::ReadTimeout => late.into(),
+            Trouble::Send(error) => call("send()", error),
+            Trouble::Receive(error) => call("recv()", error),
+            Trouble::TooBig => "upstream sent too big header".into(),
+            Trouble::Answer(fault) => fault.words(),
+        };
+        what + self.stage()
+    }
+
+    /// What was being done.
+    pub fn stage(&self) -> &'static str {
         match self {
-            Trouble::Connect(error) => call("connect()", error) + " while connecting to upstream",
-            Trouble::ConnectTimeout => format!("{late} while connecting to upstream"),
-            Trouble::Send(error) => call("send()", error) + " while sending request to upstream",
-            Trouble::SendTimeout => format!("{late} while sending request to upstream"),
-            Trouble::Receive(error) => call("recv()", error) + " while reading response header from upstream",
-            Trouble::ReadTimeout => format!("{late} while reading response header from upstream"),
-            Trouble::TooBig => "upstream sent too big header while reading response header from upstream".into(),
-            Trouble::Answer(fault) => fault.words() + " while reading response header from upstream",
+            Trouble::Connect(_) | Trouble::ConnectTimeout => " while connecting to upstream",
+            Trouble::Send(_) | Trouble::SendTimeout => " while sending request to upstream",
+            Trouble::Receive(_) | Trouble::ReadTimeout | Trouble::TooBig | Trouble::Answer(_) => READING_HEAD,
         }
     }
 }

@@ -47,6 +47,9 @@ pub trait Protocol: Send {
     /// The beginning of the URL in log lines: `http://`.
     fn scheme(&self) -> &'static str;
 
+    /// Fields of answers, in lower case, that are not passed on unless the conf says so: they are between it and us.
+    fn hidden(&self) -> &'static [&'static [u8]];
+
     /// Forgets what a server has said: the request begins again with another.
     fn restart(&mut self);
 

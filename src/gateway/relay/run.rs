@@ -9,7 +9,7 @@ use bytes::Bytes;
 use super::answer::{self, Rewrite};
 use super::conf::{Bind, Cases, Conf, address};
 use super::flow::Flow;
-use super::link::{Link, Trouble};
+use super::link::{Link, READING_HEAD, Trouble};
 use super::outgoing::Payload;
 use super::protocol::{Fault, Head, Protocol};
 use super::socket::Socket;
@@ -200,7 +200,7 @@ impl Relay {
         let (case, status, reason) = sort(&trouble);
         x.report(Level::Error, trouble.words());
         self.note(x, status);
-        self.leave(x, choice, Outcome::Failed);
+        self.leave(x, choice, Outcome::Failed, trouble.stage());
         if is_kept && case == Cases::ERROR {
             // That a kept connection died says nothing about the server.
             self.tried.grant();
@@ -211,9 +211,9 @@ impl Relay {
         }
     }
 
-    fn leave(&mut self, x: &Exchange, choice: Choice, outcome: Outcome) {
+    fn leave(&mut self, x: &Exchange, choice: Choice, outcome: Outcome, stage: &str) {
         if choice.finish(outcome, &mut self.tried) {
-            x.report(Level::Warn, "upstream server temporarily disabled");
+            x.report(Level::Warn, format!("upstream server temporarily disabled{stage}"));
         }
     }
 
@@ -239,7 +239,7 @@ impl Relay {
         self.record(x, &link);
         self.note(x, head.status);
         let outcome = if matches!(head.status, 403 | 404) { Outcome::PassedOver } else { Outcome::Failed };
-        self.leave(x, link.choice, outcome);
+        self.leave(x, link.choice, outcome, READING_HEAD);
         true
     }
 
@@ -259,7 +259,7 @@ impl Relay {
         }
         x.attempts.fields = head.fields.clone();
         if self.order.conf.intercept_errors && head.status >= 300 && (around.catches)(head.status) {
-            self.leave(x, link.choice, Outcome::Answered);
+            self.leave(x, link.choice, Outcome::Answered, READING_HEAD);
             return Err(answer::intercepted(head));
         }
         let folder = x.prefix.join(match self.order.conf.temp_path.as_os_str().is_empty() {
@@ -267,7 +267,7 @@ impl Relay {
             false => &self.order.conf.temp_path,
         });
         let (order, tried) = (self.order, self.tried);
-        let made = answer::make(x, &order.conf, head, rewrite)?;
+        let made = answer::make(x, &order.conf, order.protocol.hidden(), head, rewrite)?;
         let (response, buffering) = match made {
             answer::Made::Elsewhere(step) => return Ok(*step),
             answer::Made::Here(response, buffering) => (response, buffering),
