@@ -80,6 +80,32 @@ impl Bench {
         Contestant::start(&self.site, "nginx-defaults", &self.arguments.nginx, Terms::Defaults, Extras::default())
     }
 
+    /// A server that passes requests on: `upstream` stands in its `http`, `location` in its one server beside the files.
+    pub fn gateway(&self, name: &str, binary: &Path, upstream: &str, location: &str) -> io::Result<Contestant> {
+        let (port, p) = (contestant::free_port()?, self.site.prefix());
+        let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+            .map(|what| format!("{what}_temp_path {p}logs/{name}.{what};"))
+            .join(" ");
+        let text = format!(
+            "daemon off; worker_processes 2; pid {p}logs/{name}.pid; error_log {p}logs/{name}.log error;
+events {{ worker_connections 20000; }}
+http {{
+    {temporary} access_log off; keepalive_requests 1000000000; keepalive_timeout 1h;
+    {upstream}
+    server {{
+        listen 127.0.0.1:{port}; root {p}html;
+        {location}
+    }}
+}}
+"
+        );
+        let conf = self.site.path(&format!("{name}.conf"));
+        fs::write(&conf, text)?;
+        let mut command = Command::new(binary);
+        command.arg("-p").arg(&p).arg("-c").arg(conf);
+        Contestant::start_command(&self.site, name, command, port)
+    }
+
     /// The floor, answering with one file of the site.
     pub fn floor(&self, path: &str) -> io::Result<Contestant> {
         let binary = self.floor.as_ref().map_err(|reason| io::Error::other(reason.clone()))?;

@@ -18,6 +18,15 @@ pub struct Answer {
     pub closes: bool,
 }
 
+/// The head of an answer.
+pub struct Head {
+    pub status: u16,
+    /// All of it, in small letters.
+    pub text: String,
+    /// What came behind it.
+    pub rest: Vec<u8>,
+}
+
 /// Connects from 127.0.0.2 to .9 by turns (`number`), so that ports last for tens of thousands of connections.
 pub fn connect(target: SocketAddr, number: usize) -> io::Result<TcpStream> {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
@@ -37,6 +46,27 @@ pub fn send(stream: &mut TcpStream, method: &str, path: &str, fields: &str) -> i
 
 /// Reads one final answer. Every answer the bench asks for has a Content-Length; one without ends with the connection.
 pub fn receive(stream: &mut TcpStream) -> io::Result<Answer> {
+    let Head { status, text, rest } = receive_head(stream)?;
+    let length = text
+        .lines()
+        .find_map(|line| line.strip_prefix("content-length:"))
+        .map(|value| value.trim().parse::<usize>())
+        .transpose()
+        .map_err(|error| io::Error::new(ErrorKind::InvalidData, error))?;
+    let mut body = rest;
+    while length.is_none_or(|length| body.len() < length) {
+        if read_some(stream, &mut body)? == 0 {
+            if length.is_some() {
+                return Err(io::Error::new(ErrorKind::UnexpectedEof, "the body ended early"));
+            }
+            break;
+        }
+    }
+    Ok(Answer { status, body, closes: length.is_none() || text.contains("\nconnection: close") })
+}
+
+/// Reads the head of one answer.
+pub fn receive_head(stream: &mut TcpStream) -> io::Result<Head> {
     let mut bytes = Vec::with_capacity(2048);
     let head = loop {
         if let Some(at) = bytes.windows(4).position(|four| four == b"\r\n\r\n") {
@@ -52,22 +82,7 @@ pub fn receive(stream: &mut TcpStream) -> io::Result<Answer> {
         .nth(1)
         .and_then(|word| word.parse().ok())
         .ok_or_else(|| io::Error::new(ErrorKind::InvalidData, "no status line came"))?;
-    let length = text
-        .lines()
-        .find_map(|line| line.strip_prefix("content-length:"))
-        .map(|value| value.trim().parse::<usize>())
-        .transpose()
-        .map_err(|error| io::Error::new(ErrorKind::InvalidData, error))?;
-    let mut body = bytes.split_off(head);
-    while length.is_none_or(|length| body.len() < length) {
-        if read_some(stream, &mut body)? == 0 {
-            if length.is_some() {
-                return Err(io::Error::new(ErrorKind::UnexpectedEof, "the body ended early"));
-            }
-            break;
-        }
-    }
-    Ok(Answer { status, body, closes: length.is_none() || text.contains("\nconnection: close") })
+    Ok(Head { status, text, rest: bytes.split_off(head) })
 }
 
 /// One GET on a connection of its own.

@@ -4,6 +4,7 @@
 
 mod arguments;
 mod attack;
+mod backend;
 mod bench;
 mod census;
 mod children;

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::throughput::list;
 use crate::bench::Bench;
 use crate::children::Guarded;
-use crate::contestant::{Contestant, free_port};
+use crate::contestant::Contestant;
 use crate::rounds::Rounds;
 use crate::table::Bound::AtLeast;
 use crate::table::{Goal, Report, Row};
@@ -76,20 +76,11 @@ fn start_fpm(bench: &Bench, fpm: &Path, name: &str) -> io::Result<Guarded> {
 }
 
 fn start(bench: &Bench, name: &str, binary: &Path, keep: bool) -> io::Result<Contestant> {
-    let (port, p) = (free_port()?, bench.site.prefix());
+    let p = bench.site.prefix();
     let (pool, line) = if keep { ("keepalive 16;", "fastcgi_keep_conn on;") } else { ("", "") };
-    let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
-        .map(|what| format!("{what}_temp_path {p}logs/{name}.{what};"))
-        .join(" ");
-    let text = format!(
-        "daemon off; worker_processes 2; pid {p}logs/{name}.pid; error_log {p}logs/{name}.log error;
-events {{ worker_connections 20000; }}
-http {{
-    {temporary} access_log off; keepalive_requests 1000000000;
-    upstream fpm {{ server unix:{p}logs/{name}.sock; {pool} }}
-    server {{
-        listen 127.0.0.1:{port}; root {p}html;
-        location ~ \\.php$ {{
+    let upstream = format!("upstream fpm {{ server unix:{p}logs/{name}.sock; {pool} }}");
+    let location = format!(
+        "location ~ \\.php$ {{
             fastcgi_pass fpm; {line}
             fastcgi_param SCRIPT_FILENAME $document_root$fastcgi_script_name;
             fastcgi_param SCRIPT_NAME $fastcgi_script_name;
@@ -102,14 +93,7 @@ http {{
             fastcgi_param SERVER_PROTOCOL $server_protocol;
             fastcgi_param REMOTE_ADDR $remote_addr;
             fastcgi_param SERVER_NAME $server_name;
-        }}
-    }}
-}}
-"
+        }}"
     );
-    let conf = bench.site.path(&format!("{name}.conf"));
-    fs::write(&conf, text)?;
-    let mut command = Command::new(binary);
-    command.arg("-p").arg(&p).arg("-c").arg(conf);
-    Contestant::start_command(&bench.site, name, command, port)
+    bench.gateway(name, binary, &upstream, &location)
 }

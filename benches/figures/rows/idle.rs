@@ -93,7 +93,7 @@ fn open(server: &Contestant, count: usize) -> Vec<TcpStream> {
 }
 
 /// Nothing to read yet means open; an end or an answer to nothing means that the server closed it.
-fn still_open(stream: &TcpStream) -> bool {
+pub(super) fn still_open(stream: &TcpStream) -> bool {
     let quiet = |error: io::Error| error.kind() == io::ErrorKind::WouldBlock;
     stream.set_nonblocking(true).is_ok() && stream.peek(&mut [0]).is_err_and(quiet)
 }

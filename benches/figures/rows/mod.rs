@@ -4,6 +4,7 @@
 mod cgi;
 mod fcgi;
 mod idle;
+mod proxy;
 mod reload;
 mod script;
 mod siege;
@@ -50,6 +51,9 @@ fn measure_one(bench: &Bench, name: &str, report: &mut Report) -> io::Result<()>
         "tables" => tables::measure(bench, report),
         "tls" => tls::kept(bench, report),
         "handshake" => tls::handshakes(bench, report),
+        "proxy" => proxy::kept(bench, report),
+        "ws" => proxy::websockets(bench, report),
+        "hung" => proxy::hung(bench, report),
         other => Err(io::Error::other(format!("there is no row {other}"))),
     }
 }
