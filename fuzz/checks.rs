@@ -7,6 +7,7 @@ use longshore::conf::pattern::Pattern;
 use longshore::conf::render::{Format, render};
 use longshore::conf::source::{Source, Sources, Span};
 use longshore::features::proxy::wire::Http;
+use longshore::features::session::record::Entry;
 use longshore::gateway;
 use longshore::gateway::answer::Search;
 use longshore::gateway::fastcgi::{self, Fault, Piece};
@@ -19,6 +20,7 @@ use longshore::http::etag::{self, Comparison};
 use longshore::http::head::{Head, Limits, Scanner};
 use longshore::http::range::{self, Ranges};
 use longshore::http::response::{Body, Response};
+use longshore::http::set_cookie::{self, Attributes, SameSite, Secure};
 use longshore::http::{cookie, date, negotiate, target};
 
 /// A head ends at the same byte however it arrives, and what was parsed lies within it.
@@ -241,6 +243,30 @@ pub fn cookie(data: &[u8]) {
     for name in [&b"a"[..], b"", b"session"] {
         let Some(value) = cookie::find([data], name) else { continue };
         assert!(!value.contains(&b';') && data.len() > value.len() + name.len());
+    }
+}
+
+/// No value leaves its place in a Set-Cookie field, and flags that were added once are not added again.
+pub fn set_cookie(data: &[u8]) {
+    let attributes =
+        Attributes { secure: Secure::On, http_only: true, same_site: Some(SameSite::Lax), ..Attributes::default() };
+    let field = set_cookie::write(b"n", data, &attributes, false);
+    assert!(field.starts_with(b"n=") && field.ends_with(b"; Secure; HttpOnly; SameSite=Lax"));
+    assert_eq!(field.iter().filter(|&&b| b == b';').count(), 3);
+    assert!(field.iter().all(|b| (0x20..0x7f).contains(b)));
+    assert_eq!(set_cookie::name_of(&field), b"n");
+    let once = set_cookie::reflag(data, &attributes, false);
+    assert_eq!(set_cookie::reflag(&once, &attributes, false), once);
+    assert_eq!(set_cookie::name_of(&once), set_cookie::name_of(data));
+    for value in cookie::values(data, b"a") {
+        assert!(!value.contains(&b';') && data.len() > value.len());
+    }
+}
+
+/// What a store holds is read as it was written, or not at all.
+pub fn session(data: &[u8]) {
+    if let Some(entry) = Entry::decode(data) {
+        assert_eq!(Entry::decode(&entry.encode()), Some(entry));
     }
 }
 

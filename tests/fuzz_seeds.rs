@@ -65,6 +65,16 @@ fn cookie() {
 }
 
 #[test]
+fn set_cookie() {
+    run("set_cookie", checks::set_cookie);
+}
+
+#[test]
+fn session() {
+    run("session", checks::session);
+}
+
+#[test]
 fn etag() {
     run("etag", checks::etag);
 }

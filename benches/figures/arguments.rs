@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 /// Every row, in the order in which they are measured and printed.
-pub const ROWS: [&str; 21] = [
+pub const ROWS: [&str; 22] = [
     "small",
     "conns",
     "one",
@@ -21,6 +21,7 @@ pub const ROWS: [&str; 21] = [
     "siege",
     "tables",
     "tls",
+    "session",
     "handshake",
     "proxy",
     "ws",
@@ -49,7 +50,7 @@ pub const USAGE: &str = "\
 usage: cargo bench --bench figures -- [--only ROW,ROW] [--rounds 9] [--seconds 1] [--reload-seconds 60]
            [--soak-minutes 2] [--idle 10000] [--slow 3000] [--longshore BINARY] [--nginx BINARY]
 rows: small conns one close files log floor idle slow cgi fcgi script reload soak siege tables tls handshake
-      proxy ws hung
+      session proxy ws hung
 Prints what Longshore does beside nginx, over loopback only. docs/performance.md says what each row means.";
 
 impl Arguments {

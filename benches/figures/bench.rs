@@ -39,7 +39,7 @@ impl Bench {
         children::end_with_us(site.path(""))?;
         let wrk = Wrk::prepare(&site)?;
         let floor = compile_floor(&site);
-        let extras = Extras { put: true, cgi: false, tls: false };
+        let extras = Extras { put: true, cgi: false, tls: false, session: false };
         let accepts = |binary: &Path| contestant::accepts(&site, binary, extras);
         let put = accepts(&arguments.longshore) && accepts(&arguments.nginx);
         let descriptors = usize::try_from(hard).unwrap_or(usize::MAX);
@@ -114,7 +114,7 @@ http {{
 
     /// Kept-alive clients asking for `path`.
     pub fn load(&self, path: &'static str, clients: usize) -> Load {
-        Load { path, clients, seconds: self.arguments.seconds, close: false }
+        Load { path, clients, seconds: self.arguments.seconds, close: false, cookie: None }
     }
 
     /// `wanted` connections, or as many as fit when `spare` descriptors are needed beside them.
@@ -140,7 +140,7 @@ http {{
     }
 
     fn extras(&self) -> Extras {
-        Extras { put: self.put, cgi: false, tls: false }
+        Extras { put: self.put, cgi: false, tls: false, session: false }
     }
 }
 

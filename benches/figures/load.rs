@@ -19,6 +19,8 @@ pub struct Load {
     pub seconds: u64,
     /// A new connection for each request.
     pub close: bool,
+    /// A Cookie field.
+    pub cookie: Option<String>,
 }
 
 /// What one run of one load gave.
@@ -101,6 +103,9 @@ impl Wrk {
         command.arg("-s").arg(&self.script);
         if load.close {
             command.args(["-H", "Connection: close"]);
+        }
+        if let Some(cookie) = &load.cookie {
+            command.args(["-H", &format!("Cookie: {cookie}")]);
         }
         let (status, printed) =
             children::run(command.arg(url), Duration::from_secs(load.seconds) + Duration::from_secs(30))?;

@@ -20,6 +20,8 @@ pub const LARGE: &str = "/large.bin";
 pub const EMPTY: &str = "/empty.html";
 /// Answers with the number of the conf that is in force.
 pub const GENERATION: &str = "/generation";
+/// Begins a session.
+pub const BEGIN: &str = "/begin";
 /// A script that answers nothing for two minutes (a program that truly never ended could outlive the bench).
 pub const SCRIPT: &str = "/cgi-bin/forever.sh";
 
@@ -47,6 +49,8 @@ pub struct Extras {
     pub cgi: bool,
     /// TLS on the port.
     pub tls: bool,
+    /// Sessions in memory on the whole server, and a location that begins one.
+    pub session: bool,
 }
 
 /// What distinguishes one conf from another.
@@ -114,6 +118,15 @@ impl Site {
             ),
             false => String::new(),
         };
+        let (zone, session) = match conf.extras.session {
+            true => (
+                "session_zone app:8m;",
+                format!(
+                    "session app; location = {BEGIN} {{ session_set user ann; session_set theme dark; return 200 begun; }}"
+                ),
+            ),
+            false => ("", String::new()),
+        };
         let text = format!(
             "daemon off;
 worker_processes 2;
@@ -128,6 +141,7 @@ http {{
     tcp_nopush off;
     keepalive_requests 1000000000;
     keepalive_timeout 1h;
+    {zone}
     server {{
         listen 127.0.0.1:{port}{tls};
         root {p}/html;
@@ -135,6 +149,7 @@ http {{
         location = {GENERATION} {{ return 200 \"{generation}\"; }}
         {put}
         {cgi}
+        {session}
     }}
 }}
 ",

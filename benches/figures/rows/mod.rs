@@ -7,6 +7,7 @@ mod idle;
 mod proxy;
 mod reload;
 mod script;
+mod session;
 mod siege;
 mod slow;
 mod soak;
@@ -50,6 +51,7 @@ fn measure_one(bench: &Bench, name: &str, report: &mut Report) -> io::Result<()>
         "siege" => siege::measure(bench, report),
         "tables" => tables::measure(bench, report),
         "tls" => tls::kept(bench, report),
+        "session" => session::measure(bench, report),
         "handshake" => tls::handshakes(bench, report),
         "proxy" => proxy::kept(bench, report),
         "ws" => proxy::websockets(bench, report),

@@ -35,7 +35,7 @@ struct Outcome {
 
 /// Half of the clients keep their connections, half make new ones: a reload can harm either in its own way.
 fn reload(bench: &Bench, server: &Contestant, seconds: u64) -> io::Result<Outcome> {
-    let kept = Load { path: SMALL, clients: 32, seconds, close: false };
+    let kept = Load { path: SMALL, clients: 32, seconds, close: false, cookie: None };
     let fresh = Load { close: true, ..kept.clone() };
     let (runs, reloads) = std::thread::scope(|scope| {
         let runs = [&kept, &fresh].map(|load| scope.spawn(move || bench.wrk.run(load, server)));

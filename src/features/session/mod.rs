@@ -4,7 +4,7 @@
 mod conf;
 mod fields;
 mod kept;
-mod record;
+pub mod record;
 mod rows;
 mod setters;
 mod store;
