@@ -13,8 +13,11 @@ use super::transport::{Io, Socket, outcome};
 
 /// What is read from a socket, and taken from a file, at a time: whole records, several for one system call.
 const PIECE: usize = 64 << 10;
-/// Bytes that a record adds to what it holds, at most; what is read must fit the reader's buffer.
+/// What a record holds, at most: one that came in part may become whole with the next byte.
 const RECORD: usize = 16 << 10;
+/// What is read where nobody takes what is opened. rustls takes nothing more in once it keeps more than 16 KiB that were not
+/// asked for, and this much at once cannot bring it there before all is taken in.
+const LEAST: usize = 4 << 10;
 
 thread_local! {
     /// Where sockets and files are read into before they are opened or sealed.
@@ -153,12 +156,14 @@ impl Tls {
                 Io::Blocked => return Shake::Blocked { sending: true },
                 Io::Bytes(_) => {}
             }
-            let n = match self.socket.receive(buffer) {
+            // What stands behind the handshake has to fit what rustls keeps of it.
+            let most = buffer.len().min(LEAST);
+            let n = match self.socket.receive(&mut buffer[..most]) {
                 Io::Bytes(n) => n,
                 Io::Blocked => return Shake::Blocked { sending: false },
                 Io::End | Io::Gone => return Shake::Left,
             };
-            self.is_dry = n < buffer.len();
+            self.is_dry = n < most;
             if matches!(self.state, State::Fresh) {
                 // A handshake begins with 22; what has its high bit set is one of SSL 2. The rest is meant for HTTP.
                 if buffer[0] != 22 && buffer[0] & 0x80 == 0 {
@@ -247,8 +252,8 @@ impl Tls {
             if let Some(io) = self.opened(into) {
                 return io;
             }
-            match self.pull(into.len()) {
-                Io::Bytes(_) => {}
+            match self.pull(into) {
+                Io::Bytes(0) => {}
                 Io::Blocked => {
                     self.is_dry = true;
                     // An answer to what the client said of its keys, or tickets.
@@ -275,11 +280,10 @@ impl Tls {
         }
     }
 
-    /// Reads the socket once and opens what came. `room` bounds it, so that what is opened finds a place.
-    fn pull(&mut self, room: usize) -> Io {
+    /// Reads the socket once, opens what came and gives it out: so many bytes. Reads no more than finds a place there.
+    fn pull(&mut self, into: &mut [u8]) -> Io {
         SCRATCH.with_borrow_mut(|scratch| {
-            // A record that came in part may become whole and add its whole size.
-            let most = room.saturating_sub(RECORD).clamp(4096, scratch.len());
+            let most = into.len().saturating_sub(RECORD).clamp(LEAST, scratch.len());
             let n = match self.socket.receive(&mut scratch[..most]) {
                 Io::Bytes(n) => n,
                 Io::End => {
@@ -289,8 +293,8 @@ impl Tls {
                 io => return io,
             };
             self.is_dry = n < most;
-            match self.open(&scratch[..n]) {
-                Ok(()) => Io::Bytes(n),
+            match self.open(&scratch[..n], into) {
+                Ok(given) => Io::Bytes(given),
                 Err(()) => {
                     // The client is told what was wrong.
                     self.flush();
@@ -300,18 +304,28 @@ impl Tls {
         })
     }
 
-    /// Opens what came; it is kept until somebody asks for it.
-    fn open(&mut self, mut bytes: &[u8]) -> Result<(), ()> {
+    /// Opens what came and gives it out as it comes, since rustls does not keep much; what finds no place is kept until
+    /// somebody asks for it.
+    fn open(&mut self, mut bytes: &[u8], into: &mut [u8]) -> Result<usize, ()> {
         let State::Session(session) = &mut self.state else { return Err(()) };
+        let mut given = 0;
         while !bytes.is_empty() {
-            // Nothing is read any more behind a goodbye. The place for what is opened was bounded by who read it, so an
-            // error here is no client's doing.
+            // Nothing is read any more behind a goodbye.
             if session.read_tls(&mut bytes).map_err(drop)? == 0 {
-                return Ok(());
+                break;
             }
             self.held = held(&session.process_new_packets().map_err(drop)?);
+            while given < into.len() {
+                match session.reader().read(&mut into[given..]) {
+                    Ok(0) | Err(_) => break,
+                    Ok(n) => {
+                        given += n;
+                        self.held = self.held.saturating_sub(n);
+                    }
+                }
+            }
         }
-        Ok(())
+        Ok(given)
     }
 
     /// Whether the last read emptied the socket.
@@ -330,7 +344,7 @@ impl Tls {
             return self.socket.has_ended();
         }
         while !self.has_ended && self.held == 0 {
-            match self.pull(0) {
+            match self.pull(&mut []) {
                 Io::Bytes(_) => {}
                 Io::Blocked => return false,
                 Io::End | Io::Gone => return true,

@@ -175,3 +175,67 @@ fn connections_outlive_a_reload() {
     }
     secure.site.stop();
 }
+
+/// The client goes on with its body as if nothing had come; the answer has to be there when it is done.
+#[test]
+fn an_answer_before_the_body_was_read_is_seen_whole() {
+    let secure = Secure::start(FOUR, "client_max_body_size 10m; location / { return 200 hello; }");
+    for (field, piece) in [("close", 1000), ("close", 16_384), ("close", 200_000), ("keep-alive", 200_000)] {
+        for size in [200_000, 2_000_000] {
+            let mut client = secure.connect();
+            let head =
+                format!("POST / HTTP/1.1\r\nHost: {NAME}\r\nConnection: {field}\r\nContent-Length: {size}\r\n\r\n");
+            client.write_all(head.as_bytes()).unwrap();
+            let body = vec![b'x'; size];
+            for part in body.chunks(piece) {
+                client.write_all(part).unwrap_or_else(|error| panic!("{field}, {size} by {piece}: {error}"));
+            }
+            let mut text = Vec::new();
+            while !text.ends_with(b"hello") {
+                let mut bytes = [0; 4096];
+                let n = client.read(&mut bytes).unwrap_or_else(|error| panic!("{field}, {size} by {piece}: {error}"));
+                assert!(n > 0, "{field}, {size} by {piece}: closed after {:?}", String::from_utf8_lossy(&text));
+                text.extend_from_slice(&bytes[..n]);
+            }
+            if field == "close" {
+                assert_eq!(client.read(&mut [0]).unwrap(), 0, "{size} by {piece}");
+            }
+        }
+    }
+    secure.site.stop();
+}
+
+/// Much more in one piece than rustls keeps, in records of several sizes, right behind the handshake and later.
+#[test]
+fn a_large_body_is_passed_on_whole() {
+    let body: Vec<u8> = (0..600_000u32).map(|n| (n % 251) as u8).collect();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let location = format!("location / {{ proxy_pass http://{}; }}", listener.local_addr().unwrap());
+    let secure = Secure::start(FOUR, &format!("client_max_body_size 10m; {location}"));
+    for piece in [211, 1000, 16_384, body.len()] {
+        let mut client = secure.connect();
+        let head = format!("POST / HTTP/1.1\r\nHost: {NAME}\r\nContent-Length: {}\r\n\r\n", body.len());
+        // The first bytes lie in the session until the handshake is done and go out with its end.
+        client.conn.writer().write_all(head.as_bytes()).unwrap();
+        client.conn.writer().write_all(&body[..40_000]).unwrap();
+        body[40_000..].chunks(piece).for_each(|part| client.write_all(part).unwrap());
+        let (mut upstream, _) = listener.accept().unwrap();
+        upstream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut came = Vec::new();
+        while !came.ends_with(&body) {
+            let mut bytes = [0; 65_536];
+            let n = upstream.read(&mut bytes).unwrap();
+            assert!(n > 0 && came.len() < 2 * body.len(), "by {piece}: {} bytes came", came.len());
+            came.extend_from_slice(&bytes[..n]);
+        }
+        upstream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello").unwrap();
+        let mut text = Vec::new();
+        while !text.ends_with(b"hello") {
+            let mut bytes = [0; 4096];
+            let n = client.read(&mut bytes).unwrap();
+            assert!(n > 0, "closed after {:?}", String::from_utf8_lossy(&text));
+            text.extend_from_slice(&bytes[..n]);
+        }
+    }
+    secure.site.stop();
+}
