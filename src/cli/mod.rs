@@ -4,11 +4,13 @@
 mod cert;
 mod cgi;
 mod check;
+mod compat;
 pub mod manual;
 mod offline;
 mod options;
 mod script_url;
 mod serve;
+mod serve_folder;
 mod signal;
 mod version;
 
@@ -43,6 +45,8 @@ pub fn main() -> ExitCode {
     match &options.command {
         Some(options::Command::Cgi(options::Cgi::Run(script))) => return cgi::run(script),
         Some(options::Command::Cert(options::Cert::SelfSigned(asked))) => return cert::run(asked),
+        Some(options::Command::Compat(asked)) => return compat::run(asked),
+        Some(options::Command::Serve(asked)) => return serve_folder::run(asked, &options),
         None => {}
     }
     let request = match request(&options) {

@@ -74,6 +74,63 @@ pub enum Command {
     /// What concerns certificates.
     #[command(subcommand, disable_help_subcommand = true)]
     Cert(Cert),
+    /// What becomes of each directive of a conf that was written for nginx.
+    Compat(Compat),
+    /// Serve a folder at once, with listings.
+    Serve(ServeFolder),
+}
+
+/// Which folder, and how.
+#[derive(Debug, Default, Args)]
+pub struct ServeFolder {
+    /// Show this help.
+    #[arg(short = 'h', long = "help", action = ArgAction::Help)]
+    pub help: Option<bool>,
+    /// The folder (default: the current one).
+    #[arg(value_name = "folder")]
+    pub folder: Option<PathBuf>,
+    /// The port to listen on.
+    #[arg(long, value_name = "port", default_value_t = 8000, value_parser = clap::value_parser!(u16).range(1..))]
+    pub port: u16,
+    /// Let other machines in; without it only this one gets in.
+    #[arg(long)]
+    pub public: bool,
+    /// Run scripts: executable files below /cgi-bin/, and every *.cgi.
+    #[arg(long)]
+    pub cgi: bool,
+    /// Serve even a folder that holds somebody's home.
+    #[arg(long)]
+    pub yes: bool,
+    /// Write the conf that this stands for to standard output, and serve nothing.
+    #[arg(long)]
+    pub print_conf: bool,
+}
+
+/// Which confs are looked at.
+#[derive(Debug, Args)]
+pub struct Compat {
+    /// Show this help.
+    #[arg(short = 'h', long = "help", action = ArgAction::Help)]
+    pub help: Option<bool>,
+    /// The conf files; each is looked at with what it includes.
+    #[arg(value_name = "file", required = true)]
+    pub files: Vec<PathBuf>,
+    /// The folder that relative paths of the conf start from (default: the current folder).
+    #[arg(short = 'p', value_name = "prefix")]
+    pub prefix: Option<PathBuf>,
+    /// How it is shown.
+    #[arg(long, value_name = "form", default_value = "table")]
+    pub format: TableForm,
+}
+
+/// How a table is shown.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum TableForm {
+    /// In columns.
+    #[default]
+    Table,
+    /// One JSON object for each file, on a line of its own.
+    Json,
 }
 
 /// What can be done with certificates.
@@ -224,6 +281,12 @@ mod tests {
             ("longshore cert self-signed", false),
             ("longshore cert self-signed a --days 0", false),
             ("longshore cert self-signed a --days 3651", false),
+            ("longshore compat a.conf b.conf --format json -p /srv", true),
+            ("longshore compat", false),
+            ("longshore serve", true),
+            ("longshore serve html --port 8080 --public --cgi --yes --print-conf", true),
+            ("longshore serve --port 0", false),
+            ("longshore serve a b", false),
         ] {
             assert_eq!(matches!(read(line), Ok(Asked::Run(_))), fine, "{line}");
         }

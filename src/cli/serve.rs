@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use signal_hook::iterator::Signals;
 
-use super::options::Options;
-use super::{check, say};
+use super::options::{Command, Options};
+use super::{check, say, serve_folder};
 use crate::conf::diagnostic::{Diagnostic, Severity};
 use crate::conf::outside::Outside;
 use crate::exchange::error::system_words;
@@ -236,6 +236,11 @@ fn start_lines(settings: &Settings, options: &Options) -> Vec<String> {
             };
             let host = if ip.ip().is_unspecified() { "localhost".to_string() } else { bracketed(ip) };
             lines.push(url(group.tls, &host, ip.port()));
+            if ip.ip().is_unspecified() && matches!(options.command, Some(Command::Serve(_))) {
+                // Who lets others in wants to tell them where.
+                let own = serve_folder::own_addresses().into_iter().filter(|own| own.is_ipv4() == ip.is_ipv4());
+                lines.extend(own.map(|own| url(group.tls, &bracketed(&(own, 0).into()), ip.port())));
+            }
             for server in &settings.servers {
                 let here = server.scope.listen.listens.iter().any(|listen| listen.address == group.address);
                 let names = server.scope.server_name.names.iter().filter(|_| here);

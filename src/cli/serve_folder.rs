@@ -1,0 +1,235 @@
+//! `longshore serve [DIR]`: a folder at once. Writes the conf that the options stand for and hands it to the loader like any
+//! other; knows neither sockets nor settings.
+
+use std::io::{ErrorKind, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use nix::ifaddrs::getifaddrs;
+
+use super::options::{Options, ServeFolder};
+use super::{say, serve};
+use crate::settings::load::Request;
+
+/// Serves a folder until it is told to stop, or writes the conf for it.
+pub fn run(asked: &ServeFolder, options: &Options) -> ExitCode {
+    match prepared(asked) {
+        Ok((_, conf)) if asked.print_conf => match std::io::stdout().write_all(conf.as_bytes()) {
+            Ok(()) => ExitCode::SUCCESS,
+            // A reader that closed its end wants no more.
+            Err(_) => ExitCode::FAILURE,
+        },
+        Ok((folder, conf)) => {
+            say(&format!("longshore: serving {}; Ctrl-C ends it", folder.display()));
+            let request =
+                Request { file: "/dev/null".into(), prefix: folder, globals: Some(conf), ..Request::default() };
+            serve::run(&request, options)
+        }
+        Err(text) => {
+            say(&format!("longshore: {text}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The folder and the conf for it.
+fn prepared(asked: &ServeFolder) -> Result<(PathBuf, String), String> {
+    let named = asked.folder.as_deref().unwrap_or(Path::new("."));
+    let folder = named.canonicalize().map_err(|error| format!("cannot serve {}: {error}", named.display()))?;
+    if !folder.is_dir() {
+        return Err(format!("cannot serve {}: it is no folder; name the folder it lies in", folder.display()));
+    }
+    if !asked.yes && holds_a_home(&folder, &homes()) {
+        return Err(format!(
+            "{} holds somebody's home, with keys and passwords in it; `--yes` serves it all the same",
+            folder.display()
+        ));
+    }
+    let addresses = addresses(asked.public);
+    if !asked.print_conf {
+        addresses.iter().try_for_each(|ip| free(SocketAddr::new(*ip, asked.port)))?;
+    }
+    conf(asked, &folder, &addresses).map(|conf| (folder, conf))
+}
+
+// --- what is not served by mistake ---
+
+/// The homes of people: root's, and those of users that are no service.
+fn homes() -> Vec<PathBuf> {
+    let passwd = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let home = |line: &str| {
+        let fields: Vec<&str> = line.split(':').collect();
+        let uid: u32 = fields.get(2)?.parse().ok()?;
+        (uid == 0 || (1000..60_000).contains(&uid)).then(|| PathBuf::from(fields.get(5).copied().unwrap_or("/")))
+    };
+    let own = std::env::var_os("HOME").map(PathBuf::from);
+    let fixed = ["/", "/home"].map(PathBuf::from);
+    passwd.lines().filter_map(home).chain(own).chain(fixed).filter(|home| home.is_absolute()).collect()
+}
+
+fn holds_a_home(folder: &Path, homes: &[PathBuf]) -> bool {
+    let real = |home: &PathBuf| home.canonicalize().unwrap_or_else(|_| home.clone());
+    homes.iter().any(|home| real(home).starts_with(folder))
+}
+
+// --- where it is served ---
+
+/// The addresses to listen on: those of the loopback, or every address.
+fn addresses(public: bool) -> Vec<IpAddr> {
+    let has_six = own_addresses().iter().any(IpAddr::is_ipv6);
+    let (four, six) = match public {
+        true => (Ipv4Addr::UNSPECIFIED, Ipv6Addr::UNSPECIFIED),
+        false => (Ipv4Addr::LOCALHOST, Ipv6Addr::LOCALHOST),
+    };
+    let mut all = vec![IpAddr::V4(four)];
+    all.extend(has_six.then_some(IpAddr::V6(six)));
+    all
+}
+
+/// The machine's addresses that others can type: none that needs the name of an interface.
+pub fn own_addresses() -> Vec<IpAddr> {
+    let mut all: Vec<IpAddr> = Vec::new();
+    for address in getifaddrs().into_iter().flatten().filter_map(|interface| interface.address) {
+        let four = address.as_sockaddr_in().map(|own| IpAddr::V4(own.ip()));
+        let six = address.as_sockaddr_in6().map(|own| own.ip());
+        let six = six.filter(|ip| !ip.is_unicast_link_local()).map(IpAddr::V6);
+        all.extend(four.or(six).filter(|ip| !all.contains(ip)));
+    }
+    all
+}
+
+/// An error if the port cannot be had, which says what to do.
+fn free(at: SocketAddr) -> Result<(), String> {
+    // Of an address of all kinds only the port is asked for; the server opens it for IPv6 alone.
+    if at.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED) {
+        return Ok(());
+    }
+    let port = at.port();
+    TcpListener::bind(at).map(drop).map_err(|error| match error.kind() {
+        ErrorKind::AddrInUse => {
+            format!("port {port} is taken by another program; name another, such as `--port {}`", other(port))
+        }
+        ErrorKind::PermissionDenied => {
+            format!("port {port} needs root's rights; name one from 1024 on, such as `--port 8000`")
+        }
+        _ => format!("cannot listen on {at}: {error}"),
+    })
+}
+
+/// A port to try in the place of another.
+fn other(port: u16) -> u16 {
+    port.checked_add(1).unwrap_or(8000)
+}
+
+// --- the conf ---
+
+fn conf(asked: &ServeFolder, folder: &Path, addresses: &[IpAddr]) -> Result<String, String> {
+    let root = quoted(folder)?;
+    let temporary = quoted(&std::env::temp_dir())?;
+    let listens: String =
+        addresses.iter().map(|ip| format!("        listen {};\n", SocketAddr::new(*ip, asked.port))).collect();
+    let mut locations = String::new();
+    if asked.cgi {
+        locations.push_str(
+            "\n        # Executable files here are run for each request, and so is every *.cgi.\n        \
+             cgi_extension .cgi;\n        location /cgi-bin/ { cgi on; }\n",
+        );
+    }
+    Ok(format!(
+        "# A folder with listings: what `longshore serve` stands for.\n\
+         error_log /dev/stderr warn;\n\
+         events {{ }}\n\
+         http {{\n    \
+             access_log /dev/stdout;\n    \
+             client_body_temp_path {temporary};\n    \
+             server {{\n\
+         {listens}        \
+                 server_name localhost;\n        \
+                 root {root};\n        \
+                 index index.html index.htm;\n        \
+                 autoindex on;\n        \
+                 autoindex_theme on;\n\
+         \n        \
+                 # What is hidden in a listing is not given out either: .git, .env and the like.\n        \
+                 location ~ /\\. {{ return 404; }}\n\
+         {locations}    \
+             }}\n\
+         }}\n"
+    ))
+}
+
+/// A path as a word of a conf.
+fn quoted(path: &Path) -> Result<String, String> {
+    match path.to_str() {
+        Some(text) if !text.contains('$') => Ok(format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))),
+        _ => Err(format!("no conf can name {}: give the folder another name", path.display())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::load::load;
+
+    fn asked(folder: &Path) -> ServeFolder {
+        ServeFolder { folder: Some(folder.into()), port: 8000, print_conf: true, ..ServeFolder::default() }
+    }
+
+    #[test]
+    fn what_it_writes_is_a_conf() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let odd = folder.path().join("a \"b\" \\c;{");
+        std::fs::create_dir(&odd).expect("a folder");
+        for (public, cgi) in [(false, false), (true, true)] {
+            let asked = ServeFolder { public, cgi, ..asked(&odd) };
+            let (root, text) = prepared(&asked).expect("it can be served");
+            let request =
+                Request { file: "/dev/null".into(), prefix: root.clone(), globals: Some(text), ..Request::default() };
+            let loaded = load(&request);
+            let settings = loaded.settings.unwrap_or_else(|| panic!("{:?}", loaded.diagnostics));
+            assert!(loaded.diagnostics.is_empty(), "{:?}", loaded.diagnostics);
+            let scope = &settings.servers[0].scope;
+            assert_eq!(scope.root.root.constant(), Some(root.as_os_str().as_encoded_bytes()));
+            let all = |ip: &crate::features::listen::Address| match ip {
+                crate::features::listen::Address::Ip(ip) => ip.ip().is_unspecified() == public && ip.port() == 8000,
+                _ => false,
+            };
+            assert!(scope.listen.listens.iter().all(|listen| all(&listen.address)));
+        }
+    }
+
+    #[test]
+    fn homes_are_not_served_by_mistake() {
+        let homes = ["/", "/home", "/root", "/home/ann"].map(PathBuf::from);
+        for (folder, want) in [
+            ("/", true),
+            ("/home", true),
+            ("/root", true),
+            ("/home/ann", true),
+            ("/home/ann/site", false),
+            ("/srv", false),
+        ] {
+            assert_eq!(holds_a_home(Path::new(folder), &homes), want, "{folder}");
+        }
+        assert!(prepared(&asked(Path::new("/"))).is_err_and(|text| text.contains("--yes")));
+        assert!(prepared(&ServeFolder { yes: true, ..asked(Path::new("/")) }).is_ok());
+    }
+
+    #[test]
+    fn what_cannot_be_served_is_told() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        for (name, want) in [("gone", "No such file"), ("file", "it is no folder"), ("a$b", "no conf can name")] {
+            let path = folder.path().join(name);
+            match name {
+                "file" => std::fs::write(&path, "").expect("a file"),
+                "a$b" => std::fs::create_dir(&path).expect("a folder"),
+                _ => {}
+            }
+            assert!(prepared(&asked(&path)).is_err_and(|text| text.contains(want)), "{name}");
+        }
+        let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let at = taken.local_addr().expect("it has one");
+        assert!(free(at).is_err_and(|text| text.contains("is taken by another program")));
+    }
+}
