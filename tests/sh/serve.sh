@@ -2,9 +2,9 @@
 # `longshore serve`: a folder at once, and the conf it stands for. `longshore compat`: what becomes of nginx's confs.
 . "$(dirname "$0")/lib.sh"
 
-plan 13
+plan 14
 if is_nginx; then
-    skip 13 "nginx has no such words"
+    skip 14 "nginx has no such words"
     exit
 fi
 
@@ -21,11 +21,12 @@ is "$?" 0 "serve --print-conf writes a conf"
 is "$?" 0 "which passes -t"
 
 choose_ports
-"$SERVER" serve "$DIR/site" --port "$PORT1" --cgi >"$DIR/requests" 2>"$DIR/said" &
+: >"$DIR/error.log"
+"$SERVER" serve "$DIR/site" --port "$PORT1" --cgi >"$DIR/requests" 2>"$DIR/output" &
 server_pid=$!
 answers() { curl -s -o /dev/null "$URL1/"; }
 wait_until answers
-like "$(cat "$DIR/said")" "^http://127.0.0.1:$PORT1/" "its address is printed"
+like "$(cat "$DIR/output")" "^http://127.0.0.1:$PORT1/" "its address is printed"
 "$SERVER" serve "$DIR/site" --port "$PORT1" >/dev/null 2>"$DIR/taken"
 like "$? $(cat "$DIR/taken")" "^1 .*port $PORT1 is taken.*--port" "a port that is taken is told, with another"
 fetch "$URL1/sub/"
