@@ -88,11 +88,13 @@ pub const STEPS: &[(&str, StepFn)] = &[
     ("try_files", |run| try_files::step(&mut run.x, &run.scope.try_files)),
     ("status", |run| stub_status::step(&mut run.x, &run.scope.stub_status)),
     ("empty_gif", |run| empty_gif::step(&mut run.x, &run.scope.empty_gif)),
+    ("upload", store_uploads),
     ("proxy", pass_on),
     ("fastcgi", |run| ask_program(run, |x, scope, around| fastcgi::step(x, &scope.fastcgi, around))),
     ("scgi", |run| ask_program(run, |x, scope, around| scgi::step(x, &scope.scgi, around))),
     ("uwsgi", |run| ask_program(run, |x, scope, around| uwsgi::step(x, &scope.uwsgi, around))),
     ("cgi", run_script),
+    ("dav", |run| dav::step(&mut run.x, &run.scope.dav)),
     ("index", |run| index::step(&mut run.x, &run.scope.index)),
     ("autoindex", list_folder),
     ("file", serve_file),
@@ -384,6 +386,19 @@ fn pass_on(run: &mut Run) -> Result<Step, HttpError> {
         body_folder: &body.folder,
     };
     proxy::step(&mut run.x, &run.scope.proxy, &around)
+}
+
+/// Before any script: what is stored here is never run.
+fn store_uploads(run: &mut Run) -> Result<Step, HttpError> {
+    let Run { x, scope, .. } = run;
+    let around = upload::Around {
+        type_of: &|extension| types::lookup(&scope.types, extension).clone(),
+        answer: &|opened| static_files::answer(opened, &scope.static_files),
+        line: &|x| server_tokens::page_line(x, &scope.server_tokens).to_string(),
+        most: scope.request_body.max,
+        folder: &scope.request_body.folder,
+    };
+    upload::step(x, &scope.upload, &around)
 }
 
 fn run_script(run: &mut Run) -> Result<Step, HttpError> {

@@ -77,7 +77,6 @@ const SPELLINGS: &[(&[&str], &str)] = &[
 
 /// What is to come, and what others have built for nginx: beginnings of names, and what they belong to.
 const UNBUILT: &[(&[&str], &str)] = &[
-    (&["upload_"], "uploads"),
     (&["dav_ext_"], "nginx's dav-ext module"),
     (&["more_set_", "more_clear_"], "nginx's headers-more module"),
     (&["brotli", "brotli_"], "nginx's brotli module"),

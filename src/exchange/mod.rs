@@ -14,6 +14,7 @@ pub mod place;
 pub mod queue;
 pub mod session;
 pub mod step;
+pub mod store;
 pub mod symlinks;
 pub mod syslog;
 pub mod temporary;

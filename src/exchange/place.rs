@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::Exchange;
 use super::files::{Opened, Policy, Stat};
+use super::symlinks::Symlinks;
 use crate::conf::value::{Piece, Text};
 
 /// How URIs become paths in one location.
@@ -101,6 +102,11 @@ impl Exchange {
     /// Looks at a file by the policy of this place, without opening it.
     pub fn stat(&self, path: &[u8]) -> std::io::Result<Stat> {
         super::files::stat(path, &self.policy(path))
+    }
+
+    /// The rule about symbolic links on the way to a path here.
+    pub fn symlinks(&self, path: &[u8]) -> Symlinks {
+        self.policy(path).symlinks
     }
 
     /// The policy for one path: what `from=` trusts depends on it.

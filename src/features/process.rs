@@ -18,6 +18,7 @@ pub const BUILT_IN: &[&str] = &[
     "ngx_http_autoindex_module",
     "ngx_http_charset_module",
     "ngx_http_core_module",
+    "ngx_http_dav_module",
     "ngx_http_empty_gif_module",
     "ngx_http_fastcgi_module",
     "ngx_http_gzip_module",

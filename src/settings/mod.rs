@@ -154,6 +154,10 @@ features! {
     scgi,
     /// uwsgi programs that do.
     uwsgi,
+    /// Files that browsers send.
+    upload,
+    /// Files that clients change.
+    dav,
     /// Variables of the request itself.
     request_variables,
     /// What is not built yet (`--partial`).

@@ -346,6 +346,11 @@ fn settle(dir: &Path, entries: &[Entry]) -> std::io::Result<()> {
     for folder in folders.iter().rev() {
         date(&dir.join(folder), super::case::MTIME)?;
     }
+    // What a server writes in a case it writes as the user that it drops to.
+    let made = entries.iter().filter(|e| matches!(e.kind, Kind::Dir)).map(|e| dir.join(&e.path));
+    for folder in folders.iter().map(|folder| dir.join(folder)).chain(made).chain([dir.join("html")]) {
+        fs::set_permissions(folder, Permissions::from_mode(0o777))?;
+    }
     for entry in entries.iter().rev().filter(|e| !matches!(e.kind, Kind::Symlink(_) | Kind::Fifo)) {
         date(&dir.join(&entry.path), entry.mtime)?;
     }

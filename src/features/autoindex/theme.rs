@@ -6,6 +6,7 @@ use std::cmp::Ordering;
 use std::fmt::Write;
 
 use super::{Entry, Kind, Listing};
+use crate::http::size::human;
 use crate::http::{date, escape};
 
 /// The Content-Type of the page.
@@ -200,28 +201,6 @@ fn icon(entry: &Entry) -> &'static str {
     }
 }
 
-/// A size as people say it: `613 B`, `1.2 KB`, `24 MB`; a kilobyte is 1024 bytes.
-fn human(size: u64) -> String {
-    const UNITS: [&str; 6] = ["KB", "MB", "GB", "TB", "PB", "EB"];
-    if size < 1024 {
-        return format!("{size} B");
-    }
-    // Tenths of the unit, rounded; 999.95 of a unit are one of the next, so that no figure has five places.
-    let mut tenths = u128::from(size) * 10;
-    let mut unit = 0;
-    for at in 0..UNITS.len() {
-        unit = at;
-        tenths = (u128::from(size) * 10 + (1 << (10 * at + 9))) >> (10 * (at + 1));
-        if tenths < 10_000 {
-            break;
-        }
-    }
-    match (tenths / 10, tenths % 10) {
-        (whole @ 0..10, tenth) if tenth > 0 => format!("{whole}.{tenth} {}", UNITS[unit]),
-        (whole, tenth) => format!("{} {}", whole + u128::from(tenth >= 5), UNITS[unit]),
-    }
-}
-
 /// Names as people order them: without case, runs of digits by their value (`v2` before `v10`); equal ones by bytes.
 fn natural(a: &[u8], b: &[u8]) -> Ordering {
     let (mut left, mut right) = (a, b);
@@ -314,29 +293,6 @@ mod tests {
                     assert!(!in_a_row || natural(a, c).is_lt(), "{a:?} {b:?} {c:?}");
                 }
             }
-        }
-    }
-
-    #[test]
-    fn sizes_for_people() {
-        let table: [(u64, &str); 14] = [
-            (0, "0 B"),
-            (1023, "1023 B"),
-            (1024, "1 KB"),
-            (1229, "1.2 KB"),
-            (10_189, "10 KB"),
-            (10_240, "10 KB"),
-            (24_064, "24 KB"),
-            (1_023_000, "999 KB"),
-            (1_023_999, "1 MB"),
-            (1 << 20, "1 MB"),
-            (3 << 29, "1.5 GB"),
-            (1 << 40, "1 TB"),
-            (1 << 60, "1 EB"),
-            (u64::MAX, "16 EB"),
-        ];
-        for (size, expected) in table {
-            assert_eq!(human(size), expected, "{size}");
         }
     }
 

@@ -1,0 +1,241 @@
+//! COPY and MOVE: where they lead, what may stand in the way, and what must not be copied.
+
+use std::io::{self, ErrorKind};
+
+use super::put::make_way;
+use super::{Conf, Depth, Spot, bad_depth, depth, empty, failed, refuse_body, tree};
+use crate::exchange::Exchange;
+use crate::exchange::error::{HttpError, Level};
+use crate::exchange::store::Found;
+use crate::exchange::symlinks::Symlinks;
+use crate::http::method::Method;
+use crate::http::response::Response;
+use crate::http::{escape, target};
+
+/// Copies or moves what the path names to where the Destination field says.
+pub fn answer(x: &Exchange, conf: &Conf) -> Result<Response, HttpError> {
+    refuse_body(x, "COPY and MOVE with body are unsupported")?;
+    let moves = x.method() == Method::Move;
+    let uri = destination(x)?;
+    if x.uri.ends_with(b"/") != uri.ends_with(b"/") {
+        let (from, to) = (escape::error_log(&x.uri), escape::error_log(&uri));
+        let text = format!(
+            "both URI \"{from}\" and \"Destination\" URI \"{to}\" should be either collections or non-collections"
+        );
+        return Err(HttpError::new(409, "mixed-destination").log(Level::Error, text));
+    }
+    let depth = depth(x, Depth::Infinity)?;
+    match depth {
+        Depth::Zero if moves => return Err(bad_depth("\"Depth\" header must be infinity")),
+        Depth::One => return Err(bad_depth("\"Depth\" header must be 0 or infinity")),
+        Depth::Zero | Depth::Infinity => {}
+    }
+    let overwrites = overwrite(x)?;
+    let (from_path, to_path) = (x.path_of(&x.uri), x.path_of(&uri));
+    let from = Spot::find(x, &from_path);
+    let to = match Spot::find(x, &to_path) {
+        Err(error) if error.kind() == ErrorKind::NotFound && moves && !uri.ends_with(b"/") && from.is_ok() => {
+            // As nginx: the way to a file that is moved is made.
+            make_way(x, conf, &to_path)?;
+            Spot::find(x, &to_path)
+        }
+        found => found,
+    };
+    let way = if uri.ends_with(b"/") { 404 } else { 409 };
+    let to = to.map_err(|error| failed("open()", &to_path, &error, if is_below_file(&error) { 404 } else { way }))?;
+    let there = match to.folder.find(&to.name) {
+        Ok(found) => Some(found),
+        Err(error) if error.kind() == ErrorKind::NotFound => None,
+        Err(error) => return Err(failed("lstat()", &to_path, &error, 404)),
+    };
+    if there == Some(Found::Folder) && !uri.ends_with(b"/") {
+        let (own, other) = (escape::error_log(&x.uri), escape::error_log(&uri));
+        let text = format!("\"{own}\" could not be {}ed to collection \"{other}\"", x.method().as_str());
+        return Err(HttpError::new(409, "is-folder").log(Level::Error, text));
+    }
+    if there.is_some() && !overwrites {
+        let text = format!("\"{}\" could not be created (it exists)", escape::error_log(&to_path));
+        return Err(HttpError::new(412, "exists").log(Level::Error, text));
+    }
+    let from = from.map_err(|error| failed("lstat()", &from_path, &error, 404))?;
+    let found = from.folder.find(&from.name).map_err(|error| failed("lstat()", &from_path, &error, 404))?;
+    let is_folder = leads_to_folder(x, &from, found)?;
+    match (is_folder, x.uri.ends_with(b"/")) {
+        (true, false) => {
+            let text = format!("\"{}\" is collection", escape::error_log(&x.uri));
+            return Err(HttpError::new(400, "is-folder").log(Level::Error, text));
+        }
+        (false, true) => return Err(failed("lstat()", &from_path, &ErrorKind::NotADirectory.into(), 404)),
+        _ => {}
+    }
+    refuse_itself(x, &from, &to)?;
+    if is_folder {
+        carry_folder(x, (&from, &to), there, moves, depth)?;
+        return Ok(empty(201));
+    }
+    let done =
+        if moves { move_file(&from, &to) } else { tree::copy_file(&from.folder, &from.name, &to.folder, &to.name) };
+    done.map_err(|error| failed(if moves { "rename()" } else { "copy of" }, &to_path, &error, 409))?;
+    Ok(empty(204))
+}
+
+fn is_below_file(error: &io::Error) -> bool {
+    error.kind() == ErrorKind::NotADirectory
+}
+
+/// Whether the source is a folder; a link counts as what it leads to.
+fn leads_to_folder(x: &Exchange, from: &Spot, found: Found) -> Result<bool, HttpError> {
+    let path = from.path.strip_suffix(b"/").unwrap_or(&from.path);
+    match found {
+        Found::Folder => Ok(true),
+        Found::File(_) => Ok(false),
+        Found::Other => {
+            let stat = x.stat(path).map_err(|error| failed("stat()", path, &error, 404))?;
+            match stat.kind {
+                crate::exchange::files::Kind::Folder => Ok(true),
+                crate::exchange::files::Kind::File => Ok(false),
+                crate::exchange::files::Kind::Other => {
+                    let text = format!("\"{}\" is not a regular file", escape::error_log(path));
+                    Err(HttpError::new(403, "no-regular-file").log(Level::Error, text))
+                }
+            }
+        }
+    }
+}
+
+/// RFC 4918 sections 9.8.5 and 9.9.4: nothing is copied or moved onto itself. Neither goes a folder into itself, nor onto one
+/// that it stands in, which would be removed first.
+fn refuse_itself(x: &Exchange, from: &Spot, to: &Spot) -> Result<(), HttpError> {
+    let inside = |path: &[u8], of: &[u8]| path.starts_with(of) && path.get(of.len()) == Some(&b'/');
+    let true_path = |spot: &Spot| {
+        use std::os::unix::ffi::OsStrExt;
+        let folder = std::fs::canonicalize(spot.folder.path_of(b""));
+        folder.map(|folder| {
+            let folder = folder.as_os_str().as_bytes();
+            [folder.strip_suffix(b"/").unwrap_or(folder), b"/", &spot.name].concat()
+        })
+    };
+    let paths = true_path(from).and_then(|from| true_path(to).map(|to| (from, to)));
+    let (own, other) = paths.map_err(|error| failed("realpath()", &to.path, &error, 404))?;
+    if own != other && !inside(&own, &other) && !inside(&other, &own) {
+        return Ok(());
+    }
+    let (uri, other) = (escape::error_log(&x.uri), escape::error_log(&to.path));
+    let text = format!("\"{uri}\" and its destination \"{other}\" are the same, or one stands in the other");
+    Err(HttpError::new(403, "onto-itself").log(Level::Error, text))
+}
+
+fn carry_folder(
+    x: &Exchange,
+    (from, to): (&Spot, &Spot),
+    there: Option<Found>,
+    moves: bool,
+    depth: Depth,
+) -> Result<(), HttpError> {
+    match there {
+        Some(Found::Folder) => to.folder.remove_folder(&to.name),
+        Some(_) => to.folder.remove(&to.name),
+        None => Ok(()),
+    }
+    .map_err(|error| failed("DELETE", &to.path, &error, 409))?;
+    if moves && from.folder.rename(&from.name, &to.folder, &to.name).is_ok() {
+        return Ok(());
+    }
+    let follows = x.symlinks(&from.path) == Symlinks::Followed;
+    let limit = if depth == Depth::Zero { tree::Reach::Itself } else { tree::Reach::All { follows } };
+    tree::copy(&from.folder.path_of(&from.name), &to.folder.path_of(&to.name), limit)
+        .map_err(|error| failed("copy of", &from.path, &error, 404))?;
+    match moves {
+        true => from.folder.remove_folder(&from.name).map_err(|error| failed("DELETE", &from.path, &error, 409)),
+        false => Ok(()),
+    }
+}
+
+/// By its name alone where that goes, else by a copy: another file system.
+fn move_file(from: &Spot, to: &Spot) -> io::Result<()> {
+    match from.folder.rename(&from.name, &to.folder, &to.name) {
+        Err(error) if error.kind() == ErrorKind::CrossesDevices => {
+            tree::copy_file(&from.folder, &from.name, &to.folder, &to.name)?;
+            from.folder.remove(&from.name)
+        }
+        done => done,
+    }
+}
+
+/// RFC 4918 section 10.6.
+fn overwrite(x: &Exchange) -> Result<bool, HttpError> {
+    match x.head.field(b"overwrite") {
+        None | Some(b"T" | b"t") => Ok(true),
+        Some(b"F" | b"f") => Ok(false),
+        Some(other) => {
+            let text = format!("client sent invalid \"Overwrite\" header: \"{}\"", escape::error_log(other));
+            Err(HttpError::new(400, "bad-overwrite").log(Level::Error, text))
+        }
+    }
+}
+
+/// The path that the Destination field names (RFC 4918 section 10.3): on this host, decoded, and without a way up.
+fn destination(x: &Exchange) -> Result<Vec<u8>, HttpError> {
+    let Some(field) = x.head.field(b"destination") else {
+        return Err(HttpError::new(400, "no-destination").log(Level::Error, "client sent no \"Destination\" header"));
+    };
+    let shown = escape::error_log(field);
+    let invalid = || {
+        let text = format!("client sent invalid \"Destination\" header: \"{shown}\"");
+        HttpError::new(400, "bad-destination").log(Level::Error, text)
+    };
+    let scheme = [&b"http://"[..], b"https://"]
+        .into_iter()
+        .find(|scheme| field.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme)));
+    let raw = match scheme {
+        None => field,
+        Some(scheme) => {
+            let rest = &field[scheme.len()..];
+            let end = rest.iter().position(|&b| b == b'/').ok_or_else(invalid)?;
+            let host = without_port(&rest[..end]).to_ascii_lowercase();
+            if x.head.host() != Some(&host) {
+                let text =
+                    format!("\"Destination\" URI \"{shown}\" is handled by different repository than the source URI");
+                return Err(HttpError::new(400, "other-host").log(Level::Error, text));
+            }
+            &rest[end..]
+        }
+    };
+    if raw.first() != Some(&b'/') || climbs(raw) {
+        return Err(invalid());
+    }
+    let mut path = Vec::new();
+    target::parse(raw, true, &mut path).map_err(|_| invalid())?;
+    match &x.place.root.alias {
+        // What does not begin with the location's prefix has no place below its alias.
+        Some(alias) if alias.prefix.is_none_or(|n| x.uri.get(..n) != path.get(..n)) => Err(invalid()),
+        _ => Ok(path),
+    }
+}
+
+/// A host without its port; an address in brackets keeps its colons.
+fn without_port(authority: &[u8]) -> &[u8] {
+    let from = authority.iter().rposition(|&b| b == b']').unwrap_or(0);
+    authority[from..].iter().position(|&b| b == b':').map_or(authority, |at| &authority[..from + at])
+}
+
+/// Whether a path, decoded, has a segment that leads up. It is refused, not resolved.
+fn climbs(raw: &[u8]) -> bool {
+    let decoded = escape::percent_decode(raw.split(|&b| b == b'?' || b == b'#').next().unwrap_or_default());
+    decoded.split(|&b| b == b'/').any(|segment| segment == b"..")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_and_ways_up() {
+        for (authority, host) in [("h", "h"), ("h:1", "h"), ("[::1]:80", "[::1]"), ("[::1]", "[::1]"), ("", "")] {
+            assert_eq!(without_port(authority.as_bytes()), host.as_bytes(), "{authority}");
+        }
+        for (raw, up) in [("/a/../b", true), ("/%2e%2E/b", true), ("/a..b", false), ("/a?../", false), ("/..", true)] {
+            assert_eq!(climbs(raw.as_bytes()), up, "{raw}");
+        }
+    }
+}

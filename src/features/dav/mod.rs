@@ -1,0 +1,184 @@
+//! `dav_methods`: files and folders that clients put, make, copy, move and remove, by nginx's rules. This file is the step
+//! and what the methods share: the paths, the header fields, and which failure of the system is which status.
+
+mod copy;
+mod put;
+mod rows;
+mod tree;
+
+pub use rows::{Conf, DIRECTIVES, VARIABLES};
+
+use std::io::{self, ErrorKind};
+
+use crate::exchange::Exchange;
+use crate::exchange::error::{HttpError, Level};
+use crate::exchange::step::Step;
+use crate::exchange::store::{Folder, Found};
+use crate::exchange::symlinks::Symlinks;
+use crate::http::escape;
+use crate::http::head::BodyLength;
+use crate::http::method::Method;
+use crate::http::response::{ContentType, Response};
+
+/// How deep a request reaches (RFC 4918 section 10.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Depth {
+    Zero,
+    One,
+    Infinity,
+}
+
+/// A path as its folder, held open, and a name in it.
+struct Spot {
+    folder: Folder,
+    name: Vec<u8>,
+    path: Vec<u8>,
+}
+
+/// Does what the method asks for, where it is one of ours.
+pub fn step(x: &mut Exchange, conf: &Conf) -> Result<Step, HttpError> {
+    if conf.methods == 0 {
+        return Ok(Step::Next);
+    }
+    match x.method() {
+        Method::Options => Ok(Step::Done(options(conf))),
+        method if conf.methods & method.bit() == 0 => Ok(Step::Next),
+        Method::Put => put::step(x, conf),
+        Method::Delete => delete(x, conf).map(Step::Done),
+        Method::Mkcol => make_folder(x, conf).map(Step::Done),
+        Method::Copy | Method::Move => copy::answer(x, conf).map(Step::Done),
+        _ => Ok(Step::Next),
+    }
+}
+
+/// RFC 4918 section 10.1: what clients look for before they offer to write.
+fn options(conf: &Conf) -> Response {
+    let mut response = empty(200);
+    let ours = rows::METHODS.iter().filter(|(_, method)| conf.methods & method.bit() != 0).map(|(name, _)| *name);
+    let all: Vec<&str> = ["OPTIONS", "GET", "HEAD"].into_iter().chain(ours).collect();
+    response.push("Allow", all.join(", "));
+    response.push("DAV", "1");
+    response
+}
+
+/// An answer without a body.
+fn empty(status: u16) -> Response {
+    let mut response = Response::new(status);
+    response.content_type = ContentType::None;
+    response
+}
+
+fn delete(x: &Exchange, conf: &Conf) -> Result<Response, HttpError> {
+    refuse_body(x, "DELETE with body is unsupported")?;
+    let segments = x.uri.iter().take(x.uri.len().saturating_sub(1)).filter(|&&b| b == b'/').count() as u64;
+    if segments < conf.min_delete_depth {
+        let text = format!("insufficient URI depth:{segments} to DELETE");
+        return Err(HttpError::new(409, "delete-depth").log(Level::Error, text));
+    }
+    let path = x.path_of(&x.uri);
+    let spot = Spot::find(x, &path).map_err(|error| failed("lstat()", &path, &error, missing(&error)))?;
+    let found = spot.folder.find(&spot.name).map_err(|error| failed("lstat()", &path, &error, missing(&error)))?;
+    let wants_folder = x.uri.ends_with(b"/");
+    let depth = depth(x, Depth::Infinity)?;
+    let removed = match (found, wants_folder) {
+        (Found::Folder, true) if depth != Depth::Infinity => {
+            return Err(bad_depth("\"Depth\" header must be infinity"));
+        }
+        (Found::Folder, true) => spot.folder.remove_folder(&spot.name),
+        (Found::Folder, false) => Err(ErrorKind::IsADirectory.into()),
+        (_, true) => Err(ErrorKind::NotADirectory.into()),
+        (_, false) if depth == Depth::One => return Err(bad_depth("\"Depth\" header must be 0 or infinity")),
+        (_, false) => spot.folder.remove(&spot.name),
+    };
+    removed.map_err(|error| failed("DELETE", &path, &error, 409))?;
+    Ok(empty(204))
+}
+
+/// What nginx makes of a path that leads nowhere: a file on the way is a conflict, a missing name is just missing.
+fn missing(error: &io::Error) -> u16 {
+    if error.kind() == ErrorKind::NotADirectory { 409 } else { 404 }
+}
+
+fn make_folder(x: &Exchange, conf: &Conf) -> Result<Response, HttpError> {
+    refuse_body(x, "MKCOL with body is unsupported")?;
+    if !x.uri.ends_with(b"/") {
+        let text = "MKCOL can create a collection only";
+        return Err(HttpError::new(409, "no-collection").log(Level::Info, text));
+    }
+    let path = x.path_of(&x.uri);
+    let made = Spot::find(x, &path).and_then(|spot| spot.folder.make(&spot.name, conf.folder_access()));
+    made.map_err(|error| failed("mkdir()", &path, &error, 409))?;
+    let mut response = empty(201);
+    response.location = Some(escape::path(&x.uri).into_owned().into());
+    Ok(response)
+}
+
+/// RFC 4918 section 9.3 and others: a body that means nothing to us must be refused.
+fn refuse_body(x: &Exchange, text: &str) -> Result<(), HttpError> {
+    match x.head.body_length {
+        BodyLength::None | BodyLength::Length(0) => Ok(()),
+        _ => Err(HttpError::new(415, "body-unsupported").log(Level::Error, text)),
+    }
+}
+
+fn depth(x: &Exchange, default: Depth) -> Result<Depth, HttpError> {
+    match x.head.field(b"depth") {
+        None => Ok(default),
+        Some(b"0") => Ok(Depth::Zero),
+        Some(b"1") => Ok(Depth::One),
+        Some(b"infinity") => Ok(Depth::Infinity),
+        Some(other) => {
+            Err(bad_depth(&format!("client sent invalid \"Depth\" header: \"{}\"", escape::error_log(other))))
+        }
+    }
+}
+
+fn bad_depth(text: &str) -> HttpError {
+    HttpError::new(400, "bad-depth").log(Level::Error, text)
+}
+
+impl Spot {
+    /// Opens the folder that a path ends in; a slash at its end does not count. Links on the way, and one under the name itself,
+    /// are for the place's rule to allow.
+    fn find(x: &Exchange, path: &[u8]) -> io::Result<Spot> {
+        let trimmed = &path[..path.len() - path.iter().rev().take_while(|&&b| b == b'/').count()];
+        let at = trimmed.iter().rposition(|&b| b == b'/').ok_or(ErrorKind::NotFound)?;
+        let rule = x.symlinks(path);
+        let folder = Folder::open(&path[..=at], &rule)?;
+        let spot = Spot { folder, name: trimmed[at + 1..].to_vec(), path: path.to_vec() };
+        if spot.name.is_empty() {
+            // The root of the file system itself.
+            return Err(ErrorKind::PermissionDenied.into());
+        }
+        if rule != Symlinks::Followed {
+            // What stands there, if anything, is reached without a link or not at all.
+            match x.stat(trimmed) {
+                Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+        Ok(spot)
+    }
+}
+
+/// A failed system call as an answer: a path that leads nowhere gets the status that the method has for it.
+fn failed(call: &str, path: &[u8], error: &io::Error, missing: u16) -> HttpError {
+    use nix::libc::{EDQUOT, EFBIG, ELOOP, EMFILE, ENAMETOOLONG, ENFILE, ENOSPC};
+    let (status, reason, level) = match (error.kind(), error.raw_os_error().unwrap_or(0)) {
+        (_, ENOSPC | EDQUOT | EFBIG) => (507, "no-space", Level::Crit),
+        (_, EMFILE | ENFILE) => (503, "no-descriptors", Level::Crit),
+        (ErrorKind::NotFound, _) if missing == 404 => (404, "no-file", Level::Error),
+        (ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::IsADirectory, _) | (_, ENAMETOOLONG) => {
+            (missing, "no-such-place", Level::Error)
+        }
+        (ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem, _) | (_, ELOOP) => {
+            (403, "no-permission", Level::Error)
+        }
+        // RFC 4918 section 9.3.1: MKCOL only where nothing is.
+        (ErrorKind::AlreadyExists, _) => (405, "exists", Level::Error),
+        _ => (500, "file-error", Level::Crit),
+    };
+    let words = crate::exchange::error::system_words(error);
+    let text = format!("{call} \"{}\" failed ({words})", escape::error_log(path));
+    HttpError::new(status, reason).log(level, text)
+}

@@ -1,0 +1,235 @@
+//! `upload_store`: files that browsers send. This file is the step: which request is for the page, for a stored file, for
+//! taking files in or for removing one. A stored file is only ever read, never run.
+
+mod answer;
+mod form;
+mod name;
+mod page;
+mod receive;
+mod rows;
+
+pub use rows::{Conf, Conflict, DIRECTIVES, Store, VARIABLES};
+
+use std::io::{self, ErrorKind};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use crate::exchange::error::{HttpError, Level, system_words};
+use crate::exchange::files::{self, Kind, Opened, Policy};
+use crate::exchange::step::{Sink, Step, Wait};
+use crate::exchange::store::{Folder, Found};
+use crate::exchange::symlinks::Symlinks;
+use crate::exchange::{Exchange, Received};
+use crate::http::escape;
+use crate::http::head::{BodyLength, Known};
+use crate::http::method::Method;
+use crate::http::response::{ContentType, Response};
+use crate::http::{multipart, negotiate};
+use receive::Receiving;
+
+/// Bytes of a body that may lie between the client and the files.
+const AHEAD: usize = 256 << 10;
+/// The engine watches over silent clients; this wait only has to end some day.
+const LONG: Duration = Duration::from_secs(3600);
+/// The most bytes of a form that asks for a removal.
+const SMALL: usize = 16 << 10;
+
+/// What the step must know of the settings of others.
+pub struct Around<'a> {
+    /// The media type that an extension stands for.
+    pub type_of: &'a dyn Fn(&[u8]) -> Bytes,
+    /// The answer that an open file is.
+    pub answer: &'a dyn Fn(Opened) -> Response,
+    /// The line at the foot of pages.
+    pub line: &'a dyn Fn(&Exchange) -> String,
+    /// The largest body that is taken; 0 for any.
+    pub most: u64,
+    /// The folder for temporary files.
+    pub folder: &'a Path,
+}
+
+/// What is kept between two entries.
+enum State {
+    Receiving(Box<Receiving>),
+    /// A small form is being read.
+    Form,
+}
+
+/// Answers for a store, where there is one.
+pub fn step(x: &mut Exchange, conf: &Conf, around: &Around<'_>) -> Result<Step, HttpError> {
+    let Some(store) = &conf.store else { return Ok(Step::Next) };
+    let Some(rest) = x.uri.strip_prefix(store.prefix.as_ref()) else { return Ok(Step::Next) };
+    let name = rest.strip_prefix(b"/").unwrap_or(rest).to_vec();
+    match (x.method(), name.is_empty()) {
+        (Method::Get | Method::Head, true) => answer::listing(x, conf, around).map(Step::Done),
+        (Method::Get | Method::Head, false) => fetch(store, &name, around).map(Step::Done),
+        (Method::Post, true) => post(x, conf, around),
+        (Method::Delete, false) if conf.delete => {
+            remove(&open(store)?, &name)?;
+            let mut response = Response::new(204);
+            response.content_type = ContentType::None;
+            Ok(Step::Done(response))
+        }
+        (method, _) if is_for_others(method) => Ok(Step::Next),
+        (_, is_root) => Err(HttpError::new(405, "method").field("Allow", allowed(conf, is_root))),
+    }
+}
+
+/// Methods that `dav_methods` may take in the same location.
+fn is_for_others(method: Method) -> bool {
+    matches!(method, Method::Put | Method::Mkcol | Method::Copy | Method::Move | Method::Options)
+}
+
+fn allowed(conf: &Conf, is_root: bool) -> &'static str {
+    match (is_root, conf.delete) {
+        (true, _) => "GET, HEAD, POST",
+        (false, true) => "GET, HEAD, DELETE",
+        (false, false) => "GET, HEAD",
+    }
+}
+
+/// The store's folder. Its path is the conf's, links in it are the owner's.
+fn open(store: &Store) -> Result<Folder, HttpError> {
+    Folder::open(&store.folder, &Symlinks::Followed).map_err(|error| closed(store, "open()", &error))
+}
+
+/// Whatever is wrong with our own folder is no 403 or 404 to the client.
+fn closed(store: &Store, call: &str, error: &io::Error) -> HttpError {
+    use nix::libc::{EDQUOT, EFBIG, EMFILE, ENFILE, ENOSPC};
+    let (folder, words) = (escape::error_log(&store.folder), system_words(error));
+    let (status, reason, help) = match (error.raw_os_error().unwrap_or(0), error.kind()) {
+        (ENOSPC | EDQUOT | EFBIG, _) => (507, "no-space", ""),
+        (EMFILE | ENFILE, _) => (503, "no-descriptors", ""),
+        (_, ErrorKind::NotFound) => (500, "store-missing", ": make the folder that upload_store names"),
+        (_, ErrorKind::PermissionDenied) => {
+            (500, "store-closed", ": the user that this server runs as must be let in to write")
+        }
+        _ => (500, "store-error", ""),
+    };
+    HttpError::new(status, reason).log(Level::Crit, format!("{call} in \"{folder}\" failed ({words}){help}"))
+}
+
+/// A stored file, as what it is and nothing that runs.
+fn fetch(store: &Store, name: &[u8], around: &Around<'_>) -> Result<Response, HttpError> {
+    let path = [store.folder.as_ref(), b"/", name].concat();
+    if name.contains(&b'/') || name.starts_with(b".") {
+        return Err(HttpError::new(404, "no-file").log(Level::Error, no_such(&path)));
+    }
+    let policy = Policy { symlinks: Symlinks::Refused { from: store.folder.len() }, ..Policy::default() };
+    let opened = files::open(&path, &policy).map_err(|error| HttpError::file("open()", &path, &error))?;
+    if opened.stat.kind != Kind::File {
+        return Err(HttpError::new(404, "no-regular-file").log(Level::Error, no_such(&path)));
+    }
+    let mut response = (around.answer)(opened);
+    guard(&mut response, name);
+    Ok(response)
+}
+
+/// No browser guesses at what it is, and none runs a script in it with this site's rights. A browser's own viewer for PDF does
+/// not work in such a box; a PDF runs nothing of this site's.
+fn guard(response: &mut Response, name: &[u8]) {
+    response.push("X-Content-Type-Options", "nosniff");
+    if !name.to_ascii_lowercase().ends_with(b".pdf") {
+        response.push("Content-Security-Policy", "sandbox");
+    }
+}
+
+fn no_such(path: &[u8]) -> String {
+    format!("\"{}\" is no stored file", escape::error_log(path))
+}
+
+/// Removes a stored file.
+fn remove(folder: &Folder, name: &[u8]) -> Result<(), HttpError> {
+    let shown = escape::error_log(name);
+    let is_file = !name.contains(&b'/') && !name.starts_with(b".");
+    if !is_file || !matches!(folder.find(name), Ok(Found::File(_))) {
+        return Err(HttpError::new(404, "no-file").log(Level::Error, format!("\"{shown}\" is no stored file")));
+    }
+    folder.remove(name).map_err(|error| {
+        let text = format!("unlink() of \"{shown}\" failed ({})", system_words(&error));
+        HttpError::new(500, "not-removed").log(Level::Crit, text)
+    })
+}
+
+fn post(x: &mut Exchange, conf: &Conf, around: &Around<'_>) -> Result<Step, HttpError> {
+    let state = x.handler.take().and_then(|state| state.downcast::<State>().ok());
+    match state.map(|state| *state) {
+        Some(State::Receiving(receiving)) if receiving.redirects == x.redirects => receive(x, conf, around, receiving),
+        Some(State::Form) => form::answer(x, conf),
+        _ => begin(x, conf, around),
+    }
+}
+
+fn begin(x: &mut Exchange, conf: &Conf, around: &Around<'_>) -> Result<Step, HttpError> {
+    let kind = x.head.known(Known::ContentType).unwrap_or_default();
+    if conf.delete && kind.get(..form::TYPE.len()).is_some_and(|kind| kind.eq_ignore_ascii_case(form::TYPE)) {
+        if !announces_body(x) {
+            return form::answer(x, conf);
+        }
+        x.handler = Some(Box::new(State::Form));
+        return Ok(Step::Body(Sink::Spool { memory: SMALL, folder: x.prefix.join(around.folder) }));
+    }
+    let Some(boundary) = multipart::boundary(kind) else {
+        let text = format!("client sent \"{}\" where multipart/form-data is taken", escape::error_log(kind));
+        return Err(HttpError::new(415, "not-multipart")
+            .field("Accept-Post", "multipart/form-data")
+            .log(Level::Info, text));
+    };
+    let Some(store) = &conf.store else { return Ok(Step::Next) };
+    let wants_hash = conf.pass.is_some() || negotiate::prefers_json(x.head.known(Known::Accept));
+    let receiving = Receiving::begin(open(store)?, &boundary, conf, wants_hash, x.redirects)
+        .map_err(|error| closed(store, "readdir()", &error))?;
+    receive(x, conf, around, Box::new(receiving))
+}
+
+fn announces_body(x: &Exchange) -> bool {
+    !matches!(x.head.body_length, BodyLength::None | BodyLength::Length(0))
+}
+
+/// Takes what has come; the answer, when that was all.
+fn receive(
+    x: &mut Exchange,
+    conf: &Conf,
+    around: &Around<'_>,
+    mut receiving: Box<Receiving>,
+) -> Result<Step, HttpError> {
+    let mut is_whole = true;
+    match (receiving.inflow.take(), x.received.take()) {
+        (Some(inflow), _) | (None, Received::Coming(inflow)) => {
+            loop {
+                let piece = inflow.take(AHEAD);
+                if piece.is_empty() {
+                    break;
+                }
+                receiving.feed(&piece, conf, around)?;
+            }
+            is_whole = inflow.has_ended();
+            receiving.inflow = Some(inflow);
+        }
+        (None, Received::Memory(bytes)) => receiving.feed(&bytes, conf, around)?,
+        (None, Received::File(mut file, _)) => receiving.feed_file(&mut file, conf, around)?,
+        (None, Received::Nothing) if announces_body(x) => {
+            x.handler = Some(Box::new(State::Receiving(receiving)));
+            return Ok(Step::Body(Sink::Live { most: AHEAD }));
+        }
+        (None, Received::Nothing) => {}
+        (None, Received::Passed) => {
+            let text = "the body of an upload was passed on before";
+            return Err(HttpError::new(500, "body-passed").log(Level::Crit, text));
+        }
+    }
+    if !is_whole {
+        x.handler = Some(Box::new(State::Receiving(receiving)));
+        return Ok(Step::Wait(Wait::News(Instant::now() + LONG)));
+    }
+    let stored = receiving.finish(conf)?;
+    match &conf.pass {
+        Some(target) => {
+            x.received = Received::Memory(stored.form);
+            Ok(Step::Goto(target.clone()))
+        }
+        None => answer::stored(x, conf, around, &stored.files).map(Step::Done),
+    }
+}
