@@ -18,6 +18,7 @@ use longshore::http::chunked::Decoder;
 use longshore::http::escape::{self, LogEscape};
 use longshore::http::etag::{self, Comparison};
 use longshore::http::head::{Head, Limits, Scanner};
+use longshore::http::multipart::{self, Event, Stop};
 use longshore::http::range::{self, Ranges};
 use longshore::http::response::{Body, Response};
 use longshore::http::set_cookie::{self, Attributes, SameSite, Secure};
@@ -235,6 +236,43 @@ pub fn range(data: &[u8]) {
             assert!(response.status == 206 && response.body.len() >= sent);
             assert!(parts.len() > 1 || response.body.len() == sent);
         }
+    }
+}
+
+/// A form gives the same parts however it arrives, and none of its bytes twice.
+pub fn multipart(data: &[u8]) {
+    type Read = (Vec<(multipart::Part, Vec<u8>, bool)>, bool, Option<multipart::Fault>);
+    let read = |piece: usize| -> Read {
+        let mut parser = multipart::Parser::new(b"b");
+        let mut parts: Vec<(multipart::Part, Vec<u8>, bool)> = Vec::new();
+        for piece in data.chunks(piece) {
+            let fed = parser.feed(piece, &mut |event| {
+                match event {
+                    Event::Part(part) => parts.push((part, Vec::new(), false)),
+                    Event::Data(bytes) => parts.last_mut().expect("bytes stand in a part").1.extend_from_slice(bytes),
+                    Event::End => parts.last_mut().expect("only a part ends").2 = true,
+                }
+                Ok::<(), ()>(())
+            });
+            match fed {
+                Ok(()) => {}
+                Err(Stop::Fault(fault)) => return (parts, false, Some(fault)),
+                Err(Stop::Taker(())) => unreachable!("this taker never refuses"),
+            }
+        }
+        (parts, parser.is_over(), None)
+    };
+    let whole = read(data.len().max(1));
+    assert!(whole.0.iter().map(|(_, bytes, _)| bytes.len()).sum::<usize>() <= data.len());
+    for (_, bytes, ended) in &whole.0 {
+        assert!(!ended || !bytes.windows(5).any(|window| window == b"\r\n--b"));
+    }
+    if whole.2.is_none() {
+        assert_eq!(read(1), whole);
+        assert_eq!(read(3), whole);
+    }
+    if let Some(boundary) = multipart::boundary(data) {
+        assert!((1..=70).contains(&boundary.len()));
     }
 }
 

@@ -60,6 +60,11 @@ fn upstream_address() {
 }
 
 #[test]
+fn multipart() {
+    run("multipart", checks::multipart);
+}
+
+#[test]
 fn cookie() {
     run("cookie", checks::cookie);
 }

@@ -178,11 +178,8 @@ mod tests {
     #[test]
     fn what_is_to_come_is_named() {
         for (name, want) in [
-            ("session_zone", Some("sessions")),
-            ("session", Some("sessions")),
-            ("sessions", None),
+            ("dav_ext_methods", Some("nginx's dav-ext module")),
             ("upload_dir", None),
-            ("upload_store", Some("uploads")),
             ("echo", Some("nginx's echo module (`return 200 \"text\";` answers with a text)")),
             ("echoes", None),
             ("content_by_lua_block", Some("nginx's Lua module")),

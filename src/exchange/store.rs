@@ -254,7 +254,8 @@ mod tests {
     #[test]
     fn a_draft_that_is_dropped_leaves_nothing() {
         let (at, folder) = folder();
-        for mut draft in [folder.draft(0o600).unwrap(), named_draft(&folder)] {
+        for make in [|folder: &Folder| folder.draft(0o600).unwrap(), named_draft] {
+            let mut draft = make(&folder);
             draft.write(b"half").unwrap();
             assert_eq!((draft.len(), draft.is_empty()), (4, false));
             assert!(folder.files().unwrap().is_empty());

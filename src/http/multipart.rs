@@ -177,7 +177,7 @@ impl Parser {
                 // The line end before a delimiter belongs to it: an empty part may have this one only.
                 Ok(Some(end - 2))
             }
-            State::Start if self.delimiter.needle().starts_with(&bytes[..bytes.len().min(self.len - 1)]) => Ok(None),
+            State::Start if bytes.len() < self.len && self.delimiter.needle().starts_with(bytes) => Ok(None),
             State::Start => {
                 self.state = State::Data;
                 Ok(Some(if bytes.starts_with(self.delimiter.needle()) { 0 } else { 2 }))

@@ -114,6 +114,7 @@ pub fn load_from(request: &Request, outside: &Arc<Outside>) -> Loaded {
     };
     diagnostics.extend(missing_maps(&settings));
     diagnostics.extend(half_sessions(&settings));
+    diagnostics.extend(stores_among_scripts(&settings));
     let mut loaded = Loaded {
         settings: None,
         diagnostics,
@@ -176,6 +177,30 @@ fn half_sessions(settings: &Settings) -> Vec<Diagnostic> {
         if !found.iter().any(|known| known.span == Some(span)) {
             found.push(Diagnostic::error(span, message).help(help));
         }
+    }
+    found
+}
+
+/// Stores for uploads that lie in a tree where scripts run: what a stranger stores there, a request elsewhere would run.
+fn stores_among_scripts(settings: &Settings) -> Vec<Diagnostic> {
+    let scopes = settings.scopes();
+    let mut found: Vec<Diagnostic> = Vec::new();
+    for scope in &scopes {
+        let Some(store) = &scope.upload.store else { continue };
+        let runs =
+            |other: &&&Arc<Scope>| other.upload.store.is_none() && other.cgi.runs_files_in(&other.root, &store.folder);
+        let Some(other) = scopes.iter().find(runs) else { continue };
+        let span = scope.places.of("upload_store").unwrap_or_default();
+        let folder = String::from_utf8_lossy(&store.folder).into_owned();
+        if found.iter().any(|known| known.span == Some(span)) {
+            continue;
+        }
+        let mut warning =
+            Diagnostic::warning(span, format!("the store \"{folder}\" lies in a tree where scripts are run"))
+                .help("name a folder outside of it: whoever may upload could run programs here");
+        let place = other.places.of("cgi").or_else(|| other.places.of("cgi_extension"));
+        warning.also = place.map(|place| (place, "scripts are run by this".to_string()));
+        found.push(warning);
     }
     found
 }

@@ -8,6 +8,7 @@ use bytes::Bytes;
 
 use crate::conf::value::Text;
 use crate::exchange::error::Level;
+use crate::exchange::place::Root;
 use crate::exchange::queue::Queue;
 
 /// Which requests run a script.
@@ -129,5 +130,16 @@ impl Conf {
     /// Whether some request here may run a script.
     pub fn is_on(&self) -> bool {
         self.mode != Mode::Off || !self.extensions.is_empty()
+    }
+
+    /// Whether a file in this folder could be run as a script, where URIs become paths like this. What variables lead to
+    /// nobody knows beforehand.
+    pub fn runs_files_in(&self, root: &Root, folder: &[u8]) -> bool {
+        let text = root.alias.as_ref().map_or(&root.root, |alias| &alias.text);
+        let tree = text.constant().map(|tree| tree.strip_suffix(b"/").unwrap_or(tree).to_vec());
+        let is_inside = tree.is_some_and(|tree| {
+            folder.strip_prefix(tree.as_slice()).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
+        });
+        is_inside && (self.mode == Mode::On || !self.extensions.is_empty())
     }
 }

@@ -86,7 +86,7 @@ pub const DIRECTIVES: &[Directive<Conf>] = &[
             arity: Arity::Words(1, 3),
             block: false,
             doc: "The rights of new files and folders: `user`, `group` or `all`, a colon, and `r` or `rw`, for example \
-                  `dav_access group:rw all:r;`. The user may always read and write. Whoever may read a folder may enter it.",
+                  `dav_access group:rw all:r;`. Without a word on `user` it is `user:rw`. Whoever may read a folder may enter it.",
         },
         repeat: Repeat::Refused,
         inherit: Inherit::Yes,
@@ -133,7 +133,7 @@ fn set_methods(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
 }
 
 fn set_access(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
-    let mut access = 0o600;
+    let (mut access, mut names_user) = (0, false);
     for word in args.words() {
         let text = word.show();
         let parts = text.split_once(':').and_then(|(who, rights)| {
@@ -146,8 +146,9 @@ fn set_access(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
                 .help("for example `dav_access group:rw all:r;`"));
         };
         access |= bits;
+        names_user |= text.starts_with("user");
     }
-    conf.access = access;
+    conf.access = if names_user { access } else { access | 0o600 };
     Ok(())
 }
 

@@ -55,7 +55,7 @@
     const place = waiting.indexOf(job);
     if (place >= 0) waiting.splice(place, 1);
     if (job.request) job.request.abort();
-    else end(job, false, "Cancelled");
+    else end(job, null, "Cancelled");
   };
 
   const send = job => {
@@ -93,13 +93,13 @@
       over(true, `Stored · ${size(job.file.size)}`);
     });
     request.addEventListener("error", () => over(false, "The connection broke. Nothing was stored."));
-    request.addEventListener("abort", () => over(false, "Cancelled"));
+    request.addEventListener("abort", () => over(null, "Cancelled"));
     request.send(body);
   };
 
   const end = (job, good, text) => {
     job.over = true;
-    job.item.className = good ? "done" : "failed";
+    job.item.className = good ? "done" : good === null ? "stopped" : "failed";
     job.bar.hidden = true;
     job.state.textContent = text;
     job.stop.textContent = "Dismiss";

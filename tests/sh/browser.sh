@@ -1,0 +1,138 @@
+#!/bin/sh
+# The upload page in a real browser: Debian's chromium, told what to do through WebDriver (https://www.w3.org/TR/webdriver2/),
+# which is JSON over HTTP, so curl can speak it. SCREENSHOTS=DIR keeps pictures of the page.
+. "$(dirname "$0")/lib.sh"
+
+if is_nginx || ! command -v chromedriver >/dev/null || ! command -v chromium >/dev/null; then
+    plan 1
+    skip 1 "nginx has no such page, or chromium and chromedriver are not installed"
+    exit
+fi
+plan 17
+
+mkdir "$DIR/store" "$DIR/profile"
+chmod 777 "$DIR/store"
+serve <<'CONF'
+server {
+    listen 127.0.0.1:%PORT1%;
+    client_max_body_size 50m;
+    location / { upload_store %DIR%/store; upload_delete on; }
+}
+CONF
+
+driver_port=$(free_port)
+chromedriver --port="$driver_port" >"$DIR/driver.log" 2>&1 &
+driver_pid=$!
+trap 'code=$?; kill "$driver_pid" 2>/dev/null; (exit "$code"); clean_up' EXIT
+driver=http://127.0.0.1:$driver_port
+
+# ask METHOD PATH [JSON]: what the driver answers, on one line.
+ask() {
+    curl -s --max-time 60 -X "$1" -H 'Content-Type: application/json' ${3:+-d "$3"} "$driver$2" | tr -d '\n'
+}
+
+# text: the value of an answer that is a text, a number or a truth.
+text() {
+    sed -n -e 's/^{"value":"\(.*\)"}$/\1/p' -e 's/^{"value":\([^"{].*\)}$/\1/p'
+}
+
+# run SCRIPT: what it returns in the page. No double quotes in it.
+run() {
+    ask POST "$session/execute/sync" "{\"script\":\"$1\",\"args\":[]}" | text
+}
+
+# find SELECTOR: the address of an element.
+find_one() {
+    id=$(ask POST "$session/element" "{\"using\":\"css selector\",\"value\":\"$1\"}" | sed 's/.*"element-[^"]*":"\([^"]*\)".*/\1/')
+    echo "$session/element/$id"
+}
+
+# says SCRIPT VALUE: whether the script returns it.
+says() {
+    [ "$(run "$1")" = "$2" ]
+}
+
+# choose FILE: as if somebody chose it in the page's dialog.
+choose() {
+    ask POST "$(find_one '#files')/value" "{\"text\":\"$1\"}" >/dev/null
+}
+
+# rate BYTES: how fast the browser sends from now on; -1 for as fast as it can.
+rate() {
+    ask POST "$session/chromium/network_conditions" \
+        "{\"network_conditions\":{\"latency\":0,\"download_throughput\":-1,\"upload_throughput\":$1}}" >/dev/null
+}
+
+# picture NAME: of the window as it is.
+picture() {
+    [ -n "${SCREENSHOTS:-}" ] || return 0
+    ask GET "$session/screenshot" | text | base64 -d >"$SCREENSHOTS/$1.png"
+}
+
+driver_is_ready() {
+    ask GET /status | grep -q '"ready":true'
+}
+wait_until driver_is_ready
+# Root's browser has no sandbox of its own; the page is ours.
+options="\"--headless=new\",\"--no-sandbox\",\"--disable-dev-shm-usage\",\"--disable-gpu\",\"--user-data-dir=$DIR/profile\""
+session=/session/$(ask POST /session "{\"capabilities\":{\"alwaysMatch\":{\"unhandledPromptBehavior\":\"ignore\",\"goog:chromeOptions\":{\"binary\":\"$(command -v chromium)\",\"args\":[$options]}}}}" |
+    sed -n 's/.*"sessionId":"\([^"]*\)".*/\1/p')
+like "$session" '^/session/.' "the browser starts"
+ask POST "$session/window/rect" '{"width":1100,"height":860}' >/dev/null
+ask POST "$session/url" "{\"url\":\"$URL1/\"}" >/dev/null
+is "$(ask GET "$session/title" | text)" "Upload files" "the page opens"
+is "$(run "return performance.getEntriesByType('resource').filter(e => !e.name.endsWith('/favicon.ico')).length")" 0 "it loads nothing else"
+picture empty
+
+note "a file, and its bar"
+head -c 8000000 /dev/urandom >"$DIR/first file.bin"
+run "window.seen = []; new MutationObserver(all => all.forEach(one => { if (one.target.tagName === 'PROGRESS') seen.push(one.target.value); else if (one.target.className === 'state') { seen.last = one.target.textContent; if (/left/.test(seen.last)) seen.left = seen.last; } })).observe(document.body, {attributes: true, childList: true, subtree: true});" >/dev/null
+rate 4000000
+choose "$DIR/first file.bin"
+ok "the bar moves" wait_until says "return seen.some(value => value > 0.05 && value < 1)" true
+ok "speed and time left stand below it" wait_until says "return !!seen.left" true
+picture sending
+rate -1
+ok "it is stored" wait_until says "return document.querySelectorAll('#jobs li.done').length" 1
+like "$(run "return seen.left")" '^[0-9.]+ (KB|MB) of 7\.6 MB · [0-9.]+ (KB|MB)/s · [0-9]+ s left' "in words that people read"
+is "$(run "return document.querySelector('#stored a').textContent")" "first file.bin" "it stands in the list"
+curl -s -o "$DIR/back" "$(run "return document.querySelector('#stored a').href")"
+ok "and comes back as it was" cmp "$DIR/first file.bin" "$DIR/back"
+
+note "several at once, one of them taken already, and one that is cancelled"
+echo one >"$DIR/one.txt"
+echo two >"$DIR/two.txt"
+choose "$DIR/one.txt\\n$DIR/two.txt\\n$DIR/first file.bin"
+ok "two more are stored" wait_until says "return document.querySelectorAll('#jobs li.done').length" 3
+ok "the third is refused in words" wait_until says "return document.querySelector('#jobs li.failed .state').textContent" "A file of this name is there already."
+head -c 20000000 /dev/zero >"$DIR/zero.bin"
+rate 1000000
+choose "$DIR/zero.bin"
+wait_until says "return document.querySelector('#jobs li:last-child progress').value > 0" true
+ask POST "$(find_one '#jobs li:last-child button')/click" '{}' >/dev/null
+rate -1
+ok "one is cancelled" wait_until says "return document.querySelector('#jobs li:last-child .state').textContent" "Cancelled"
+is "$(find "$DIR/store" -type f | wc -l | tr -d ' ')" 3 "and nothing of it is there"
+picture wide
+
+note "looks"
+look() {
+    ask POST "$session/goog/cdp/execute" "{\"cmd\":\"Emulation.setEmulatedMedia\",\"params\":{\"features\":[{\"name\":\"prefers-color-scheme\",\"value\":\"$1\"}]}}" >/dev/null
+}
+look dark
+is "$(run "return matchMedia('(prefers-color-scheme: dark)').matches && getComputedStyle(document.body).backgroundColor")" "rgb(16, 19, 24)" "there is a dark mode"
+picture dark
+ask POST "$session/goog/cdp/execute" '{"cmd":"Emulation.setDeviceMetricsOverride","params":{"width":360,"height":740,"deviceScaleFactor":2,"mobile":true}}' >/dev/null
+picture narrow-dark
+look light
+picture narrow
+is "$(run "return document.documentElement.scrollWidth <= 360")" true "it fits a telephone"
+
+note "removal"
+ask POST "$(find_one '#stored .delete button')/click" '{}' >/dev/null
+ask POST "$session/alert/accept" '{}' >/dev/null
+ok "the button removes a file" wait_until says "return document.querySelectorAll('#stored tr').length" 2
+
+ask DELETE "$session" >/dev/null
+kill "$driver_pid" 2>/dev/null
+stop
