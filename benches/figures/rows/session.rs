@@ -40,12 +40,25 @@ pub fn measure(bench: &Bench, report: &mut Report) -> io::Result<()> {
     Ok(())
 }
 
-/// Begins a session: the cookie that names it.
+/// Begins a session: the cookie that names it, which is tried once.
 fn begin(server: &Contestant) -> io::Result<String> {
+    let cookie = |answer: &str| {
+        let field = answer.lines().find_map(|line| line.strip_prefix("Set-Cookie: "))?;
+        field.split(';').next().map(str::to_owned)
+    };
+    let begun = ask(server, "")?;
+    let named = cookie(&begun).ok_or_else(|| io::Error::other(format!("no session begins: {begun}")))?;
+    let found = ask(server, &format!("Cookie: {named}\r\n"))?;
+    match found.starts_with("HTTP/1.1 200") && cookie(&found).is_none() {
+        true => Ok(named),
+        false => Err(io::Error::other(format!("the session is not found again: {found}"))),
+    }
+}
+
+fn ask(server: &Contestant, fields: &str) -> io::Result<String> {
     let mut stream = client::connect(server.address(), 0)?;
-    client::send(&mut stream, "GET", BEGIN, "Connection: close\r\n")?;
+    client::send(&mut stream, "GET", BEGIN, &format!("Connection: close\r\n{fields}"))?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
-    let cookie = answer.lines().find_map(|line| line.strip_prefix("Set-Cookie: ")?.split(';').next());
-    cookie.map(str::to_owned).ok_or_else(|| io::Error::other(format!("no session begins: {answer}")))
+    Ok(answer)
 }
