@@ -12,6 +12,7 @@ use crate::exchange::wishes;
 use crate::exchange::{Arrival, Exchange};
 use crate::features::*;
 use crate::gateway::program;
+use crate::http::escape;
 use crate::http::framing;
 use crate::http::response::{Body, Response};
 use crate::http::status;
@@ -114,14 +115,21 @@ impl Run {
         let (variables, prefix) = (settings.variables.clone(), settings.prefix.clone());
         let mut x = Exchange::new(arrival, scope.place(), scope.clone(), variables, prefix);
         x.server_name = server.name.clone();
+        x.blocks.0 = server.span;
         Run { x, settings, server, location: None, scope, cursor: 0, admitted: None, answer: None }
     }
 
     /// Another server than the address's default takes the request.
     pub fn choose(&mut self, server: Arc<Server>) {
         self.x.server_name = server.name.clone();
+        self.x.blocks.0 = server.span;
         self.enter(server.scope.clone());
         self.server = server;
+    }
+
+    /// The step that it stands at.
+    pub fn at(&self) -> &'static str {
+        STEPS.get(self.cursor).map_or("", |(name, _)| name)
     }
 
     /// Goes on until something is to be done outside.
@@ -179,7 +187,7 @@ impl Run {
         if self.x.redirects <= REDIRECTS {
             return Ok(());
         }
-        let uri = crate::http::escape::error_log(&self.x.uri);
+        let uri = escape::error_log(&self.x.uri);
         let text = format!("rewrite or internal redirection cycle while {doing} \"{uri}\"");
         Err(HttpError::new(500, "redirect-cycle").log(Level::Error, text))
     }
@@ -187,13 +195,20 @@ impl Run {
     /// After a location's lines have rewritten the path.
     fn search(&mut self) -> Result<(), HttpError> {
         self.count("processing")?;
-        self.location = None;
+        self.leave();
         self.enter(self.server.scope.clone());
         self.cursor = AT_LOCATION;
         Ok(())
     }
 
     fn redirect(&mut self, target: Target) -> Result<(), HttpError> {
+        self.x.tell("redirect", None, || match &target {
+            Target::Uri { path, args } => {
+                let query = args.as_ref().map_or(String::new(), |args| format!("?{}", escape::error_log(args)));
+                format!("goes on as `{}{query}`, from inside", escape::error_log(path))
+            }
+            Target::Named(name) => format!("goes on in the location `{}`", escape::error_log(name)),
+        });
         self.count("internally redirecting to")?;
         self.x.internal = true;
         match target {
@@ -201,13 +216,13 @@ impl Run {
                 self.x.uri = path;
                 self.x.args = args;
                 self.x.rewritten = false;
-                self.location = None;
+                self.leave();
                 self.enter(self.server.scope.clone());
                 self.cursor = AT_SERVER;
             }
             Target::Named(name) => {
                 let Some(location) = self.server.named.get(&name).cloned() else {
-                    let name = crate::http::escape::error_log(&name);
+                    let name = escape::error_log(&name);
                     return Err(HttpError::new(500, "no-named-location")
                         .log(Level::Error, format!("could not find named location \"{name}\"")));
                 };
@@ -218,6 +233,11 @@ impl Run {
         Ok(())
     }
 
+    fn leave(&mut self) {
+        self.location = None;
+        self.x.blocks.1 = None;
+    }
+
     fn enter(&mut self, scope: Arc<Scope>) {
         self.x.place = scope.place();
         self.x.scope = scope.clone();
@@ -226,13 +246,20 @@ impl Run {
 
     fn enter_location(&mut self, location: &Arc<Location>) {
         self.location = Some(location.clone());
+        self.x.blocks.1 = Some(location.span);
         let excepted = location.limit_except.as_ref().filter(|(methods, _)| methods & self.x.method().bit() == 0);
+        if excepted.is_some() {
+            self.x.tell("limit_except", Some(location.span), || {
+                "the method is none that `limit_except` names: the settings inside it are in force".into()
+            });
+        }
         self.enter(excepted.map_or(&location.scope, |(_, scope)| scope).clone());
     }
 
     /// One place turns an error into a page: `error_page` first, the built-in page at last.
     fn fail(&mut self, mut error: HttpError) -> Result<Option<Outcome>, HttpError> {
         static_files::quieten(&self.scope.static_files, &mut error);
+        self.tell_failure(&error);
         self.x.keep(error.report.take());
         if matches!(error.status, 444 | 499) {
             self.x.sent.status = error.status;
@@ -249,6 +276,13 @@ impl Run {
             }
             error_page::Answer::Page(error) => Ok(Some(self.page(&error))),
         }
+    }
+
+    fn tell_failure(&self, error: &HttpError) {
+        self.x.tell("answer", None, || {
+            let why = error.report.as_ref().map_or(String::new(), |report| format!(": {}", report.text));
+            format!("`{}` answers {} ({}){why}", self.at(), error.status, error.reason)
+        });
     }
 
     fn built_in(&mut self, mut error: HttpError) -> Outcome {
@@ -340,14 +374,23 @@ fn rewrite_in_location(run: &mut Run) -> Result<Step, HttpError> {
 fn find_location(run: &mut Run) -> Result<Step, HttpError> {
     let server = run.server.clone();
     if let Some(location) = server.locations.folder(&run.x.uri) {
+        run.x.tell("location", Some(location.span), || {
+            "it is this folder without its slash, and its requests are passed on: the client is sent to the folder"
+                .into()
+        });
         run.enter_location(location);
         return Err(HttpError::redirect(301, static_files::with_slash(&run.x.uri, run.x.args.as_deref())));
     }
+    run.x.tell("search", None, || format!("the location of `{}` is searched", escape::error_log(&run.x.uri)));
     let found = server.locations.find(&mut run.x).map_err(|_| {
         HttpError::new(500, "regex-too-hard").log(Level::Error, "a location's regex needs too many steps for this URI")
     })?;
-    if let Some(location) = found {
-        run.enter_location(&location);
+    match found {
+        Some(location) => {
+            run.x.tell("location", Some(location.span), || "takes the request".into());
+            run.enter_location(&location);
+        }
+        None => run.x.tell("search", None, || "no location takes it: the settings of the server are in force".into()),
     }
     Ok(Step::Next)
 }

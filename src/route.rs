@@ -85,6 +85,11 @@ pub struct Locations {
 }
 
 impl Location {
+    /// Tells what became of it in a search.
+    fn tell(&self, x: &Exchange, verdict: &str) {
+        x.tell("location", Some(self.span), || verdict.to_string());
+    }
+
     /// Whether requests for a folder are passed to another server.
     fn passes_folder(&self) -> bool {
         let Matcher::Prefix { path, .. } = &self.matcher else { return false };
@@ -135,15 +140,18 @@ impl Locations {
     /// regex, unless the prefix forbids to ask them.
     pub fn find(&self, x: &mut Exchange) -> Result<Option<Arc<Location>>, TooHard> {
         if let Some(location) = self.exact.get(x.uri.as_slice()) {
+            location.tell(x, "is exactly this path: no other is asked");
             return Ok(Some(location.clone()));
         }
         let prefix = self.longest(&x.uri);
+        self.tell_prefixes(x);
         let mut inner = None;
         if let Some(location) = &prefix {
             inner = location.locations.find(x)?;
             if let Some(found) = &inner
                 && matches!(found.matcher, Matcher::Exact(_) | Matcher::Regex { .. })
             {
+                location.tell(x, "holds the location that was found, so no regex beside it is asked");
                 return Ok(inner);
             }
         }
@@ -153,12 +161,38 @@ impl Locations {
         {
             return Ok(location.locations.find(x)?.or(Some(location)));
         }
+        if let Some(location) = &prefix {
+            location.tell(x, "stays, as no regex takes the path");
+        }
         Ok(inner.or(prefix))
     }
 
     fn longest(&self, path: &[u8]) -> Option<Arc<Location>> {
+        self.fitting(path).next().cloned()
+    }
+
+    /// The prefixes of a path, longest first.
+    fn fitting<'l>(&'l self, path: &'l [u8]) -> impl Iterator<Item = &'l Arc<Location>> {
         let fits = self.lengths.iter().filter(|n| **n <= path.len());
-        fits.filter_map(|n| self.prefixes.get(&path[..*n])).next().cloned()
+        fits.filter_map(|n| self.prefixes.get(&path[..*n]))
+    }
+
+    fn tell_prefixes(&self, x: &Exchange) {
+        if x.may_act() {
+            return;
+        }
+        for (n, location) in self.fitting(&x.uri).enumerate() {
+            location.tell(
+                x,
+                match (n, &location.matcher) {
+                    (0, Matcher::Prefix { final_: true, .. }) => {
+                        "is the longest prefix that fits, and `^~` keeps regexes from being asked"
+                    }
+                    (0, _) => "is the longest prefix that fits",
+                    _ => "fits too, but a longer prefix does",
+                },
+            );
+        }
     }
 
     fn first_regex(&self, x: &mut Exchange) -> Result<Option<Arc<Location>>, TooHard> {
@@ -167,8 +201,10 @@ impl Locations {
             if let Some(found) = pattern.captures(&x.uri)? {
                 let subject = bytes::Bytes::copy_from_slice(&x.uri);
                 x.capture(&subject, &found.groups, names);
+                location.tell(x, "is the first regex that matches");
                 return Ok(Some(location.clone()));
             }
+            location.tell(x, "does not match");
         }
         Ok(None)
     }

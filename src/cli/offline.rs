@@ -75,7 +75,7 @@ pub fn ask(settings: Arc<Settings>, group: &Group, head: Head, body: Vec<u8>) ->
     let waker = mio::Waker::new(poll.registry(), Token(0))?;
     let registry = poll.registry().try_clone()?;
     let onlooker = Arc::new(Onlooker { registry, waker, seen: Mutex::default(), news: Condvar::new() });
-    let mut run = Run::new(arrival(group, head, onlooker.clone()), settings, group.default.clone());
+    let mut run = Run::new(arrival(group, head, Some(onlooker.clone())), settings, group.default.clone());
     let mut body = Some(body);
     let mut outcome = match resolve(&mut run, group) {
         Some(error) => run.refuse(error),
@@ -118,7 +118,8 @@ pub fn ask(settings: Arc<Settings>, group: &Group, head: Head, body: Vec<u8>) ->
     Ok(Answer { run, response, body: text, streams, broken, scripts: onlooker.all_ended() })
 }
 
-fn arrival(group: &Group, head: Head, engine: Arc<dyn Engine>) -> Arrival {
+/// A request on a connection of its own, from this machine.
+pub fn arrival(group: &Group, head: Head, engine: Option<Arc<dyn Engine>>) -> Arrival {
     let (local, unix) = match &group.address {
         Address::Unix(path) => (None, Some(Arc::from(path.to_string_lossy()))),
         Address::Ip(at) if at.ip().is_unspecified() => (Some(SocketAddr::from(([127, 0, 0, 1], at.port()))), None),
@@ -135,7 +136,7 @@ fn arrival(group: &Group, head: Head, engine: Arc<dyn Engine>) -> Arrival {
         started: Instant::now(),
         head,
         pipelined: false,
-        engine: Some(engine),
+        engine,
         connection: 1,
     }
 }

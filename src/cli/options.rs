@@ -1,6 +1,7 @@
 //! The options themselves: nginx's letters and our words.
 
 use std::ffi::OsString;
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::error::ErrorKind;
@@ -74,6 +75,8 @@ pub enum Command {
     /// What concerns certificates.
     #[command(subcommand, disable_help_subcommand = true)]
     Cert(Cert),
+    /// Say what would become of a request, and which line of the conf decides each step. Nothing is done for it.
+    Explain(Explain),
     /// What becomes of each directive of a conf that was written for nginx.
     Compat(Compat),
     /// Serve a folder at once, with listings.
@@ -155,6 +158,63 @@ pub struct SelfSigned {
     /// For how many days it is good.
     #[arg(long, value_name = "days", default_value_t = 365, value_parser = clap::value_parser!(u32).range(1..=3650))]
     pub days: u32,
+}
+
+/// A request that is explained.
+#[derive(Debug, Args)]
+pub struct Explain {
+    /// Show this help.
+    #[arg(short = 'h', long = "help", action = ArgAction::Help)]
+    pub help: Option<bool>,
+    /// The URL: `http://HOST:PORT/PATH`, or a path for the conf's first server.
+    #[arg(value_name = "url")]
+    pub url: String,
+    /// The conf file (default: conf/nginx.conf, else conf/longshore.conf).
+    #[arg(short = 'c', value_name = "file")]
+    pub conf: Option<PathBuf>,
+    /// The folder that relative paths start from (default: the current folder).
+    #[arg(short = 'p', value_name = "prefix")]
+    pub prefix: Option<PathBuf>,
+    /// Directives to be read before the conf file.
+    #[arg(short = 'g', value_name = "directives")]
+    pub globals: Option<String>,
+    /// The method (default: POST with a body, else GET).
+    #[arg(short = 'X', value_name = "method")]
+    pub method: Option<String>,
+    /// A field, `Name: value`; may be repeated.
+    #[arg(short = 'H', value_name = "field")]
+    pub fields: Vec<String>,
+    /// How many bytes the body would have.
+    #[arg(long, value_name = "bytes")]
+    pub body_size: Option<u64>,
+    /// The address that the client would have (default: this machine's own).
+    #[arg(long, value_name = "address")]
+    pub client: Option<IpAddr>,
+    /// A whole head, byte by byte as a client sends it, in place of the one made from URL, method and fields.
+    #[arg(long, value_name = "file")]
+    pub head: Option<PathBuf>,
+    /// For people or for programs.
+    #[arg(long, value_name = "form", default_value = "text")]
+    pub format: Shape,
+    /// Write a line for a file of expectations instead.
+    #[arg(long)]
+    pub as_expect: bool,
+    /// Explain although parts of the conf are not built yet.
+    #[arg(long)]
+    pub partial: bool,
+    /// Take the conf as `--rootless` does.
+    #[arg(long)]
+    pub rootless: bool,
+}
+
+/// What `explain --format` takes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum Shape {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object.
+    Json,
 }
 
 /// What can be done with scripts.
@@ -277,6 +337,10 @@ mod tests {
             ("longshore cgi run a.sh -c a.conf --url /a?b --body - -H A:b -H C:d", true),
             ("longshore cgi run", false),
             ("longshore cgi walk", false),
+            ("longshore explain -c a.conf -X PUT -H A:b --body-size 5 --client ::1 --format json /a", true),
+            ("longshore explain", false),
+            ("longshore explain /a --client b", false),
+            ("longshore explain /a --body-size -1", false),
             ("longshore cert self-signed localhost 127.0.0.1 --out conf --days 30", true),
             ("longshore cert self-signed", false),
             ("longshore cert self-signed a --days 0", false),

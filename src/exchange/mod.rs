@@ -19,6 +19,7 @@ pub mod symlinks;
 pub mod syslog;
 pub mod temporary;
 pub mod tls;
+pub mod trace;
 pub mod variables;
 pub mod wishes;
 
@@ -33,6 +34,7 @@ use std::time::{Instant, SystemTime};
 
 use bytes::Bytes;
 
+use crate::conf::source::Span;
 use crate::conf::value::VarId;
 use crate::http::head::Head;
 use crate::http::method::Method;
@@ -253,6 +255,10 @@ pub struct Exchange {
     pub engine: Option<Arc<dyn engine::Engine>>,
     /// How the engine knows this connection.
     pub connection: usize,
+    /// Where the blocks begin that took the request: its server, and its location if it is in one.
+    pub blocks: (Span, Option<Span>),
+    /// What is told to somebody who looks on; none while serving.
+    pub trace: Option<Box<trace::Trace>>,
 }
 
 impl Exchange {
@@ -305,6 +311,8 @@ impl Exchange {
             limit_rate: None,
             wishes: Default::default(),
             compressed: None,
+            blocks: Default::default(),
+            trace: None,
             engine: arrival.engine,
             connection: arrival.connection,
         }

@@ -2,10 +2,12 @@
 //! when its variable is asked for.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
 use super::Exchange;
+use crate::conf::source::Sources;
 use crate::conf::value::{Piece, Text, VarId};
 
 /// A variable's value: none is nginx's "not found", which texts show as nothing and logs as `-`.
@@ -32,6 +34,8 @@ pub type Getter = Box<dyn for<'a> Fn(&'a Exchange) -> Value<'a> + Send + Sync>;
 pub struct Variables {
     /// Name and getter of each index.
     pub entries: Vec<(String, Option<Getter>)>,
+    /// The conf's text, for variables that name a line of it.
+    pub sources: Arc<Sources>,
 }
 
 impl std::fmt::Debug for Variables {

@@ -171,7 +171,7 @@ pub fn step(x: &mut Exchange, conf: &Conf, ways: &[Way<'_>]) -> Result<Step, Htt
 
 /// Gives out a refusal, or keeps it for a while.
 fn hold(x: &mut Exchange, conf: &Conf, error: HttpError) -> Result<Step, HttpError> {
-    if error.status != 401 || conf.delay.is_zero() {
+    if error.status != 401 || conf.delay.is_zero() || !x.may_act() {
         return Err(error);
     }
     x.report(Level::Info, "delaying unauthorized request");
@@ -194,7 +194,20 @@ fn release(x: &mut Exchange) -> Result<Step, HttpError> {
 
 /// What the address says.
 pub fn ask(x: &mut Exchange, conf: &Conf) -> Result<Verdict, HttpError> {
-    match verdict(&conf.rules, x.client.peer) {
+    let verdict = verdict(&conf.rules, x.client.peer);
+    if !conf.rules.is_empty() {
+        x.tell(if verdict == Some(false) { "deny" } else { "allow" }, None, || {
+            let who =
+                x.client.peer.map_or("a client of a Unix socket".into(), |peer| peer.ip().to_canonical().to_string());
+            let verdict = match verdict {
+                Some(true) => "may come in",
+                Some(false) => "may not come in",
+                None => "is named by no rule",
+            };
+            format!("{who} {verdict}")
+        });
+    }
+    match verdict {
         Some(true) => Ok(Verdict::Granted),
         Some(false) => Err(HttpError::new(403, "denied").log(Level::Error, "access forbidden by rule")),
         None => Ok(Verdict::Silent),

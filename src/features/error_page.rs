@@ -220,12 +220,21 @@ pub fn answer(x: &mut Exchange, conf: &Conf, error: &HttpError) -> Answer {
     }
     let page = conf.pages.iter().find(|page| page.status == error.status).filter(|_| !is_last);
     let (Some(page), Some(failure)) = (page, &mut x.failure) else { return Answer::Page(error.clone()) };
-    match page.new_status {
+    let (status, new_status) = (page.status, page.new_status);
+    match new_status {
         NewStatus::Keep => {}
         NewStatus::OfPage => failure.own_status = true,
         NewStatus::Is(status) => failure.status = status,
     }
     let target = x.eval(&page.target).into_owned();
+    x.tell("error_page", None, || {
+        let new = match new_status {
+            NewStatus::Keep => String::new(),
+            NewStatus::OfPage => ", and the page's own status counts".into(),
+            NewStatus::Is(status) => format!(", and the status becomes {status}"),
+        };
+        format!("stands for {status}: `{}`{new}", escape::error_log(&target))
+    });
     match target.first() {
         Some(b'/') => {
             x.as_get = !x.is_head();

@@ -70,10 +70,16 @@ pub fn step(x: &mut Exchange, conf: &Conf) -> Result<Step, HttpError> {
     for file in &conf.files {
         let name = x.eval(file);
         if name.first() == Some(&b'/') {
+            x.tell("index", None, || "the name is a path of its own: taken without a look".into());
             return Ok(Step::Goto(Target::Uri { path: name.into_owned(), args: x.args.clone() }));
         }
         let path = [folder.as_slice(), &name].concat();
-        let error = match x.stat(&path) {
+        let found = x.stat(&path);
+        x.tell("index", None, || {
+            let verdict = if found.is_ok() { "is there: it stands for the folder" } else { "is not there" };
+            format!("`{}` {verdict}", escape::error_log(&path))
+        });
+        let error = match found {
             Ok(_) => {
                 let path = [x.uri.as_slice(), &name].concat();
                 return Ok(Step::Goto(Target::Uri { path, args: x.args.clone() }));

@@ -12,6 +12,7 @@ use crate::exchange::Exchange;
 use crate::exchange::error::{HttpError, Level};
 use crate::exchange::step::Step;
 use crate::exchange::variables::Variable;
+use crate::http::escape;
 
 /// A zone as its line declares it.
 #[derive(Debug)]
@@ -199,6 +200,13 @@ pub fn step(x: &mut Exchange, conf: &Conf) -> Result<Step, HttpError> {
             continue;
         }
         asked = true;
+        if !x.may_act() {
+            x.tell("limit_conn", None, || {
+                let (name, key) = (&zone.name, escape::error_log(&key));
+                format!("would take one of {most} places in the zone `{name}` under `{key}`")
+            });
+            continue;
+        }
         let Some(place) = Table::enter(&zone.table, key, *most) else {
             let dry = if conf.dry_run { ", dry run," } else { "" };
             let line = format!("limiting connections{dry} by zone \"{}\"", zone.name);

@@ -64,6 +64,14 @@ pub const VARIABLES: &[Variable<Conf>] = &[
     }),
     one("is_request_port", "`:` if `$request_port` is not empty, else nothing.", is_request_port),
     one("request_port", "The port that the client named in its request or its `Host` field.", request_port),
+    one(
+        "location_line",
+        "Where the location that took the request begins, as `FILE:LINE`; nothing outside any.",
+        |x, _, _| Some(x.variables.sources.place(x.blocks.1?).into_bytes().into()),
+    ),
+    one("server_line", "Where the server that took the request begins, as `FILE:LINE`.", |x, _, _| {
+        Some(x.variables.sources.place(x.blocks.0).into_bytes().into())
+    }),
     one("msec", "The time now, in seconds with milliseconds.", |_, _, _| seconds(since_1970())),
     one("nginx_version", "The version of nginx whose conf language is spoken.", |_, _, _| text(SPEAKS)),
     one("pid", "The number of this process.", |_, _, _| number(u64::from(std::process::id()))),

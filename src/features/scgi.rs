@@ -95,6 +95,9 @@ pub const VARIABLES: &[Variable<Conf>] = &[];
 /// Answers with what a program answers.
 pub fn step(x: &mut Exchange, conf: &Conf, around: &Around<'_>) -> Result<Step, HttpError> {
     let Some(door) = &conf.pass else { return Ok(Step::Next) };
+    if let Some(step) = door.withhold(x, "scgi_pass", around) {
+        return Ok(step);
+    }
     if let Some(relay) = around.resume(x) {
         return around.follow(x, relay, "scgi_temp");
     }

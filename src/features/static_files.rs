@@ -127,6 +127,7 @@ pub fn step(x: &mut Exchange, conf: &Conf) -> Result<Step, HttpError> {
         return Ok(Step::Next);
     }
     let path = x.path_of(&x.uri);
+    x.tell("file", None, || format!("the file is `{}`", escape::error_log(&path)));
     let opened = x.open(&path).map_err(|error| HttpError::file("open()", &path, &error))?;
     match opened.stat.kind {
         Kind::Folder => return Err(HttpError::redirect(301, with_slash(&x.uri, x.args.as_deref()))),

@@ -11,6 +11,7 @@ use crate::exchange::files::Kind;
 use crate::exchange::place::{Alias, Root};
 use crate::exchange::step::{Step, Target};
 use crate::exchange::variables::Variable;
+use crate::http::escape;
 
 /// One name to try.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,15 +94,26 @@ pub fn step(x: &mut Exchange, conf: &Conf) -> Result<Step, HttpError> {
         let path = path(x, &name);
         // Whatever keeps a name from being looked at, it is not there for this request.
         let found = x.stat(&path).is_ok_and(|stat| (stat.kind == Kind::Folder) == candidate.folder);
+        x.tell("try_files", None, || {
+            let kind = if candidate.folder { "folder" } else { "file" };
+            let verdict = if found { "is there: taken" } else { "is not there" };
+            format!("the {kind} `{}` {verdict}", escape::error_log(&path))
+        });
         if found {
             go_on(x, name, candidate.folder);
             return Ok(Step::Next);
         }
     }
     match fallback {
-        Fallback::Status(status) => Err(HttpError::new(*status, "try-files")),
+        Fallback::Status(status) => {
+            x.tell("try_files", None, || format!("none is there: the last word says {status}"));
+            Err(HttpError::new(*status, "try-files"))
+        }
         Fallback::Goto(text) => {
             let target = name(x, text);
+            x.tell("try_files", None, || {
+                format!("none is there: the last word leads to `{}`", escape::error_log(&target))
+            });
             Ok(Step::Goto(split(target)))
         }
     }

@@ -152,6 +152,9 @@ pub const VARIABLES: &[Variable<Conf>] = &[];
 /// Answers with what a program answers.
 pub fn step(x: &mut Exchange, conf: &Conf, around: &Around<'_>) -> Result<Step, HttpError> {
     let Some(door) = &conf.pass else { return Ok(Step::Next) };
+    if let Some(step) = door.withhold(x, "uwsgi_pass", around) {
+        return Ok(step);
+    }
     if let Some(relay) = around.resume(x) {
         return around.follow(x, relay, "uwsgi_temp");
     }

@@ -14,6 +14,7 @@ use crate::conf::args::{Args, Fault};
 use crate::conf::value::Text;
 use crate::exchange::error::{HttpError, Level};
 use crate::exchange::step::{Sink, Step};
+use crate::exchange::trace::Act;
 use crate::exchange::{Exchange, Received};
 use crate::http::escape;
 use crate::http::head::BodyLength;
@@ -72,6 +73,17 @@ impl Door {
         Ok(match text.constant() {
             Some(_) => Door::Fixed(args.destination(0, &bare, 0)),
             None => Door::Text(text),
+        })
+    }
+
+    /// Where nothing may be done, ends the request before anybody is asked.
+    pub fn withhold(&self, x: &Exchange, by: &'static str, around: &Around<'_>) -> Option<Step> {
+        x.withhold(|| {
+            let to = match self {
+                Door::Fixed(index) => around.upstreams.at(*index).map(|upstream| upstream.name.as_bytes().to_vec()),
+                Door::Text(text) => Some(x.eval(text).into_owned()),
+            };
+            Act::Pass { by, to: to.unwrap_or_default() }
         })
     }
 

@@ -134,7 +134,8 @@ fn report_dropped(x: &mut Exchange) {
     }
 }
 
-fn bad_head(error: &HeadError) -> HttpError {
+/// The refusal that a head earned.
+pub fn bad_head(error: &HeadError) -> HttpError {
     let mut refused = HttpError::new(error.status(), error.reason()).log(Level::Info, error.log());
     refused.close = true;
     refused

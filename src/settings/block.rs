@@ -169,7 +169,7 @@ impl Builder {
         let mut scope = around.clone();
         for (name, _) in &around.places.set {
             match INDEX.get(name).map(|row| &row.inherits) {
-                Some(Inherits::No(clear)) => clear(&mut scope),
+                Some(Inherits::No(clear) | Inherits::Changed(clear)) => clear(&mut scope),
                 Some(Inherits::IntoIf(clear)) if !same_location => clear(&mut scope),
                 _ => {}
             }

@@ -84,7 +84,7 @@ pub fn load_from(request: &Request, outside: &Arc<Outside>) -> Loaded {
     let (main, http) = builder.top(&files.nodes, level);
     let names = builder.names.clone();
     let made = features::map::getters(&http.map).into_iter().chain(features::geo::getters(&http.geo)).collect();
-    let variables = names.finish(made, &mut builder.diagnostics);
+    let mut variables = names.finish(made, &mut builder.diagnostics);
     let sockets = sockets::build(&builder.servers, &mut builder.diagnostics);
     let upstreams = Upstreams::build(
         http.upstream.blocks(),
@@ -100,6 +100,7 @@ pub fn load_from(request: &Request, outside: &Arc<Outside>) -> Loaded {
     diagnostics.append(&mut builder.load.warnings);
     diagnostics.sort_by_key(|diagnostic| diagnostic.span.map(|span| (span.file, span.start)));
     let sources = Arc::new(files.sources);
+    variables.sources = sources.clone();
     let settings = Settings {
         main,
         http,

@@ -4,6 +4,7 @@
 pub mod block;
 pub mod blocks;
 mod ifs;
+pub mod in_force;
 pub mod load;
 mod location;
 pub mod names;

@@ -32,6 +32,8 @@ pub enum Inherits {
     Yes,
     /// What the function leaves, usually the default.
     No(Clear),
+    /// The value, and with it what the function changes.
+    Changed(Clear),
     /// The default, but in `if` and `limit_except` the value.
     IntoIf(Clear),
 }
@@ -64,7 +66,7 @@ impl Row {
             },
             inherits: match &row.inherit {
                 Inherit::Yes => Inherits::Yes,
-                Inherit::Changed(change) => Inherits::No(reset(*change)),
+                Inherit::Changed(change) => Inherits::Changed(reset(*change)),
                 Inherit::No(clear) => Inherits::No(reset(*clear)),
                 Inherit::IntoIf(clear) => Inherits::IntoIf(reset(*clear)),
             },

@@ -291,7 +291,8 @@ fn spawn(program: &Program, case: &Case, place: &Place) -> Result<Server, String
     Ok(Server { child })
 }
 
-fn write_conf(program: &Program, whole: bool, conf: &str, place: &Place) -> Result<(), String> {
+/// Writes the conf with what every case needs around it.
+pub fn write_conf(program: &Program, whole: bool, conf: &str, place: &Place) -> Result<(), String> {
     let text = place.fill(wrap(program, whole, conf).as_bytes());
     fs::write(place.dir.path().join("case.conf"), text).map_err(|e| e.to_string())
 }

@@ -107,6 +107,7 @@ pub fn ask(x: &mut Exchange, conf: &Conf) -> Result<Verdict, HttpError> {
     if realm == b"off" {
         return Ok(Verdict::Silent);
     }
+    x.tell("auth_basic", None, || format!("a user and a password are asked for, for `{}`", escape::error_log(&realm)));
     let Some((user, password)) = x.head.known(Known::Authorization).and_then(credentials::basic) else {
         return Err(refusal(&realm).log(Level::Info, "no user/password was provided for basic authentication"));
     };

@@ -29,8 +29,9 @@ use script::Script;
 use crate::exchange::error::{HttpError, Level};
 use crate::exchange::queue::{Entry, Permit, Queue, Ticket};
 use crate::exchange::step::{Sink, Step, Wait};
+use crate::exchange::trace::Act;
 use crate::exchange::{Exchange, Received};
-use crate::gateway::env::Request;
+use crate::gateway::env::{Request, Variables};
 use crate::http::head::BodyLength;
 
 /// What the step must know of the settings of others.
@@ -76,6 +77,12 @@ pub fn step(x: &mut Exchange, conf: &Conf, around: &Around<'_>) -> Result<Step, 
 
 fn begin(x: &mut Exchange, conf: &Conf, around: &Around<'_>, asked: bool) -> Result<Step, HttpError> {
     let Some(script) = script::find(x, conf)? else { return Ok(Step::Next) };
+    if !x.may_act() {
+        let variables = environment(x, conf, &script)?;
+        if let Some(step) = x.withhold(|| would_run(&script, &variables)) {
+            return Ok(step);
+        }
+    }
     if !asked && expects_body(x, conf) {
         x.handler = Some(Box::new(State::Body(x.redirects)));
         return Ok(Step::Body(match conf.request_buffering {
@@ -137,13 +144,8 @@ fn busy(why: &str) -> HttpError {
     HttpError::new(503, "cgi-busy").field("Retry-After", "1").log(Level::Error, text)
 }
 
-fn start(
-    x: &mut Exchange,
-    conf: &Conf,
-    around: &Around<'_>,
-    script: Script,
-    permit: Permit,
-) -> Result<Step, HttpError> {
+/// What the script is told.
+fn environment(x: &Exchange, conf: &Conf, script: &Script) -> Result<Variables, HttpError> {
     let mut variables = Request::of(x).variables(&script.names).map_err(|collision| {
         HttpError::new(400, "colliding-fields")
             .log(Level::Info, format!("client sent colliding fields: {}", collision.0))
@@ -152,6 +154,26 @@ fn start(
     for (name, value) in &conf.variables {
         variables.set(name.as_ref(), x.eval(value).into_owned());
     }
+    Ok(variables)
+}
+
+fn would_run(script: &Script, variables: &Variables) -> Act {
+    use std::os::unix::ffi::OsStrExt;
+    Act::Run {
+        command: script.command.iter().map(|word| word.as_bytes().to_vec()).collect(),
+        folder: script.folder.clone(),
+        variables: variables.iter().map(|(name, value)| (name.to_vec(), value.to_vec())).collect(),
+    }
+}
+
+fn start(
+    x: &mut Exchange,
+    conf: &Conf,
+    around: &Around<'_>,
+    script: Script,
+    permit: Permit,
+) -> Result<Step, HttpError> {
+    let variables = environment(x, conf, &script)?;
     let body = x.received.take();
     let started = Child::start(&script, &variables, conf, body, permit, x.waker());
     let started = started.map_err(|error| script::diagnose(&script, &error))?;

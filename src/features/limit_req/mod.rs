@@ -14,6 +14,7 @@ use crate::exchange::Exchange;
 use crate::exchange::error::{HttpError, Level};
 use crate::exchange::step::{Step, Wait};
 use crate::exchange::variables::Variable;
+use crate::http::escape;
 use table::{ONE, Table};
 
 /// A zone as its line declares it.
@@ -246,6 +247,16 @@ pub fn step(x: &mut Exchange, conf: &Conf) -> Result<Step, HttpError> {
         .filter(|(.., key)| !key.is_empty() && is_short(x, key))
         .collect();
     if asked.is_empty() {
+        return Ok(Step::Next);
+    }
+    if !x.may_act() {
+        for (rule, zone, key) in &asked {
+            x.tell("limit_req", None, || {
+                let (name, key, burst) = (&zone.name, escape::error_log(key), rule.burst / ONE);
+                format!("would be counted in the zone `{name}` under `{key}`; more than {burst} ahead of its rate are refused")
+            });
+        }
+        x.limits.requests = Some("PASSED");
         return Ok(Step::Next);
     }
     let decision = decide(&asked, now());

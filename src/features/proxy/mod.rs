@@ -20,6 +20,7 @@ use bytes::Bytes;
 
 use crate::exchange::error::HttpError;
 use crate::exchange::step::{Sink, Step};
+use crate::exchange::trace::Act;
 use crate::exchange::{Exchange, Received};
 use crate::gateway::relay::{self, Order, Payload, Relay};
 use crate::gateway::resolver::Names;
@@ -47,6 +48,15 @@ const AHEAD: usize = 64 << 10;
 /// Passes the request on, where the conf says so.
 pub fn step(x: &mut Exchange, conf: &Arc<Conf>, around: &Around<'_>) -> Result<Step, HttpError> {
     let Some(pass) = &conf.pass else { return Ok(Step::Next) };
+    let to = |x: &Exchange| match pass.parts(x) {
+        Some(parts) => {
+            [parts.base().as_slice(), &uri::make(x, &parts.uri, &pass.prefix, pass.is_computed(&parts))].concat()
+        }
+        None => Vec::new(),
+    };
+    if let Some(step) = x.withhold(|| Act::Pass { by: "proxy_pass", to: to(x) }) {
+        return Ok(step);
+    }
     let relay = match relay::resume(x) {
         Some(relay) => relay,
         None => {

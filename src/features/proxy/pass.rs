@@ -169,6 +169,11 @@ impl Pass {
         }
     }
 
+    /// Whether variables made the path of these parts, so that it is sent as it is.
+    pub fn is_computed(&self, parts: &Parts) -> bool {
+        matches!(self.url, Url::Computed(_)) && !parts.uri.is_empty()
+    }
+
     /// Where a request goes, or the step that waits until its name is looked up.
     pub fn find(&self, x: &mut Exchange, upstreams: &Upstreams, names: &Names) -> Result<Found, HttpError> {
         let text = match &self.url {
@@ -182,7 +187,7 @@ impl Pass {
             let words = format!("invalid URL prefix in \"{}\"", escape::error_log(&text));
             HttpError::new(500, "bad-upstream-url").log(Level::Error, words)
         })?;
-        let is_computed = !parts.uri.is_empty();
+        let is_computed = self.is_computed(&parts);
         Ok(match finding::find(x, upstreams, names, &parts.authority, parts.default_port())? {
             Finding::Here(upstream) => Found::Here(There { upstream, parts, is_computed }),
             Finding::Later(step) => Found::Later(step),

@@ -17,14 +17,14 @@ use crate::exchange::Exchange;
 use crate::exchange::error::{HttpError, Level};
 use crate::exchange::step::Step;
 use crate::exchange::variables::{Value, Variable};
-use program::{Into, Op, Place, Rewrite};
+use program::{Into, Line, Op, Place, Rewrite};
 use search::Search;
 
 /// The settings.
 #[derive(Debug, Clone)]
 pub struct Conf {
     /// The lines of this block; blocks inside have their own.
-    pub program: Vec<Op>,
+    pub program: Vec<Line>,
     /// Whether what regexes meet is logged.
     pub log: bool,
     /// Whether reading a variable that has no value yet is logged.
@@ -90,8 +90,8 @@ pub const DIRECTIVES: &[Directive<Conf>] = &[
         },
         repeat: Repeat::Allowed,
         inherit: Inherit::No(|conf| conf.program.clear()),
-        set: |conf, _| {
-            conf.program.push(Op::Break);
+        set: |conf, args| {
+            add(conf, args, Op::Break);
             Ok(())
         },
     },
@@ -111,7 +111,8 @@ pub const DIRECTIVES: &[Directive<Conf>] = &[
         repeat: Repeat::Allowed,
         inherit: Inherit::No(|conf| conf.program.clear()),
         set: |conf, args| {
-            conf.program.push(Op::Return(answer::read(args)?));
+            let answer = answer::read(args)?;
+            add(conf, args, Op::Return(answer));
             Ok(())
         },
     },
@@ -154,6 +155,10 @@ pub const DIRECTIVES: &[Directive<Conf>] = &[
 /// The variables.
 pub const VARIABLES: &[Variable<Conf>] = &[];
 
+fn add(conf: &mut Conf, args: &Args<'_>, op: Op) {
+    conf.program.push(Line { op, span: args.node.span });
+}
+
 fn add_rewrite(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
     let (pattern, word) = (args.word(0), args.word(1));
     let search = Search::new(args, pattern, &pattern.text, false)?;
@@ -180,7 +185,8 @@ fn add_rewrite(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
         Some(status) => Into::Url { status, text, has_query },
         None => Into::Uri { uri: replacement::Uri::new(text), stays: flag == Some(b"break") },
     };
-    conf.program.push(Op::Rewrite(Rewrite { search, into, keeps_args, is_last: flag.is_some() }));
+    let is_last = flag.is_some();
+    add(conf, args, Op::Rewrite(Rewrite { search, into, keeps_args, is_last }));
     Ok(())
 }
 
@@ -192,7 +198,7 @@ fn add_set(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
         _ => Place::Variable(args.load.names.declare(&name, args.word(0).span, true)),
     };
     let value = args.text(1)?;
-    conf.program.push(Op::Set(place, value));
+    add(conf, args, Op::Set(place, value));
     Ok(())
 }
 
@@ -212,15 +218,15 @@ fn variable_name(word: &Word) -> Result<String, Fault> {
 /// Begins an `if` that stands in this block; the lines inside it follow. The number is for [`end_if`].
 pub fn begin_if(conf: &mut Conf, args: &mut Args<'_>) -> Result<usize, Fault> {
     let condition = condition::read(args)?;
-    let number = conf.program.iter().filter(|op| matches!(op, Op::If { .. })).count();
-    conf.program.push(Op::If { condition, number, end: 0 });
+    let number = conf.program.iter().filter(|line| matches!(line.op, Op::If { .. })).count();
+    add(conf, args, Op::If { condition, number, end: 0 });
     Ok(conf.program.len() - 1)
 }
 
 /// Ends an `if`.
 pub fn end_if(conf: &mut Conf, begun: usize) {
     let behind = conf.program.len();
-    if let Some(Op::If { end, .. }) = conf.program.get_mut(begun) {
+    if let Some(Line { op: Op::If { end, .. }, .. }) = conf.program.get_mut(begun) {
         *end = behind;
     }
 }

@@ -2,6 +2,7 @@
 //! skips what stands inside it, and the settings of a true `if` hold from there on.
 
 use crate::conf::args::parse_size;
+use crate::conf::source::Span;
 use crate::conf::value::{Text, VarId};
 use crate::exchange::Exchange;
 use crate::exchange::error::{HttpError, Level};
@@ -13,7 +14,16 @@ use super::condition::Condition;
 use super::replacement::{Uri, Writer};
 use super::search::Search;
 
-/// One line.
+/// One line with its place.
+#[derive(Debug, Clone)]
+pub struct Line {
+    /// What it does.
+    pub op: Op,
+    /// Where it stands.
+    pub span: Span,
+}
+
+/// What one line does.
 #[derive(Debug, Clone)]
 pub enum Op {
     /// `rewrite`.
@@ -92,7 +102,7 @@ struct Run<'r> {
 /// Runs a program. `enter` takes over the settings of the block's `if` of that number.
 pub fn run(
     x: &mut Exchange,
-    program: &[Op],
+    program: &[Line],
     log: bool,
     enter: &mut dyn FnMut(&mut Exchange, usize),
 ) -> Result<Step, HttpError> {
@@ -101,15 +111,20 @@ pub fn run(
     }
     let mut run = Run { log, writer: Writer::new(x.head.target()), searches: false, enter };
     let mut at = 0;
-    while let Some(op) = program.get(at) {
+    while let Some(Line { op, span }) = program.get(at) {
         at += 1;
         match op {
-            Op::If { condition, number, end } => match condition.holds(x, &run.writer, log)? {
-                true => (run.enter)(x, *number),
-                false => at = *end,
-            },
+            Op::If { condition, number, end } => {
+                let holds = condition.holds(x, &run.writer, log)?;
+                x.tell("if", Some(*span), || if holds { "is true" } else { "is false" }.into());
+                match holds {
+                    true => (run.enter)(x, *number),
+                    false => at = *end,
+                }
+            }
             Op::Set(place, text) => {
                 let value = run.writer.text(x, text).into_owned();
+                x.tell("set", Some(*span), || format!("the value is `{}`", escape::error_log(&value)));
                 match place {
                     Place::Args => x.args = Some(value),
                     Place::LimitRate => set_rate(x, &value),
@@ -117,12 +132,16 @@ pub fn run(
                 }
             }
             Op::Break => {
+                x.tell("break", Some(*span), || "ends the lines of this block".into());
                 run.stay(x);
                 break;
             }
-            Op::Return(answer) => return answer::give(x, answer),
+            Op::Return(answer) => {
+                x.tell("return", Some(*span), || format!("answers {}", answer.status));
+                return answer::give(x, answer);
+            }
             Op::Rewrite(rewrite) => {
-                if run.rewrite(x, rewrite)? {
+                if run.rewrite(x, rewrite, *span)? {
                     break;
                 }
             }
@@ -146,8 +165,9 @@ impl Run<'_> {
     }
 
     /// Whether the program ends with this line.
-    fn rewrite(&mut self, x: &mut Exchange, rewrite: &Rewrite) -> Result<bool, HttpError> {
+    fn rewrite(&mut self, x: &mut Exchange, rewrite: &Rewrite, span: Span) -> Result<bool, HttpError> {
         if !rewrite.search.run(x, &x.uri, self.log)? {
+            x.tell("rewrite", Some(span), || format!("does not match `{}`", escape::error_log(&x.uri)));
             return Ok(false);
         }
         // As in nginx, a rewritten request counts as one from inside.
@@ -159,6 +179,7 @@ impl Run<'_> {
                     url.push(if *has_query { b'&' } else { b'?' });
                     url.extend_from_slice(args);
                 }
+                x.tell("rewrite", Some(span), || format!("sends the client to `{}`", escape::error_log(&url)));
                 if self.log {
                     x.report(Level::Notice, format!("rewritten redirect: \"{}\"", escape::error_log(&url)));
                 }
@@ -169,7 +190,9 @@ impl Run<'_> {
                 if *stays {
                     self.stay(x);
                 }
-                self.replace(x, uri, rewrite.keeps_args)?;
+                let replaced = self.replace(x, uri, rewrite.keeps_args);
+                x.tell("rewrite", Some(span), || format!("the path is now `{}`", escape::error_log(&x.uri)));
+                replaced?;
                 Ok(rewrite.is_last)
             }
         }

@@ -1,0 +1,80 @@
+//! What the steps tell somebody who looks on: each decision in plain words, and the act that a request came to where
+//! nothing may be done for it. A server has no trace: then telling costs one comparison. Knows no step.
+
+use std::any::Any;
+use std::cell::RefCell;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::Exchange;
+use super::step::Step;
+use crate::conf::source::Span;
+
+/// One decision.
+pub struct Remark {
+    /// The directive or the block that it is about: `rewrite`, `location`, `try_files`.
+    pub about: &'static str,
+    /// The line that decided, where it is a single one.
+    pub place: Option<Span>,
+    /// What was decided.
+    pub text: String,
+    /// The settings that were in force then.
+    pub scope: Arc<dyn Any + Send + Sync>,
+}
+
+/// What would be done for the request now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Act {
+    /// A program would be started.
+    Run {
+        /// Program and arguments.
+        command: Vec<Vec<u8>>,
+        /// The folder it would start in.
+        folder: PathBuf,
+        /// Its environment.
+        variables: Vec<(Vec<u8>, Vec<u8>)>,
+    },
+    /// The request would be passed on.
+    Pass {
+        /// By what: `proxy_pass`, `fastcgi_pass`.
+        by: &'static str,
+        /// Where to, as the conf says it, with its variables filled in.
+        to: Vec<u8>,
+    },
+    /// Something would be changed: a file stored or removed.
+    Change {
+        /// What, in plain words.
+        what: String,
+    },
+}
+
+/// All that was told of one request.
+#[derive(Default)]
+pub struct Trace {
+    /// The decisions, in order.
+    pub remarks: RefCell<Vec<Remark>>,
+    /// Where the request ended because nothing may be done.
+    pub act: RefCell<Option<Act>>,
+}
+
+impl Exchange {
+    /// Tells what was decided, to whoever looks on.
+    pub fn tell(&self, about: &'static str, place: Option<Span>, text: impl FnOnce() -> String) {
+        if let Some(trace) = &self.trace {
+            let scope = self.scope.clone();
+            trace.remarks.borrow_mut().push(Remark { about, place, text: text(), scope });
+        }
+    }
+
+    /// Whether something may be done for this request: a program started, a server asked, a file changed, a limit counted.
+    pub fn may_act(&self) -> bool {
+        self.trace.is_none()
+    }
+
+    /// Where nothing may be done, notes what would be, and ends the request there.
+    pub fn withhold(&self, act: impl FnOnce() -> Act) -> Option<Step> {
+        let trace = self.trace.as_ref()?;
+        trace.act.replace(Some(act()));
+        Some(Step::Close)
+    }
+}
