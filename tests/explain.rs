@@ -81,7 +81,14 @@ fn compare(case: &Case, tally: &Mutex<Tally>) -> Result<(), String> {
     // First explain, while all files are as the case made them; it must leave them so.
     let reloads = |exchange: &Exchange| exchange.orders.iter().any(|order| matches!(order, Order::Reload { .. }));
     let same: Vec<&Exchange> = case.exchanges.iter().take_while(|exchange| !reloads(exchange)).collect();
-    let told: Vec<Result<Told, String>> = same.iter().map(|exchange| explain(exchange, &place)).collect();
+    let mut connection: Option<&Exchange> = None;
+    let told = same.iter().map(|exchange| {
+        // A request on the connection of the one before goes where that one went.
+        let opener = connection.filter(|_| !exchange.fresh).unwrap_or(exchange);
+        connection = Some(opener);
+        explain(exchange, opener, &place)
+    });
+    let told: Vec<Result<Told, String>> = told.collect();
     if files_of(&place) != before {
         lock(tally).differ.insert(case.name.clone(), "explain has changed the files of the case".into());
         return Ok(());
@@ -100,7 +107,9 @@ fn compare(case: &Case, tally: &Mutex<Tally>) -> Result<(), String> {
             Ok(told) => {
                 let served: Vec<&str> = served[0].split('\t').collect();
                 if served.get(5).copied() != Some(&told.request) {
-                    leave_out(tally, "its line in the log is another request's", &case.name);
+                    let (line, request) = (exchange.line, &told.request);
+                    let pair = format!("{}:{line} `{request}` is not `{}`", case.name, served.get(5).unwrap_or(&""));
+                    leave_out(tally, "its line in the log is another request's", &pair);
                     continue;
                 }
                 compared += 1;
@@ -146,6 +155,7 @@ fn serve(
         server::start(program, case, place, deadline).map_err(|_| "the server does not start with our log")?;
     let clients = Clients::default();
     let mut wire: Option<Wire> = None;
+    let mut wanted = 0;
     for exchange in same {
         for order in &exchange.orders {
             running.obey(order, program, case, place, deadline)?;
@@ -162,6 +172,12 @@ fn serve(
             let head = exchange.heads.get(number).copied().unwrap_or(false);
             let shape = Shape { bare: expected.bare, nothing: expected.nothing, head, closed: expected.closed };
             wire.read(shape)?;
+        }
+        // The line of a request is written after its answer, and of two requests either could be first.
+        wanted += exchange.responses.len();
+        let soon = Instant::now() + Duration::from_secs(2);
+        while place.log("truth.log").iter().filter(|&&b| b == b'\n').count() < wanted && Instant::now() < soon {
+            std::thread::sleep(Duration::from_millis(1));
         }
     }
     drop(wire);
@@ -182,12 +198,12 @@ struct Told {
     status: Option<u64>,
 }
 
-fn explain(exchange: &Exchange, place: &Place) -> Result<Told, String> {
+fn explain(exchange: &Exchange, connection: &Exchange, place: &Place) -> Result<Told, String> {
     if exchange.responses.len() != 1 {
         return Err("several requests leave in one write, or none is answered".into());
     }
     let port = |n: &usize| place.ports.get(n - 1).copied().unwrap_or_default();
-    let host = match &exchange.target {
+    let host = match &connection.target {
         Target::Port(n) => format!("127.0.0.1:{}", port(n)),
         Target::Address(address, n) => format!("{address}:{}", port(n)),
         Target::Unix(_) => return Err("it comes by a Unix socket".into()),
@@ -201,13 +217,15 @@ fn explain(exchange: &Exchange, place: &Place) -> Result<Told, String> {
     if sent.starts_with(b"PROXY ") || sent.starts_with(b"\r\n\r\n\0\r\nQUIT\n") {
         return Err("a proxy announces its client before it".into());
     }
+    let start = sent.iter().take_while(|b| matches!(b, b'\r' | b'\n')).count();
+    let sent = &sent[start..];
     let Some(end) = sent.windows(4).position(|four| four == b"\r\n\r\n") else {
         return Err("its head is never complete".into());
     };
     let dir = place.dir.path();
     let head = dir.join("explain.head");
     std::fs::write(&head, &sent[..end + 4]).map_err(|error| error.to_string())?;
-    let scheme = if exchange.tls.is_some() { "https" } else { "http" };
+    let scheme = if connection.tls.is_some() { "https" } else { "http" };
     let said = Command::new(env!("CARGO_BIN_EXE_longshore"))
         .args(["explain", "--format", "json", "--head"])
         .arg(&head)
@@ -227,10 +245,9 @@ fn explain(exchange: &Exchange, place: &Place) -> Result<Told, String> {
     let text = |name: &str| value[name].as_str().unwrap_or_default().to_string();
     let line = |name: &str| match value[name]["file"].as_str() {
         Some(file) => format!("{file}:{}", value[name]["line"]),
-        None => "-".into(),
+        None => String::new(),
     };
-    let start = sent.iter().take_while(|b| matches!(b, b'\r' | b'\n')).count();
-    let request = sent[start..].split(|&b| b == b'\r' || b == b'\n').next().unwrap_or_default();
+    let request = sent.split(|&b| b == b'\r' || b == b'\n').next().unwrap_or_default();
     Ok(Told {
         request: String::from_utf8_lossy(request).into_owned(),
         server: line("server"),
@@ -247,7 +264,8 @@ impl Told {
     fn differs(&self, served: &[&str], place: &Place) -> Option<String> {
         let status = match self.end.as_str() {
             "answer" => self.status.map(|status| status.to_string()),
-            "close" => Some("444".into()),
+            // There is no answer; what the log has in its place is the reason for it.
+            "close" => (!["408", "444", "499"].contains(&served[4])).then(|| "closed".into()),
             _ => None,
         };
         let file = (self.end != "run").then_some(self.file.as_str());

@@ -15,6 +15,7 @@ use crate::exchange::trace::Trace;
 use crate::features::listen::Address;
 use crate::http::head::{Head, HeadError};
 use crate::http::response::Response;
+use crate::http::scanner::Scanner;
 use crate::pipeline::{Outcome, Run};
 use crate::server::request::{bad_head, resolve};
 use crate::settings::Settings;
@@ -60,8 +61,7 @@ pub fn question(asked: &Explain, settings: &Settings) -> Result<Question, String
         Some(file) => std::fs::read(file).map_err(|error| format!("{} cannot be read: {error}", file.display()))?,
         None => head_text(asked, &parts, &host)?,
     };
-    let (mut head, limits) = (Head::default(), &group.default.scope.request_head.limits);
-    let refused = head.parse(&text, limits).err();
+    let (head, refused) = read_head(&text, &group)?;
     let peer = match asked.client {
         // A port from the range that clients have.
         Some(ip) => Some(SocketAddr::new(ip, 49152)),
@@ -73,6 +73,20 @@ pub fn question(asked: &Explain, settings: &Settings) -> Result<Question, String
     let secure = parts.secure || parts.authority.is_empty() && group.tls;
     let url = format!("{}://{host}{}", if secure { "https" } else { "http" }, parts.target);
     Ok(Question { socket, group, url, head, refused, local, peer, secure })
+}
+
+/// Reads a head as the server reads it: by the buffers of the address's default server.
+fn read_head(text: &[u8], group: &Group) -> Result<(Head, Option<HeadError>), String> {
+    let (mut head, limits) = (Head::default(), &group.default.scope.request_head.limits);
+    let refused = match Scanner::default().scan(text, limits) {
+        Ok(Some(len)) => head.parse(&text[..len], limits).err(),
+        Ok(None) => return Err("the head does not end: an empty line has to stand behind its fields".into()),
+        Err(error) => {
+            head.note_line(text);
+            Some(error)
+        }
+    };
+    Ok((head, refused))
 }
 
 type Place = (Arc<Socket>, Arc<Group>, Option<SocketAddr>);
@@ -89,6 +103,8 @@ fn listener(settings: &Settings, parts: &Parts) -> Result<Place, String> {
         Address::Ip(at) => parts.authority.is_empty() || at.port() == parts.port(),
     };
     let rank = |socket: &&Arc<Socket>| match &socket.address {
+        // Such a socket takes IPv4 too.
+        Address::Ip(at) if at.ip().is_unspecified() && socket.options.ipv6only == Some(false) => 1,
         Address::Ip(at) if Some(at.ip()) == named => 0,
         Address::Ip(at) if at.ip().is_unspecified() && named.is_none_or(|ip| ip.is_ipv4() == at.is_ipv4()) => 1,
         Address::Ip(at) if named.is_none() && at.ip().is_loopback() => 2,
