@@ -38,6 +38,10 @@ pub fn find(x: &mut Exchange, conf: &Conf) -> Result<Step, HttpError> {
     if !is_known {
         // Programs trust these fields and this name, so a client's own must not reach them.
         x.head.forget(|name| is_ours(name) || name.eq_ignore_ascii_case(b"session"));
+        if !x.may_act() {
+            x.tell("session", None, || "no store is asked: the client counts as one without a session".into());
+            return Ok(Step::Next);
+        }
         let Some(declared) = zone.get() else { return Ok(Step::Next) };
         let mut session = Box::<Session>::default();
         let terms = Terms { cookie: conf.cookie.clone(), idle: conf.idle, absolute: conf.absolute, grace: conf.grace };
