@@ -15,6 +15,7 @@ use crate::exchange::error::{HttpError, Level};
 use crate::exchange::step::Step;
 use crate::exchange::store::{Folder, Found};
 use crate::exchange::symlinks::Symlinks;
+use crate::exchange::trace::Act;
 use crate::http::escape;
 use crate::http::head::BodyLength;
 use crate::http::method::Method;
@@ -43,6 +44,11 @@ pub fn step(x: &mut Exchange, conf: &Conf) -> Result<Step, HttpError> {
     match x.method() {
         Method::Options => Ok(Step::Done(options(conf))),
         method if conf.methods & method.bit() == 0 => Ok(Step::Next),
+        Method::Put | Method::Delete | Method::Mkcol | Method::Copy | Method::Move if !x.may_act() => {
+            let method = String::from_utf8_lossy(x.head.method_text());
+            let file = crate::http::escape::error_log(&x.path_of(&x.uri)).to_string();
+            Ok(x.withhold(|| Act::Change { what: format!("{method} of {file}") }).unwrap_or(Step::Next))
+        }
         Method::Put => put::step(x, conf),
         Method::Delete => delete(x, conf).map(Step::Done),
         Method::Mkcol => make_folder(x, conf).map(Step::Done),

@@ -21,6 +21,7 @@ use crate::exchange::files::{self, Kind, Opened, Policy};
 use crate::exchange::step::{Sink, Step, Wait};
 use crate::exchange::store::{Folder, Found};
 use crate::exchange::symlinks::Symlinks;
+use crate::exchange::trace::Act;
 use crate::exchange::{Exchange, Received};
 use crate::http::escape;
 use crate::http::head::{BodyLength, Known};
@@ -65,6 +66,8 @@ pub fn step(x: &mut Exchange, conf: &Conf, around: &Around<'_>) -> Result<Step, 
     match (x.method(), name.is_empty()) {
         (Method::Get | Method::Head, true) => answer::listing(x, conf, around).map(Step::Done),
         (Method::Get | Method::Head, false) => fetch(store, &name, around).map(Step::Done),
+        (Method::Post, true) if !x.may_act() => Ok(would(x, "the files of the form are stored")),
+        (Method::Delete, false) if conf.delete && !x.may_act() => Ok(would(x, "a stored file is removed")),
         (Method::Post, true) => post(x, conf, around),
         (Method::Delete, false) if conf.delete => {
             remove(&open(store)?, &name)?;
@@ -75,6 +78,11 @@ pub fn step(x: &mut Exchange, conf: &Conf, around: &Around<'_>) -> Result<Step, 
         (method, _) if is_for_others(method) => Ok(Step::Next),
         (_, is_root) => Err(HttpError::new(405, "method").field("Allow", allowed(conf, is_root))),
     }
+}
+
+/// Where nothing may be done, the request ends.
+fn would(x: &Exchange, what: &str) -> Step {
+    x.withhold(|| Act::Change { what: what.into() }).unwrap_or(Step::Next)
 }
 
 /// Methods that `dav_methods` may take in the same location.
