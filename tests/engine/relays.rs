@@ -253,3 +253,100 @@ fn a_slow_client_does_not_hold_the_other_server() {
     }
     site.stop();
 }
+
+#[test]
+fn a_server_that_does_not_accept_is_given_up_in_time() {
+    // A queue of one that is full: the kernel lets further connections hang.
+    let full = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    full.bind(&std::net::SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    full.listen(0).unwrap();
+    let address = full.local_addr().unwrap().as_socket().unwrap();
+    let mut fillers = Vec::new();
+    while let Ok(filler) = TcpStream::connect_timeout(&address, Duration::from_millis(300)) {
+        fillers.push(filler);
+        assert!(fillers.len() < 100, "the queue is never full");
+    }
+    let site = Site::start(
+        ONE,
+        &format!(
+            "server {{ listen 127.0.0.1:%PORT1%; proxy_connect_timeout 200ms; fastcgi_connect_timeout 200ms;
+                location /http/ {{ proxy_pass http://{address}; }}
+                location /fastcgi/ {{ fastcgi_pass {address}; }}
+                location /long/ {{ proxy_connect_timeout 60s; proxy_pass http://{address}; }} }}"
+        ),
+    );
+    let mut waiting = ask(&site, "GET /long/ HTTP/1.1");
+    for path in ["/http/", "/fastcgi/"] {
+        assert_eq!(get(site.port(), path).status, 504);
+    }
+    assert_eq!(site.said_times("upstream timed out (110: Connection timed out) while connecting to upstream"), 2);
+    // Room in the queue: whoever waits longer gets through, by the kernel's next try.
+    drop(fillers);
+    let mut accepted = loop {
+        let (stream, _) = full.accept().unwrap();
+        let mut stream = TcpStream::from(stream);
+        let mut begin = [0; 4];
+        if stream.read_exact(&mut begin).is_ok() && &begin == b"GET " {
+            break stream;
+        }
+    };
+    assert!(head(&mut accepted).starts_with("/long/ "));
+    accepted.write_all(b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok").unwrap();
+    let answer = waiting.answer().unwrap();
+    assert_eq!((answer.status, answer.text().as_str()), (200, "ok"), "{}", site.said());
+    site.stop();
+}
+
+#[test]
+fn the_rate_of_reading_is_kept() {
+    let (port, connections) = backend();
+    let site = Site::start(
+        ONE,
+        &format!(
+            "server {{ listen 127.0.0.1:%PORT1%;
+                location /slow/ {{ proxy_limit_rate 100k; proxy_pass http://127.0.0.1:{port}; }}
+                location /fast/ {{ proxy_limit_rate 100m; proxy_pass http://127.0.0.1:{port}; }} }}"
+        ),
+    );
+    let body = vec![b'x'; 320 << 10];
+    for (path, is_slow) in [("/slow/", true), ("/fast/", false)] {
+        let begun = std::time::Instant::now();
+        let mut client = ask(&site, &format!("GET {path} HTTP/1.1"));
+        let mut there = next(&connections);
+        head(&mut there);
+        there.write_all(format!("HTTP/1.0 200 OK\r\nContent-Length: {}\r\n\r\n", body.len()).as_bytes()).unwrap();
+        there.write_all(&body).unwrap();
+        assert!(client.answer().unwrap().body == body);
+        // A read may take in 64 KiB beyond what the second allows.
+        assert!(!is_slow || begun.elapsed() > Duration::from_millis(1900), "{:?}", begun.elapsed());
+        assert!(is_slow || begun.elapsed() < Duration::from_millis(1900), "{:?}", begun.elapsed());
+    }
+    site.stop();
+}
+
+#[test]
+fn a_server_that_takes_nothing_is_given_up_in_time() {
+    let dir = Site::folder();
+    // What a Unix socket holds back is little, so a server that does not read is soon known.
+    let listener = std::os::unix::net::UnixListener::bind(dir.path().join("app")).unwrap();
+    std::fs::set_permissions(dir.path().join("app"), std::os::unix::fs::PermissionsExt::from_mode(0o666)).unwrap();
+    let locations: String = ["proxy", "fastcgi", "scgi", "uwsgi"]
+        .into_iter()
+        .map(|by| {
+            let scheme = if by == "proxy" { "http://" } else { "" };
+            format!("location /{by} {{ {by}_send_timeout 200ms; {by}_pass {scheme}unix:%DIR%/app; }}\n")
+        })
+        .collect();
+    let http = format!("client_max_body_size 0; server {{ listen 127.0.0.1:%PORT1%; {locations} }}");
+    let site = Site::start_in(dir, ONE, &http);
+    for by in ["proxy", "fastcgi", "scgi", "uwsgi"] {
+        let mut client = Client::new(site.port());
+        client.send(format!("POST /{by} HTTP/1.1\r\nHost: h\r\nContent-Length: 3000000\r\n\r\n"));
+        client.send(vec![b'x'; 3_000_000]);
+        let (deaf, _) = listener.accept().unwrap();
+        assert_eq!(client.answer().unwrap().status, 504, "{by}");
+        drop(deaf);
+    }
+    assert_eq!(site.said_times("upstream timed out (110: Connection timed out) while sending request to upstream"), 4);
+    site.stop();
+}

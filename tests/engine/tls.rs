@@ -2,12 +2,17 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::sync::Arc;
+use std::os::unix::fs::PermissionsExt;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use rustls::pki_types::ServerName;
-use rustls::pki_types::pem::PemObject;
-use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{Resumption, WebPkiServerVerifier};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{
+    ClientConfig, ClientConnection, DigitallySignedStruct, Error, HandshakeKind, RootCertStore, SignatureScheme,
+    StreamOwned,
+};
 
 use crate::site::{PATIENCE, Site, wait_for};
 
@@ -30,11 +35,7 @@ impl Secure {
         let files = format!("{0}/quay.pem; ssl_certificate_key {0}/quay.key;", dir.path().display());
         let conf = format!("server {{ listen 127.0.0.1:%PORT1% ssl; ssl_certificate {files} {server} }}");
         let site = Site::start_in(dir, main, &conf);
-        let mut roots = RootCertStore::empty();
-        roots.add(rustls::pki_types::CertificateDer::from_pem_slice(made.cert.pem().as_bytes()).unwrap()).unwrap();
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
-        Secure { site, config: Arc::new(builder.with_root_certificates(roots).with_no_client_auth()) }
+        trusting(site, &made.cert)
     }
 
     fn socket(&self) -> TcpStream {
@@ -238,4 +239,173 @@ fn a_large_body_is_passed_on_whole() {
         }
     }
     secure.site.stop();
+}
+
+#[test]
+fn a_session_is_taken_up_after_a_reload() {
+    let secure = Secure::start(FOUR, "");
+    secure.site.file("a", "hello");
+    let mut client = secure.connect();
+    ask(&mut client, "/a");
+    assert_eq!(client.conn.handshake_kind(), Some(HandshakeKind::Full));
+    let conf = secure.site.read("server.conf");
+    std::fs::write(secure.site.path("server.conf"), conf + "\n# touched\n").unwrap();
+    secure.site.signal(nix::sys::signal::Signal::SIGHUP);
+    wait_for("the reload is done", || secure.site.said().contains("the new configuration is in force"));
+    for _ in 0..3 {
+        let mut client = secure.connect();
+        ask(&mut client, "/a");
+        assert_eq!(client.conn.handshake_kind(), Some(HandshakeKind::Resumed));
+    }
+    secure.site.stop();
+}
+
+/// Remembers what the server sent along with its certificate.
+#[derive(Debug)]
+struct Stapled {
+    inner: Arc<WebPkiServerVerifier>,
+    seen: Mutex<Vec<u8>>,
+}
+
+impl ServerCertVerifier for Stapled {
+    fn verify_server_cert(
+        &self,
+        end: &CertificateDer<'_>,
+        chain: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        stapled: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        *self.seen.lock().unwrap() = stapled.to_vec();
+        self.inner.verify_server_cert(end, chain, name, stapled, now)
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        end: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.inner.verify_tls12_signature(message, end, signed)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        end: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.inner.verify_tls13_signature(message, end, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.inner.supported_verify_schemes()
+    }
+}
+
+#[test]
+fn what_stands_in_the_stapling_file_is_sent_along() {
+    // RFC 6960 section 4.2.1: an OCSPResponse whose status is "try later", the smallest that says something.
+    const LATER: &[u8] = &[0x30, 3, 0x0a, 1, 3];
+    let made = rcgen::generate_simple_self_signed([NAME.to_string()]).unwrap();
+    let dir = Site::folder();
+    std::fs::write(dir.path().join("quay.pem"), made.cert.pem()).unwrap();
+    std::fs::write(dir.path().join("quay.key"), made.signing_key.serialize_pem()).unwrap();
+    std::fs::write(dir.path().join("quay.der"), LATER).unwrap();
+    let site = Site::start_in(
+        dir,
+        FOUR,
+        "server { listen 127.0.0.1:%PORT1% ssl; ssl_certificate %DIR%/quay.pem; ssl_certificate_key %DIR%/quay.key;
+            ssl_stapling on; ssl_stapling_file %DIR%/quay.der; return 200 hello; }",
+    );
+    let mut roots = RootCertStore::empty();
+    roots.add(made.cert.der().clone()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let inner = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider.clone()).build().unwrap();
+    let verifier = Arc::new(Stapled { inner, seen: Mutex::default() });
+    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let mut config = builder.dangerous().with_custom_certificate_verifier(verifier.clone()).with_no_client_auth();
+    config.resumption = Resumption::disabled();
+    let secure = Secure { site, config: Arc::new(config) };
+    let mut client = secure.connect();
+    ask(&mut client, "/");
+    assert_eq!(*verifier.seen.lock().unwrap(), LATER);
+    secure.site.stop();
+}
+
+#[test]
+fn an_announced_client_speaks_tls() {
+    let made = rcgen::generate_simple_self_signed([NAME.to_string()]).unwrap();
+    let dir = Site::folder();
+    std::fs::write(dir.path().join("quay.pem"), made.cert.pem()).unwrap();
+    std::fs::write(dir.path().join("quay.key"), made.signing_key.serialize_pem()).unwrap();
+    let site = Site::start_in(
+        dir,
+        FOUR,
+        "set_real_ip_from 127.0.0.1; real_ip_header proxy_protocol;
+        server { listen 127.0.0.1:%PORT1% ssl proxy_protocol; ssl_certificate %DIR%/quay.pem; ssl_certificate_key %DIR%/quay.key;
+            return 200 \"$remote_addr $proxy_protocol_addr $https hello\"; }",
+    );
+    let secure = trusting(site, &made.cert);
+    let mut client = secure.connect();
+    client.sock.write_all(b"PROXY TCP4 192.0.2.7 192.0.2.8 4711 443\r\n").unwrap();
+    assert!(ask(&mut client, "/").ends_with("192.0.2.7 192.0.2.7 on hello"));
+    // Without the announcement the bytes of TLS are no line of it.
+    let mut client = secure.connect();
+    assert!(write!(client, "GET / HTTP/1.1\r\n\r\n").and_then(|()| client.read(&mut [0; 16])).map_or(true, |n| n == 0));
+    secure.site.stop();
+}
+
+#[test]
+fn a_key_that_only_root_may_read_is_renewed() {
+    if !nix::unistd::geteuid().is_root() {
+        eprintln!("skipped: only root can start a server that drops root's rights");
+        return;
+    }
+    let write = |dir: &std::path::Path, made: &rcgen::CertifiedKey<rcgen::KeyPair>| {
+        std::fs::write(dir.join("quay.pem"), made.cert.pem()).unwrap();
+        let key = dir.join("keys/quay.key");
+        std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+        std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).unwrap();
+    };
+    let make = || rcgen::generate_simple_self_signed([NAME.to_string()]).unwrap();
+    let (first, second) = (make(), make());
+    let dir = Site::folder();
+    std::fs::create_dir(dir.path().join("keys")).unwrap();
+    std::fs::set_permissions(dir.path().join("keys"), std::fs::Permissions::from_mode(0o700)).unwrap();
+    write(dir.path(), &first);
+    let site = Site::start_in(
+        dir,
+        &format!("user nobody; {FOUR}"),
+        "server { listen 127.0.0.1:%PORT1% ssl; ssl_certificate %DIR%/quay.pem; ssl_certificate_key %DIR%/keys/quay.key;
+            return 200 hello; }",
+    );
+    let mut secure = trusting(site, &first.cert);
+    ask(&mut secure.connect(), "/");
+
+    write(&secure.site.path("."), &second);
+    secure.site.signal(nix::sys::signal::Signal::SIGHUP);
+    let renewed = trusting(secure.site, &second.cert);
+    secure = renewed;
+    wait_for("the new certificate is shown", || {
+        let mut client = secure.connect();
+        write!(client, "GET / HTTP/1.1\r\nHost: {NAME}\r\n\r\n").is_ok()
+    });
+
+    std::fs::write(secure.site.path("keys/quay.key"), "no key\n").unwrap();
+    secure.site.signal(nix::sys::signal::Signal::SIGHUP);
+    wait_for("the broken key is named", || secure.site.said().contains("holds no private key"));
+    ask(&mut secure.connect(), "/");
+    // The refused conf is in the log at level emerg, so that a stop could not find the log without alarms.
+    secure.site.signal(nix::sys::signal::Signal::SIGQUIT);
+    assert_eq!(secure.site.ended(), Some(0));
+}
+
+/// A client that trusts this certificate alone.
+fn trusting(site: Site, certificate: &rcgen::Certificate) -> Secure {
+    let mut roots = RootCertStore::empty();
+    roots.add(certificate.der().clone()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    Secure { site, config: Arc::new(builder.with_root_certificates(roots).with_no_client_auth()) }
 }

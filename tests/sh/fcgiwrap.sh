@@ -31,8 +31,8 @@ chmod 755 "$DIR/cgi/told.sh"
 "$wrap" -f -c 2 -s "unix:$DIR/wrap.sock" >"$DIR/wrap.log" 2>&1 &
 wrap_pid=$!
 leave() {
-    kill -TERM "$wrap_pid" 2>/dev/null
-    wait "$wrap_pid" 2>/dev/null
+    kill -TERM "$wrap_pid" 2>/dev/null || :
+    wait "$wrap_pid" 2>/dev/null || :
 }
 trap 'leave; clean_up' EXIT
 wait_until test -S "$DIR/wrap.sock"

@@ -112,8 +112,8 @@ fi
 "$fpm" -n -y "$DIR/fpm.conf" >"$DIR/fpm.output" 2>&1 &
 fpm_pid=$!
 leave() {
-    kill -TERM "$fpm_pid" 2>/dev/null
-    wait "$fpm_pid" 2>/dev/null
+    kill -TERM "$fpm_pid" 2>/dev/null || :
+    wait "$fpm_pid" 2>/dev/null || :
     [ "${1:-}" = quietly ] || clean_up
 }
 trap leave EXIT

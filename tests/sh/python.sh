@@ -127,8 +127,8 @@ start() {
     programs="$programs $!"
 }
 leave() {
-    for program in $programs; do kill -TERM "$program" 2>/dev/null; done
-    for program in $programs; do wait "$program" 2>/dev/null; done
+    for program in $programs; do kill -TERM "$program" 2>/dev/null || :; done
+    for program in $programs; do wait "$program" 2>/dev/null || :; done
     programs=
 }
 trap 'leave; clean_up' EXIT
