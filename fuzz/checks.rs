@@ -19,6 +19,7 @@ use longshore::http::escape::{self, LogEscape};
 use longshore::http::etag::{self, Comparison};
 use longshore::http::head::{Head, Limits, Scanner};
 use longshore::http::multipart::{self, Event, Stop};
+use longshore::http::proxy_protocol::{self, Announcement};
 use longshore::http::range::{self, Ranges};
 use longshore::http::response::{Body, Response};
 use longshore::http::set_cookie::{self, Attributes, SameSite, Secure};
@@ -305,6 +306,22 @@ pub fn set_cookie(data: &[u8]) {
 pub fn session(data: &[u8]) {
     if let Some(entry) = Entry::decode(data) {
         assert_eq!(Entry::decode(&entry.encode()), Some(entry));
+    }
+}
+
+/// An announcement ends at the same byte however it arrives, within what came, and is either whole, broken or not there yet.
+pub fn proxy_protocol(data: &[u8]) {
+    let whole = proxy_protocol::parse(data);
+    let first =
+        (0..=data.len()).map(|end| proxy_protocol::parse(&data[..end])).find(|got| *got != Announcement::Partial);
+    assert_eq!(first.unwrap_or(Announcement::Partial), whole, "in one piece and in many");
+    match whole {
+        Announcement::Whole(len, ends) => {
+            assert!(len <= data.len() && len <= proxy_protocol::LONGEST);
+            assert!(ends.is_none_or(|(source, destination)| source.is_ipv4() == destination.is_ipv4()));
+        }
+        Announcement::Partial => assert!(data.len() < proxy_protocol::LONGEST),
+        Announcement::Broken => {}
     }
 }
 

@@ -65,6 +65,11 @@ fn multipart() {
 }
 
 #[test]
+fn proxy_protocol() {
+    run("proxy_protocol", checks::proxy_protocol);
+}
+
+#[test]
 fn cookie() {
     run("cookie", checks::cookie);
 }
