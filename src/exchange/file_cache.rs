@@ -36,6 +36,8 @@ pub(super) struct Entry {
     kept: Kept,
     /// When it was last seen to be true.
     pub(super) checked: Instant,
+    /// When it was last asked for.
+    used: Instant,
     /// How often it was asked for.
     pub(super) uses: u32,
 }
@@ -89,10 +91,15 @@ impl Cache {
         self.shards[at].lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
-    /// What is kept under a path.
-    pub(super) fn find(&self, path: &[u8]) -> Option<Entry> {
+    /// What is kept under a path. What nobody asked for during `inactive` is not believed any more.
+    pub(super) fn find(&self, path: &[u8], inactive: Option<Duration>) -> Option<Entry> {
         let mut shard = self.shard(path);
         let entry = shard.entries.get_mut(path)?;
+        if inactive.is_some_and(|inactive| entry.used.elapsed() > inactive) {
+            shard.remove(path);
+            return None;
+        }
+        entry.used = Instant::now();
         entry.uses = entry.uses.saturating_add(1);
         let mut entry = entry.clone();
         if let Kept::Weak(weak) = &entry.kept {
@@ -125,12 +132,17 @@ impl Cache {
             (Content::File(file), Some(_)) => Kept::Strong(file.clone()),
             (Content::None, _) => return,
         };
-        self.keep(path, Entry { stat: Some(opened.stat), kept, checked: Instant::now(), uses: 1 }, caching);
+        self.keep(
+            path,
+            Entry { stat: Some(opened.stat), kept, checked: Instant::now(), used: Instant::now(), uses: 1 },
+            caching,
+        );
     }
 
     /// Keeps a failure.
     pub(super) fn insert_error(&self, path: &[u8], code: i32, caching: &Caching) {
-        let entry = Entry { stat: None, kept: Kept::Error(code), checked: Instant::now(), uses: 1 };
+        let entry =
+            Entry { stat: None, kept: Kept::Error(code), checked: Instant::now(), used: Instant::now(), uses: 1 };
         self.keep(path, entry, Some(caching));
     }
 
@@ -180,7 +192,7 @@ impl Shard {
     fn drop_inactive(&mut self, inactive: Duration) {
         while let Some(path) = self.order.front() {
             match self.entries.get(path) {
-                Some(entry) if entry.checked.elapsed() <= inactive => break,
+                Some(entry) if entry.used.elapsed() <= inactive => break,
                 _ => self.drop_oldest(),
             };
         }

@@ -134,7 +134,7 @@ pub fn open(path: &[u8], policy: &Policy) -> io::Result<Opened> {
         return read(file).map(|(opened, _)| opened);
     }
     let caching = policy.caching.as_ref();
-    let mut cached = CACHE.find(path);
+    let mut cached = CACHE.find(path, caching.map(|caching| caching.inactive));
     if let (Some(entry), Some(caching)) = (&cached, caching)
         && entry.uses >= caching.min_uses
         && entry.checked.elapsed() < caching.valid
@@ -249,10 +249,10 @@ mod tests {
             std::thread::yield_now();
         }
         open(path(&name), &Policy::default()).unwrap();
-        assert!(CACHE.find(path(&name)).is_some());
+        assert!(CACHE.find(path(&name), None).is_some());
         std::fs::remove_file(&name).unwrap();
         assert_eq!(open(path(&name), &Policy::default()).unwrap_err().kind(), io::ErrorKind::NotFound);
-        assert!(CACHE.find(path(&name)).is_none());
+        assert!(CACHE.find(path(&name), None).is_none());
     }
 
     #[test]
