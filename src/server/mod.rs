@@ -130,7 +130,13 @@ impl Reloader {
 
     fn reopen(&self, current: Arc<Current>) {
         let keeper = self.keeper.clone();
-        let work = move || keeper.reopen(&current);
+        let work = move || {
+            let of_gone = current.entries.iter().filter(|entry| entry.gone).map(|entry| &entry.settings);
+            for settings in std::iter::once(&current.settings).chain(of_gone) {
+                settings.scopes().iter().for_each(|scope| scope.access_log.close_kept());
+            }
+            keeper.reopen(&current);
+        };
         if let Err(error) = std::thread::Builder::new().name("loader".into()).spawn(work) {
             log::error!("cannot reopen the logs: {error}");
         }

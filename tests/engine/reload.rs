@@ -216,3 +216,24 @@ fn usr1_opens_the_logs_again() {
     assert!(site.read("access.old").contains("/first"));
     site.stop();
 }
+
+#[test]
+fn usr1_closes_log_files_of_paths_with_variables() {
+    let site = Site::start(
+        "",
+        "log_format own '$uri'; server { listen 127.0.0.1:%PORT1%; root %DIR%; open_log_file_cache max=9 valid=1h;
+            access_log %DIR%/$arg_a.log own; return 200; }",
+    );
+    assert_eq!(get(site.port(), "/first?a=x").status, 200);
+    wait_for("the first line", || site.path("x.log").exists() && site.read("x.log").contains("/first"));
+    fs::rename(site.path("x.log"), site.path("x.old")).unwrap();
+    assert_eq!(get(site.port(), "/second?a=x").status, 200);
+    wait_for("the file that is kept open takes it", || site.read("x.old").contains("/second"));
+    site.signal(Signal::SIGUSR1);
+    wait_for("lines go to a new file", || {
+        get(site.port(), "/third?a=x");
+        site.path("x.log").exists()
+    });
+    assert!(site.read("x.log").contains("/third"));
+    site.stop();
+}

@@ -75,6 +75,11 @@ impl Kept {
         Ok(Some(Kept { files: Mutex::new(files), inactive, min_uses, valid }))
     }
 
+    /// Closes all of them: who moved them away has said so.
+    pub fn close(&self) {
+        self.files.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     /// The file of a path, open.
     pub fn open(&self, path: &Path) -> io::Result<Arc<File>> {
         let now = Instant::now();
@@ -140,6 +145,7 @@ mod tests {
         let leave: fn(&Kept, &Path, &Path) = |_, _, _| {};
         let other: fn(&Kept, &Path, &Path) = |kept, _, b| drop(kept.open(b).unwrap());
         let remove: fn(&Kept, &Path, &Path) = |_, a, _| std::fs::remove_file(a).unwrap();
+        let close: fn(&Kept, &Path, &Path) = |kept, _, _| kept.close();
         for (kept, between, same) in [
             (kept(1, LONG, 1, LONG), leave, true),
             (kept(1, LONG, 1, LONG), other, false),
@@ -147,6 +153,7 @@ mod tests {
             (kept(1, 0, 1, LONG), leave, false),
             (kept(1, LONG, 2, LONG), leave, false),
             (kept(1, LONG, 1, LONG), remove, true),
+            (kept(1, LONG, 1, LONG), close, false),
             (kept(1, LONG, 1, 0), remove, false),
             (kept(1, LONG, 1, 0), leave, true),
         ] {

@@ -99,6 +99,13 @@ impl Conf {
     }
 }
 
+impl Conf {
+    /// Closes the files that `open_log_file_cache` keeps open; the next line opens its own again.
+    pub fn close_kept(&self) {
+        self.kept.iter().for_each(|kept| kept.close());
+    }
+}
+
 /// Takes a line for a log: its index, how it is buffered, its bytes.
 pub type Sink<'s> = dyn FnMut(usize, Option<Buffering>, &[u8]) + 's;
 
