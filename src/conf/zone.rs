@@ -41,6 +41,7 @@ impl<T: Send + Sync + 'static> Zone<T> {
 #[derive(Debug, Default)]
 pub struct Zones {
     named: Vec<Named>,
+    identities: Vec<(Identity, Span)>,
 }
 
 #[derive(Debug)]
@@ -75,6 +76,16 @@ impl Zones {
         // Only a second declaration would find it taken.
         let _ = named.cell.set(Arc::new(zone));
         Ok(())
+    }
+
+    /// Notes by what a zone is known again, where a reload must not change its key.
+    pub fn note(&mut self, identity: Identity, word: &Word) {
+        self.identities.push((identity, word.span));
+    }
+
+    /// The zones whose key a reload must not change.
+    pub fn identities(&self) -> &[(Identity, Span)] {
+        &self.identities
     }
 
     /// Says which zones are used and never declared.
@@ -135,6 +146,20 @@ pub struct Identity {
     pub key: Vec<u8>,
     /// Its size in bytes.
     pub size: u64,
+}
+
+/// What forbids a reload: as in nginx, a zone whose name, kind and size stay has other contents under another key, and nobody
+/// can tell whether they are meant to be lost.
+pub fn conflicts(before: &[(Identity, Span)], after: &[(Identity, Span)]) -> Vec<Diagnostic> {
+    let same = |old: &Identity, new: &Identity| (old.kind, &old.name, old.size) == (new.kind, &new.name, new.size);
+    let conflict = |(new, span): &(Identity, Span)| {
+        let (old, _) = before.iter().find(|(old, _)| same(old, new) && old.key != new.key)?;
+        let (name, kind) = (&new.name, new.kind);
+        let [old, new] = [old, new].map(|identity| String::from_utf8_lossy(&identity.key));
+        let message = format!("`{kind}` gives the zone `{name}` the key `{new}`, and it had the key `{old}` until now");
+        Some(Diagnostic::error(*span, message).help("give the zone another name or size, so that it begins anew"))
+    };
+    after.iter().filter_map(conflict).collect()
 }
 
 static KEPT: Mutex<Vec<(Identity, Weak<dyn Any + Send + Sync>)>> = Mutex::new(Vec::new());

@@ -167,6 +167,7 @@ fn declare(_: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
     };
     let (name, size) = zone::name_and_size(word, text)?;
     let identity = Identity { kind: ZONE, name: name.clone(), key: args.word(0).text.clone(), size };
+    args.load.zones.note(identity.clone(), word);
     let table = zone::contents(identity, || Table::new(size));
     args.load.zones.declare(ZONE, &name.clone(), word, Declared { name, key, table })
 }

@@ -90,6 +90,11 @@ pub fn prepare(
     report(&sources, &diagnostics);
     let mut settings = settings?;
     if let Some(before) = before.0 {
+        let conflicts = settings.conflicts(before);
+        if !conflicts.is_empty() {
+            report(&sources, &conflicts);
+            return None;
+        }
         settings.inherit(before);
     }
     let settings = Arc::new(settings);

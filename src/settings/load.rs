@@ -107,6 +107,7 @@ pub fn load_from(request: &Request, outside: &Arc<Outside>) -> Loaded {
         servers: builder.servers,
         sockets,
         upstreams,
+        zones: builder.load.zones.identities().to_vec(),
         logs: builder.load.logs,
         keeps_sent_fields: variables.entries.iter().any(|(name, _)| name.starts_with("sent_")),
         variables: Arc::new(variables),

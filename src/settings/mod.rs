@@ -15,7 +15,9 @@ pub mod sockets;
 use std::path::PathBuf;
 use std::sync::{Arc, LazyLock};
 
+use crate::conf::diagnostic::Diagnostic;
 use crate::conf::source::{Sources, Span};
+use crate::conf::zone;
 use crate::exchange::place::Place;
 use crate::exchange::variables::Variables;
 use crate::features;
@@ -207,6 +209,8 @@ pub struct Settings {
     pub sockets: Vec<Arc<sockets::Socket>>,
     /// Where requests may be passed to.
     pub upstreams: Upstreams,
+    /// By what its zones are known again after a reload.
+    pub zones: Vec<(zone::Identity, Span)>,
     /// Log files by index.
     pub logs: Vec<PathBuf>,
     /// The variables that the conf uses.
@@ -220,6 +224,11 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// What forbids to put it in force after the settings of before.
+    pub fn conflicts(&self, before: &Settings) -> Vec<Diagnostic> {
+        zone::conflicts(&before.zones, &self.zones)
+    }
+
     /// Takes over what outlives a reload.
     pub fn inherit(&mut self, before: &Settings) {
         self.upstreams.inherit(&before.upstreams);

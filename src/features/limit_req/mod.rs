@@ -173,6 +173,7 @@ fn declare(_: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
         return Err(Fault::new("has no zone").help("write `zone=NAME:10m`"));
     };
     let identity = Identity { kind: ZONE, name: name.clone(), key: args.word(0).text.clone(), size };
+    args.load.zones.note(identity.clone(), word);
     let table = zone::contents(identity, || Mutex::new(Table::new(size)));
     args.load.zones.declare(ZONE, &name.clone(), word, Declared { name, key, rate, table })
 }

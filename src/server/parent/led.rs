@@ -130,6 +130,9 @@ fn fresh(parcel: Parcel, mut given: Given, current: Option<&Current>) -> io::Res
     let first = first.map(|diagnostic| diagnostic.message.clone());
     let mut settings = loaded.settings.ok_or_else(|| io::Error::other(first.unwrap_or_default()))?;
     if let Some(current) = current {
+        if let Some(conflict) = settings.conflicts(&current.settings).into_iter().next() {
+            return Err(io::Error::other(conflict.message));
+        }
         settings.inherit(&current.settings);
     }
     let missing = |name: String| io::Error::other(format!("{name} did not come with it"));
