@@ -1,4 +1,5 @@
-//! `absolute_redirect` and its family: how a Location that names only a path becomes a whole URL.
+//! `absolute_redirect` and its family: how a Location that names only a path becomes a whole URL. As a filter it stands
+//! behind `add_header`, whose `$sent_http_location` sees the path as its source wrote it.
 
 use std::net::SocketAddr;
 

@@ -1,6 +1,7 @@
 //! Files as answers, their preconditions and ranges: `etag`, `if_modified_since`, `max_ranges`,
 //! `log_not_found`. This is the hot path: a small file from the cache costs its path, its tag and one queue
-//! of chunks.
+//! of chunks. As filters, 304 stands before the fields of the conf, which such an answer has too; ranges stand last, since only the
+//! final bytes can be counted.
 
 use crate::conf::args::{Args, Fault};
 use crate::conf::directive::{Arity, Contexts, Directive, Inherit, Manual, Repeat};

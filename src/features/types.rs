@@ -1,4 +1,5 @@
-//! `types` and `default_type`: the Content-Type of an answer from the extension of its path.
+//! `types` and `default_type`: the Content-Type of an answer from the extension of its path. As a filter it stands
+//! first: those that follow ask for the type (`gzip_types`, `charset_types`).
 
 use std::collections::HashMap;
 

@@ -106,13 +106,20 @@ fn answers_go_out_at_their_pace_and_hold_no_thread() {
             location /file { limit_rate 100k; alias %DIR%/html/big; }
             location /memory { limit_rate 10k; alias %DIR%/html/small; }
             location /after { limit_rate 10k; limit_rate_after 290k; alias %DIR%/html/big; }
-            location /set { set $limit_rate 100k; alias %DIR%/html/big; } }",
+            location /accel { proxy_pass http://127.0.0.1:%PORT2%/big; }
+            location /set { set $limit_rate 100k; alias %DIR%/html/big; } }
+        server { listen 127.0.0.1:%PORT2%; add_header X-Accel-Limit-Rate 102400; }",
     );
     site.file("big", vec![b'x'; 300 << 10]);
     site.file("small", vec![b'y'; 20 << 10]);
     // All of the first second goes out at once: 300k at 100k a second takes two more.
-    let paths =
-        [("/file", 300 << 10, 1900), ("/memory", 20 << 10, 900), ("/after", 300 << 10, 0), ("/set", 300 << 10, 1900)];
+    let paths = [
+        ("/file", 300 << 10, 1900),
+        ("/memory", 20 << 10, 900),
+        ("/after", 300 << 10, 0),
+        ("/set", 300 << 10, 1900),
+        ("/accel", 300 << 10, 1900),
+    ];
     std::thread::scope(|scope| {
         for (path, size, least) in paths {
             let site = &site;
