@@ -100,12 +100,14 @@ fn compare(case: &Case, tally: &Mutex<Tally>) -> Result<(), String> {
         return Err("not each request has its own line in the log".into());
     }
     let mut rest = lines.iter();
-    let mut compared = 0;
+    let (mut compared, mut is_changed) = (0, false);
     for (exchange, told) in same.iter().zip(&told) {
         let served: Vec<&String> = rest.by_ref().take(exchange.responses.len()).collect();
         match told {
             Err(why) => leave_out(tally, why, &format!("{}:{}", case.name, exchange.line)),
+            Ok(_) if is_changed => leave_out(tally, "a request before it changed files", &case.name),
             Ok(told) => {
+                is_changed = told.end == "change";
                 let served: Vec<&str> = served[0].split('\t').collect();
                 if served.get(5).copied() != Some(&told.request) {
                     let (line, request) = (exchange.line, &told.request);
