@@ -1,6 +1,7 @@
 //! What must hold for every input of a parser, whatever its bytes. Shared by the fuzz targets and by
 //! `tests/fuzz_seeds.rs`, which runs the same checks on stable Rust; must not depend on either.
 
+use longshore::cli::expect::script::{self, Line};
 use longshore::conf::ast::Node;
 use longshore::conf::diagnostic::Diagnostic;
 use longshore::conf::pattern::Pattern;
@@ -450,4 +451,18 @@ pub fn upstream_address(data: &[u8]) {
     if std::str::from_utf8(data).is_ok() {
         assert_eq!(address::parse(shown.as_bytes(), 1), Ok(Target::Address(found)), "{shown}");
     }
+}
+
+/// Each line of a file of expectations is read or told about, never both, and at its own number.
+pub fn expect(data: &[u8]) {
+    let (lines, faults) = script::read(data);
+    let all = data.split(|&byte| byte == b'\n').count();
+    assert!(lines.len() + faults.len() <= all);
+    let numbers = lines.iter().filter_map(|line| match line {
+        Line::Check { number, .. } => Some(*number),
+        Line::Base(_) | Line::Cookies(_) => None,
+    });
+    let numbers: Vec<usize> = numbers.collect();
+    assert!(numbers.is_sorted_by(|a, b| a < b) && numbers.last().is_none_or(|last| *last <= all));
+    assert!(faults.iter().all(|fault| fault.line <= all && !numbers.contains(&fault.line)));
 }

@@ -50,6 +50,11 @@ fn fastcgi() {
 }
 
 #[test]
+fn expect() {
+    run("expect", checks::expect);
+}
+
+#[test]
 fn dns() {
     run("dns", checks::dns);
 }

@@ -5,6 +5,7 @@ mod cert;
 mod cgi;
 mod check;
 mod compat;
+pub mod expect;
 mod explain;
 pub mod manual;
 mod offline;
@@ -47,6 +48,7 @@ pub fn main() -> ExitCode {
         Some(options::Command::Cgi(options::Cgi::Run(script))) => return cgi::run(script),
         Some(options::Command::Cert(options::Cert::SelfSigned(asked))) => return cert::run(asked),
         Some(options::Command::Compat(asked)) => return compat::run(asked),
+        Some(options::Command::Expect(asked)) => return expect::run(asked, &options),
         Some(options::Command::Serve(asked)) => return serve_folder::run(asked, &options),
         Some(options::Command::Explain(asked)) => return explain::run(asked),
         None => {}

@@ -81,6 +81,31 @@ pub enum Command {
     Compat(Compat),
     /// Serve a folder at once, with listings.
     Serve(ServeFolder),
+    /// Ask what files of expectations ask, and report in TAP whether the answers are those.
+    Expect(Expect),
+}
+
+/// What is expected, and of whom.
+#[derive(Debug, Default, Args)]
+pub struct Expect {
+    /// Show this help.
+    #[arg(short = 'h', long = "help", action = ArgAction::Help)]
+    pub help: Option<bool>,
+    /// The files of expectations.
+    #[arg(value_name = "file", required = true)]
+    pub files: Vec<PathBuf>,
+    /// The conf to be asked, in this process and without a port.
+    #[arg(short = 'c', value_name = "conf", required_unless_present = "live")]
+    pub conf: Option<PathBuf>,
+    /// The folder that relative paths of the conf start from (default: the current folder).
+    #[arg(short = 'p', value_name = "prefix")]
+    pub prefix: Option<PathBuf>,
+    /// A server that runs already, of any make.
+    #[arg(long, value_name = "url", conflicts_with = "conf")]
+    pub live: Option<String>,
+    /// Ask a conf although parts of it are not built yet.
+    #[arg(long)]
+    pub partial: bool,
 }
 
 /// Which folder, and how.
@@ -348,6 +373,11 @@ mod tests {
             ("longshore compat a.conf b.conf --format json -p /srv", true),
             ("longshore compat", false),
             ("longshore serve", true),
+            ("longshore expect a.expect b.expect -c a.conf", true),
+            ("longshore expect a.expect --live http://localhost:8080", true),
+            ("longshore expect a.expect", false),
+            ("longshore expect -c a.conf", false),
+            ("longshore expect a.expect -c a.conf --live http://localhost", false),
             ("longshore serve html --port 8080 --public --cgi --yes --print-conf", true),
             ("longshore serve --port 0", false),
             ("longshore serve a b", false),

@@ -2,7 +2,7 @@
 //! descriptor that another process has opened.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
@@ -52,6 +52,12 @@ impl Listener {
         Listener { address, socket }
     }
 
+    /// A socket's file that stands in for an address of the conf: who comes in there counts as a client on this machine.
+    pub fn standing_in(address: Address, file: &Path) -> io::Result<Listener> {
+        let socket = Kind::Unix(open_unix(file, &Options::default())?);
+        Ok(Listener { address, socket })
+    }
+
     /// Its descriptor.
     pub fn descriptor(&self) -> BorrowedFd<'_> {
         match &self.socket {
@@ -78,7 +84,16 @@ impl Listener {
     pub fn accept(&self) -> io::Result<(transport::Socket, Option<SocketAddr>)> {
         match &self.socket {
             Kind::Tcp(socket) => socket.accept().map(|(socket, peer)| (transport::Socket::Tcp(socket), Some(peer))),
-            Kind::Unix(socket) => socket.accept().map(|(socket, _)| (transport::Socket::Unix(socket), None)),
+            Kind::Unix(socket) => socket.accept().map(|(socket, _)| (transport::Socket::Unix(socket), self.stand_in())),
+        }
+    }
+
+    /// Whom a client is taken for that came by a socket's file.
+    fn stand_in(&self) -> Option<SocketAddr> {
+        match &self.address {
+            Address::Unix(_) => None,
+            // A port from the range that clients have.
+            Address::Ip(ip) => Some(SocketAddr::new(loopback(ip), 49152)),
         }
     }
 
@@ -89,6 +104,11 @@ impl Listener {
             Kind::Unix(socket) => socket,
         }
     }
+}
+
+/// The loopback of an address's kind.
+pub(super) fn loopback(ip: &SocketAddr) -> IpAddr {
+    if ip.is_ipv6() { Ipv6Addr::LOCALHOST.into() } else { Ipv4Addr::LOCALHOST.into() }
 }
 
 fn open_tcp(ip: SocketAddr, options: &Options) -> io::Result<mio::net::TcpListener> {

@@ -1,10 +1,12 @@
 //! How a request begins: from a head to an exchange, its server, and the first step of its pipeline.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
 use super::connection::{Connection, Task};
 use super::intake::Intake;
+use super::listen::loopback;
 use super::output::Output;
 use super::shared::Entry;
 use super::slot::NEVER;
@@ -83,7 +85,11 @@ impl Worker {
         let (local, unix) = match &entry.socket.address {
             crate::features::listen::Address::Unix(path) => (None, Some(Arc::from(path.to_string_lossy()))),
             crate::features::listen::Address::Ip(address) if !address.ip().is_unspecified() => (Some(*address), None),
-            _ => (c.socket.local(), None),
+            crate::features::listen::Address::Ip(address) => {
+                // A file that stands in for the address has none of its own.
+                let meant = || SocketAddr::new(loopback(address), address.port());
+                (Some(c.socket.local().unwrap_or_else(meant)), None)
+            }
         };
         let arrival = Arrival {
             client: Client {
