@@ -5,7 +5,7 @@
 //! ```text
 //! 0 http/      pure protocol: no sockets, no settings
 //! 1 conf/      the conf language: knows no directive
-//! 2 exchange/  one request in flight; variables
+//! 2 exchange/  one request in flight; variables; tls/ certificates, keys and cipher lists at load
 //! 3 features/  one directive family per file; gateway/ what gateways to programs share
 //! 4 settings   composes the features' settings; route finds the location
 //! 5 pipeline   the life of a request, read top to bottom
@@ -23,3 +23,4 @@ pub mod pipeline;
 pub mod route;
 pub mod server;
 pub mod settings;
+pub mod tls;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 const ROOMS: [&[&str]; 8] = [
     &["http"],
     &["conf"],
-    &["exchange"],
+    &["exchange", "tls"],
     &["features", "gateway"],
     &["settings", "route"],
     &["pipeline"],

@@ -117,6 +117,7 @@ pub fn load_from(request: &Request, outside: &Arc<Outside>) -> Loaded {
     diagnostics.extend(missing_maps(&settings));
     diagnostics.extend(half_sessions(&settings));
     diagnostics.extend(stores_among_scripts(&settings));
+    diagnostics.extend(half_tls(&settings));
     let mut loaded = Loaded {
         settings: None,
         diagnostics,
@@ -203,6 +204,21 @@ fn stores_among_scripts(settings: &Settings) -> Vec<Diagnostic> {
         let place = other.places.of("cgi").or_else(|| other.places.of("cgi_extension"));
         warning.also = place.map(|place| (place, "scripts are run by this".to_string()));
         found.push(warning);
+    }
+    found
+}
+
+/// What does not go together of how https servers are spoken to: each file may be well and the whole be not.
+fn half_tls(settings: &Settings) -> Vec<Diagnostic> {
+    let mut found: Vec<Diagnostic> = Vec::new();
+    for scope in settings.scopes() {
+        let Some((directive, wrong)) = scope.proxy.lack() else { continue };
+        let span = scope.places.of(directive).unwrap_or_default();
+        let diagnostic = Diagnostic::error(span, format!("`{directive}` {}", wrong.what));
+        let diagnostic = Diagnostic { help: wrong.help, ..diagnostic };
+        if !found.contains(&diagnostic) {
+            found.push(diagnostic);
+        }
     }
     found
 }

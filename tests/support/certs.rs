@@ -1,5 +1,7 @@
 //! Certificates that a case asks for, made when it runs: keys never lie in the repository.
 
+use pkcs8::pkcs5::pbes2;
+use pkcs8::{LineEnding, PrivateKeyInfoRef};
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, DistinguishedName, DnType,
     ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256,
@@ -29,6 +31,8 @@ pub struct Certificate {
     pub revokes: Option<Vec<u64>>,
     /// Whether the certificates that vouch for it stand behind it in its file.
     pub chain: bool,
+    /// The password that its key is under.
+    pub sealed: Option<String>,
 }
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -55,7 +59,11 @@ pub fn make(certificates: &[Certificate], dir: &Path) -> Result<(), String> {
         };
         let all = if certificate.chain { format!("{pem}{behind}") } else { pem };
         write(dir, &format!("{}.pem", certificate.name), &all)?;
-        write(dir, &format!("{}.key", certificate.name), &key.serialize_pem())?;
+        let secret = match &certificate.sealed {
+            None => key.serialize_pem(),
+            Some(word) => sealed(&key.serialize_der(), word).map_err(|error| format!("sealed: {error}"))?,
+        };
+        write(dir, &format!("{}.key", certificate.name), &secret)?;
         if let Some(numbers) = &certificate.revokes {
             let list = revoked(numbers, &params, &key).map_err(text)?;
             write(dir, &format!("{}.crl", certificate.name), &list)?;
@@ -89,6 +97,10 @@ fn params(certificate: &Certificate) -> Result<CertificateParams, rcgen::Error> 
     if certificate.is_authority {
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        if !certificate.hosts.is_empty() {
+            // It is a server's own as well.
+            params.key_usages.push(KeyUsagePurpose::DigitalSignature);
+        }
     } else {
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
     }
@@ -112,6 +124,13 @@ fn revoked(numbers: &[u64], params: &CertificateParams, key: &KeyPair) -> Result
         key_identifier_method: KeyIdMethod::Sha256,
     };
     list.signed_by(&Issuer::from_params(params, key))?.pem()
+}
+
+/// A key under a password. Salt and start are fixed: nobody has to be kept out.
+fn sealed(der: &[u8], word: &str) -> Result<String, pkcs8::Error> {
+    let params = pbes2::Parameters::generate_pbkdf2_sha256_aes256cbc(2048, &[7; 16], [7; 16])?;
+    let document = PrivateKeyInfoRef::try_from(der)?.encrypt_with_params(params, word)?;
+    Ok(document.to_pem("ENCRYPTED PRIVATE KEY", LineEnding::LF)?.to_string())
 }
 
 fn write(dir: &Path, name: &str, text: &str) -> Result<(), String> {

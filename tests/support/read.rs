@@ -149,6 +149,7 @@ fn certificate(section: &Section) -> Result<Certificate, String> {
             ("for", hosts) => made.hosts = hosts.split(',').map(str::to_string).collect(),
             ("by", name) => made.by = Some(name.into()),
             ("authority", _) => made.is_authority = true,
+            ("sealed", word) => made.sealed = Some(word.to_string()),
             ("chain", _) => made.chain = true,
             ("kind", kind) => made.kind = kind.into(),
             ("serial", number) => made.serial = Some(number.parse().map_err(|_| "serial is not a number")?),

@@ -4,6 +4,7 @@
 
 mod cookies;
 mod pass;
+mod proof;
 mod redirect;
 mod request;
 mod rows;

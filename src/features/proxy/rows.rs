@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::cookies::{Domain, Flags, Path};
-use super::pass::Pass;
+use super::pass::{Pass, Url};
 use super::redirect::{Redirect, Redirects};
 use super::secure;
 use crate::conf::args::{Args, Fault};
@@ -16,6 +16,7 @@ use crate::conf::value::Text;
 use crate::exchange::variables::{Value, Variable};
 use crate::gateway::relay;
 use crate::gateway_rows;
+use crate::tls::files::Wrong;
 
 /// The settings.
 #[derive(Debug, Clone, Default)]
@@ -42,6 +43,16 @@ pub struct Conf {
     pub paths: Arc<Vec<Path>>,
     /// Which flags it gets.
     pub flags: Arc<Vec<Flags>>,
+}
+
+impl Conf {
+    /// The directive of `proxy_ssl_*` that does not go together with the others, and why, where an https server may be asked.
+    pub fn lack(&self) -> Option<(&'static str, Wrong)> {
+        match &self.pass.as_ref()?.url {
+            Url::Fixed(parts, _) if !parts.secure => None,
+            _ => self.secure.lack(),
+        }
+    }
 }
 
 const fn manual(
@@ -267,6 +278,11 @@ pub const DIRECTIVES: &[Directive<Conf>] = gateway_rows!(
         secure::KEY,
         secure::REUSE,
         secure::PROTOCOLS,
+        secure::CIPHERS,
+        secure::COMMAND,
+        secure::PASSWORDS,
+        secure::CRL,
+        secure::DEPTH,
     ]
 );
 

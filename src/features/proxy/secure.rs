@@ -3,13 +3,14 @@
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::danger::ServerCertVerifier;
 use rustls::client::{Resumption, WebPkiServerVerifier};
-use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::crypto::{CryptoProvider, ring};
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, ServerName};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::{ClientConfig, RootCertStore};
 
+use super::proof::{Anybody, Known};
 use super::rows::Conf as Proxy;
 use crate::conf::args::{Args, Fault};
 use crate::conf::directive::Arity::{self, AtLeast, Flag, Words};
@@ -19,9 +20,9 @@ use crate::exchange::Exchange;
 use crate::exchange::error::{HttpError, Level};
 use crate::gateway::relay::Secure;
 use crate::http::escape;
-
-/// The largest file of certificates or keys.
-const LARGEST: u64 = 16 << 20;
+use crate::tls::ciphers;
+use crate::tls::files::{self, Passwords, Wrong};
+use crate::tls::words::{self, Command, Curves, Suites};
 
 /// The settings.
 #[derive(Debug, Clone)]
@@ -29,18 +30,41 @@ pub struct Conf {
     server_name: bool,
     name: Option<Text>,
     verify: bool,
-    trusted: Option<Arc<[u8]>>,
-    certificate: Option<Arc<[u8]>>,
-    key: Option<Arc<[u8]>>,
+    trusted: Option<Arc<Vec<CertificateDer<'static>>>>,
+    depth: usize,
+    crls: Arc<Vec<CertificateRevocationListDer<'static>>>,
+    certificate: Option<Arc<Shown>>,
+    key: Option<Arc<Secret>>,
+    passwords: Arc<Vec<Vec<u8>>>,
     reuse: bool,
     tls12: bool,
     tls13: bool,
+    suites12: Suites,
+    suites13: Suites,
+    curves: Curves,
     built: Built,
 }
 
-/// What was made of the settings at the first request; a changed copy makes its own.
+/// A certificate that is shown, with those that vouch for it.
+#[derive(Debug)]
+struct Shown {
+    path: PathBuf,
+    chain: Vec<CertificateDer<'static>>,
+}
+
+/// The file of a key, which a password may have to open.
+#[derive(Debug)]
+struct Secret {
+    path: PathBuf,
+    bytes: Arc<[u8]>,
+}
+
+/// The directive whose files do not go together with the others, and why.
+type Lack = (&'static str, Wrong);
+
+/// What was made of the settings when all of them were read; a changed copy makes its own.
 #[derive(Debug, Default)]
-struct Built(OnceLock<Result<Arc<ClientConfig>, String>>);
+struct Built(OnceLock<Result<Arc<ClientConfig>, Lack>>);
 
 impl Clone for Built {
     fn clone(&self) -> Self {
@@ -55,11 +79,17 @@ impl Default for Conf {
             name: None,
             verify: false,
             trusted: None,
+            depth: 1,
+            crls: Arc::default(),
             certificate: None,
             key: None,
+            passwords: Arc::default(),
             reuse: true,
             tls12: true,
             tls13: true,
+            suites12: ciphers::all12(),
+            suites13: ciphers::all13(),
+            curves: ciphers::all_curves(),
             built: Built::default(),
         }
     }
@@ -124,9 +154,8 @@ pub const TRUSTED: Directive<Proxy> = row(
     Words(1, 1),
     "A PEM file with the authorities that `proxy_ssl_verify` trusts.",
     |conf, args| {
-        let bytes = read(args)?;
-        certificates(&bytes).map_err(|what| Fault::at(args.word(0), what))?;
-        edit(conf).trusted = Some(bytes);
+        let (path, bytes) = read(args)?;
+        edit(conf).trusted = Some(Arc::new(files::certificates(&bytes, &path).map_err(|wrong| fault(args, wrong))?));
         Ok(())
     },
 );
@@ -139,9 +168,9 @@ pub const CERTIFICATE: Directive<Proxy> = row(
     Words(1, 1),
     "A PEM file with the certificate that is shown to an https server which asks for one.",
     |conf, args| {
-        let bytes = read(args)?;
-        certificates(&bytes).map_err(|what| Fault::at(args.word(0), what))?;
-        edit(conf).certificate = Some(bytes);
+        let (path, bytes) = read(args)?;
+        let chain = files::certificates(&bytes, &path).map_err(|wrong| fault(args, wrong))?;
+        edit(conf).certificate = Some(Arc::new(Shown { path, chain }));
         Ok(())
     },
 );
@@ -152,11 +181,10 @@ pub const KEY: Directive<Proxy> = row(
     &["file"],
     None,
     Words(1, 1),
-    "A PEM file with the key of `proxy_ssl_certificate`. It must not be encrypted.",
+    "A PEM file with the key of `proxy_ssl_certificate`; it may be under a password, see `proxy_ssl_password_file`.",
     |conf, args| {
-        let bytes = read(args)?;
-        key(&bytes).map_err(|what| Fault::at(args.word(0), what))?;
-        edit(conf).key = Some(bytes);
+        let (path, bytes) = read(args)?;
+        edit(conf).key = Some(Arc::new(Secret { path, bytes }));
         Ok(())
     },
 );
@@ -181,6 +209,83 @@ pub const PROTOCOLS: Directive<Proxy> = row(
     set_protocols,
 );
 
+/// `proxy_ssl_password_file`.
+pub const PASSWORDS: Directive<Proxy> = row(
+    "proxy_ssl_password_file",
+    &["file"],
+    None,
+    Words(1, 1),
+    "A file with passwords for the key of `proxy_ssl_certificate_key`, one on each line; they are tried in turn. Keys in the form of \
+     PKCS#8 can be opened.",
+    |conf, args| {
+        let (_, bytes) = read(args)?;
+        edit(conf).passwords = Arc::new(files::passwords(&bytes));
+        Ok(())
+    },
+);
+
+/// `proxy_ssl_crl`.
+pub const CRL: Directive<Proxy> = row(
+    "proxy_ssl_crl",
+    &["file"],
+    None,
+    Words(1, 1),
+    "Lists of revoked certificates in PEM, for `proxy_ssl_verify`. Once there is one, each authority of a server's chain needs its own.",
+    |conf, args| {
+        let (path, bytes) = read(args)?;
+        edit(conf).crls = Arc::new(files::revoked(&bytes, &path).map_err(|wrong| fault(args, wrong))?);
+        Ok(())
+    },
+);
+
+/// `proxy_ssl_verify_depth`.
+pub const DEPTH: Directive<Proxy> = row(
+    "proxy_ssl_verify_depth",
+    &["number"],
+    Some("1"),
+    Words(1, 1),
+    "How many certificates may stand between that of an https server and the one that vouches for it.",
+    |conf, args| {
+        edit(conf).depth = args.number(0, 0..=1000)? as usize;
+        Ok(())
+    },
+);
+
+/// `proxy_ssl_ciphers`.
+pub const CIPHERS: Directive<Proxy> = row(
+    "proxy_ssl_ciphers",
+    &["ciphers"],
+    Some("DEFAULT"),
+    Words(1, 1),
+    "The cipher suites of TLS 1.2 that an https server may choose from, in the language of OpenSSL's lists, as `ssl_ciphers` has it. The \
+     suites of TLS 1.3 are all had.",
+    |conf, args| {
+        edit(conf).suites12 = words::ciphers(args)?;
+        Ok(())
+    },
+);
+
+/// `proxy_ssl_conf_command`.
+pub const COMMAND: Directive<Proxy> = Directive {
+    repeat: Repeat::Allowed,
+    ..row(
+        "proxy_ssl_conf_command",
+        &["name value"],
+        None,
+        Words(2, 2),
+        "A command of OpenSSL for connections to https servers. `Ciphersuites` names the suites of TLS 1.3, `Groups` or `Curves` the \
+         curves; any other brings a warning and has no effect.",
+        |conf, args| {
+            match words::command(args)? {
+                Command::Suites(suites) => edit(conf).suites13 = suites,
+                Command::Curves(curves) => edit(conf).curves = curves,
+                Command::None => {}
+            }
+            Ok(())
+        },
+    )
+};
+
 fn edit(conf: &mut Proxy) -> &mut Conf {
     Arc::make_mut(&mut conf.secure)
 }
@@ -192,46 +297,22 @@ fn flag(value: &mut bool, args: &mut Args<'_>) -> Result<(), Fault> {
 
 fn set_protocols(conf: &mut Proxy, args: &mut Args<'_>) -> Result<(), Fault> {
     let secure = edit(conf);
-    (secure.tls12, secure.tls13) = (false, false);
-    for i in 0..args.len() {
-        match args.word(i).text.to_ascii_lowercase().as_slice() {
-            b"tlsv1.2" => secure.tls12 = true,
-            b"tlsv1.3" => secure.tls13 = true,
-            b"sslv2" | b"sslv3" | b"tlsv1" | b"tlsv1.1" => {
-                let text = format!("`{}` is not spoken: it is no longer safe", args.word(i).show());
-                args.warn(Some(i), text);
-            }
-            _ => {
-                let text = format!("takes `TLSv1.2` and `TLSv1.3`, not `{}`", args.word(i).show());
-                return Err(Fault::at(args.word(i), text));
-            }
-        }
-    }
-    match secure.tls12 || secure.tls13 {
-        true => Ok(()),
-        false => {
-            Err(Fault::new("names no version that is spoken").help("write `proxy_ssl_protocols TLSv1.2 TLSv1.3;`"))
-        }
-    }
+    (secure.tls12, secure.tls13) = words::protocols(args)?;
+    Ok(())
 }
 
-fn read(args: &Args<'_>) -> Result<Arc<[u8]>, Fault> {
+fn read(args: &Args<'_>) -> Result<(PathBuf, Arc<[u8]>), Fault> {
     let path: PathBuf = args.conf_path(0);
-    let read = args.load.outside.read(&path, LARGEST);
-    read.map_err(|error| Fault::at(args.word(0), format!("cannot read `{}`: {error}", path.display())))
+    let bytes = files::read(&args.load.outside, &path).map_err(|wrong| fault(args, wrong))?;
+    Ok((path, bytes))
 }
 
-fn certificates(bytes: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
-    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(bytes).collect();
-    match found {
-        Ok(found) if !found.is_empty() => Ok(found),
-        Ok(_) => Err("names a file that holds no certificate".into()),
-        Err(error) => Err(format!("names a file that is no PEM: {error}")),
+fn fault(args: &Args<'_>, wrong: Wrong) -> Fault {
+    let fault = Fault::at(args.word(0), wrong.what);
+    match wrong.help {
+        Some(help) => fault.help(help),
+        None => fault,
     }
-}
-
-fn key(bytes: &[u8]) -> Result<PrivateKeyDer<'static>, String> {
-    PrivateKeyDer::from_pem_slice(bytes).map_err(|error| format!("names a file with no key that can be read: {error}"))
 }
 
 impl Conf {
@@ -247,40 +328,77 @@ impl Conf {
             None if !self.verify && !self.server_name => ServerName::IpAddress(std::net::Ipv4Addr::LOCALHOST.into()),
             None => return Err(refuse(format!("\"{}\" is no name for TLS", escape::error_log(bare)))),
         };
-        let config = self.built.0.get_or_init(|| self.build()).clone();
-        Ok(Secure { config: config.map_err(|words| refuse(format!("TLS to the upstream: {words}")))?, name })
+        let config = self.config().clone();
+        let refuse = |(directive, wrong): Lack| refuse(format!("{directive} {}", wrong.what));
+        Ok(Secure { config: config.map_err(refuse)?, name })
     }
 
-    fn build(&self) -> Result<Arc<ClientConfig>, String> {
-        let words = |error: rustls::Error| error.to_string();
-        let provider = Arc::new(ring::default_provider());
+    /// The directive that does not go together with the others, and why; none if all is well.
+    pub fn lack(&self) -> Option<Lack> {
+        self.config().clone().err()
+    }
+
+    fn config(&self) -> &Result<Arc<ClientConfig>, Lack> {
+        self.built.0.get_or_init(|| self.build())
+    }
+
+    fn build(&self) -> Result<Arc<ClientConfig>, Lack> {
+        let lack = |directive, what: String| (directive, Wrong { what, help: None });
+        let provider = Arc::new(CryptoProvider {
+            cipher_suites: self.suites13.iter().chain(&self.suites12).map(|suite| **suite).collect(),
+            kx_groups: self.curves.clone(),
+            ..ring::default_provider()
+        });
         let mut versions = Vec::new();
         versions.extend(self.tls12.then_some(&rustls::version::TLS12));
         versions.extend(self.tls13.then_some(&rustls::version::TLS13));
         let builder = ClientConfig::builder_with_provider(provider.clone());
-        let builder = builder.with_protocol_versions(&versions).map_err(words)?;
-        let verifier: Arc<dyn ServerCertVerifier> = match (self.verify, &self.trusted) {
-            (false, _) => Arc::new(Anybody(provider)),
-            (true, None) => return Err("proxy_ssl_verify needs proxy_ssl_trusted_certificate".into()),
-            (true, Some(bytes)) => {
-                let mut roots = RootCertStore::empty();
-                roots.add_parsable_certificates(certificates(bytes)?);
-                let built = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build();
-                built.map_err(|error| error.to_string())?
+        let builder = builder.with_protocol_versions(&versions).map_err(|error| {
+            lack("proxy_ssl_protocols", format!("and the ciphers and curves do not go together: {error}"))
+        })?;
+        let builder = builder.dangerous().with_custom_certificate_verifier(self.verifier(&provider)?);
+        let mut config = match &self.certificate {
+            None => builder.with_no_client_auth(),
+            Some(shown) => {
+                builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(self.pair(shown, &provider)?)))
             }
-        };
-        let builder = builder.dangerous().with_custom_certificate_verifier(verifier);
-        let mut config = match (&self.certificate, &self.key) {
-            (Some(chain), Some(secret)) => {
-                builder.with_client_auth_cert(certificates(chain)?, key(secret)?).map_err(words)?
-            }
-            _ => builder.with_no_client_auth(),
         };
         config.enable_sni = self.server_name;
         if !self.reuse {
             config.resumption = Resumption::disabled();
         }
         Ok(Arc::new(config))
+    }
+
+    fn verifier(&self, provider: &Arc<CryptoProvider>) -> Result<Arc<dyn ServerCertVerifier>, Lack> {
+        if !self.verify {
+            return Ok(Arc::new(Anybody(provider.clone())));
+        }
+        let Some(trusted) = &self.trusted else {
+            let what = "asks for proof and no line says whose is good".to_string();
+            let help = Some("name the authority's certificate with `proxy_ssl_trusted_certificate FILE;`".to_string());
+            return Err(("proxy_ssl_verify", Wrong { what, help }));
+        };
+        let mut store = RootCertStore::empty();
+        store.add_parsable_certificates(trusted.iter().cloned());
+        let builder = WebPkiServerVerifier::builder_with_provider(Arc::new(store), provider.clone());
+        let built = builder.with_crls(self.crls.iter().cloned()).build().map_err(|error| {
+            ("proxy_ssl_trusted_certificate", Wrong { what: format!("holds what cannot be used: {error}"), help: None })
+        })?;
+        Ok(Arc::new(Known { by_roots: built, roots: trusted.clone(), depth: self.depth }))
+    }
+
+    /// The certificate that is shown, with its key.
+    fn pair(&self, shown: &Shown, provider: &CryptoProvider) -> Result<CertifiedKey, Lack> {
+        let Some(secret) = &self.key else {
+            let what = format!("names `{}` and no `proxy_ssl_certificate_key` belongs to it", shown.path.display());
+            let help = "each certificate has a key: write `proxy_ssl_certificate_key FILE;` behind it".to_string();
+            return Err(("proxy_ssl_certificate", Wrong { what, help: Some(help) }));
+        };
+        let passwords = Passwords { directive: "proxy_ssl_password_file", all: &self.passwords };
+        let key = files::key(&secret.bytes, &secret.path, passwords);
+        key.and_then(|key| files::pair(shown.chain.clone(), key, (&shown.path, &secret.path), provider))
+            .map_err(|wrong| ("proxy_ssl_certificate_key", wrong))
     }
 }
 
@@ -289,46 +407,6 @@ fn without_port(text: &[u8]) -> &[u8] {
         return &inner[..inner.iter().position(|&b| b == b']').unwrap_or(inner.len())];
     }
     &text[..text.iter().position(|&b| b == b':').unwrap_or(text.len())]
-}
-
-/// Where the conf does not ask for proof, any certificate will do, as in nginx; that its key signed the handshake is still
-/// checked.
-#[derive(Debug)]
-struct Anybody(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for Anybody {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
 }
 
 #[cfg(test)]

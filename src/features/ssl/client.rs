@@ -9,9 +9,10 @@ use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, UnixTime};
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, RootCertStore, SignatureScheme};
-use x509_cert::der::{Decode, Encode};
+use x509_cert::der::Decode;
 
 use crate::exchange::tls::Verdict;
+use crate::tls::chain;
 
 /// Who is let in.
 #[derive(Debug)]
@@ -48,54 +49,27 @@ impl Clients {
     }
 
     /// What is wrong with a client's certificates, its own first.
-    pub fn judge(&self, chain: &[Vec<u8>]) -> Verdict {
-        let all: Vec<CertificateDer<'_>> = chain.iter().map(|der| CertificateDer::from(der.as_slice())).collect();
+    pub fn judge(&self, shown: &[Vec<u8>]) -> Verdict {
+        let all: Vec<CertificateDer<'_>> = shown.iter().map(|der| CertificateDer::from(der.as_slice())).collect();
         let Some((own, others)) = all.split_first() else { return Verdict::GOOD };
         let checked = match &self.verifier {
             None => Err(Error::InvalidCertificate(CertificateError::UnknownIssuer)),
             Some(verifier) => verifier.verify_client_cert(own, others, UnixTime::now()),
         };
         match checked {
-            Ok(_) if self.links(&all) > self.depth => Verdict { code: 22, words: "certificate chain too long" },
+            Ok(_) if chain::links(&all, &self.roots) > self.depth => {
+                Verdict { code: 22, words: "certificate chain too long" }
+            }
             Ok(_) => Verdict::GOOD,
             // Its own authority, and named in the conf as it is.
             Err(Error::InvalidCertificate(CertificateError::Other(_)))
-                if self.roots.contains(own) && is_current(own) =>
+                if self.roots.contains(own) && chain::is_current(own) =>
             {
                 Verdict::GOOD
             }
             Err(error) => verdict_of(&error, own),
         }
     }
-
-    /// How many certificates stand between the client's own and a root, along the names of issuers.
-    fn links(&self, chain: &[CertificateDer<'_>]) -> usize {
-        let names = |der: &CertificateDer<'_>| {
-            let found = x509_cert::Certificate::from_der(der).ok()?;
-            let tbs = found.tbs_certificate();
-            Some((tbs.subject().to_der().ok()?, tbs.issuer().to_der().ok()?))
-        };
-        let roots: Vec<_> = self.roots.iter().filter_map(names).map(|(subject, _)| subject).collect();
-        let others: Vec<_> = chain.iter().skip(1).filter_map(names).collect();
-        let Some((_, mut issuer)) = chain.first().and_then(names) else { return 0 };
-        for links in 0..=others.len() {
-            if roots.contains(&issuer) {
-                return links;
-            }
-            match others.iter().find(|(subject, _)| *subject == issuer) {
-                Some((_, next)) => issuer = next.clone(),
-                None => return links,
-            }
-        }
-        others.len()
-    }
-}
-
-/// Whether now lies within the certificate's dates.
-fn is_current(der: &CertificateDer<'_>) -> bool {
-    let Ok(found) = x509_cert::Certificate::from_der(der) else { return false };
-    let (dates, now) = (found.tbs_certificate().validity(), UnixTime::now().as_secs());
-    (dates.not_before.to_unix_duration().as_secs()..=dates.not_after.to_unix_duration().as_secs()).contains(&now)
 }
 
 /// OpenSSL's number and words for what rustls found.

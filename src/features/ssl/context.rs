@@ -9,13 +9,12 @@ use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert, We
 use rustls::sign::CertifiedKey;
 use rustls::version::{TLS12, TLS13};
 use rustls::{RootCertStore, ServerConfig, SignatureAlgorithm};
-use x509_cert::der::{Decode, Encode};
 
 use super::client::{Asks, Clients};
-use super::files::{self, Wrong};
 use super::{Conf, Named, Verify, sessions};
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::outside::Outside;
+use crate::tls::files::{self, Passwords, Wrong};
 
 /// Tickets that go out after a handshake of TLS 1.3, as OpenSSL has it: browsers open several connections.
 const TICKETS: usize = 2;
@@ -157,6 +156,7 @@ impl Builder<'_> {
                 }
             },
         };
+        let passwords = Passwords { directive: "ssl_password_file", all: &passwords };
         let ocsp = self.stapled();
         for (at, named) in conf.certificates.iter().enumerate() {
             let Some(key) = conf.keys.get(at) else {
@@ -166,7 +166,7 @@ impl Builder<'_> {
                 continue;
             };
             found.extend(
-                self.pair(named, key, &passwords, provider).map(|pair| CertifiedKey { ocsp: ocsp.clone(), ..pair }),
+                self.pair(named, key, passwords, provider).map(|pair| CertifiedKey { ocsp: ocsp.clone(), ..pair }),
             );
         }
         // Clients that take both get the quicker one.
@@ -178,7 +178,7 @@ impl Builder<'_> {
         &mut self,
         named: &Named,
         key: &Named,
-        passwords: &[Vec<u8>],
+        passwords: Passwords<'_>,
         provider: &CryptoProvider,
     ) -> Option<CertifiedKey> {
         let chain = files::read(self.outside, &named.path).and_then(|bytes| files::certificates(&bytes, &named.path));
@@ -191,29 +191,18 @@ impl Builder<'_> {
                 return None;
             }
         };
-        let signer = match provider.key_provider.load_private_key(secret) {
-            Ok(signer) => signer,
-            Err(_) => {
-                let what = format!("names `{}`, whose key is of a kind that cannot be used", key.path.display());
-                let help = "keys are RSA from 2048 bits, ECDSA with P-256 or P-384, or Ed25519".to_string();
-                self.wrong("ssl_certificate_key", key, Wrong { what, help: Some(help) });
+        let pair = match files::pair(chain, secret, (&named.path, &key.path), provider) {
+            Ok(pair) => pair,
+            Err(wrong) => {
+                self.wrong("ssl_certificate_key", key, wrong);
                 return None;
             }
         };
-        if let (Some(public), Some(own)) = (signer.public_key(), public_key(&chain))
-            && public.as_ref() != own
-        {
-            let what = format!("names `{}`, which is not the key of `{}`", key.path.display(), named.path.display());
-            let help = "the file of the certificate begins with the server's own, behind it those that vouch for it"
-                .to_string();
-            self.wrong("ssl_certificate_key", key, Wrong { what, help: Some(help) });
-            return None;
-        }
-        if let Some(end) = files::expired(&chain) {
+        if let Some(end) = files::expired(&pair.cert) {
             let message = format!("`ssl_certificate` names `{}`, which expired on {end}", named.path.display());
             self.push(Diagnostic::warning(named.span, message).help("browsers refuse it: renew it, then reload"));
         }
-        Some(CertifiedKey::new(chain, signer))
+        Some(pair)
     }
 
     /// The authority's word that the certificate is good, from a file.
@@ -265,12 +254,6 @@ impl Builder<'_> {
             self.diagnostics.push(diagnostic);
         }
     }
-}
-
-/// The public key in a chain's first certificate, in DER.
-fn public_key(chain: &[CertificateDer<'_>]) -> Option<Vec<u8>> {
-    let found = x509_cert::Certificate::from_der(chain.first()?).ok()?;
-    found.tbs_certificate().subject_public_key_info().to_der().ok()
 }
 
 /// The certificates of one server: each client gets the first that it can check.

@@ -1,10 +1,8 @@
 //! TLS: certificates and what is agreed on in a handshake, sessions, clients' certificates. The rows are in `rows`, the
 //! files are read in `context`; bytes and sockets are the engine's business.
 
-mod ciphers;
 mod client;
 mod context;
-mod files;
 mod names;
 mod rows;
 mod sessions;
@@ -22,8 +20,9 @@ use crate::exchange::Exchange;
 use crate::exchange::error::{HttpError, Level};
 use crate::exchange::step::Step;
 use crate::exchange::tls::Security;
+use crate::tls::ciphers;
 
-pub use ciphers::{curve_name, name_of as cipher_name};
+pub use crate::tls::ciphers::{curve_name, name_of as cipher_name};
 pub use context::{Context, build};
 pub use rows::DIRECTIVES;
 pub use variables::VARIABLES;

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use super::{Conf, Named, Verify, ciphers};
+use super::{Conf, Named, Verify};
 use crate::conf::args::{Args, Fault, parse_size};
 use crate::conf::directive::{Arity, Contexts, Directive, Inherit, Manual, Repeat};
+use crate::tls::words::{self, Command};
 
 const PLACES: Contexts = Contexts::HTTP.or(Contexts::SERVER);
 
@@ -321,100 +322,27 @@ fn constant_file(args: &Args<'_>) -> Result<Named, Fault> {
 }
 
 fn set_protocols(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
-    (conf.tls12, conf.tls13) = (false, false);
-    let mut old = Vec::new();
-    for word in args.words() {
-        match word.text.to_ascii_lowercase().as_slice() {
-            b"tlsv1.2" => conf.tls12 = true,
-            b"tlsv1.3" => conf.tls13 = true,
-            b"sslv2" | b"sslv3" | b"tlsv1" | b"tlsv1.1" => old.push(word),
-            _ => {
-                let message = format!("takes `TLSv1.2` and `TLSv1.3`, not `{}`", word.show());
-                return Err(Fault::at(word, message));
-            }
-        }
-    }
-    let names: Vec<String> = old.iter().map(|word| word.show()).collect();
-    let Some(first) = old.first() else { return Ok(()) };
-    let one = names.len() == 1;
-    let text = format!(
-        "{} {} not spoken: {} no longer safe",
-        names.join(" and "),
-        if one { "is" } else { "are" },
-        if one { "it is" } else { "they are" }
-    );
-    match conf.tls12 || conf.tls13 {
-        true => {
-            args.warn_at(first, format!("`ssl_protocols`: {text}"));
-            Ok(())
-        }
-        false => {
-            Err(Fault::at(first, format!("leaves nothing to speak: {text}"))
-                .help("write `ssl_protocols TLSv1.2 TLSv1.3;`"))
-        }
-    }
+    (conf.tls12, conf.tls13) = words::protocols(args)?;
+    Ok(())
 }
 
 fn set_ciphers(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
-    let text = args.word(0).show();
-    let chosen = ciphers::choose(&text);
-    for word in &chosen.unknown {
-        args.warn(Some(0), format!("`ssl_ciphers` has `{word}`, which no cipher is called"));
-    }
-    if chosen.suites.is_empty() {
-        let fault = Fault::at(args.word(0), format!("names no cipher that is had in `{text}`"));
-        return Err(fault.help("leave the line out, or write `ssl_ciphers HIGH:!aNULL:!MD5;`"));
-    }
-    if let Some(first) = chosen.lacking.first() {
-        let more = match chosen.lacking.len() - 1 {
-            0 => "is".to_string(),
-            n => format!("and {n} more are"),
-        };
-        args.note(0, format!("`ssl_ciphers`: {first} {more} not had; clients of this decade know a better one"));
-    }
-    conf.suites12 = chosen.suites;
+    conf.suites12 = words::ciphers(args)?;
     Ok(())
 }
 
 fn set_curves(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
-    take_curves(conf, args, 0)
-}
-
-fn take_curves(conf: &mut Conf, args: &mut Args<'_>, at: usize) -> Result<(), Fault> {
-    let text = args.word(at).show();
-    let (found, lacking) = ciphers::curves(&text);
-    if found.is_empty() {
-        return Err(Fault::at(args.word(at), format!("names no curve that is had in `{text}`"))
-            .help("had are `X25519`, `prime256v1` and `secp384r1`"));
-    }
-    for name in lacking {
-        args.warn(Some(at), format!("`{}` has `{name}`, which is not had", args.node.name.show()));
-    }
-    conf.curves = found;
+    conf.curves = words::curves(args, 0)?;
     Ok(())
 }
 
 fn set_command(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
-    let (name, value) = (args.word(0).show(), args.word(1).show());
-    match name.to_ascii_lowercase().as_str() {
-        "ciphersuites" => {
-            let words: Vec<&str> = value.split(':').filter(|word| !word.is_empty()).collect();
-            for word in words.iter().filter(|word| ciphers::suite13(word).is_none()) {
-                args.warn(Some(1), format!("`ssl_conf_command Ciphersuites` has `{word}`, which is not had"));
-            }
-            let found: Vec<_> = words.into_iter().filter_map(ciphers::suite13).collect();
-            if found.is_empty() {
-                return Err(Fault::at(args.word(1), format!("names no suite of TLS 1.3 that is had in `{value}`")));
-            }
-            conf.suites13 = found;
-            Ok(())
-        }
-        "groups" | "curves" => take_curves(conf, args, 1),
-        _ => {
-            args.warn(Some(0), format!("`ssl_conf_command {name}` has no effect: it is a command of OpenSSL"));
-            Ok(())
-        }
+    match words::command(args)? {
+        Command::Suites(suites) => conf.suites13 = suites,
+        Command::Curves(curves) => conf.curves = curves,
+        Command::None => {}
     }
+    Ok(())
 }
 
 fn set_cache(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {

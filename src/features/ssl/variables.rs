@@ -8,10 +8,11 @@ use sha1::{Digest, Sha1};
 use x509_cert::Certificate;
 use x509_cert::der::Decode;
 
-use super::{Conf, ciphers, names};
+use super::{Conf, names};
 use crate::exchange::Exchange;
 use crate::exchange::tls::Session;
 use crate::exchange::variables::{Value, Variable};
+use crate::tls::ciphers;
 
 type Get = for<'a> fn(&'a Exchange, &'a Conf, &str) -> Value<'a>;
 

@@ -86,8 +86,8 @@ impl Idle {
         }
     }
 
-    /// Keeps a connection after a request, or closes it if it may not be kept: it is too old, has carried enough requests, or its
-    /// peer has closed it. When too many are kept, the one that was idle longest goes.
+    /// Keeps a connection after a request, or closes it if it may not be kept: it is too old or has carried enough requests. Whether
+    /// its peer has closed it is looked at when it is taken. When too many are kept, the one that was idle longest goes.
     pub fn put<T: Wire>(
         self: &Arc<Self>,
         keepalive: &Keepalive,
@@ -99,7 +99,7 @@ impl Idle {
         let now = Instant::now();
         let worn = age.requests >= keepalive.requests || now.duration_since(age.born) > keepalive.time;
         let Some(until) = now.checked_add(keepalive.timeout) else { return };
-        if keepalive.connections == 0 || worn || keepalive.timeout.is_zero() || !is_quiet(&wire) {
+        if keepalive.connections == 0 || worn || keepalive.timeout.is_zero() {
             return;
         }
         let entry = Entry { address, purpose, wire: Box::new(wire), age, until };

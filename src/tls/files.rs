@@ -6,16 +6,19 @@ use std::sync::Arc;
 
 use pkcs8::EncryptedPrivateKeyInfoOwned;
 use pkcs8::der::Decode;
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::{PemObject, SectionKind};
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer, PrivatePkcs8KeyDer, UnixTime};
+use rustls::sign::CertifiedKey;
 
+use super::chain::public_key;
 use crate::conf::outside::{Outside, Unreadable};
 
 /// No key and no bundle of certificates is larger.
 const MOST: u64 = 16 << 20;
 
 /// What is wrong with a file: a phrase behind the directive's name, and what to do.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wrong {
     /// The phrase.
     pub what: String,
@@ -82,18 +85,25 @@ pub fn revoked(bytes: &[u8], path: &Path) -> Result<Vec<CertificateRevocationLis
     }
 }
 
+/// Passwords of keys.
+#[derive(Debug, Clone, Copy)]
+pub struct Passwords<'a> {
+    /// The directive that names their file.
+    pub directive: &'a str,
+    /// The passwords, to be tried in turn.
+    pub all: &'a [Vec<u8>],
+}
+
 /// The private key in a file; one under a password is opened by the first of these that fits.
-pub fn key(bytes: &[u8], path: &Path, passwords: &[Vec<u8>]) -> Result<PrivateKeyDer<'static>, Wrong> {
+pub fn key(bytes: &[u8], path: &Path, passwords: Passwords<'_>) -> Result<PrivateKeyDer<'static>, Wrong> {
     let path = path.display();
     if let Some(sealed) = encrypted(bytes) {
         return open_key(&sealed, &path.to_string(), passwords);
     }
     if has(bytes, b"Proc-Type: 4,ENCRYPTED") {
         let what = format!("names `{path}`, which is under a password in the old form that OpenSSL once wrote");
-        return Err(Wrong::with(
-            what,
-            "write it anew: `openssl pkcs8 -topk8 -in OLD -out NEW`, then `ssl_password_file`",
-        ));
+        let help = format!("write it anew: `openssl pkcs8 -topk8 -in OLD -out NEW`, then `{}`", passwords.directive);
+        return Err(Wrong::with(what, &help));
     }
     match PrivateKeyDer::from_pem_slice(bytes) {
         Ok(key) => Ok(key),
@@ -108,6 +118,27 @@ pub fn key(bytes: &[u8], path: &Path, passwords: &[Vec<u8>]) -> Result<PrivateKe
     }
 }
 
+/// A certificate's chain with its key, which must be its own; what is wrong is said of the key's file.
+pub fn pair(
+    chain: Vec<CertificateDer<'static>>,
+    secret: PrivateKeyDer<'static>,
+    (certificate, key): (&Path, &Path),
+    provider: &CryptoProvider,
+) -> Result<CertifiedKey, Wrong> {
+    let Ok(signer) = provider.key_provider.load_private_key(secret) else {
+        let what = format!("names `{}`, whose key is of a kind that cannot be used", key.display());
+        return Err(Wrong::with(what, "keys are RSA from 2048 bits, ECDSA with P-256 or P-384, or Ed25519"));
+    };
+    if let (Some(public), Some(own)) = (signer.public_key(), public_key(&chain))
+        && public.as_ref() != own
+    {
+        let what = format!("names `{}`, which is not the key of `{}`", key.display(), certificate.display());
+        let help = "the file of the certificate begins with the server's own, behind it those that vouch for it";
+        return Err(Wrong::with(what, help));
+    }
+    Ok(CertifiedKey::new(chain, signer))
+}
+
 /// What stands under a password in the form of PKCS#8, if that is what the file holds.
 fn encrypted(bytes: &[u8]) -> Option<Vec<u8>> {
     if !has(bytes, b"-----BEGIN ENCRYPTED PRIVATE KEY-----") {
@@ -119,23 +150,22 @@ fn encrypted(bytes: &[u8]) -> Option<Vec<u8>> {
     Some(der)
 }
 
-fn open_key(sealed: &[u8], path: &str, passwords: &[Vec<u8>]) -> Result<PrivateKeyDer<'static>, Wrong> {
-    if passwords.is_empty() {
+fn open_key(sealed: &[u8], path: &str, passwords: Passwords<'_>) -> Result<PrivateKeyDer<'static>, Wrong> {
+    let directive = passwords.directive;
+    if passwords.all.is_empty() {
         let what = format!("names `{path}`, which is under a password");
-        return Err(Wrong::with(
-            what,
-            "write the password into a file of its own and name it with `ssl_password_file`",
-        ));
+        let help = format!("write the password into a file of its own and name it with `{directive}`");
+        return Err(Wrong::with(what, &help));
     }
     let info = EncryptedPrivateKeyInfoOwned::from_der(sealed).map_err(|error| Wrong {
         what: format!("names `{path}`, which is no key under a password: {error}"),
         help: None,
     })?;
-    let opened = passwords.iter().find_map(|password| info.decrypt(password).ok());
+    let opened = passwords.all.iter().find_map(|password| info.decrypt(password).ok());
     match opened {
         Some(document) => Ok(PrivatePkcs8KeyDer::from(document.as_bytes().to_vec()).into()),
         None => {
-            let what = format!("names `{path}`, which no password of `ssl_password_file` opens");
+            let what = format!("names `{path}`, which no password of `{directive}` opens");
             Err(Wrong::with(what, "each line of that file is one password"))
         }
     }
@@ -156,6 +186,7 @@ mod tests {
     use super::*;
 
     const PATH: &str = "/etc/a.pem";
+    const NONE: Passwords<'_> = Passwords { directive: "ssl_password_file", all: &[] };
 
     #[test]
     fn what_is_no_certificate_or_key_is_named() {
@@ -163,7 +194,7 @@ mod tests {
         let (pem, key_pem) = (cert.cert.pem(), cert.signing_key.serialize_pem());
         let path = Path::new(PATH);
         assert_eq!(certificates(pem.as_bytes(), path).unwrap().len(), 1);
-        assert!(key(key_pem.as_bytes(), path, &[]).is_ok());
+        assert!(key(key_pem.as_bytes(), path, NONE).is_ok());
         let broken = pem.replace("MI", "AA");
         for (bytes, part) in [
             (key_pem.as_str(), "holds no certificate"),
@@ -183,7 +214,7 @@ mod tests {
                 "is under a password",
             ),
         ] {
-            let wrong = key(bytes.as_bytes(), path, &[]).unwrap_err();
+            let wrong = key(bytes.as_bytes(), path, NONE).unwrap_err();
             assert!(wrong.what.contains(part), "{}", wrong.what);
         }
         assert!(revoked(b"", path).unwrap_err().what.contains("no list of revoked"));

@@ -1,0 +1,117 @@
+//! The words of `ssl_protocols`, `ssl_ciphers`, `ssl_ecdh_curve` and `ssl_conf_command`, and of their siblings for other servers: from
+//! a directive's arguments to what rustls has. Names the directive as the conf does.
+
+use rustls::SupportedCipherSuite;
+use rustls::crypto::SupportedKxGroup;
+
+use super::ciphers;
+use crate::conf::args::{Args, Fault};
+
+/// Cipher suites, the preferred one first.
+pub type Suites = Vec<&'static SupportedCipherSuite>;
+/// Curves, the preferred one first.
+pub type Curves = Vec<&'static dyn SupportedKxGroup>;
+
+/// What a command of OpenSSL changes.
+pub enum Command {
+    /// The suites of TLS 1.3.
+    Suites(Suites),
+    /// The curves.
+    Curves(Curves),
+    /// Nothing here.
+    None,
+}
+
+/// Whether TLS 1.2 and 1.3 are named.
+pub fn protocols(args: &mut Args<'_>) -> Result<(bool, bool), Fault> {
+    let name = args.node.name.show();
+    let (mut tls12, mut tls13) = (false, false);
+    let mut old = Vec::new();
+    for word in args.words() {
+        match word.text.to_ascii_lowercase().as_slice() {
+            b"tlsv1.2" => tls12 = true,
+            b"tlsv1.3" => tls13 = true,
+            b"sslv2" | b"sslv3" | b"tlsv1" | b"tlsv1.1" => old.push(word),
+            _ => {
+                let message = format!("takes `TLSv1.2` and `TLSv1.3`, not `{}`", word.show());
+                return Err(Fault::at(word, message));
+            }
+        }
+    }
+    let names: Vec<String> = old.iter().map(|word| word.show()).collect();
+    let Some(first) = old.first() else { return Ok((tls12, tls13)) };
+    let one = names.len() == 1;
+    let text = format!(
+        "{} {} not spoken: {} no longer safe",
+        names.join(" and "),
+        if one { "is" } else { "are" },
+        if one { "it is" } else { "they are" }
+    );
+    match tls12 || tls13 {
+        true => {
+            args.warn_at(first, format!("`{name}`: {text}"));
+            Ok((tls12, tls13))
+        }
+        false => Err(Fault::at(first, format!("leaves nothing to speak: {text}"))
+            .help(format!("write `{name} TLSv1.2 TLSv1.3;`"))),
+    }
+}
+
+/// The suites of TLS 1.2 that a cipher list names.
+pub fn ciphers(args: &mut Args<'_>) -> Result<Suites, Fault> {
+    let (name, text) = (args.node.name.show(), args.word(0).show());
+    let chosen = ciphers::choose(&text);
+    for word in &chosen.unknown {
+        args.warn(Some(0), format!("`{name}` has `{word}`, which no cipher is called"));
+    }
+    if chosen.suites.is_empty() {
+        let fault = Fault::at(args.word(0), format!("names no cipher that is had in `{text}`"));
+        return Err(fault.help(format!("leave the line out, or write `{name} HIGH:!aNULL:!MD5;`")));
+    }
+    if let Some(first) = chosen.lacking.first() {
+        let more = match chosen.lacking.len() - 1 {
+            0 => "is".to_string(),
+            n => format!("and {n} more are"),
+        };
+        args.note(0, format!("`{name}`: {first} {more} not had; clients of this decade know a better one"));
+    }
+    Ok(chosen.suites)
+}
+
+/// The curves that word `at` names.
+pub fn curves(args: &mut Args<'_>, at: usize) -> Result<Curves, Fault> {
+    let text = args.word(at).show();
+    let (found, lacking) = ciphers::curves(&text);
+    if found.is_empty() {
+        return Err(Fault::at(args.word(at), format!("names no curve that is had in `{text}`"))
+            .help("had are `X25519`, `prime256v1` and `secp384r1`"));
+    }
+    for name in lacking {
+        args.warn(Some(at), format!("`{}` has `{name}`, which is not had", args.node.name.show()));
+    }
+    Ok(found)
+}
+
+/// A command of OpenSSL and its value.
+pub fn command(args: &mut Args<'_>) -> Result<Command, Fault> {
+    let directive = args.node.name.show();
+    let (name, value) = (args.word(0).show(), args.word(1).show());
+    match name.to_ascii_lowercase().as_str() {
+        "ciphersuites" => {
+            let words: Vec<&str> = value.split(':').filter(|word| !word.is_empty()).collect();
+            for word in words.iter().filter(|word| ciphers::suite13(word).is_none()) {
+                args.warn(Some(1), format!("`{directive} Ciphersuites` has `{word}`, which is not had"));
+            }
+            let found: Suites = words.into_iter().filter_map(ciphers::suite13).collect();
+            if found.is_empty() {
+                return Err(Fault::at(args.word(1), format!("names no suite of TLS 1.3 that is had in `{value}`")));
+            }
+            Ok(Command::Suites(found))
+        }
+        "groups" | "curves" => Ok(Command::Curves(curves(args, 1)?)),
+        _ => {
+            args.warn(Some(0), format!("`{directive} {name}` has no effect: it is a command of OpenSSL"));
+            Ok(Command::None)
+        }
+    }
+}
