@@ -183,6 +183,7 @@ fn fastcgi_pieces(data: &[u8], step: usize) -> (Vec<u8>, Vec<u8>, usize, usize, 
             Piece::Output(bytes) => output.extend_from_slice(bytes),
             Piece::Errors(bytes) => errors.extend_from_slice(bytes),
             Piece::OutputEnd => {}
+            Piece::ErrorsEnd => errors.push(b'\n'),
             Piece::End(_) => ended += 1,
         });
         match answer {

@@ -79,6 +79,8 @@ pub enum Piece<'a> {
     OutputEnd,
     /// Bytes of its standard error.
     Errors(&'a [u8]),
+    /// A record of standard error is whole.
+    ErrorsEnd,
     /// The request is done with.
     End(Ended),
 }
@@ -192,11 +194,6 @@ impl Decoder {
         self.state == State::Done
     }
 
-    /// Whether the next byte begins a record.
-    pub fn is_between(&self) -> bool {
-        self.state == State::Header(0)
-    }
-
     /// Refuses a header as soon as the byte came that is wrong: who answers in HTTP need not send eight.
     fn check(&self, have: usize) -> Result<(), Fault> {
         let [version, kind, high, low, ..] = self.header;
@@ -231,6 +228,9 @@ impl Decoder {
             }
         }
         if self.state == State::Content && self.left == 0 {
+            if self.header[1] == STDERR {
+                hand(Piece::ErrorsEnd);
+            }
             self.left = usize::from(self.header[6]);
             self.state = State::Padding;
         }
@@ -265,6 +265,7 @@ mod tests {
             read += decoder.decode(part, &mut |piece| match piece {
                 Piece::Output(bytes) => out.extend_from_slice(bytes),
                 Piece::Errors(bytes) => errors.extend_from_slice(bytes),
+                Piece::ErrorsEnd => errors.push(b'|'),
                 Piece::OutputEnd => out.push(b'|'),
                 Piece::End(end) => ended = Some(end),
             })?;
@@ -330,7 +331,7 @@ mod tests {
         behind.extend_from_slice(b"what follows is not ours");
         let ended = Ended { exit: 7, refusal: 2 };
         for step in [1, 2, 3, 7, 8, 9, 1000] {
-            let wanted = (b"abcdef|".to_vec(), b"err".to_vec(), Some(ended), bytes.len());
+            let wanted = (b"abcdef|".to_vec(), b"err||".to_vec(), Some(ended), bytes.len());
             assert_eq!(read(&behind, step), Ok(wanted), "in parts of {step}");
         }
         assert!(ended.words().is_some() && Ended::default().words().is_none());
