@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 /// Every row, in the order in which they are measured and printed.
-pub const ROWS: [&str; 22] = [
+pub const ROWS: [&str; 23] = [
     "small",
     "conns",
     "one",
@@ -26,6 +26,7 @@ pub const ROWS: [&str; 22] = [
     "proxy",
     "ws",
     "hung",
+    "upload",
 ];
 
 /// What was asked for.
@@ -41,6 +42,8 @@ pub struct Arguments {
     pub idle: usize,
     /// Slow clients: as many heads and bodies as this, and a third of it readers.
     pub slow: usize,
+    /// MiB of the file that is uploaded.
+    pub upload_mib: usize,
     pub longshore: PathBuf,
     pub nginx: PathBuf,
 }
@@ -48,9 +51,10 @@ pub struct Arguments {
 /// What `--help` prints.
 pub const USAGE: &str = "\
 usage: cargo bench --bench figures -- [--only ROW,ROW] [--rounds 9] [--seconds 1] [--reload-seconds 60]
-           [--soak-minutes 2] [--idle 10000] [--slow 3000] [--longshore BINARY] [--nginx BINARY]
+           [--soak-minutes 2] [--idle 10000] [--slow 3000] [--upload-mib 4096]
+           [--longshore BINARY] [--nginx BINARY]
 rows: small conns one close files log floor idle slow cgi fcgi script reload soak siege tables tls handshake
-      session proxy ws hung
+      session proxy ws hung upload
 Prints what Longshore does beside nginx, over loopback only. docs/performance.md says what each row means.";
 
 impl Arguments {
@@ -68,6 +72,7 @@ impl Arguments {
             soak_minutes: 2.0,
             idle: 10_000,
             slow: 3_000,
+            upload_mib: 4096,
             longshore: longshore.into(),
             nginx: "/usr/sbin/nginx".into(),
         };
@@ -89,6 +94,7 @@ impl Arguments {
                 }
                 "--idle" => arguments.idle = number(&word, &value()?)?.max(1),
                 "--slow" => arguments.slow = number(&word, &value()?)?.max(3),
+                "--upload-mib" => arguments.upload_mib = number(&word, &value()?)?.max(1),
                 "--longshore" => arguments.longshore = value()?.into(),
                 "--nginx" => arguments.nginx = value()?.into(),
                 _ => return Err(format!("{word} is not known")),

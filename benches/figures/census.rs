@@ -59,6 +59,11 @@ pub fn holdings(root: u32) -> Holdings {
     sum
 }
 
+/// The memory of the tree alone, for who asks often.
+pub fn memory_kib(root: u32) -> u64 {
+    tree(root).into_iter().map(pss_kib).sum()
+}
+
 fn pss_kib(id: u32) -> u64 {
     let text = fs::read_to_string(format!("/proc/{id}/smaps_rollup")).unwrap_or_default();
     let line = text.lines().find_map(|line| line.strip_prefix("Pss:"));

@@ -17,6 +17,7 @@ mod rounds;
 mod rows;
 mod site;
 mod table;
+mod transfer;
 
 use std::error::Error;
 use std::io::Write;

@@ -14,6 +14,7 @@ mod soak;
 mod tables;
 mod throughput;
 mod tls;
+mod upload;
 
 use std::io;
 
@@ -56,6 +57,7 @@ fn measure_one(bench: &Bench, name: &str, report: &mut Report) -> io::Result<()>
         "proxy" => proxy::kept(bench, report),
         "ws" => proxy::websockets(bench, report),
         "hung" => proxy::hung(bench, report),
+        "upload" => upload::measure(bench, report),
         other => Err(io::Error::other(format!("there is no row {other}"))),
     }
 }
