@@ -7,6 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::exchange::error::{HttpError, Level};
+use crate::exchange::reasons;
 use crate::exchange::step::{Sink, Step, Target, Wait};
 use crate::exchange::wishes;
 use crate::exchange::{Arrival, Exchange};
@@ -260,7 +261,7 @@ impl Run {
     fn fail(&mut self, mut error: HttpError) -> Result<Option<Outcome>, HttpError> {
         static_files::quieten(&self.scope.static_files, &mut error);
         self.tell_failure(&error);
-        self.x.keep(error.report.take());
+        let place = self.explain(&mut error);
         if matches!(error.status, 444 | 499) {
             self.x.sent.status = error.status;
             return Ok(Some(Outcome::Close));
@@ -269,7 +270,7 @@ impl Run {
             // As in nginx, a cycle has no page of its own: that would be one more redirect.
             return Err(error);
         }
-        match error_page::answer(&mut self.x, &self.scope.error_page, &error) {
+        match error_page::answer(&mut self.x, &self.scope.error_page, &error, place) {
             error_page::Answer::Goto(target) => {
                 self.redirect(target)?;
                 Ok(None)
@@ -286,9 +287,28 @@ impl Run {
     }
 
     fn built_in(&mut self, mut error: HttpError) -> Outcome {
-        self.x.keep(error.report.take());
-        error_page::note(&mut self.x, &error);
+        let place = self.explain(&mut error);
+        error_page::note(&mut self.x, &error, place);
         self.page(&error)
+    }
+
+    /// Writes why a request fails behind the line that says so, and returns the place in the conf that decided it.
+    fn explain(&mut self, error: &mut HttpError) -> Option<String> {
+        let has_report = error.report.is_some();
+        self.x.keep(error.report.take().map(|report| *report));
+        if error.status < 400 {
+            return None;
+        }
+        let decided_by = reasons::of(error.reason).map_or(&[][..], |reason| reason.decided_by);
+        let span = error.place.or_else(|| self.scope.places.nearest(decided_by));
+        let place = span.and_then(|span| self.settings.sources.short_place(span));
+        // What watches logs for wrong passwords wants the line to end as nginx's does.
+        let is_told = error.status != 401 && (has_report || error.status >= 500);
+        if let Some(report) = self.x.reports.get_mut().last_mut().filter(|report| is_told && report.why.is_none()) {
+            let code = format!("{}/{}", error.status, error.reason);
+            report.why = Some(place.as_ref().map_or(code.clone(), |place| format!("{code} {place}")));
+        }
+        place
     }
 
     fn page(&mut self, error: &HttpError) -> Outcome {
@@ -315,6 +335,7 @@ impl Run {
             return Ok(Outcome::Wait(wait));
         }
         error_page::keep_status(x, &mut response);
+        error_page::tell(x, &scope.error_page, &mut response);
         types::filter(x, &scope.types, &mut response);
         static_files::not_modified(x, &scope.static_files, &mut response)?;
         x.sent.status = response.status;

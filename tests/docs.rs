@@ -5,9 +5,18 @@ use std::path::Path;
 #[test]
 fn the_manual_is_up_to_date() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
-    for (name, text) in
-        [("directives.md", longshore::cli::manual::directives()), ("variables.md", longshore::cli::manual::variables())]
-    {
+    let page = |text: std::io::Result<Vec<u8>>| {
+        String::from_utf8(text.expect("it is written to memory")).expect("it is UTF-8")
+    };
+    std::fs::create_dir_all(folder.join("man")).expect("docs/ can be written");
+    for (name, text) in [
+        ("directives.md", longshore::cli::manual::directives()),
+        ("variables.md", longshore::cli::manual::variables()),
+        ("diagnostics.md", longshore::cli::explained::diagnostics()),
+        ("reasons.md", longshore::cli::explained::reasons()),
+        ("man/longshore.1", page(longshore::cli::man::command_line())),
+        ("man/longshore.conf.5", page(longshore::cli::man::conf())),
+    ] {
         let path = folder.join(name);
         if std::env::var_os("LONGSHORE_BLESS").is_some() {
             std::fs::write(&path, &text).expect("docs/ can be written");

@@ -9,6 +9,7 @@ use crate::conf::diagnostic::{Diagnostic, Severity};
 use crate::conf::render::{Format, render};
 use crate::conf::source::Sources;
 use crate::server::open;
+use crate::settings::dangers;
 use crate::settings::load::{self, Level, Loaded, Request};
 
 /// Tests a conf and ends with nginx's two lines, and nginx's exit code.
@@ -16,9 +17,15 @@ pub fn run(request: &Request, options: &Options) -> ExitCode {
     let mut loaded = load::load(request);
     if let Some(settings) = &loaded.settings {
         loaded.diagnostics.extend(open::check_logs(settings));
+        if !loaded.has_errors() && !options.quiet {
+            loaded.diagnostics.extend(dangers::find(&loaded, &request.prefix));
+        }
     }
     show(&loaded, options, options.quiet);
     let file = request.file.display();
+    if let Some(counts) = counts(&loaded.diagnostics).filter(|_| !options.quiet) {
+        say(&format!("longshore: {counts}"));
+    }
     if loaded.has_errors() {
         say(&format!("longshore: configuration file {file} test failed"));
         return ExitCode::FAILURE;
@@ -49,7 +56,10 @@ pub fn show(loaded: &Loaded, options: &Options, errors_only: bool) {
 pub fn show_all(diagnostics: &[Diagnostic], sources: &Sources, options: &Options, errors_only: bool) {
     let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let mut shown: Vec<(&Diagnostic, Vec<&Diagnostic>)> = Vec::new();
-    for diagnostic in diagnostics.iter().filter(|one| !errors_only || one.severity == Severity::Error) {
+    // Errors first: they are why the conf is refused.
+    let mut ordered: Vec<&Diagnostic> = diagnostics.iter().collect();
+    ordered.sort_by_key(|diagnostic| std::cmp::Reverse(diagnostic.severity));
+    for diagnostic in ordered.into_iter().filter(|one| !errors_only || one.severity == Severity::Error) {
         match options.format {
             // What is the same in many lines is shown to people once, with a list of the others.
             Form::Long => match shown.iter().position(|(first, _)| same(first, diagnostic)) {
@@ -74,6 +84,18 @@ pub fn show_all(diagnostics: &[Diagnostic], sources: &Sources, options: &Options
     if shown.len() == MOST && told < diagnostics.len() {
         say(&format!("longshore: {MOST} messages are shown; `--format short` shows all"));
     }
+}
+
+/// How many errors and warnings there are, and how to learn more of one.
+fn counts(diagnostics: &[Diagnostic]) -> Option<String> {
+    let number = |severity, word: &str| {
+        let n = diagnostics.iter().filter(|diagnostic| diagnostic.severity == severity).count();
+        (n > 0).then(|| format!("{n} {word}{}", if n == 1 { "" } else { "s" }))
+    };
+    let parts = [number(Severity::Error, "error"), number(Severity::Warning, "warning")];
+    let text = parts.into_iter().flatten().collect::<Vec<_>>().join(", ");
+    let first = diagnostics.iter().rev().max_by_key(|diagnostic| diagnostic.severity)?;
+    (!text.is_empty()).then(|| format!("{text}; `longshore help {}` explains the first", first.code))
 }
 
 /// More different messages than this are not shown at length.

@@ -52,13 +52,13 @@ pub fn variables() -> String {
     out
 }
 
-fn write_block(out: &mut String, block: &BlockRow) {
+pub(super) fn write_block(out: &mut String, block: &BlockRow) {
     let words = if block.syntax.is_empty() { String::new() } else { format!(" {}", block.syntax) };
     line(out, format_args!("\n### {}\n\n    {}{words} {{ ... }}\n", block.name, block.name));
     line(out, format_args!("Contexts: {}.\n\n{}", block.contexts.names().join(", "), wrapped(block.doc)));
 }
 
-fn write_row(out: &mut String, row: &Manual) {
+pub(super) fn write_row(out: &mut String, row: &Manual) {
     line(out, format_args!("\n### {}\n", row.name));
     for syntax in row.syntax {
         let words = if syntax.is_empty() { String::new() } else { format!(" {syntax}") };

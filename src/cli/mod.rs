@@ -7,6 +7,8 @@ mod check;
 mod compat;
 pub mod expect;
 mod explain;
+pub mod explained;
+pub mod man;
 pub mod manual;
 mod offline;
 mod options;
@@ -51,6 +53,8 @@ pub fn main() -> ExitCode {
         Some(options::Command::Expect(asked)) => return expect::run(asked, &options),
         Some(options::Command::Serve(asked)) => return serve_folder::run(asked, &options),
         Some(options::Command::Explain(asked)) => return explain::run(asked),
+        Some(options::Command::Help(about)) => return explained::run(about.what.as_deref()),
+        Some(options::Command::Completions(asked)) => return man::completions(asked.shell),
         None => {}
     }
     let request = match request(&options) {

@@ -83,6 +83,10 @@ pub enum Command {
     Serve(ServeFolder),
     /// Ask what files of expectations ask, and report in TAP whether the answers are those.
     Expect(Expect),
+    /// Explain a message's code, a reason, a directive or a variable; without one, list the codes and reasons.
+    Help(About),
+    /// Print completions for a shell, to be put where it looks for them.
+    Completions(Completions),
 }
 
 /// What is expected, and of whom.
@@ -159,6 +163,28 @@ pub enum TableForm {
     Table,
     /// One JSON object for each file, on a line of its own.
     Json,
+}
+
+/// What is to be explained.
+#[derive(Debug, Args)]
+pub struct About {
+    /// Show this help.
+    #[arg(short = 'h', long = "help", action = ArgAction::Help)]
+    pub help: Option<bool>,
+    /// A code (`LS001`), a rule (`alias-slash`), a reason (`403/denied`), a directive or a `$variable`.
+    #[arg(value_name = "what")]
+    pub what: Option<String>,
+}
+
+/// For which shell.
+#[derive(Debug, Args)]
+pub struct Completions {
+    /// Show this help.
+    #[arg(short = 'h', long = "help", action = ArgAction::Help)]
+    pub help: Option<bool>,
+    /// The shell.
+    #[arg(value_name = "shell")]
+    pub shell: clap_complete::Shell,
 }
 
 /// What can be done with certificates.
@@ -296,6 +322,7 @@ pub enum Signal {
 pub enum Form {
     /// The line with a caret under the word.
     #[default]
+    #[value(alias = "pretty")]
     Long,
     /// One line for each.
     Short,
@@ -381,6 +408,12 @@ mod tests {
             ("longshore serve html --port 8080 --public --cgi --yes --print-conf", true),
             ("longshore serve --port 0", false),
             ("longshore serve a b", false),
+            ("longshore --format pretty", true),
+            ("longshore help", true),
+            ("longshore help LS001", true),
+            ("longshore help a b", false),
+            ("longshore completions bash", true),
+            ("longshore completions csh", false),
         ] {
             assert_eq!(matches!(read(line), Ok(Asked::Run(_))), fine, "{line}");
         }

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::ast::{Node, Word};
-use super::diagnostic::{Diagnostic, Severity};
+use super::codes::Code;
+use super::diagnostic::Diagnostic;
 use super::outside::Outside;
 use super::source::Span;
 use super::value::{Names, Piece, Text, VarId, compile};
@@ -25,12 +26,14 @@ pub struct Fault {
     pub help: Option<String>,
     /// A second place with a word on it.
     pub also: Option<(Span, String)>,
+    /// What kind of fault it is; a value that is not taken unless another is given.
+    pub code: Code,
 }
 
 impl Fault {
     /// A fault of the directive as a whole.
     pub fn new(message: impl Into<String>) -> Self {
-        Fault { span: None, message: message.into(), help: None, also: None }
+        Fault { span: None, message: message.into(), help: None, also: None, code: Code::WrongValue }
     }
 
     /// A fault of one word.
@@ -41,6 +44,12 @@ impl Fault {
     /// The same with a remedy.
     pub fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
+        self
+    }
+
+    /// The same of another kind.
+    pub fn code(mut self, code: Code) -> Self {
+        self.code = code;
         self
     }
 }
@@ -263,8 +272,7 @@ impl<'a> Args<'a> {
 
     /// Says that word `i` is left out.
     pub fn note(&mut self, i: usize, message: impl Into<String>) {
-        let note = Diagnostic::warning(self.word(i).span, message);
-        self.load.warnings.push(Diagnostic { severity: Severity::Note, ..note });
+        self.load.warnings.push(Diagnostic::note(self.word(i).span, message));
     }
 
     /// Raises a warning at a word inside the directive's block.

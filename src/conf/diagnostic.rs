@@ -1,5 +1,6 @@
 //! What is wrong with a conf: values first, text later.
 
+use super::codes::Code;
 use super::source::Span;
 
 /// How bad it is.
@@ -18,6 +19,8 @@ pub enum Severity {
 pub struct Diagnostic {
     /// How bad it is.
     pub severity: Severity,
+    /// What kind of thing is wrong: `longshore help CODE` explains it.
+    pub code: Code,
     /// What is wrong, in the conf's own words: one phrase without a full stop.
     pub message: String,
     /// Where; none when it is about the whole conf.
@@ -29,14 +32,32 @@ pub struct Diagnostic {
 }
 
 impl Diagnostic {
-    /// An error at a place.
+    /// An error at a place: a value that cannot be taken, unless another code is given.
     pub fn error(span: Span, message: impl Into<String>) -> Self {
-        Diagnostic { severity: Severity::Error, message: message.into(), span: Some(span), also: None, help: None }
+        Diagnostic {
+            severity: Severity::Error,
+            code: Code::WrongValue,
+            message: message.into(),
+            span: Some(span),
+            also: None,
+            help: None,
+        }
     }
 
-    /// A warning at a place.
+    /// A warning at a place: a value that is hardly meant, unless another code is given.
     pub fn warning(span: Span, message: impl Into<String>) -> Self {
-        Diagnostic { severity: Severity::Warning, ..Self::error(span, message) }
+        Diagnostic { severity: Severity::Warning, code: Code::OddValue, ..Self::error(span, message) }
+    }
+
+    /// A note at a place: something was left out or put in its place, unless another code is given.
+    pub fn note(span: Span, message: impl Into<String>) -> Self {
+        Diagnostic { severity: Severity::Note, code: Code::LeftOut, ..Self::error(span, message) }
+    }
+
+    /// The same of another kind.
+    pub fn code(mut self, code: Code) -> Self {
+        self.code = code;
+        self
     }
 
     /// The same with a remedy.

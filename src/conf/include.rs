@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::args::bytes_to_path;
 use super::ast::Node;
+use super::codes::Code;
 use super::diagnostic::{Diagnostic, Severity};
 use super::outside::{Outside, Unreadable};
 use super::parse::parse;
@@ -60,11 +61,9 @@ pub fn load(main: &Path, globals: Option<&str>, known: &dyn Fn(&[u8]) -> bool, o
             nodes.extend(loader.nodes_of(source, Some(main)));
         }
         Err(reason) => loader.loaded.diagnostics.push(Diagnostic {
-            severity: Severity::Error,
-            message: format!("cannot read `{}`: {reason}", main.display()),
             span: None,
-            also: None,
-            help: None,
+            ..Diagnostic::error(Span::default(), format!("cannot read `{}`: {reason}", main.display()))
+                .code(Code::Unreadable)
         }),
     }
     Loaded { nodes, ..loader.loaded }
@@ -122,16 +121,26 @@ impl Loader<'_> {
     fn include(&mut self, node: &Node) -> Vec<Node> {
         let word = match (node.args.as_slice(), &node.block) {
             ([word], None) => word,
-            (_, Some(_)) => return self.refuse(node.span, "`include` takes no block: end it with `;`"),
+            (_, Some(_)) => {
+                return self.refuse(Code::IncludeShape, node.span, "`include` takes no block: end it with `;`");
+            }
             ([], None) => {
-                return self.refuse(node.span, "`include` takes a file name or a pattern such as `sites/*.conf`");
+                return self.refuse(
+                    Code::IncludeShape,
+                    node.span,
+                    "`include` takes a file name or a pattern such as `sites/*.conf`",
+                );
             }
             ([_, more, ..], None) => {
-                return self.refuse(more.span, "`include` takes one file name or pattern, not several");
+                return self.refuse(
+                    Code::IncludeShape,
+                    more.span,
+                    "`include` takes one file name or pattern, not several",
+                );
             }
         };
         if word.text.is_empty() || word.text.contains(&0) {
-            return self.refuse(word.span, "this names no file");
+            return self.refuse(Code::IncludeShape, word.span, "this names no file");
         }
         let path = self.folder.join(bytes_to_path(&word.text));
         let paths = if glob::is_pattern(&word.text) { self.outside.matching(&path) } else { vec![path] };
@@ -144,14 +153,14 @@ impl Loader<'_> {
             return Vec::new();
         }
         if self.chain.len() > MAX_CHAIN {
-            return self.refuse(from, format!("more than {MAX_CHAIN} files that include one another"));
+            return self.refuse(Code::TooLarge, from, format!("more than {MAX_CHAIN} files that include one another"));
         }
         if self.loaded.sources.files.len() >= MAX_FILES || self.total > MAX_TOTAL {
             let twice = std::mem::replace(&mut self.full, true);
             return if twice {
                 Vec::new()
             } else {
-                self.refuse(from, "the conf has grown too large: too many files are included")
+                self.refuse(Code::TooLarge, from, "the conf has grown too large: too many files are included")
             };
         }
         let text = match self.read(path) {
@@ -166,10 +175,10 @@ impl Loader<'_> {
         let shown = path.display();
         let copy = if matches!(reason, Unreadable::Absent) { self.stock(path) } else { None };
         let Some(text) = copy else {
-            return self.refuse(from, format!("cannot read `{shown}`: {reason}"));
+            return self.refuse(Code::Unreadable, from, format!("cannot read `{shown}`: {reason}"));
         };
         let message = format!("`{shown}` is not there: Longshore's own copy is used");
-        let note = Diagnostic { severity: Severity::Note, ..Diagnostic::error(from, message) };
+        let note = Diagnostic::note(from, message);
         if !self.loaded.diagnostics.iter().any(|said| said.message == note.message) {
             self.loaded.diagnostics.push(note);
         }
@@ -192,7 +201,8 @@ impl Loader<'_> {
         let mut names: Vec<String> =
             self.chain[start..].iter().map(|link| format!("`{}`", short(&link.path))).collect();
         names.push(format!("`{}`", short(&path)));
-        let error = Diagnostic::error(from, format!("the file includes itself: {}", names.join(" includes ")));
+        let error = Diagnostic::error(from, format!("the file includes itself: {}", names.join(" includes ")))
+            .code(Code::IncludeCircle);
         Some(match self.chain.get(start + 1).and_then(|link| link.from) {
             Some(first) => error.also(first, "the circle begins here"),
             None => error,
@@ -205,8 +215,8 @@ impl Loader<'_> {
         Ok(text)
     }
 
-    fn refuse(&mut self, span: Span, message: impl Into<String>) -> Vec<Node> {
-        self.loaded.diagnostics.push(Diagnostic::error(span, message));
+    fn refuse(&mut self, code: Code, span: Span, message: impl Into<String>) -> Vec<Node> {
+        self.loaded.diagnostics.push(Diagnostic::error(span, message).code(code));
         Vec::new()
     }
 }

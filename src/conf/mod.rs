@@ -3,6 +3,7 @@
 
 pub mod args;
 pub mod ast;
+pub mod codes;
 pub mod cookie;
 pub mod diagnostic;
 pub mod directive;

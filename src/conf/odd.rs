@@ -1,6 +1,7 @@
 //! Characters that look like nothing or like a quote and come in by copy and paste. The language
 //! takes them as letters, which is hardly ever meant; this file only names them.
 
+use super::codes::Code;
 use super::diagnostic::Diagnostic;
 use super::source::Span;
 
@@ -36,7 +37,11 @@ pub fn hint(raw: &[u8], span: Span) -> Option<Diagnostic> {
     let start = span.start + at as u32;
     let place = Span { start, end: start + c.len_utf8() as u32, ..span };
     let message = format!("{name} (U+{:04X}) is taken as a letter of this word", c as u32);
-    Some(Diagnostic::warning(place, message).help("write a plain ASCII character, or put the word in quotes"))
+    Some(
+        Diagnostic::warning(place, message)
+            .code(Code::OddCharacter)
+            .help("write a plain ASCII character, or put the word in quotes"),
+    )
 }
 
 #[cfg(test)]

@@ -9,7 +9,8 @@ use pest::Parser as _;
 use pest::iterators::Pair;
 
 use super::ast::{Node, Word};
-use super::diagnostic::{Diagnostic, Severity};
+use super::codes::Code;
+use super::diagnostic::Diagnostic;
 use super::odd;
 use super::source::{Sources, Span};
 use shapes::{Rule, Shapes};
@@ -38,7 +39,7 @@ pub fn parse(sources: &Sources, file: u32, known: &dyn Fn(&[u8]) -> bool, out: &
     let Some(source) = sources.files.get(file as usize) else { return Vec::new() };
     let text: &[u8] = &source.text;
     if text.len() > u32::MAX as usize {
-        out.push(Diagnostic::error(Span { file, start: 0, end: 0 }, "is larger than 4 GiB"));
+        out.push(Diagnostic::error(Span { file, start: 0, end: 0 }, "is larger than 4 GiB").code(Code::TooLarge));
         return Vec::new();
     }
     let mut reader = Reader { text, file, known, out, errors: 0, open: Vec::new(), root: Vec::new(), hint: None };
@@ -76,6 +77,7 @@ impl Reader<'_> {
         let at = self.span(0, 3);
         self.error(
             Diagnostic::error(at, "the file begins with a byte order mark, which would be part of the first word")
+                .code(Code::ByteOrderMark)
                 .help("save it as UTF-8 without a byte order mark (BOM)"),
         );
         3
@@ -98,7 +100,7 @@ impl Reader<'_> {
         let ascii: String = self.text[at..end].iter().map(|&b| if b < 0x80 { b as char } else { 'x' }).collect();
         let Ok(pairs) = Shapes::parse(Rule::window, &ascii) else {
             // Each part of the rule may be empty, so it matches every text.
-            self.error(Diagnostic::error(self.span(at, end), "cannot be read"));
+            self.error(Diagnostic::error(self.span(at, end), "cannot be read").code(Code::TooLarge));
             return self.text.len();
         };
         for pair in pairs {
@@ -157,6 +159,7 @@ impl Reader<'_> {
         let line = self.text[start..quoted.span.end as usize].iter().position(|&b| b == b'\n')?;
         self.error(
             Diagnostic::error(self.span(start, start + 1), "this quote is not closed on its line")
+                .code(Code::UnclosedQuote)
                 .also(self.span(quoted.span.end as usize - 1, quoted.span.end as usize), "it would end only here"),
         );
         Some(start + line + 1)
@@ -166,6 +169,7 @@ impl Reader<'_> {
         let first = self.span(span.start as usize, span.start as usize + 1);
         self.error(
             Diagnostic::error(first, "only a space, `;`, `{` or `)` may follow a closing quote")
+                .code(Code::GluedToQuote)
                 .help("put the whole word in quotes, or write `\\` before a quote that belongs to it"),
         );
     }
@@ -188,7 +192,7 @@ impl Reader<'_> {
             }
         }
         if let Some(quote) = quote {
-            self.error(Diagnostic::error(quote, "this quote is never closed"));
+            self.error(Diagnostic::error(quote, "this quote is never closed").code(Code::UnclosedQuote));
             let rest = &self.text[quote.start as usize..];
             return rest.iter().position(|&b| b == b'\n').map_or(self.text.len(), |i| quote.start as usize + i + 1);
         }
@@ -202,7 +206,7 @@ impl Reader<'_> {
     /// Stops at a directive that is too long to be meant.
     fn endless(&mut self, start: usize) -> usize {
         let message = format!("more than {MAX_WORDS} words without a `;`");
-        self.error(Diagnostic::error(self.span(start, start + 1), message));
+        self.error(Diagnostic::error(self.span(start, start + 1), message).code(Code::TooLarge));
         self.errors = MAX_ERRORS;
         self.text.len()
     }
@@ -250,7 +254,10 @@ impl Reader<'_> {
     fn missing_semicolon(&mut self, words: &[Word]) -> usize {
         let end = words.last().map_or(self.text.len(), |word| word.span.end as usize);
         let name = words.first().map(Word::show).unwrap_or_default();
-        self.error(Diagnostic::error(self.span(end, end), format!("missing `;` at the end of `{}`", shorten(&name))));
+        self.error(
+            Diagnostic::error(self.span(end, end), format!("missing `;` at the end of `{}`", shorten(&name)))
+                .code(Code::MissingSemicolon),
+        );
         end
     }
 
@@ -268,7 +275,10 @@ impl Reader<'_> {
 
     fn push_open(&mut self, open: Open) {
         if self.open.len() >= MAX_DEPTH {
-            self.error(Diagnostic::error(open.span, format!("more than {MAX_DEPTH} blocks within one another")));
+            self.error(
+                Diagnostic::error(open.span, format!("more than {MAX_DEPTH} blocks within one another"))
+                    .code(Code::TooLarge),
+            );
             // What follows cannot be placed.
             self.errors = MAX_ERRORS;
             return;
@@ -283,7 +293,7 @@ impl Reader<'_> {
     fn close(&mut self, at: usize) {
         let span = self.span(at, at + 1);
         let Some(open) = self.open.last() else {
-            self.error(Diagnostic::error(span, "unexpected `}`: no block is open here"));
+            self.error(Diagnostic::error(span, "unexpected `}`: no block is open here").code(Code::StrayBrace));
             return;
         };
         let opener = open.span;
@@ -308,12 +318,12 @@ impl Reader<'_> {
             Some(b'}') => "a block ends with its `}`; remove this `;`",
             _ => "remove it",
         };
-        self.error(Diagnostic::error(self.span(at, at + 1), "unexpected `;`").help(help));
+        self.error(Diagnostic::error(self.span(at, at + 1), "unexpected `;`").code(Code::StraySemicolon).help(help));
     }
 
     fn nameless_block(&mut self, at: usize) {
         let span = self.span(at, at + 1);
-        self.error(Diagnostic::error(span, "unexpected `{`: no directive stands before it"));
+        self.error(Diagnostic::error(span, "unexpected `{`: no directive stands before it").code(Code::NamelessBlock));
         self.push_open(Open { head: None, span, children: Vec::new() });
     }
 
@@ -322,12 +332,12 @@ impl Reader<'_> {
         let stopped = self.errors >= MAX_ERRORS;
         if stopped {
             let place = self.out.iter().rev().find_map(|error| error.span).unwrap_or_default();
-            let note = Diagnostic::error(place, "reading stopped here; more errors may follow");
-            self.out.push(Diagnostic { severity: Severity::Note, ..note });
+            self.out.push(Diagnostic::note(place, "reading stopped here; more errors may follow"));
         }
         let unclosed: Vec<Span> = if stopped { Vec::new() } else { self.open.iter().map(|open| open.span).collect() };
         for span in unclosed {
-            let mut error = Diagnostic::error(span, "this block is never closed: a `}` is missing");
+            let mut error =
+                Diagnostic::error(span, "this block is never closed: a `}` is missing").code(Code::UnclosedBlock);
             if let Some(hint) = self.hint.take().filter(|hint| *hint != span) {
                 error = error.also(hint, "perhaps here: the `}` that ends this one stands at another indentation");
             }

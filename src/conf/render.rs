@@ -48,7 +48,8 @@ fn long(sources: &Sources, diagnostic: &Diagnostic, colour: bool) -> String {
         Severity::Error => Level::ERROR,
     };
     let message = plain(&diagnostic.message);
-    let mut group = Group::with_title(level.primary_title(message));
+    let code = diagnostic.code.to_string();
+    let mut group = Group::with_title(level.primary_title(message).id(code));
     let excerpt = diagnostic.span.and_then(|span| Excerpt::of(sources, span));
     let second = diagnostic.also.as_ref().and_then(|(span, label)| Some((Excerpt::of(sources, *span)?, plain(label))));
     // Both on one line share one excerpt, if the cut has left both in it.
@@ -67,6 +68,10 @@ fn long(sources: &Sources, diagnostic: &Diagnostic, colour: bool) -> String {
         let mark = AnnotationKind::Context.span(other.word.clone()).label(label.as_str());
         group = group.element(other.origin()).element(other.snippet().annotation(mark));
     }
+    for place in sources.includes(diagnostic.span) {
+        group =
+            group.element(Level::NOTE.message(format!("this file is included at {}", plain(&sources.place(place)))));
+    }
     if let Some(help) = &diagnostic.help {
         group = group.element(Level::HELP.message(plain(help)));
     }
@@ -82,7 +87,7 @@ fn short(sources: &Sources, diagnostic: &Diagnostic) -> String {
         let (line, column) = sources.position(span);
         text = format!("{}:{line}:{column}: ", name.name.display());
     }
-    text += &format!("{}: {}", word(diagnostic.severity), diagnostic.message);
+    text += &format!("{}[{}]: {}", word(diagnostic.severity), diagnostic.code, diagnostic.message);
     if let Some(help) = &diagnostic.help {
         text += &format!(" ({help})");
     }
@@ -90,13 +95,22 @@ fn short(sources: &Sources, diagnostic: &Diagnostic) -> String {
 }
 
 fn json(sources: &Sources, diagnostic: &Diagnostic) -> String {
-    let mut text =
-        format!("{{\"severity\":\"{}\",\"message\":{}", word(diagnostic.severity), quote(&diagnostic.message));
+    let mut text = format!(
+        "{{\"severity\":\"{}\",\"code\":\"{}\",\"message\":{}",
+        word(diagnostic.severity),
+        diagnostic.code,
+        quote(&diagnostic.message)
+    );
     if let Some(span) = diagnostic.span {
         text += &format!(",{}", json_place(sources, span));
     }
     if let Some(help) = &diagnostic.help {
         text += &format!(",\"help\":{}", quote(help));
+    }
+    let includes: Vec<String> =
+        sources.includes(diagnostic.span).map(|place| format!("{{{}}}", json_place(sources, place))).collect();
+    if !includes.is_empty() {
+        text += &format!(",\"included_at\":[{}]", includes.join(","));
     }
     if let Some((span, label)) = &diagnostic.also {
         text += &format!(",\"also\":{{\"message\":{},{}}}", quote(label), json_place(sources, *span));
@@ -247,14 +261,14 @@ mod tests {
             (
                 &b"a;\nroot bad;\n"[..],
                 error(8, 11),
-                &["error: wrong", "a.conf:2:6", "2 | root bad;", "  |      ^^^"][..],
+                &["error[LS035]: wrong", "a.conf:2:6", "2 | root bad;", "  |      ^^^"][..],
             ),
             (b"\troot\tbad;\r\n", error(6, 9), &["a.conf:1:7", "1 |     root    bad;\n", "  |             ^^^"]),
             (b"\xff\xff bad", error(3, 6), &["a.conf:1:4", "  |    ^^^"]),
             (b"a 'b\nc'", error(2, 7), &["1 | a 'b\n", "  |   ^^"]),
             (b"root x", error(6, 6), &["a.conf:1:7", "  |       ^"]),
             (b"", error(0, 0), &["a.conf:1:1"]),
-            (b"a b", error(9, 12), &["error: wrong"]),
+            (b"a b", error(9, 12), &["error[LS035]: wrong"]),
             (&long_line, error(5001, 5004), &["a.conf:1:5002", "xxx bad yyy", " ^^^"]),
             (
                 b"a;\nb c;",
@@ -273,11 +287,11 @@ mod tests {
         let diagnostic = Diagnostic::warning(span(2, 3), "say \"b\"\n").help("or c").also(span(0, 1), "here");
         assert_eq!(
             rendered(b"a b;", diagnostic.clone(), Format::Short),
-            "a.conf:1:3: warning: say \"b\"\u{fffd} (or c)\n"
+            "a.conf:1:3: warning[LS070]: say \"b\"\u{fffd} (or c)\n"
         );
         assert_eq!(
             rendered(b"a b;", diagnostic, Format::Json),
-            "{\"severity\":\"warning\",\"message\":\"say \\\"b\\\"\\u000a\",\"file\":\"a.conf\",\"line\":1,\"column\":3,\
+            "{\"severity\":\"warning\",\"code\":\"LS070\",\"message\":\"say \\\"b\\\"\\u000a\",\"file\":\"a.conf\",\"line\":1,\"column\":3,\
              \"end_line\":1,\"end_column\":4,\"start\":2,\"end\":3,\"help\":\"or c\",\"also\":{\"message\":\"here\",\
              \"file\":\"a.conf\",\"line\":1,\"column\":1,\"end_line\":1,\"end_column\":2,\"start\":0,\"end\":1}}\n"
         );

@@ -1,7 +1,7 @@
 //! The conf files that were read, and places in them. Every word of a conf knows its place.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// A range of bytes in one source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -30,12 +30,15 @@ pub struct Source {
 pub struct Sources {
     /// The files; a span's `file` is an index into this.
     pub files: Vec<Source>,
+    /// Where the lines of each file begin, made when first asked for.
+    lines: OnceLock<Vec<Vec<u32>>>,
 }
 
 impl Sources {
     /// Adds a source and returns its index.
     pub fn add(&mut self, source: Source) -> u32 {
         self.files.push(source);
+        self.lines = OnceLock::new();
         (self.files.len() - 1) as u32
     }
 
@@ -43,9 +46,34 @@ impl Sources {
     pub fn position(&self, span: Span) -> (usize, usize) {
         let Some(source) = self.files.get(span.file as usize) else { return (1, 1) };
         let upto = &source.text[..(span.start as usize).min(source.text.len())];
-        let line = upto.iter().filter(|&&b| b == b'\n').count() + 1;
+        let line = self.line(span);
         let start = upto.iter().rposition(|&b| b == b'\n').map_or(0, |i| i + 1);
         (line, String::from_utf8_lossy(&upto[start..]).chars().count() + 1)
+    }
+
+    /// The line (from 1) where a span starts.
+    fn line(&self, span: Span) -> usize {
+        let lines = self.lines.get_or_init(|| {
+            let ends = |source: &Source| {
+                let at = source.text.iter().enumerate().filter(|(_, byte)| **byte == b'\n');
+                at.map(|(at, _)| at as u32).collect()
+            };
+            self.files.iter().map(ends).collect()
+        });
+        lines.get(span.file as usize).map_or(1, |ends| ends.partition_point(|end| *end < span.start) + 1)
+    }
+
+    /// The file's own name and the line, as `site.conf:31`; none for a place that is in no file.
+    pub fn short_place(&self, span: Span) -> Option<String> {
+        let name = self.files.get(span.file as usize)?.name.file_name()?;
+        Some(format!("{}:{}", name.display(), self.line(span)))
+    }
+
+    /// The `include` that brought in the file of a place, the one that brought in that one, and so on.
+    pub fn includes(&self, span: Option<Span>) -> impl Iterator<Item = Span> {
+        let from = |span: &Span| self.files.get(span.file as usize)?.included_from;
+        // Files are numbered in the order they were read, so a chain never comes back.
+        std::iter::successors(span.as_ref().and_then(from), from)
     }
 
     /// `name:line` of a span, as nginx's messages write it.

@@ -51,6 +51,8 @@ const SPELLINGS: &[(&[&str], &str)] = &[
     (&["upload_path", "upload_dir", "upload_folder", "upload_to", "upload_location", "upload", "uploads", "upload_file",
        "set_upload", "enable_upload", "upload_enable"],
      "write `upload_store DIR;` for browser forms, or `dav_methods PUT DELETE;` for plain uploads"),
+    (&["needcontentlen"], "remove it: bodies come with a length or in chunks, and both are checked"),
+    (&["autoindex_page"], "write `autoindex_theme on;` for a listing to look at"),
     (&["directory_listing", "auto_index", "dir_listing", "listing"], "write `autoindex on;`"),
     (&["max_body_size", "client_body_size", "limit_client_body_size", "max_client_body_size", "body_size", "client_max_body"],
      "write `client_max_body_size 1m;`"),

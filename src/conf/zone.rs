@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, OnceLock, Weak};
 
 use super::args::{Fault, parse_size};
 use super::ast::Word;
+use super::codes::Code;
 use super::diagnostic::Diagnostic;
 use super::source::Span;
 
@@ -93,7 +94,7 @@ impl Zones {
         self.named.iter().filter(|named| named.declared.is_none()).map(|named| {
             let message = format!("no `{}` declares the zone `{}`", named.kind, named.name);
             let help = format!("write `{} ... zone={}:10m ...;` in http", named.kind, named.name);
-            Diagnostic::error(named.used.unwrap_or_default(), message).help(help)
+            Diagnostic::error(named.used.unwrap_or_default(), message).code(Code::UnknownZone).help(help)
         })
     }
 

@@ -3,6 +3,8 @@
 
 use bytes::Bytes;
 
+use crate::conf::source::Span;
+
 /// nginx's log levels, most urgent first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Level {
@@ -52,12 +54,14 @@ pub struct Report {
     pub text: String,
     /// The URL that the request was passed to when it happened.
     pub upstream: Option<String>,
+    /// Why the request was refused, on the line that says so.
+    pub why: Option<String>,
 }
 
 impl Report {
     /// A line that concerns no upstream as far as its writer knows.
     pub fn new(level: Level, text: impl Into<String>) -> Self {
-        Report { level, text: text.into(), upstream: None }
+        Report { level, text: text.into(), upstream: None, why: None }
     }
 }
 
@@ -68,8 +72,10 @@ pub struct HttpError {
     pub status: u16,
     /// A stable code for why: `no-file`, `denied`, `limit`.
     pub reason: &'static str,
+    /// The line of the conf that decided it, where the step knows which; else it is looked up by the reason.
+    pub place: Option<Span>,
     /// The line for the error log.
-    pub report: Option<Report>,
+    pub report: Option<Box<Report>>,
     /// Fields that belong to it (Allow, WWW-Authenticate, Content-Range).
     pub fields: Vec<(Bytes, Bytes)>,
     /// Whether the connection must close after it.
@@ -79,7 +85,7 @@ pub struct HttpError {
 impl HttpError {
     /// An error with a stable reason and no log line.
     pub fn new(status: u16, reason: &'static str) -> Self {
-        HttpError { status, reason, report: None, fields: Vec::new(), close: false }
+        HttpError { status, reason, place: None, report: None, fields: Vec::new(), close: false }
     }
 
     /// A redirect: its built-in page is the answer unless `error_page` catches it.
@@ -89,7 +95,13 @@ impl HttpError {
 
     /// The same with a line for the error log.
     pub fn log(mut self, level: Level, text: impl Into<String>) -> Self {
-        self.report = Some(Report::new(level, text));
+        self.report = Some(Box::new(Report::new(level, text)));
+        self
+    }
+
+    /// The same with the line of the conf that decided it.
+    pub fn at(mut self, place: Span) -> Self {
+        self.place = Some(place);
         self
     }
 

@@ -12,6 +12,7 @@ pub mod inflow;
 pub mod notebook;
 pub mod place;
 pub mod queue;
+pub mod reasons;
 pub mod session;
 pub mod step;
 pub mod store;
@@ -134,12 +135,25 @@ pub struct Failure {
     pub own_status: bool,
     /// The stable reason, such as `no-file`.
     pub reason: &'static str,
+    /// The line of the conf that decided it, as `site.conf:31`, if one did.
+    pub place: Option<String>,
     /// Fields the error brings along (Allow, WWW-Authenticate, Content-Range).
     pub fields: Vec<(Bytes, Bytes)>,
     /// Whether the connection must close after it.
     pub close: bool,
     /// Whether an error while it is answered gets the built-in page.
     pub is_last: bool,
+}
+
+impl Failure {
+    /// Why, as `403/denied site.conf:31`; none for what is no error.
+    pub fn why(&self) -> Option<String> {
+        let code = (self.cause >= 400).then(|| format!("{}/{}", self.cause, self.reason))?;
+        Some(match &self.place {
+            Some(place) => format!("{code} {place}"),
+            None => code,
+        })
+    }
 }
 
 /// The captures of the last regex that matched, as bytes of their own.

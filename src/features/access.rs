@@ -8,6 +8,7 @@ use ipnet::IpNet;
 
 use crate::conf::args::{Args, Fault};
 use crate::conf::directive::{Arity, Contexts, Directive, Inherit, Manual, Repeat};
+use crate::conf::source::Span;
 use crate::exchange::Exchange;
 use crate::exchange::error::{HttpError, Level};
 use crate::exchange::step::{Step, Verdict, Wait};
@@ -27,8 +28,8 @@ pub enum Who {
 /// The settings.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Conf {
-    /// The rules in order: whom, and whether they may.
-    pub rules: Vec<(Who, bool)>,
+    /// The rules in order: whom, whether they may, and where the line stands.
+    pub rules: Vec<(Who, bool, Span)>,
     /// Whether one kind of permission is enough (`satisfy any`).
     pub any: bool,
     /// How long a 401 is held back.
@@ -119,7 +120,7 @@ fn add(conf: &mut Conf, args: &mut Args<'_>, may: bool) -> Result<(), Fault> {
     if !is_exact {
         args.warn(Some(0), format!("ignores the low address bits of `{}`", word.show()));
     }
-    conf.rules.push((who, may));
+    conf.rules.push((who, may, args.node.span));
     Ok(())
 }
 
@@ -196,33 +197,35 @@ fn release(x: &mut Exchange) -> Result<Step, HttpError> {
 pub fn ask(x: &mut Exchange, conf: &Conf) -> Result<Verdict, HttpError> {
     let verdict = verdict(&conf.rules, x.client.peer);
     if !conf.rules.is_empty() {
-        x.tell(if verdict == Some(false) { "deny" } else { "allow" }, None, || {
+        x.tell(if matches!(verdict, Some((false, _))) { "deny" } else { "allow" }, None, || {
             let who =
                 x.client.peer.map_or("a client of a Unix socket".into(), |peer| peer.ip().to_canonical().to_string());
             let verdict = match verdict {
-                Some(true) => "may come in",
-                Some(false) => "may not come in",
+                Some((true, _)) => "may come in",
+                Some((false, _)) => "may not come in",
                 None => "is named by no rule",
             };
             format!("{who} {verdict}")
         });
     }
     match verdict {
-        Some(true) => Ok(Verdict::Granted),
-        Some(false) => Err(HttpError::new(403, "denied").log(Level::Error, "access forbidden by rule")),
+        Some((true, _)) => Ok(Verdict::Granted),
+        Some((false, line)) => {
+            Err(HttpError::new(403, "denied").at(line).log(Level::Error, "access forbidden by rule"))
+        }
         None => Ok(Verdict::Silent),
     }
 }
 
-/// What the first rule that fits says; none when none does. No peer is a Unix socket.
-fn verdict(rules: &[(Who, bool)], peer: Option<SocketAddr>) -> Option<bool> {
+/// What the first rule that fits says, and where it stands; none when none does. No peer is a Unix socket.
+fn verdict(rules: &[(Who, bool, Span)], peer: Option<SocketAddr>) -> Option<(bool, Span)> {
     let address = peer.map(|peer| peer.ip().to_canonical());
     let fits = |who: &Who| match (who, &address) {
         (Who::All, _) | (Who::Unix, None) => true,
         (Who::Net(net), Some(address)) => net.contains(address),
         _ => false,
     };
-    rules.iter().find(|(who, _)| fits(who)).map(|(_, may)| *may)
+    rules.iter().find(|(who, ..)| fits(who)).map(|(_, may, line)| (*may, *line))
 }
 
 #[cfg(test)]
@@ -250,7 +253,7 @@ mod tests {
     #[test]
     fn the_first_rule_that_fits_decides() {
         let rules: Vec<_> = [("192.0.2.7", false), ("192.0.2.0/24", true), ("2001:db8::/32", true), ("all", false)]
-            .map(|(text, may)| (parse(text).unwrap().0, may))
+            .map(|(text, may)| (parse(text).unwrap().0, may, Span::default()))
             .into();
         for (peer, may) in [
             ("192.0.2.7:1", false),
@@ -259,10 +262,10 @@ mod tests {
             ("[2001:db8::1]:1", true),
             ("[::1]:1", false),
         ] {
-            assert_eq!(verdict(&rules, peer.parse().ok()), Some(may), "{peer}");
+            assert_eq!(verdict(&rules, peer.parse().ok()), Some((may, Span::default())), "{peer}");
         }
-        assert_eq!(verdict(&rules, None), Some(false));
+        assert_eq!(verdict(&rules, None), Some((false, Span::default())));
         assert_eq!(verdict(&rules[..1], None), None);
-        assert_eq!(verdict(&[(Who::Unix, true)], None), Some(true));
+        assert_eq!(verdict(&[(Who::Unix, true, Span::default())], None), Some((true, Span::default())));
     }
 }

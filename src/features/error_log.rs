@@ -160,6 +160,9 @@ pub fn request_line(line: &mut Vec<u8>, x: &Exchange, report: &Report) {
             let _ = write!(line, ", {name}: \"{}\"", escape::error_log(value));
         }
     }
+    if let Some(why) = &report.why {
+        let _ = write!(line, ", reason: \"{why}\"");
+    }
     end(line, start);
 }
 

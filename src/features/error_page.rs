@@ -1,9 +1,11 @@
-//! `error_page`, `recursive_error_pages`, `error_template`: what a client sees when a request fails. Which
+//! `error_page`, `recursive_error_pages`, `error_template`, `debug_clients`: what a client sees when a request fails. Which
 //! failures there are is others' business; here each becomes a redirect or a page.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use ipnet::IpNet;
 
 use crate::conf::args::{Args, Fault};
 use crate::conf::ast::Word;
@@ -12,7 +14,7 @@ use crate::conf::value::{Piece, Text};
 use crate::exchange::error::HttpError;
 use crate::exchange::step::Target;
 use crate::exchange::variables::{Value, Variable};
-use crate::exchange::{Exchange, Failure};
+use crate::exchange::{Exchange, Failure, reasons};
 use crate::http::head::Known;
 use crate::http::response::{Body, ContentType, Response};
 use crate::http::{escape, negotiate, status};
@@ -48,6 +50,17 @@ pub struct Conf {
     pub recursive: bool,
     /// The page for all statuses that have none of their own.
     pub template: Option<Arc<Text>>,
+    /// Clients that are told why a request failed.
+    pub debug: Vec<Debugger>,
+}
+
+/// Who is told why a request failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Debugger {
+    /// Who comes over a Unix socket.
+    Unix,
+    /// The addresses of a network.
+    Net(IpNet),
 }
 
 /// How a failure is answered.
@@ -111,6 +124,22 @@ pub const DIRECTIVES: &[Directive<Conf>] = &[
         inherit: Inherit::Yes,
         set: set_template,
     },
+    Directive {
+        manual: Manual {
+            name: "debug_clients",
+            syntax: &["address | CIDR | unix: ...", "off"],
+            default: Some("off"),
+            contexts: Contexts::SCOPES,
+            arity: Arity::AtLeast(1),
+            block: false,
+            doc: "Clients that are told why a request failed: answers to them carry the field `X-Longshore-Why`, such as `403/denied \
+                  site.conf:31`, and built-in pages show it too. Nobody else is. docs/reasons.md says what each reason means, and so \
+                  does `longshore help 403/denied`. The address is the one that `real_ip_header` may have changed.",
+        },
+        repeat: Repeat::Refused,
+        inherit: Inherit::Yes,
+        set: set_debug,
+    },
 ];
 
 /// The variables.
@@ -118,7 +147,7 @@ pub const VARIABLES: &[Variable<Conf>] = &[
     Variable {
         name: "error_reason",
         family: false,
-        doc: "A stable code for why the request failed, such as `404/no-file`; empty for a request that did not.",
+        doc: "Why the request failed: a stable code (docs/reasons.md) and the line of the conf that decided it, if one did, such as `403/denied site.conf:31`; empty for a request that did not fail.",
         get: error_reason,
     },
     Variable {
@@ -174,6 +203,46 @@ fn set_template(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
     Ok(())
 }
 
+fn set_debug(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
+    conf.debug.clear();
+    for word in args.words() {
+        let text = word.show();
+        let net = || text.parse().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from));
+        match text.as_str() {
+            "off" if args.len() == 1 => {}
+            "unix:" => conf.debug.push(Debugger::Unix),
+            _ => {
+                let net = net().ok_or_else(|| {
+                    Fault::at(
+                        word,
+                        format!("takes an address, a network such as `192.0.2.0/24`, or `unix:`, not `{text}`"),
+                    )
+                })?;
+                conf.debug.push(Debugger::Net(net));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Why the request failed, for a client that may know.
+fn told(x: &Exchange, conf: &Conf) -> Option<String> {
+    let address = x.client.peer.map(|peer| peer.ip().to_canonical());
+    let is_it = |debugger: &Debugger| match (debugger, &address) {
+        (Debugger::Unix, None) => true,
+        (Debugger::Net(net), Some(address)) => net.contains(address),
+        _ => false,
+    };
+    x.failure.as_ref().filter(|_| conf.debug.iter().any(is_it))?.why()
+}
+
+/// Tells those who may know why the request failed.
+pub fn tell(x: &Exchange, conf: &Conf, response: &mut Response) {
+    if let Some(why) = told(x, conf) {
+        response.push("X-Longshore-Why", why);
+    }
+}
+
 /// Unlike a text of the conf a template is full of `$` that mean nothing: only one before a name counts.
 fn compile_template(text: &[u8], mut refer: impl FnMut(&str) -> Piece) -> Text {
     let (mut pieces, mut literal) = (Vec::new(), Vec::new());
@@ -211,10 +280,10 @@ fn name_after(text: &[u8]) -> Option<(&str, usize)> {
     }
 }
 
-/// Decides what answers a failure, and notes it in the exchange.
-pub fn answer(x: &mut Exchange, conf: &Conf, error: &HttpError) -> Answer {
+/// Decides what answers a failure, and notes it in the exchange with the line of the conf that decided it.
+pub fn answer(x: &mut Exchange, conf: &Conf, error: &HttpError, place: Option<String>) -> Answer {
     let is_last = x.failure.as_ref().is_some_and(|failure| failure.is_last);
-    note(x, error);
+    note(x, error, place);
     if let Some(failure) = &mut x.failure {
         failure.is_last = is_last || !conf.recursive;
     }
@@ -251,13 +320,19 @@ pub fn names(conf: &Conf, status: u16) -> bool {
 }
 
 /// Notes a failure in the exchange. What an earlier one said of the connection stays.
-pub fn note(x: &mut Exchange, error: &HttpError) {
+pub fn note(x: &mut Exchange, error: &HttpError, place: Option<String>) {
+    debug_assert!(
+        reasons::of(error.reason).is_some(),
+        "the reason `{}` is in no row of exchange/reasons.rs",
+        error.reason
+    );
     let close = x.failure.as_ref().is_some_and(|failure| failure.close);
     x.failure = Some(Failure {
         cause: error.status,
         status: status::on_wire(error.status),
         own_status: false,
         reason: error.reason,
+        place,
         fields: error.fields.clone(),
         close: close || error.close || CLOSING.contains(&error.status),
         is_last: true,
@@ -289,13 +364,18 @@ fn redirect(x: &mut Exchange, new_status: NewStatus, url: Vec<u8>) -> HttpError 
 /// The page of a failure that nothing else answers. `server_line` stands at its foot.
 pub fn built_in(x: &Exchange, conf: &Conf, error: &HttpError, server_line: &str) -> Response {
     let mut response = Response::new(status::on_wire(error.status));
-    let (kind, page) = match &conf.template {
+    let (kind, mut page) = match &conf.template {
         Some(_) if error.status >= 400 && negotiate::prefers_json(x.head.known(Known::Accept)) => {
             ("application/json", json(x, error.status))
         }
         Some(template) if error.status >= 400 => ("text/html", fill(x, template)),
         _ => ("text/html", status::error_page(error.status, server_line)),
     };
+    if let (Some(why), Some(at)) = (told(x, conf), page.windows(4).position(|four| four == b"<hr>")) {
+        // The place holds a file's name.
+        let line = [b"<center>", escape::html(why.as_bytes()).as_ref(), b"</center>\r\n"].concat();
+        page.splice(at..at, line);
+    }
     response.content_type = ContentType::None;
     if !page.is_empty() {
         response.content_type = ContentType::Is(Bytes::from_static(kind.as_bytes()));
@@ -326,7 +406,8 @@ fn fill(x: &Exchange, template: &Text) -> Vec<u8> {
 }
 
 fn json(x: &Exchange, code: u16) -> Vec<u8> {
-    let reason = x.failure.as_ref().map(reason_of).unwrap_or_default();
+    let reason = x.failure.as_ref().and_then(Failure::why).unwrap_or_default();
+    let reason = reason.split(' ').next().unwrap_or_default();
     let words = status::title(code).unwrap_or_default();
     let (code, id) = (status::on_wire(code), x.request_id());
     format!("{{\"status\":{code},\"error\":\"{words}\",\"reason\":\"{reason}\",\"request_id\":\"{id}\"}}\n")
@@ -356,16 +437,8 @@ pub fn keep_status(x: &mut Exchange, response: &mut Response) {
     }
 }
 
-fn reason_of(failure: &Failure) -> String {
-    match failure.cause {
-        ..400 => String::new(),
-        cause => format!("{cause}/{}", failure.reason),
-    }
-}
-
 fn error_reason<'a>(x: &'a Exchange, _: &'a Conf, _: &str) -> Value<'a> {
-    let reason = reason_of(x.failure.as_ref()?);
-    (!reason.is_empty()).then(|| reason.into_bytes().into())
+    Some(x.failure.as_ref()?.why()?.into_bytes().into())
 }
 
 fn status_text<'a>(x: &'a Exchange, _: &'a Conf, _: &str) -> Value<'a> {

@@ -246,7 +246,7 @@ impl Worker {
             Passed::Nothing => return Some(false),
             Passed::Left => Report::new(Level::Info, "client prematurely closed connection"),
             Passed::Late => Report::new(Level::Info, "client timed out"),
-            Passed::Bad(error) => error.report.unwrap_or(Report::new(Level::Info, error.reason)),
+            Passed::Bad(error) => error.report.map_or_else(|| Report::new(Level::Info, error.reason), |report| *report),
         };
         task.run.x.keep(Some(report));
         // Where no body ends that nobody wants, no other request begins.
@@ -386,7 +386,7 @@ fn discard_ahead(c: &mut Connection, task: &mut Task) {
             }
         }
         Err(error) => {
-            task.run.x.keep(error.report);
+            task.run.x.keep(error.report.map(|report| *report));
             task.intake = None;
             task.linger = true;
         }

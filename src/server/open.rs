@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::listen::{Listener, holder};
 use super::logfile::{Logs, Source};
+use crate::conf::codes::Code;
 use crate::conf::diagnostic::Diagnostic;
 use crate::exchange::error::system_words;
 use crate::features::listen::{Address, MOVED_UP};
@@ -58,7 +59,7 @@ fn used_logs(settings: &Settings) -> HashSet<usize> {
 
 fn log_failure((path, error): &(PathBuf, io::Error)) -> Diagnostic {
     let message = format!("cannot open the log file `{}`: {}", path.display(), system_words(error));
-    Diagnostic { span: None, ..Diagnostic::error(Default::default(), message) }
+    Diagnostic { span: None, ..Diagnostic::error(Default::default(), message).code(Code::CannotOpen) }
 }
 
 /// Opens the sockets that nobody listens on yet, in their order. When one fails, none stays open.
@@ -70,7 +71,9 @@ pub fn listeners(
     for socket in sockets.iter().filter(|socket| !is_open(&socket.address)) {
         match Listener::open(&socket.address, &socket.options) {
             Ok(listener) => opened.push(listener),
-            Err(error) => failures.push(Diagnostic::error(socket.span, explain(&socket.address, &error))),
+            Err(error) => {
+                failures.push(Diagnostic::error(socket.span, explain(&socket.address, &error)).code(Code::CannotListen))
+            }
         }
     }
     if failures.is_empty() {

@@ -14,6 +14,7 @@ use super::rows::{Inherits, Repeats, Row};
 use super::{Places, Scope};
 use crate::conf::args::{Args, Enclosing, Load};
 use crate::conf::ast::Node;
+use crate::conf::codes::Code;
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::directive::Contexts;
 use crate::conf::source::Span;
@@ -231,7 +232,8 @@ impl Builder {
             Repeats::Refused => {
                 if let Some(first) = seen.get(row.manual.name) {
                     let message = format!("`{}` is duplicate in this block", row.manual.name);
-                    let twice = Diagnostic::error(node.name.span, message).also(*first, "first set here");
+                    let twice =
+                        Diagnostic::error(node.name.span, message).code(Code::Duplicate).also(*first, "first set here");
                     return self.diagnostics.push(twice.help("keep one of the two lines"));
                 }
             }

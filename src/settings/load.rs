@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use super::block::Builder;
 use super::names::NameTable;
-use super::{Scope, Settings, sockets};
+use super::{Scope, Settings, dangers, sockets};
 use crate::conf::args::Load;
 use crate::conf::ast::Node;
+use crate::conf::codes::Code;
 use crate::conf::diagnostic::{Diagnostic, Severity};
 use crate::conf::directive::Contexts;
 use crate::conf::include;
@@ -53,6 +54,8 @@ pub struct Loaded {
     pub settings: Option<Settings>,
     /// All messages, in the order of the conf.
     pub diagnostics: Vec<Diagnostic>,
+    /// The directives as they stand, includes resolved.
+    pub nodes: Vec<Node>,
     /// The texts that were read.
     pub sources: Arc<Sources>,
     /// The files among them, each once, in the order they were read.
@@ -121,6 +124,7 @@ pub fn load_from(request: &Request, outside: &Arc<Outside>) -> Loaded {
     let mut loaded = Loaded {
         settings: None,
         diagnostics,
+        nodes: files.nodes,
         sources,
         files: files.files,
         level,
@@ -164,6 +168,7 @@ fn missing_maps(settings: &Settings) -> Vec<Diagnostic> {
         if !found.iter().any(|known| known.message == message) {
             found.push(
                 Diagnostic::error(span, message)
+                    .code(Code::NoCharsetMap)
                     .help(format!("write `charset_map {from} {to} {{ ... }}`, or name one charset")),
             );
         }
@@ -195,11 +200,13 @@ fn stores_among_scripts(settings: &Settings) -> Vec<Diagnostic> {
         let Some(other) = scopes.iter().find(runs) else { continue };
         let span = scope.places.of("upload_store").unwrap_or_default();
         let folder = String::from_utf8_lossy(&store.folder).into_owned();
-        if found.iter().any(|known| known.span == Some(span)) {
+        let code = Code::UploadRunsScripts;
+        if found.iter().any(|known| known.span == Some(span)) || dangers::is_silenced(&settings.sources, span, code) {
             continue;
         }
         let mut warning =
             Diagnostic::warning(span, format!("the store \"{folder}\" lies in a tree where scripts are run"))
+                .code(code)
                 .help("name a folder outside of it: whoever may upload could run programs here");
         let place = other.places.of("cgi").or_else(|| other.places.of("cgi_extension"));
         warning.also = place.map(|place| (place, "scripts are run by this".to_string()));

@@ -7,6 +7,7 @@ use super::Scope;
 use super::block::{Builder, Inner, words};
 use crate::conf::args::{Enclosing, Fault};
 use crate::conf::ast::Node;
+use crate::conf::codes::Code;
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::directive::Contexts;
 use crate::conf::pattern::Pattern;
@@ -60,7 +61,8 @@ impl Builder {
         if !fresh {
             let word = node.args.last().map_or(node.name.span, |word| word.span);
             let name = String::from_utf8_lossy(&enclosing.name).into_owned();
-            self.diagnostics.push(Diagnostic::error(word, format!("duplicate location \"{name}\"")));
+            let twice = Diagnostic::error(word, format!("duplicate location \"{name}\""));
+            self.diagnostics.push(twice.code(Code::DuplicateLocation).help("join the two blocks"));
         }
     }
 

@@ -3,6 +3,7 @@
 
 pub mod block;
 pub mod blocks;
+pub mod dangers;
 mod ifs;
 pub mod in_force;
 pub mod load;
@@ -187,6 +188,14 @@ impl Places {
     pub fn of(&self, name: &str) -> Option<Span> {
         let here = self.set.iter().rev().find(|(set, _)| *set == name).map(|(_, span)| *span);
         here.or_else(|| self.parent.as_ref()?.of(name))
+    }
+}
+
+impl Places {
+    /// Where the innermost of several was set.
+    pub fn nearest(&self, names: &[&str]) -> Option<Span> {
+        let here = self.set.iter().rev().find(|(set, _)| names.contains(set)).map(|(_, span)| *span);
+        here.or_else(|| self.parent.as_ref()?.nearest(names))
     }
 }
 

@@ -7,6 +7,7 @@ use std::rc::Rc;
 
 use super::rows::VariableRow;
 use super::{Scope, VARIABLES};
+use crate::conf::codes::Code;
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::reference;
 use crate::conf::source::Span;
@@ -57,7 +58,8 @@ impl NameTable {
                 (Some(_), Some((span, _))) if is_fixed(&name.name) => {
                     let message =
                         format!("the variable `${}` is built in and cannot be given another value", name.name);
-                    diagnostics.push(Diagnostic::error(span, message).help("choose another name"));
+                    diagnostics
+                        .push(Diagnostic::error(span, message).code(Code::BuiltInVariable).help("choose another name"));
                     None
                 }
                 (Some(getter), _) => Some(getter),
@@ -120,12 +122,13 @@ fn uninitialized(name: String, id: VarId) -> Getter {
 
 fn unknown(name: &str, span: Span, table: &Table) -> Diagnostic {
     if let Some(module) = reference::variable(name) {
-        return Diagnostic::error(span, format!("the variable `${name}` of {module} is not built yet"));
+        return Diagnostic::error(span, format!("the variable `${name}` of {module} is not built yet"))
+            .code(Code::NotBuilt);
     }
     let known = VARIABLES.iter().filter(|row| !row.family).map(|row| row.name);
     let defined =
         table.names.iter().filter(|name| name.defined || name.declared.is_some()).map(|name| name.name.as_str());
-    let diagnostic = Diagnostic::error(span, format!("unknown variable `${name}`"));
+    let diagnostic = Diagnostic::error(span, format!("unknown variable `${name}`")).code(Code::UnknownVariable);
     match suggest::closest(name, known.chain(defined)) {
         Some(near) => diagnostic.help(format!("did you mean `${near}`?")),
         None => diagnostic,

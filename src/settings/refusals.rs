@@ -9,7 +9,8 @@ use super::rows::Row;
 use super::{ROWS, Scope};
 use crate::conf::args::Fault;
 use crate::conf::ast::Node;
-use crate::conf::diagnostic::{Diagnostic, Severity};
+use crate::conf::codes::Code;
+use crate::conf::diagnostic::Diagnostic;
 use crate::conf::directive::{Arity, Contexts};
 use crate::conf::{reference, suggest};
 use crate::features::unbuilt;
@@ -23,11 +24,14 @@ impl Builder {
         let given = node.args.len();
         if given < block.arity.0 || given > block.arity.1 {
             let fault = miscounted(node, block.arity.0, block.arity.1);
-            self.fault(node, fault.help(format!("write `{}`", form(block.name, block.syntax, true))));
+            self.fault(
+                node,
+                fault.help(format!("write `{}`", form(block.name, block.syntax, true))).code(Code::WordCount),
+            );
             return false;
         }
         if node.block.is_none() {
-            let fault = Fault::new("has no block in `{ }`");
+            let fault = Fault::new("has no block in `{ }`").code(Code::BlockOrNot);
             let fault = match block.name {
                 "limit_except" => {
                     let methods: Vec<_> = node.args.iter().map(|word| word.show()).collect();
@@ -44,7 +48,8 @@ impl Builder {
         let once = block.contexts == Contexts::MAIN || block.name == "limit_except";
         if let Some(first) = before.iter().find(|other| once && other.name.text == node.name.text) {
             let twice = Diagnostic::error(node.name.span, format!("`{}` is duplicate in this block", block.name));
-            self.diagnostics.push(twice.also(first.name.span, "first one here").help("join the two blocks"));
+            self.diagnostics
+                .push(twice.code(Code::Duplicate).also(first.name.span, "first one here").help("join the two blocks"));
             return false;
         }
         true
@@ -55,12 +60,12 @@ impl Builder {
         let name = node.name.show();
         if let Some(part) = suggest::unbuilt(&name) {
             let message = format!("`{name}` is not built yet: it belongs to {part}");
-            return self.diagnostics.push(Diagnostic::error(node.name.span, message));
+            return self.diagnostics.push(Diagnostic::error(node.name.span, message).code(Code::NotBuilt));
         }
         if let Some(known) = reference::lookup(&name) {
             if known.contexts == Contexts(0) {
                 let message = format!("`{name}` of {} has no place here: that module is not built", known.module);
-                return self.diagnostics.push(Diagnostic::error(node.name.span, message));
+                return self.diagnostics.push(Diagnostic::error(node.name.span, message).code(Code::NotBuilt));
             }
             if !known.contexts.meets(context) {
                 return self.misplaced(node, known.contexts, context);
@@ -75,13 +80,12 @@ impl Builder {
                 reference::Effect::Matters if self.load.partial && unbuilt::kind(&name) != unbuilt::Kind::Guard => {
                     Arc::make_mut(&mut scope.unbuilt).note(&name);
                     let message = format!("`{name}` of {} is not built yet and is left out", known.module);
-                    let note = Diagnostic::error(node.name.span, message);
-                    self.diagnostics.push(Diagnostic { severity: Severity::Note, ..note });
+                    self.diagnostics.push(Diagnostic::note(node.name.span, message));
                 }
                 reference::Effect::Matters => {
                     let message =
                         format!("`{name}` of {} is not built yet, and it would change what is served", known.module);
-                    let diagnostic = Diagnostic::error(node.name.span, message);
+                    let diagnostic = Diagnostic::error(node.name.span, message).code(Code::NotBuilt);
                     let help = match unbuilt::kind(&name) {
                         unbuilt::Kind::Guard => "it guards access: remove it only if anybody may come in",
                         _ => "remove it if you can do without what it does; `--partial` starts the rest",
@@ -91,14 +95,16 @@ impl Builder {
             }
             return;
         }
-        let diagnostic = Diagnostic::error(node.name.span, format!("unknown directive `{name}`"));
+        let diagnostic =
+            Diagnostic::error(node.name.span, format!("unknown directive `{name}`")).code(Code::UnknownDirective);
         let here = ROWS.iter().filter(|row| row.manual.contexts.meets(context)).map(|row| row.manual.name);
         let blocks = BLOCKS.iter().filter(|block| block.contexts.meets(context)).map(|block| block.name);
         let near = suggest::closest(&name, here.chain(blocks));
+        let all = ROWS.iter().map(|row| row.manual.name).chain(BLOCKS.iter().map(|block| block.name));
         let help = match (suggest::spelling(&name, |name| INDEX.contains_key(name)), near) {
             (Some(advice), _) => Some(advice),
             (None, Some(near)) => Some(format!("did you mean `{near}`?")),
-            (None, None) => suggest::closest(&name, ROWS.iter().map(|row| row.manual.name)).map(|near| {
+            (None, None) => suggest::closest(&name, all).map(|near| {
                 let at = contexts_of(near.as_bytes()).map_or(String::new(), |at| at.names().join(", "));
                 format!("did you mean `{near}`? It stands in {at}")
             }),
@@ -124,13 +130,14 @@ impl Builder {
         let (name, here) = (node.name.show(), context.names().join(", "));
         let message = format!("`{name}` is not allowed in {here}");
         let help = format!("`{name}` is allowed in {}", allowed.names().join(", "));
-        self.diagnostics.push(Diagnostic::error(node.name.span, message).help(help));
+        self.diagnostics.push(Diagnostic::error(node.name.span, message).code(Code::WrongPlace).help(help));
     }
 
     pub(super) fn fault(&mut self, node: &Node, fault: Fault) {
         let message = format!("`{}` {}", node.name.show(), fault.message);
         let span = fault.span.unwrap_or(node.name.span);
-        self.diagnostics.push(Diagnostic { help: fault.help, also: fault.also, ..Diagnostic::error(span, message) });
+        let diagnostic = Diagnostic::error(span, message).code(fault.code);
+        self.diagnostics.push(Diagnostic { help: fault.help, also: fault.also, ..diagnostic });
     }
 }
 
@@ -142,7 +149,7 @@ pub(super) fn check_shape(node: &Node, row: &Row) -> Result<(), Fault> {
     let help = || format!("write {}", forms.join(" or "));
     if manual.block != node.block.is_some() {
         let message = if manual.block { "has no block in `{ }`" } else { "takes no block; it ends with `;`" };
-        return Err(Fault::new(message).help(help()));
+        return Err(Fault::new(message).help(help()).code(Code::BlockOrNot));
     }
     let given = node.args.len();
     let (least, most) = match manual.arity {
@@ -151,7 +158,7 @@ pub(super) fn check_shape(node: &Node, row: &Row) -> Result<(), Fault> {
         Arity::AtLeast(least) => (usize::from(least), usize::MAX),
     };
     match given {
-        n if n < least || n > most => Err(miscounted(node, least, most).help(help())),
+        n if n < least || n > most => Err(miscounted(node, least, most).help(help()).code(Code::WordCount)),
         _ if manual.arity == Arity::Flag
             && !matches!(node.args[0].text.to_ascii_lowercase().as_slice(), b"on" | b"off") =>
         {

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use crate::conf::codes::Code;
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::source::Span;
 use crate::features::listen::{Address, Listen, Options};
@@ -109,6 +110,7 @@ fn options(address: &Address, draft: &Draft, diagnostics: &mut Vec<Diagnostic>) 
         match chosen {
             Some(first) => diagnostics.push(
                 Diagnostic::error(listen.span, format!("duplicate listen options for {address}"))
+                    .code(Code::ListenConflict)
                     .also(first.span, "options are set here")
                     .help("give the socket's options on one of the lines only"),
             ),
@@ -127,6 +129,7 @@ fn group(address: &Address, draft: &Draft, diagnostics: &mut Vec<Diagnostic>) ->
             match default {
                 Some((first, _)) => diagnostics.push(
                     Diagnostic::error(listen.span, format!("a duplicate default server for {address}"))
+                        .code(Code::ListenConflict)
                         .also(first.span, "the first default server is here")
                         .help("keep `default_server` on one of them"),
                 ),
@@ -140,6 +143,7 @@ fn group(address: &Address, draft: &Draft, diagnostics: &mut Vec<Diagnostic>) ->
                         word.span,
                         format!("conflicting server name \"{}\" on {address}, ignored", word.show()),
                     )
+                    .code(Code::ServerNameTaken)
                     .help("the first server with that name takes its requests"),
                 );
             }
@@ -175,7 +179,7 @@ fn check_certificates(
     };
     let Some(span) = lacking else { return };
     let message = "`listen` has `ssl`, and the server has no `ssl_certificate`";
-    let diagnostic = Diagnostic::error(span, message).help(
+    let diagnostic = Diagnostic::error(span, message).code(Code::Certificate).help(
         "write `ssl_certificate FILE;` and `ssl_certificate_key FILE;` into the server; `longshore cert self-signed NAME` makes both files",
     );
     if !diagnostics.contains(&diagnostic) {

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use crate::conf::args::{Args, Fault};
+use crate::conf::source::Span;
 use crate::conf::value::Text;
 use crate::exchange::Exchange;
 use crate::exchange::error::{HttpError, Level};
@@ -17,14 +18,17 @@ pub struct Answer {
     pub status: u16,
     /// The body, or the URL of a redirect.
     pub text: Option<Text>,
+    /// Where the line stands.
+    pub span: Span,
 }
 
 /// Reads the words of `return`.
 pub fn read(args: &mut Args<'_>) -> Result<Answer, Fault> {
+    let span = args.node.span;
     Ok(match (status(&args.word(0).text), args.len()) {
-        (Some(status), 1) => Answer { status, text: None },
-        (Some(status), _) => Answer { status, text: Some(args.text(1)?) },
-        (None, 1) if is_url(&args.word(0).text) => Answer { status: 302, text: Some(args.text(0)?) },
+        (Some(status), 1) => Answer { status, text: None, span },
+        (Some(status), _) => Answer { status, text: Some(args.text(1)?), span },
+        (None, 1) if is_url(&args.word(0).text) => Answer { status: 302, text: Some(args.text(0)?), span },
         (None, n) => {
             let word = args.word(0);
             let help = match n {
@@ -57,7 +61,7 @@ pub fn give(x: &mut Exchange, answer: &Answer) -> Result<Step, HttpError> {
     match (answer.status, text) {
         (status @ (301 | 302 | 303 | 307 | 308), url) => Err(redirect(status, url.unwrap_or_default())),
         (408 | 444 | 499, None) => Ok(Step::Close),
-        (status @ 400.., None) => Err(HttpError::new(status, "return")),
+        (status @ 400.., None) => Err(HttpError::new(status, "return").at(answer.span)),
         (status, text) => Ok(Step::Done(page(status, text.unwrap_or_default()))),
     }
 }

@@ -12,6 +12,7 @@ use rustls::{RootCertStore, ServerConfig, SignatureAlgorithm};
 
 use super::client::{Asks, Clients};
 use super::{Conf, Named, Verify, sessions};
+use crate::conf::codes::Code;
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::outside::Outside;
 use crate::tls::files::{self, Passwords, Wrong};
@@ -106,7 +107,7 @@ impl Builder<'_> {
         {
             let message = "`ssl_verify_client` asks for certificates and no line says whose are good";
             let help = "name the authority's certificate with `ssl_client_certificate FILE;`";
-            self.push(Diagnostic::error(span, message).help(help));
+            self.push(Diagnostic::error(span, message).code(Code::Certificate).help(help));
             return None;
         }
         let mut store = RootCertStore::empty();
@@ -200,7 +201,11 @@ impl Builder<'_> {
         };
         if let Some(end) = files::expired(&pair.cert) {
             let message = format!("`ssl_certificate` names `{}`, which expired on {end}", named.path.display());
-            self.push(Diagnostic::warning(named.span, message).help("browsers refuse it: renew it, then reload"));
+            self.push(
+                Diagnostic::warning(named.span, message)
+                    .code(Code::Certificate)
+                    .help("browsers refuse it: renew it, then reload"),
+            );
         }
         Some(pair)
     }
@@ -243,7 +248,7 @@ impl Builder<'_> {
     }
 
     fn wrong(&mut self, directive: &str, named: &Named, wrong: Wrong) {
-        let diagnostic = Diagnostic::error(named.span, format!("`{directive}` {}", wrong.what));
+        let diagnostic = Diagnostic::error(named.span, format!("`{directive}` {}", wrong.what)).code(Code::Certificate);
         self.failed = true;
         self.push(Diagnostic { help: wrong.help, ..diagnostic });
     }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::address::{Address, Target, parse};
 use super::{Choose, Keepalive, Line, Upstream};
 use crate::conf::args::Destination;
+use crate::conf::codes::Code;
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::outside::Outside;
 use crate::conf::source::Span;
@@ -59,7 +60,7 @@ impl Upstreams {
                 Err(message) => {
                     let help = "the name is looked up when the conf is read; where a variable stands in it, it is looked up for \
                                 each request by the servers that `resolver` names";
-                    let lost = Diagnostic::error(destination.span, message);
+                    let lost = Diagnostic::error(destination.span, message).code(Code::UnknownUpstream);
                     diagnostics.push(if lost.message.contains("host not found") { lost.help(help) } else { lost });
                     // Every index keeps its place; with an error the table is never used.
                     table.destinations.push(Arc::new(Upstream::of_host("", Vec::new())));

@@ -1,0 +1,78 @@
+//! Rules about those that keep clients out, and do not.
+
+use super::block::{Block, Place, is};
+use super::{Conf, danger};
+use crate::conf::ast::Node;
+use crate::conf::codes::Code;
+use crate::conf::diagnostic::Diagnostic;
+
+const LIST: &[&str] = &["allow", "deny"];
+
+pub fn allow_without_deny(_: &Conf<'_>, block: &Block<'_>, found: &mut Vec<Diagnostic>) {
+    let Some(first) = block.own(&["allow"]).find(|node| !is_all(node)) else { return };
+    // With `satisfy any` an address that is allowed needs no password; the others do.
+    if block.has("deny") || block.is_set("satisfy", "any") {
+        return;
+    }
+    let message = "`allow` without a `deny` in its block keeps nobody out";
+    found.push(danger(Code::AllowWithoutDeny, first.span, message, "write `deny all;` behind it"));
+}
+
+pub fn rule_behind_all(_: &Conf<'_>, block: &Block<'_>, found: &mut Vec<Diagnostic>) {
+    let mut rules = block.own(LIST).skip_while(|node| !is_all(node));
+    let (Some(all), Some(behind)) = (rules.next(), rules.next()) else { return };
+    let message = format!("this rule is never asked: `{} all` stands before it", all.name.show());
+    let found_here = danger(Code::RuleBehindAll, behind.span, message, "put `all` behind the other rules");
+    found.push(found_here.also(all.span, "fits everybody"));
+}
+
+pub fn return_before_access(_: &Conf<'_>, block: &Block<'_>, found: &mut Vec<Diagnostic>) {
+    let Some(answer) = always_returns(block).filter(|_| block.place == Place::Location) else { return };
+    let status = answer.args.first().and_then(|word| std::str::from_utf8(&word.text).ok()?.parse::<u16>().ok());
+    if status.is_some_and(|status| status >= 400) {
+        return;
+    }
+    let guards = ["allow", "deny", "auth_basic", "auth_request", "limit_except"];
+    let guard =
+        block.own(&guards).find(|node| !node.args.first().is_some_and(|word| is(word, "off")) && !allows_all(node));
+    if let Some(guard) = guard {
+        let message = format!("`return` answers before `{}` is asked: it guards nothing here", guard.name.show());
+        let help =
+            "put the answer behind the guard: `try_files /none @answer;` here, and `return` in `location @answer { }`";
+        found.push(danger(Code::ReturnBeforeAccess, guard.span, message, help).also(answer.span, "answers first"));
+    }
+}
+
+/// The `return` that every request comes to which enters this block, if one does: nothing before it can end the run of lines.
+pub fn always_returns<'b>(block: &Block<'b>) -> Option<&'b Node> {
+    let lines = ["return", "rewrite", "break", "if"];
+    block
+        .own(&lines)
+        .find(|node| !(node.name.text == b"if" && only_returns(node)))
+        .filter(|node| node.name.text == b"return")
+}
+
+fn only_returns(node: &Node) -> bool {
+    let leaves = |line: &Node| matches!(line.name.text.as_slice(), b"break" | b"rewrite");
+    !node.block.iter().flatten().any(leaves)
+}
+
+/// Whether something keeps clients out of here, or some of them.
+pub fn is_guarded(block: &Block<'_>) -> bool {
+    let has_denials = block.nearest(LIST).is_some_and(|list| list.has("deny"));
+    let asks =
+        |name: &str| block.in_force(name).is_some_and(|node| !node.args.first().is_some_and(|word| is(word, "off")));
+    has_denials
+        || block.has("internal")
+        || asks("auth_basic")
+        || asks("auth_request")
+        || block.is_set("ssl_verify_client", "on")
+}
+
+fn is_all(node: &Node) -> bool {
+    node.args.first().is_some_and(|word| is(word, "all"))
+}
+
+fn allows_all(node: &Node) -> bool {
+    node.name.text == b"allow" && is_all(node)
+}

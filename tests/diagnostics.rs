@@ -1,0 +1,162 @@
+//! What is said of confs, through the program itself: every code's example gives that code and is silent once mended, what other
+//! servers call things is answered, dangers can be silenced, and the messages in the README are the real ones.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use longshore::conf::codes::{self, Code};
+
+fn longshore(folder: &Path, words: &[&str]) -> Output {
+    let program = env!("CARGO_BIN_EXE_longshore");
+    let output = Command::new(program).current_dir(folder).args(words).env("NO_COLOR", "1").output();
+    output.expect("the program runs")
+}
+
+/// What is said of a conf, and whether it was taken.
+fn said(folder: &Path, text: &str, words: &[&str]) -> (String, bool) {
+    std::fs::write(folder.join("longshore.conf"), text).expect("the folder can be written");
+    let output = longshore(folder, &[words, &["-c", "longshore.conf"]].concat());
+    (String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned(), output.status.success())
+}
+
+/// A folder as the examples want it: an error page, a certificate.
+fn folder() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    std::fs::create_dir(folder.path().join("html")).expect("a folder");
+    std::fs::write(folder.path().join("html/404.html"), "gone").expect("a file");
+    let made = longshore(folder.path(), &["cert", "self-signed", "localhost"]);
+    assert!(made.status.success(), "{made:?}");
+    folder
+}
+
+#[test]
+fn every_example_gives_its_code_and_is_silent_once_mended() {
+    let folder = folder();
+    for kind in codes::kinds() {
+        // An address that is not this machine's is found out when it is listened on.
+        let words: &[&str] =
+            if kind.code == Code::CannotListen { &["--format", "short"] } else { &["-t", "--format", "short"] };
+        let (text, _) = said(folder.path(), kind.bad, words);
+        if kind.code != Code::NotBuilt && text.contains("[LS036]") {
+            println!("skipped: the example of {} waits for what is not built yet", kind.code);
+            continue;
+        }
+        assert!(text.contains(&format!("[{}]", kind.code)), "{} is not said of\n{}\nbut\n{text}", kind.code, kind.bad);
+        let (text, taken) = said(folder.path(), kind.mended, &["-t", "--format", "short"]);
+        assert!(taken && !text.contains("[LS"), "{}: of the mended example is said\n{text}", kind.code);
+    }
+}
+
+#[test]
+fn a_comment_silences_one_rule() {
+    let folder = folder();
+    for kind in codes::kinds() {
+        let Some(rule) = kind.rule else { continue };
+        let silent: String = kind.bad.lines().map(|line| format!("# longshore: allow {rule}\n{line}\n")).collect();
+        let (text, taken) = said(folder.path(), &silent, &["-t", "--format", "short"]);
+        if text.contains("[LS036]") {
+            println!("skipped: the example of {rule} waits for what is not built yet");
+            continue;
+        }
+        assert!(taken && !text.contains("[LS"), "{rule} is not silenced:\n{text}");
+        let other = silent.replace(rule, "another-rule");
+        let (text, _) = said(folder.path(), &other, &["-t", "--format", "short"]);
+        assert!(text.contains(&format!("[{}]", kind.code)), "{rule} is silenced by another name:\n{text}");
+    }
+}
+
+#[test]
+fn errors_come_before_warnings_and_both_are_counted() {
+    let folder = folder();
+    let conf = "server {\n    listen 8080;\n    server_name \u{201c}a\u{201d};\n    autoindx on;\n    root a b;\n}\n";
+    let (text, taken) = said(folder.path(), conf, &["-t"]);
+    let at = |what: &str| text.find(what).unwrap_or_else(|| panic!("{what} is not in\n{text}"));
+    assert!(!taken && at("error[LS030]") < at("error[LS033]") && at("error[LS033]") < at("warning[LS009]"), "{text}");
+    assert!(text.contains("2 errors, 1 warning; `longshore help LS030` explains the first"), "{text}");
+    let (text, taken) = said(folder.path(), "server {\n    listen 8080;\n    location /a { alias /b/; }\n}\n", &["-t"]);
+    assert!(taken && text.contains("warning[LS101]") && text.contains("1 warning;"), "warnings never fail: {text}");
+    let (text, _) =
+        said(folder.path(), "server {\n    listen 8080;\n    location /a { alias /b/; }\n}\n", &["-t", "-q"]);
+    assert_eq!(text, "");
+}
+
+#[test]
+fn who_included_a_file_is_shown() {
+    let folder = folder();
+    std::fs::write(folder.path().join("a.inc"), "include b.inc;\n").expect("a file");
+    std::fs::write(folder.path().join("b.inc"), "rot x;\n").expect("a file");
+    let conf = "server {\n    listen 8080;\n    include a.inc;\n}\n";
+    let (text, _) = said(folder.path(), conf, &["-t"]);
+    let (inner, outer) = ("included at ", "longshore.conf:3");
+    assert!(text.contains(inner) && text.contains("a.inc:1") && text.contains(outer), "{text}");
+    let (text, _) = said(folder.path(), conf, &["-t", "--format", "json"]);
+    assert!(text.contains("\"code\":\"LS030\"") && text.contains("\"included_at\":[{\"file\":"), "{text}");
+}
+
+/// Names that other servers' confs use for what has another name here.
+const ELSEWHERE: &str = "allowed_methods redirect host cgi_ext directory_listing max_body_size upload methods upload_path route \
+    error_pages server_names port allow_method auto_index extension upload_to error upload_dir autoindex_page keep_alive_timeout path \
+    client_body_size client_header_size max_concurrent_cgi max_connections max_cgi_backlog max_workers is_cgi timeout_full_header \
+    timeout_inter_receive timeout_inter_send timeout_keep_alive cgi_executor directory_file enable_upload location_back upload_file \
+    available_methods client_timeout exec_name log_level log_to_terminal redirection try_file SERVER Server allowed_method authFolder cgi_dir \
+    cgi_extensions cgi_map cgi_methods connection_queue_length debug default_file delete_allowed deny_method errorFolder error_400 \
+    error_404 error_500 gateway_timeout get_allowed http_redirection isProtected limit_client_body_size log max_client_body_size method \
+    method_accept needContentLen path_error_page post_allowed receive_timeout script_path set_upload upload_location uploads worker";
+
+#[test]
+fn names_from_elsewhere_are_answered_with_ours() {
+    let folder = folder();
+    for name in ELSEWHERE.split_whitespace() {
+        let conf = format!("server {{\n    listen 8080;\n    {name} a;\n}}\n");
+        let (text, _) = said(folder.path(), &conf, &["-t", "--format", "short"]);
+        assert!(
+            text.contains("(write `")
+                || text.contains("(did you mean")
+                || text.contains("(remove it")
+                || text.contains("name what is allowed"),
+            "{name}: {text}"
+        );
+    }
+}
+
+#[test]
+fn messages_in_the_readme_are_real() {
+    let folder = folder();
+    let conf = "server {\n    listen 8080\n    root html;\n    location /files { alias /srv/files/; }\n    location /up {\n        upload_dir /srv/up;\n        client_max_body_size 10 MB;\n    }\n}\n";
+    let (text, _) = said(folder.path(), conf, &["-t"]);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
+    let readme = std::fs::read_to_string(&path).expect("README.md");
+    let here = format!("{}/", folder.path().canonicalize().expect("it is there").display());
+    let shown = text.replace(&here, "").replace(&format!("{}/", folder.path().display()), "");
+    let block = format!("```nginx\n{conf}```\n\n```text\n$ longshore -t -c longshore.conf\n{shown}```\n");
+    let (begin, end) = ("<!-- messages -->\n", "<!-- end of messages -->\n");
+    let (before, rest) = readme.split_once(begin).expect("the README has a place for messages");
+    let (_, after) = rest.split_once(end).expect("and an end of it");
+    let wanted = format!("{before}{begin}{block}{end}{after}");
+    if std::env::var_os("LONGSHORE_BLESS").is_some() {
+        std::fs::write(&path, &wanted).expect("README.md can be written");
+    }
+    assert!(
+        wanted == std::fs::read_to_string(&path).expect("README.md"),
+        "the messages in README.md are out of date: run LONGSHORE_BLESS=1 cargo test --test diagnostics"
+    );
+}
+
+#[test]
+fn help_and_completions() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    for (words, want, fine) in [
+        (&["help"][..], "LS001", true),
+        (&["help", "LS101"], "alias-slash", true),
+        (&["help", "403/denied"], "403/denied", true),
+        (&["help", "autoindex"], "autoindex on | off;", true),
+        (&["help", "autoindx"], "did you mean `autoindex`?", false),
+        (&["completions", "bash"], "_longshore", true),
+        (&["completions", "zsh"], "#compdef longshore", true),
+        (&["completions", "fish"], "complete -c longshore", true),
+    ] {
+        let output = longshore(folder.path(), words);
+        let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        assert!(text.contains(want) && output.status.success() == fine, "{words:?}: {text}");
+    }
+}
