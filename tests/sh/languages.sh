@@ -7,7 +7,7 @@ if is_nginx; then
     skip 1 "nginx runs no scripts"
     exit
 fi
-plan 31
+plan 28
 
 # program PATH: an executable file from standard input.
 program() {
