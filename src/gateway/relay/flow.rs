@@ -101,7 +101,10 @@ impl Flow {
         }
         // What can be cut into ranges is all there, if the end of the exchange is not: that is worth a connection.
         let is_all = self.order.conf.force_ranges && response.length == Some(self.length) && !x.is_head();
-        if part != Part::Whole && is_all && let Some(link) = self.link.take() {
+        if part != Part::Whole
+            && is_all
+            && let Some(link) = self.link.take()
+        {
             link.choice.finish(Outcome::Answered, &mut self.tried);
         }
         if part == Part::Whole || is_all {
