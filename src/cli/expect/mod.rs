@@ -1,4 +1,4 @@
-//! `longshore expect FILE...`: what a conf must answer, line by line, in TAP (https://testanything.org). Asks either the real
+//! `longshore expect FILE...`: what a conf must answer, line by line, in TAP (<https://testanything.org>). Asks either the real
 //! engine in this process, without a port, or any server at a URL. Reads no request and no conf itself.
 
 mod client;
