@@ -302,6 +302,9 @@ impl Geo {
             None => x.client.peer?.ip(),
             Some(id) => forwarded::parse(&x.variable(id)?)?.ip(),
         };
+        if self.proxies.is_empty() {
+            return Some(address.to_canonical());
+        }
         let fields = x.head.fields_named(b"x-forwarded-for").collect::<Vec<_>>().join(&b", "[..]);
         let believes = |at: Option<SocketAddr>| {
             at.is_some_and(|at| self.proxies.iter().any(|net| net.contains(&at.ip().to_canonical())))
