@@ -178,6 +178,7 @@ impl Worker {
             // What a script says while it runs is in the log at once.
             self.write_reports(&mut task);
         }
+        let awaits_body = task.awaits_body();
         let x = &mut task.run.x;
         x.sent.bytes = task.output.sent;
         x.sent.body_bytes = task.output.sent.saturating_sub(task.head_len);
@@ -196,7 +197,7 @@ impl Worker {
                 c.phase = Phase::Sending(task);
                 Turn::Park(Parked::Busy, deadline)
             }
-            Progress::Starved if !x.outlives_client && c.socket.has_ended() => {
+            Progress::Starved if !x.outlives_client && !awaits_body && c.socket.has_ended() => {
                 x.report(Level::Info, "client closed connection while the answer was made");
                 self.record(&mut task);
                 Turn::Close
@@ -339,6 +340,12 @@ impl Worker {
 }
 
 impl Task {
+    /// Whether a body is on its way that is read at once. Then reading tells that the client left, and nothing else does: it is
+    /// told of in the same words whenever it comes.
+    pub(super) fn awaits_body(&self) -> bool {
+        self.intake.as_ref().is_some_and(|intake| intake.is_wanted() && intake.room() > 0)
+    }
+
     /// How many bytes one turn may send; else when the pace lets some go.
     fn share(&self, now: Instant) -> Result<u64, Instant> {
         let Some(pace) = &self.pace else { return Ok(SHARE) };

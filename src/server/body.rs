@@ -209,7 +209,8 @@ impl Worker {
         // Framing takes bytes and makes none: what is read fits.
         let most = intake.room().min(BUFFER);
         let taken = if c.input.is_empty() {
-            if c.drained && !c.socket.holds_input() {
+            // The mark is from before the client closed its end: that is news to read.
+            if c.drained && !c.socket.holds_input() && !c.place.slot().has_ended() {
                 return Fed::Nothing;
             }
             match c.socket.read(&mut self.buffer[..most]) {

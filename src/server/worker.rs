@@ -206,8 +206,8 @@ impl Worker {
                 let deadline = deadline.min(task.body_by);
                 let outlives = task.run.x.outlives_client;
                 c.phase = Phase::Waiting(task);
-                // No further edge would tell of a client that left together with its request. The slot's mark alone does
-                // not either: the end of a watched descriptor leaves it too.
+                // No further edge would tell of a client that left together with its request. The slot's mark says when the
+                // look is worth it; a client that closed its end may have sent more before.
                 match deadline <= self.now() || (!outlives && c.place.slot().has_ended() && c.socket.has_ended()) {
                     true => Turn::Go,
                     false => Turn::Park(Parked::Busy, deadline),
@@ -234,7 +234,7 @@ impl Worker {
             Passed::More | Passed::Nothing => {}
             how => return self.broken_off(c, task, how),
         }
-        if !task.run.x.outlives_client && c.socket.has_ended() {
+        if !task.run.x.outlives_client && !task.awaits_body() && c.socket.has_ended() {
             task.run.x.report(Level::Info, "client closed connection while its request waited");
             task.run.x.sent.status = 499;
             self.record(&mut task);

@@ -139,8 +139,8 @@ fn a_client_that_leaves_ends_the_script() {
             wait_for("the script is reaped", || children(&site) == 0);
         }
     }
-    // A script is reaped before its end is told of; one that is reaped first of all may be told of in other words.
-    wait_for("they are told of", || site.said_times("client prematurely closed connection") >= 2);
+    // A script is reaped before its end is told of.
+    wait_for("all are told of", || site.said_times("client prematurely closed connection") == 4);
     site.stop();
 }
 
