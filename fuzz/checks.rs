@@ -234,7 +234,7 @@ pub fn range(data: &[u8]) {
             }
             let mut response = Response::new(200);
             response.body = Body::bytes(vec![b'x'; size as usize]);
-            range::apply(&mut response, &parts, 7);
+            range::apply(&mut response, &parts, size, 7);
             let sent: u64 = parts.iter().map(|part| part.len).sum();
             assert!(response.status == 206 && response.body.len() >= sent);
             assert!(parts.len() > 1 || response.body.len() == sent);

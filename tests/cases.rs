@@ -20,7 +20,7 @@ use support::wire::{Answer, Shape, Wire};
 use support::{differences, judge};
 
 /// How long one server may take for one case.
-const LIMIT: Duration = Duration::from_secs(30);
+const LIMIT: Duration = Duration::from_secs(10);
 
 /// What one test came to.
 enum Verdict {

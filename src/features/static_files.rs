@@ -211,9 +211,12 @@ pub fn not_modified(x: &Exchange, conf: &Conf, response: &mut Response) -> Resul
 
 /// Cuts the answer down to the ranges that were asked for.
 pub fn ranges(x: &Exchange, conf: &Conf, response: &mut Response) -> Result<(), HttpError> {
-    response.ranges &= response.status == 200 && conf.max_ranges > 0;
+    // What nobody knows the length of has no ranges.
+    let size = response.body.known_len().or(response.length);
+    response.ranges &= response.status == 200 && conf.max_ranges > 0 && size.is_some();
+    let Some(size) = size.filter(|_| response.ranges) else { return Ok(()) };
     // RFC 9110 section 14.2: Range is defined for GET alone.
-    if !response.ranges || x.head.method != Method::Get {
+    if x.head.method != Method::Get {
         return Ok(());
     }
     let Some(range) = x.head.known(Known::Range) else { return Ok(()) };
@@ -222,15 +225,16 @@ pub fn ranges(x: &Exchange, conf: &Conf, response: &mut Response) -> Result<(), 
     {
         return Ok(());
     }
-    let size = response.body.len();
     match range::parse(range, size, conf.max_ranges) {
         Ranges::Ignore => {}
+        // A body that comes while it is sent passes once: of several parts the second may stand before the first.
+        Ranges::Parts(parts) if parts.len() > 1 && response.body.known_len().is_none() => {}
         Ranges::Unsatisfiable => {
             return Err(HttpError::new(416, "range").field("Content-Range", range::unsatisfied(size)));
         }
         Ranges::Parts(parts) => {
             // Without randomness the boundary is a constant: correct, if easier to guess.
-            range::apply(response, &parts, getrandom::u64().unwrap_or(0));
+            range::apply(response, &parts, size, getrandom::u64().unwrap_or(0));
             response.ranges = false;
         }
     }

@@ -1,10 +1,17 @@
 //! Range requests (RFC 9110 14): which bytes a Range field asks for, whether If-Range lets it count, and the
 //! partial answer. Knows no method and no setting: only a 200 to a GET may come here (14.2).
 
+use std::io::{self, ErrorKind};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
 use bytes::Bytes;
 
 use super::date;
-use super::response::{Body, Chunk, ContentType, Response};
+use super::response::{Body, Chunk, ContentType, Response, Stream};
+
+/// Bytes in front of a part that are passed over before others get their turn.
+const SHARE: u64 = 1 << 20;
 
 /// What a Range field asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -109,13 +116,15 @@ pub fn unsatisfied(size: u64) -> Bytes {
 /// Turns a whole answer into the partial one (206). With more than one part the body becomes
 /// multipart/byteranges (RFC 9110 14.6), whose boundary is `boundary` in twenty digits; the answer's
 /// `content_type` then stands in each part, so it must be settled before.
-pub fn apply(response: &mut Response, parts: &[Part], boundary: u64) {
-    let size = response.body.len();
+///
+/// `size` is the length of the whole body. One that comes while it is sent has one part at most.
+pub fn apply(response: &mut Response, parts: &[Part], size: u64, boundary: u64) {
     let whole = std::mem::take(&mut response.body);
     response.status = 206;
     response.length = None;
     if let [part] = parts {
         response.push("Content-Range", content_range(*part, size));
+        response.length = Some(part.len);
         response.body.chunks.extend(slice(&whole, *part));
         return;
     }
@@ -140,17 +149,22 @@ fn content_range(part: Part, size: u64) -> String {
     format!("bytes {}-{}/{size}", part.start, part.start + part.len - 1)
 }
 
-/// The chunks of one part of a body; memory and files are shared, not copied.
+/// The chunks of one part of a body; memory and files are shared, not copied. A stream, the last chunk, reaches as far as
+/// it is asked to.
 fn slice(body: &Body, part: Part) -> Vec<Chunk> {
     let mut chunks = Vec::new();
     let mut before = 0;
     let end = part.start + part.len;
     for chunk in &body.chunks {
-        let (from, to) = (part.start.max(before), end.min(before + chunk.len()));
+        let after = match chunk {
+            Chunk::Stream(_) => u64::MAX,
+            _ => before + chunk.len(),
+        };
+        let (from, to) = (part.start.max(before), end.min(after));
         if from < to {
             chunks.push(cut(chunk, from - before, to - from));
         }
-        before += chunk.len();
+        before = after;
     }
     chunks
 }
@@ -160,8 +174,52 @@ fn cut(chunk: &Chunk, skip: u64, keep: u64) -> Chunk {
         // Both ends lie within the chunk, whose length is a usize.
         Chunk::Bytes(bytes) => Chunk::Bytes(bytes.slice(skip as usize..(skip + keep) as usize)),
         Chunk::File { file, offset, .. } => Chunk::File { file: file.clone(), offset: offset + skip, len: keep },
-        // No range is cut from a stream: its answer has `ranges` off.
-        Chunk::Stream(stream) => Chunk::Stream(stream.clone()),
+        Chunk::Stream(stream) => {
+            Chunk::Stream(Arc::new(Mutex::new(Window { source: Some(stream.clone()), skip, keep })))
+        }
+    }
+}
+
+/// A part of what comes while it is sent. What stands behind the part is not waited for.
+struct Window {
+    /// None once the part is whole.
+    source: Option<Arc<Mutex<dyn Stream>>>,
+    skip: u64,
+    keep: u64,
+}
+
+impl Stream for Window {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let mut passed = 0;
+        loop {
+            let Some(source) = self.source.as_ref().filter(|_| self.keep > 0) else {
+                self.source = None;
+                return Ok(0);
+            };
+            if passed >= SHARE {
+                return Err(ErrorKind::Interrupted.into());
+            }
+            let skips = self.skip > 0;
+            let left = if skips { &mut self.skip } else { &mut self.keep };
+            let most = into.len().min(usize::try_from(*left).unwrap_or(usize::MAX));
+            let n = source.lock().unwrap_or_else(PoisonError::into_inner).read(&mut into[..most])?;
+            *left -= n as u64;
+            passed += n as u64;
+            // At an end that comes too early the announced length is missed, which whoever sends sees.
+            if n == 0 || !skips {
+                return Ok(n);
+            }
+        }
+    }
+
+    fn gather(&mut self) {
+        if let Some(source) = &self.source {
+            source.lock().unwrap_or_else(PoisonError::into_inner).gather();
+        }
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        self.source.as_ref().and_then(|source| source.lock().unwrap_or_else(PoisonError::into_inner).deadline())
     }
 }
 
@@ -271,7 +329,7 @@ mod tests {
     fn one_part() {
         for (start, len, expected) in [(0, 10, "0123456789"), (2, 3, "234"), (3, 4, "3456"), (9, 1, "9")] {
             let mut response = whole();
-            apply(&mut response, &[Part { start, len }], 7);
+            apply(&mut response, &[Part { start, len }], 10, 7);
             assert_eq!((response.status, &text(&response.body)[..]), (206, expected));
             let content_range = format!("bytes {start}-{}/10", start + len - 1);
             assert_eq!(response.fields, [("Content-Range".into(), content_range.into())]);
@@ -281,7 +339,7 @@ mod tests {
     #[test]
     fn several_parts() {
         let mut response = whole();
-        apply(&mut response, &[Part { start: 1, len: 2 }, Part { start: 4, len: 1 }], 5);
+        apply(&mut response, &[Part { start: 1, len: 2 }, Part { start: 4, len: 1 }], 10, 5);
         let boundary = "00000000000000000005";
         let expected = format!(
             "\r\n--{boundary}\r\nContent-Type: text/plain\r\nContent-Range: bytes 1-2/10\r\n\r\n12\
@@ -299,7 +357,60 @@ mod tests {
         let file = std::sync::Arc::new(std::fs::File::open("/dev/null").unwrap());
         let mut response = Response::new(200);
         response.body.chunks.push_back(Chunk::File { file, offset: 100, len: 50 });
-        apply(&mut response, &[Part { start: 10, len: 5 }], 0);
+        apply(&mut response, &[Part { start: 10, len: 5 }], 50, 0);
         assert_eq!(text(&response.body), "[110+5]");
+    }
+
+    /// Gives its pieces one at a time, with nothing there between them, and counts how many were asked for.
+    struct Pieces(Vec<&'static [u8]>, Arc<Mutex<usize>>);
+
+    impl Stream for Pieces {
+        fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+            let Some(piece) = self.0.first_mut() else { return Ok(0) };
+            if piece.is_empty() {
+                self.0.remove(0);
+                return Err(ErrorKind::WouldBlock.into());
+            }
+            let n = piece.len().min(into.len());
+            into[..n].copy_from_slice(&piece[..n]);
+            *piece = &piece[n..];
+            *self.1.lock().unwrap() += n;
+            Ok(n)
+        }
+
+        fn deadline(&self) -> Option<Instant> {
+            None
+        }
+    }
+
+    #[test]
+    fn a_part_of_what_comes_while_it_is_sent() {
+        // The first two bytes are there already; eight come.
+        for (start, len, expected, read) in
+            [(0, 10, "0123456789", 8), (0, 1, "0", 0), (1, 2, "12", 1), (3, 4, "3456", 5), (9, 1, "9", 8)]
+        {
+            let asked = Arc::new(Mutex::new(0));
+            let pieces: Vec<&[u8]> = vec![b"2", b"345", b"6789"];
+            let mut response = Response::new(200);
+            response.body.chunks.push_back(Chunk::Bytes("01".into()));
+            response.body.chunks.push_back(Chunk::Stream(Arc::new(Mutex::new(Pieces(pieces, asked.clone())))));
+            apply(&mut response, &[Part { start, len }], 10, 0);
+            assert_eq!(response.length, Some(len));
+            let mut all = Vec::new();
+            for chunk in &response.body.chunks {
+                match chunk {
+                    Chunk::Stream(stream) => loop {
+                        match stream.lock().unwrap().next() {
+                            Ok(bytes) if bytes.is_empty() => break,
+                            Ok(bytes) => all.extend_from_slice(&bytes),
+                            Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock),
+                        }
+                    },
+                    Chunk::Bytes(bytes) => all.extend_from_slice(bytes),
+                    Chunk::File { .. } => panic!("there is no file"),
+                }
+            }
+            assert_eq!((&String::from_utf8(all).unwrap()[..], *asked.lock().unwrap()), (expected, read));
+        }
     }
 }

@@ -99,17 +99,9 @@ impl Flow {
         if let Some(last) = x.attempts.last() {
             last.length = self.length;
         }
-        // What can be cut into ranges is all there, if the end of the exchange is not: that is worth a connection.
-        let is_all = self.order.conf.force_ranges && response.length == Some(self.length) && !x.is_head();
-        if part != Part::Whole
-            && is_all
-            && let Some(link) = self.link.take()
-        {
-            link.choice.finish(Outcome::Answered, &mut self.tried);
-        }
-        if part == Part::Whole || is_all {
+        response.ranges = self.order.conf.force_ranges && response.status == 200;
+        if part == Part::Whole {
             // The body of an answer to HEAD is not there, and nobody may know how long it would be.
-            response.ranges = self.order.conf.force_ranges && response.status == 200;
             response.body = if x.is_head() && response.length.is_none() { self.nothing() } else { body(out) };
             return Ok(*response);
         }
