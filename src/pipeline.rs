@@ -1,6 +1,9 @@
 //! The life of a request, top to bottom. This file alone knows the order in which features run; each
 //! step decides from the exchange and its own feature's settings. The pipeline is resumable: a step
-//! that needs the body or time returns, and `advance` is entered again at the same step.
+//! that needs the body or time returns, and `advance` is entered again at the same step. Steps that several
+//! features take part in stand in `pipeline/steps.rs`.
+
+mod steps;
 
 use std::sync::Arc;
 
@@ -12,7 +15,6 @@ use crate::exchange::step::{Sink, Step, Target, Wait};
 use crate::exchange::wishes;
 use crate::exchange::{Arrival, Exchange};
 use crate::features::*;
-use crate::gateway::program;
 use crate::http::escape;
 use crate::http::framing;
 use crate::http::response::{Body, Response};
@@ -20,6 +22,7 @@ use crate::http::status;
 use crate::route::{Found, Location, Server};
 use crate::settings::sockets::Group;
 use crate::settings::{Scope, Settings};
+use steps::*;
 
 /// nginx's limit on internal redirects.
 const REDIRECTS: u8 = 10;
@@ -368,149 +371,6 @@ impl Run {
 fn unsafe_field() -> HttpError {
     let text = "a line break or a zero byte stands in a response field's value";
     HttpError::new(500, "unsafe-field").log(Level::Error, text)
-}
-
-/// The lines of the server: what they rewrite has its location searched anyway.
-fn rewrite_in_server(run: &mut Run) -> Result<Step, HttpError> {
-    match rewrite::step(&mut run.x, &run.scope.rewrite, &mut |_, _| {})? {
-        Step::Search => Ok(Step::Next),
-        step => Ok(step),
-    }
-}
-
-/// The lines of the location; a true `if` puts its own settings in force. Where no location was found, the server's lines
-/// have run already.
-fn rewrite_in_location(run: &mut Run) -> Result<Step, HttpError> {
-    let Run { x, location: Some(location), scope, .. } = run else { return Ok(Step::Next) };
-    let conf = scope.rewrite.clone();
-    rewrite::step(x, &conf, &mut |x, number| {
-        if let Some(settings) = location.ifs.get(number) {
-            x.place = settings.place();
-            x.scope = settings.clone();
-            *scope = settings.clone();
-        }
-    })
-}
-
-fn find_location(run: &mut Run) -> Result<Step, HttpError> {
-    let server = run.server.clone();
-    if let Some(location) = server.locations.folder(&run.x.uri) {
-        run.x.tell("location", Some(location.span), || {
-            "it is this folder without its slash, and its requests are passed on: the client is sent to the folder"
-                .into()
-        });
-        run.enter_location(location);
-        return Err(HttpError::redirect(301, static_files::with_slash(&run.x.uri, run.x.args.as_deref())));
-    }
-    run.x.tell("search", None, || format!("the location of `{}` is searched", escape::error_log(&run.x.uri)));
-    let found = server.locations.find(&mut run.x).map_err(|_| {
-        HttpError::new(500, "regex-too-hard").log(Level::Error, "a location's regex needs too many steps for this URI")
-    })?;
-    match found {
-        Some(location) => {
-            run.x.tell("location", Some(location.span), || "takes the request".into());
-            run.enter_location(&location);
-        }
-        None => run.x.tell("search", None, || "no location takes it: the settings of the server are in force".into()),
-    }
-    Ok(Step::Next)
-}
-
-fn if_session_acts(run: &mut Run, step: StepFn) -> Result<Step, HttpError> {
-    if run.scope.session.acts() { step(run) } else { Ok(Step::Next) }
-}
-
-/// By address, then by password; `satisfy` says whether one of them is enough. Nobody is asked twice under the same settings.
-fn admit(run: &mut Run) -> Result<Step, HttpError> {
-    let scope = run.scope.clone();
-    if run.admitted.as_ref().is_some_and(|admitted| Arc::ptr_eq(admitted, &scope)) {
-        return Ok(Step::Next);
-    }
-    let by_address = |x: &mut Exchange| access::ask(x, &scope.access);
-    let by_password = |x: &mut Exchange| auth_basic::ask(x, &scope.auth_basic);
-    let step = access::step(&mut run.x, &scope.access, &[&by_address, &by_password])?;
-    if matches!(step, Step::Next) {
-        run.admitted = Some(scope.clone());
-    }
-    Ok(step)
-}
-
-fn list_folder(run: &mut Run) -> Result<Step, HttpError> {
-    let tokens = &run.scope.server_tokens;
-    autoindex::step(&mut run.x, &run.scope.autoindex, |x| server_tokens::page_line(x, tokens))
-}
-
-fn pass_on(run: &mut Run) -> Result<Step, HttpError> {
-    let (body, pages) = (&run.scope.request_body, &run.scope.error_page);
-    let around = proxy::Around {
-        upstreams: &run.settings.upstreams,
-        names: &run.scope.resolver,
-        catches: &|status| error_page::names(pages, status),
-        memory: body.memory(),
-        body_folder: &body.folder,
-    };
-    proxy::step(&mut run.x, &run.scope.proxy, &around)
-}
-
-/// Before any script: what is stored here is never run.
-fn store_uploads(run: &mut Run) -> Result<Step, HttpError> {
-    let Run { x, scope, .. } = run;
-    let around = upload::Around {
-        type_of: &|extension| types::lookup(&scope.types, extension).clone(),
-        answer: &|opened| static_files::answer(opened, &scope.static_files),
-        line: &|x| server_tokens::page_line(x, &scope.server_tokens).to_string(),
-        most: scope.request_body.max,
-        folder: &scope.request_body.folder,
-    };
-    upload::step(x, &scope.upload, &around)
-}
-
-fn run_script(run: &mut Run) -> Result<Step, HttpError> {
-    let body = &run.scope.request_body;
-    // A script that hangs must leave processors for the rest.
-    let places = (run.scope.process.pool.threads / 2).max(2);
-    let around = cgi::Around { places, memory: body.memory(), folder: &body.folder };
-    cgi::step(&mut run.x, &run.scope.cgi, &around)
-}
-
-/// A file that was compressed beforehand where there is one for this client, else the file itself.
-fn serve_file(run: &mut Run) -> Result<Step, HttpError> {
-    let Run { x, scope, .. } = run;
-    // What a proxy may keep is not known yet: the answer that counts is one without any fields.
-    let is_allowed = |x: &Exchange| gzip::is_allowed(x, &scope.gzip, &Response::new(200));
-    let found = precompressed::find(x, &scope.precompressed, is_allowed);
-    let mut response = match found.file {
-        Some((opened, coding)) => {
-            let mut response = static_files::answer(opened, &scope.static_files);
-            response.ranges = false;
-            response.push("Content-Encoding", coding.name);
-            response
-        }
-        None => match static_files::step(x, &scope.static_files)? {
-            Step::Done(response) => response,
-            step => return Ok(step),
-        },
-    };
-    response.varies = found.varies;
-    Ok(Step::Done(response))
-}
-
-/// A program that runs already answers, if the settings name one.
-fn ask_program(
-    run: &mut Run,
-    step: fn(&mut Exchange, &Scope, &program::Around<'_>) -> Result<Step, HttpError>,
-) -> Result<Step, HttpError> {
-    let Run { x, scope, settings, .. } = run;
-    let body = &scope.request_body;
-    let catches = |status| error_page::names(&scope.error_page, status);
-    let around = program::Around {
-        catches: &catches,
-        upstreams: &settings.upstreams,
-        names: &scope.resolver,
-        memory: body.memory(),
-        folder: &body.folder,
-    };
-    step(x, scope, &around)
 }
 
 /// The server of a group for a host name; what a regex name captured goes to the exchange.
