@@ -1,16 +1,16 @@
 #!/bin/sh
-# The upload page in a real browser: Debian's chromium, told what to do through WebDriver (https://www.w3.org/TR/webdriver2/),
-# which is JSON over HTTP, so curl can speak it. SCREENSHOTS=DIR keeps pictures of the page.
+# The upload page in a real browser. SCREENSHOTS=DIR keeps pictures of the page.
 . "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/webdriver.sh"
 
-if is_nginx || ! command -v chromedriver >/dev/null || ! command -v chromium >/dev/null; then
+if is_nginx || ! has_browser; then
     plan 1
     skip 1 "nginx has no such page, or chromium and chromedriver are not installed"
     exit
 fi
 plan 17
 
-mkdir "$DIR/store" "$DIR/profile"
+mkdir "$DIR/store"
 chmod 777 "$DIR/store"
 serve <<'CONF'
 server {
@@ -20,41 +20,9 @@ server {
 }
 CONF
 
-driver_port=$(free_port)
-chromedriver --port="$driver_port" >"$DIR/driver.log" 2>&1 &
-driver_pid=$!
-trap 'code=$?; kill "$driver_pid" 2>/dev/null; (exit "$code"); clean_up' EXIT
-driver=http://127.0.0.1:$driver_port
-
-# ask METHOD PATH [JSON]: what the driver answers, on one line.
-ask() {
-    curl -s --max-time 60 -X "$1" -H 'Content-Type: application/json' ${3:+-d "$3"} "$driver$2" | tr -d '\n'
-}
-
-# text: the value of an answer that is a text, a number or a truth.
-text() {
-    sed -n -e 's/^{"value":"\(.*\)"}$/\1/p' -e 's/^{"value":\([^"{].*\)}$/\1/p'
-}
-
-# run SCRIPT: what it returns in the page. No double quotes in it.
-run() {
-    ask POST "$session/execute/sync" "{\"script\":\"$1\",\"args\":[]}" | text
-}
-
-# find SELECTOR: the address of an element.
-find_one() {
-    id=$(ask POST "$session/element" "{\"using\":\"css selector\",\"value\":\"$1\"}" | sed 's/.*"element-[^"]*":"\([^"]*\)".*/\1/')
-    echo "$session/element/$id"
-}
-
-# says SCRIPT VALUE: whether the script returns it.
-says() {
-    [ "$(run "$1")" = "$2" ]
-}
-
 # choose FILE: as if somebody chose it in the page's dialog.
 choose() {
-    ask POST "$(find_one '#files')/value" "{\"text\":\"$1\"}" >/dev/null
+    type_into '#files' "$1"
 }
 
 # rate BYTES: how fast the browser sends from now on; -1 for as fast as it can.
@@ -63,23 +31,10 @@ rate() {
         "{\"network_conditions\":{\"latency\":0,\"download_throughput\":-1,\"upload_throughput\":$1}}" >/dev/null
 }
 
-# picture NAME: of the window as it is.
-picture() {
-    [ -n "${SCREENSHOTS:-}" ] || return 0
-    ask GET "$session/screenshot" | text | base64 -d >"$SCREENSHOTS/$1.png"
-}
-
-driver_is_ready() {
-    ask GET /status | grep -q '"ready":true'
-}
-wait_until driver_is_ready
-# Root's browser has no sandbox of its own; the page is ours.
-options="\"--headless=new\",\"--no-sandbox\",\"--disable-dev-shm-usage\",\"--disable-gpu\",\"--user-data-dir=$DIR/profile\""
-session=/session/$(ask POST /session "{\"capabilities\":{\"alwaysMatch\":{\"unhandledPromptBehavior\":\"ignore\",\"goog:chromeOptions\":{\"binary\":\"$(command -v chromium)\",\"args\":[$options]}}}}" |
-    sed -n 's/.*"sessionId":"\([^"]*\)".*/\1/p')
+open_browser
 like "$session" '^/session/.' "the browser starts"
 ask POST "$session/window/rect" '{"width":1100,"height":860}' >/dev/null
-ask POST "$session/url" "{\"url\":\"$URL1/\"}" >/dev/null
+go "$URL1/"
 is "$(ask GET "$session/title" | text)" "Upload files" "the page opens"
 is "$(run "return performance.getEntriesByType('resource').filter(e => !e.name.endsWith('/favicon.ico')).length")" 0 "it loads nothing else"
 picture empty
@@ -109,7 +64,7 @@ head -c 20000000 /dev/zero >"$DIR/zero.bin"
 rate 1000000
 choose "$DIR/zero.bin"
 wait_until says "return document.querySelector('#jobs li:last-child progress').value > 0" true
-ask POST "$(find_one '#jobs li:last-child button')/click" '{}' >/dev/null
+press '#jobs li:last-child button'
 rate -1
 ok "one is cancelled" wait_until says "return document.querySelector('#jobs li:last-child .state').textContent" "Cancelled"
 is "$(find "$DIR/store" -type f | wc -l | tr -d ' ')" 3 "and nothing of it is there"
@@ -129,10 +84,9 @@ picture narrow
 is "$(run "return document.documentElement.scrollWidth <= 360")" true "it fits a telephone"
 
 note "removal"
-ask POST "$(find_one '#stored .delete button')/click" '{}' >/dev/null
+press '#stored .delete button'
 ask POST "$session/alert/accept" '{}' >/dev/null
 ok "the button removes a file" wait_until says "return document.querySelectorAll('#stored tr').length" 2
 
-ask DELETE "$session" >/dev/null
-kill "$driver_pid" 2>/dev/null
+close_browser
 stop

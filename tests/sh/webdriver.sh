@@ -48,7 +48,7 @@ open_browser() {
     wait_until driver_is_ready
     # Root's browser has no sandbox of its own; the pages are ours.
     options="\"--headless=new\",\"--no-sandbox\",\"--disable-dev-shm-usage\",\"--disable-gpu\",\"--user-data-dir=$DIR/profile\""
-    session=$(ask POST /session "{\"capabilities\":{\"alwaysMatch\":{\"goog:chromeOptions\":{\"binary\":\"$(command -v chromium)\",\"args\":[$options]}}}}" |
+    session=$(ask POST /session "{\"capabilities\":{\"alwaysMatch\":{\"unhandledPromptBehavior\":\"ignore\",\"goog:chromeOptions\":{\"binary\":\"$(command -v chromium)\",\"args\":[$options]}}}}" |
         sed -n 's|.*"sessionId":"\([^"]*\)".*|/session/\1|p')
 }
 
