@@ -130,6 +130,9 @@ pub struct ServeFolder {
     /// Run scripts: executable files below /cgi-bin/, and every *.cgi.
     #[arg(long)]
     pub cgi: bool,
+    /// Take files from browsers and `curl -F` at /uploads/, into the folder `uploads` below the one that is served.
+    #[arg(long)]
+    pub upload: bool,
     /// Serve even a folder that holds somebody's home.
     #[arg(long)]
     pub yes: bool,
@@ -405,7 +408,7 @@ mod tests {
             ("longshore expect a.expect", false),
             ("longshore expect -c a.conf", false),
             ("longshore expect a.expect -c a.conf --live http://localhost", false),
-            ("longshore serve html --port 8080 --public --cgi --yes --print-conf", true),
+            ("longshore serve html --port 8080 --public --cgi --upload --yes --print-conf", true),
             ("longshore serve --port 0", false),
             ("longshore serve a b", false),
             ("longshore --format pretty", true),

@@ -1,15 +1,20 @@
 //! `longshore serve [DIR]`: a folder at once. Writes the conf that the options stand for and hands it to the loader like any
 //! other; knows neither sockets nor settings.
 
-use std::io::{ErrorKind, Write};
+use std::fmt::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use nix::ifaddrs::getifaddrs;
+use nix::unistd::{AccessFlags, access, geteuid};
 
 use super::options::{Options, ServeFolder};
 use super::{say, serve};
+use crate::features::process::Identity;
+use crate::server::daemon;
 use crate::settings::load::Request;
 
 /// Serves a folder until it is told to stop, or writes the conf for it.
@@ -22,6 +27,9 @@ pub fn run(asked: &ServeFolder, options: &Options) -> ExitCode {
         },
         Ok((folder, conf)) => {
             say(&format!("longshore: serving {}; Ctrl-C ends it", folder.display()));
+            if asked.upload {
+                say(&upload_lines(asked, &folder));
+            }
             let request =
                 Request { file: "/dev/null".into(), prefix: folder, globals: Some(conf), ..Request::default() };
             serve::run(&request, options)
@@ -49,6 +57,9 @@ fn prepared(asked: &ServeFolder) -> Result<(PathBuf, String), String> {
     let addresses = addresses(asked.public);
     if !asked.print_conf {
         addresses.iter().try_for_each(|ip| free(SocketAddr::new(*ip, asked.port)))?;
+        if asked.upload {
+            prepare_store(&folder.join(STORE))?;
+        }
     }
     conf(asked, &folder, &addresses).map(|conf| (folder, conf))
 }
@@ -71,6 +82,64 @@ fn homes() -> Vec<PathBuf> {
 fn holds_a_home(folder: &Path, homes: &[PathBuf]) -> bool {
     let real = |home: &PathBuf| home.canonicalize().unwrap_or_else(|_| home.clone());
     homes.iter().any(|home| real(home).starts_with(folder))
+}
+
+// --- where uploads go ---
+
+/// The folder for uploads below the one that is served, and the segment of the URL for its page.
+const STORE: &str = "uploads";
+/// The most bytes of one request, and of all files, as a conf says it and as people do.
+const MOST: [(&str, &str); 2] = [("1g", "1 GiB"), ("10g", "10 GiB")];
+
+/// Makes the folder for uploads if it is not there, and makes sure that the server will be able to write into it.
+fn prepare_store(store: &Path) -> Result<(), String> {
+    let show = store.display();
+    let user = geteuid().is_root().then(daemon::nobody).transpose();
+    let user = user.map_err(|error| format!("there is no user to store uploads as: {error}"))?;
+    if !store.exists() {
+        std::fs::create_dir(store).map_err(|error| format!("cannot make {show} for the uploads: {error}"))?;
+        if let Some(user) = &user {
+            let owner = (Some(user.uid), Some(user.gid));
+            std::os::unix::fs::chown(store, owner.0, owner.1)
+                .map_err(|error| format!("cannot give {show} to {}: {error}", user.name))?;
+        }
+        return Ok(());
+    }
+    if !store.is_dir() {
+        return Err(format!("uploads go into {show}, but that is a file; give it another name"));
+    }
+    let (may, who) = match user {
+        Some(user) => (may_write(store, &user), user.name),
+        None => (access(store, AccessFlags::W_OK | AccessFlags::X_OK).is_ok(), "you".into()),
+    };
+    match may {
+        true => Ok(()),
+        false => Err(format!("{who} may not write into {show}, where uploads go: change its owner or its mode")),
+    }
+}
+
+/// Whether a user may make files in a folder, as far as its mode tells.
+fn may_write(folder: &Path, user: &Identity) -> bool {
+    let Ok(meta) = folder.metadata() else { return false };
+    let shift = match () {
+        () if meta.uid() == user.uid => 6,
+        () if meta.gid() == user.gid => 3,
+        () => 0,
+    };
+    meta.mode() >> shift & 0o3 == 0o3
+}
+
+fn upload_lines(asked: &ServeFolder, folder: &Path) -> String {
+    let [(_, request), (_, all)] = MOST;
+    let (port, store) = (asked.port, folder.join(STORE));
+    let mut text = format!(
+        "longshore: files are taken at http://localhost:{port}/{STORE}/ and go into {}; {request} at once, {all} in all",
+        store.display()
+    );
+    if asked.public {
+        text.push_str("\nlongshore: note: everybody who reaches this port can put files there, without a password");
+    }
+    text
 }
 
 // --- where it is served ---
@@ -136,6 +205,24 @@ fn conf(asked: &ServeFolder, folder: &Path, addresses: &[IpAddr]) -> Result<Stri
              cgi_extension .cgi;\n        location /cgi-bin/ { cgi on; }\n",
         );
     }
+    if asked.upload {
+        let [(request, _), (all, _)] = MOST;
+        let store = quoted(&folder.join(STORE))?;
+        write!(
+            locations,
+            "\n        # Files from forms and `curl -F` go into this folder, which must be there. They are never run.\n        \
+             location /{STORE}/ {{\n            \
+                 # Scripts run around it, not in it: no other URL leads here.\n            \
+                 # longshore: allow upload-runs-scripts\n            \
+                 upload_store {store};\n            \
+                 upload_on_conflict rename;\n            \
+                 upload_max_files 100;\n            \
+                 upload_quota {all};\n            \
+                 client_max_body_size {request};\n        \
+             }}\n"
+        )
+        .map_err(|error| error.to_string())?;
+    }
     Ok(format!(
         "# A folder with listings: what `longshore serve` stands for.\n\
          error_log /dev/stderr warn;\n\
@@ -169,6 +256,8 @@ fn quoted(path: &Path) -> Result<String, String> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
     use crate::settings::load::load;
 
@@ -181,8 +270,8 @@ mod tests {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let odd = folder.path().join("a \"b\" \\c;{");
         std::fs::create_dir(&odd).expect("a folder");
-        for (public, cgi) in [(false, false), (true, true)] {
-            let asked = ServeFolder { public, cgi, ..asked(&odd) };
+        for (public, all) in [(false, false), (true, true)] {
+            let asked = ServeFolder { public, cgi: all, upload: all, ..asked(&odd) };
             let (root, text) = prepared(&asked).expect("it can be served");
             let request =
                 Request { file: "/dev/null".into(), prefix: root.clone(), globals: Some(text), ..Request::default() };
@@ -214,6 +303,19 @@ mod tests {
         }
         assert!(prepared(&asked(Path::new("/"))).is_err_and(|text| text.contains("--yes")));
         assert!(prepared(&ServeFolder { yes: true, ..asked(Path::new("/")) }).is_ok());
+    }
+
+    #[test]
+    fn the_folder_for_uploads_is_made_and_must_take_files() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let store = folder.path().join(STORE);
+        assert_eq!(prepare_store(&store), Ok(()));
+        assert_eq!(prepare_store(&store), Ok(()));
+        std::fs::set_permissions(&store, PermissionsExt::from_mode(0o555)).expect("its own folder");
+        assert!(prepare_store(&store).is_err_and(|text| text.contains("may not write into")));
+        std::fs::remove_dir(&store).expect("it is empty");
+        std::fs::write(&store, "").expect("a file");
+        assert!(prepare_store(&store).is_err_and(|text| text.contains("is a file")));
     }
 
     #[test]

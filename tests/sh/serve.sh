@@ -2,9 +2,9 @@
 # `longshore serve`: a folder at once, and the conf it stands for. `longshore compat`: what becomes of nginx's confs.
 . "$(dirname "$0")/lib.sh"
 
-plan 14
+plan 27
 if is_nginx; then
-    skip 14 "nginx has no such words"
+    skip 27 "nginx has no such words"
     exit
 fi
 
@@ -37,6 +37,38 @@ fetch "$URL1/.env"
 is "$status" 404 "what is hidden is not given out"
 fetch "$URL1/cgi-bin/a"
 is "$body" script "--cgi runs scripts"
+stop
+
+# --upload: a page, files from a form, and the same from the conf that is printed.
+mkdir "$DIR/drop"
+asks_upload() {
+    fetch "$1/uploads/"
+    like "$status $body" '^200 .*' "$2: the page is there"
+    like "$body" 'enctype="multipart/form-data"' "$2: with a form"
+    fetch "$1/uploads/" -F 'file=@-;filename=b.txt' -H 'Accept: application/json' <"$DIR/site/a.txt"
+    is "$status" 201 "$2: a file is taken"
+    fetch "$1/uploads/b.txt"
+    is "$body" hello "$2: and given out"
+}
+"$SERVER" serve "$DIR/drop" --upload --cgi --port "$PORT2" >/dev/null 2>"$DIR/output" &
+server_pid=$!
+answers() { curl -s -o /dev/null "$URL2/"; }
+wait_until answers
+like "$(cat "$DIR/output")" "http://localhost:$PORT2/uploads/ and go into .*/drop/uploads;" "serve --upload says where files go"
+asks_upload "$URL2" "serve --upload"
+is "$(cat "$DIR/drop/uploads/b.txt")" hello "the file lies in the folder"
+curl -s -o /dev/null -F "file=@$DIR/site/cgi-bin/a;filename=evil.cgi" "$URL2/uploads/"
+chmod 755 "$DIR/drop/uploads/evil.cgi"
+fetch "$URL2/uploads/evil.cgi"
+like "$status $body" '^200 #!/bin/sh' "what was uploaded is not run"
+stop
+rm -f "$DIR/drop/uploads/b.txt"
+"$SERVER" serve "$DIR/drop" --upload --port "$PORT3" --print-conf >"$DIR/drop.conf"
+"$SERVER" -c "$DIR/drop.conf" >/dev/null 2>"$DIR/output" &
+server_pid=$!
+answers() { curl -s -o /dev/null "$URL3/"; }
+wait_until answers
+asks_upload "$URL3" "the conf of serve --upload"
 stop
 
 "$SERVER" serve / --print-conf >/dev/null 2>"$DIR/said"
