@@ -93,7 +93,12 @@ impl Location {
     /// Whether requests for a folder are passed to another server.
     fn passes_folder(&self) -> bool {
         let Matcher::Prefix { path, .. } = &self.matcher else { return false };
-        path.ends_with(b"/") && self.scope.proxy.pass.is_some()
+        let scope = &self.scope;
+        let passes = scope.proxy.pass.is_some()
+            || scope.fastcgi.pass.is_some()
+            || scope.scgi.pass.is_some()
+            || scope.uwsgi.pass.is_some();
+        path.ends_with(b"/") && passes
     }
 }
 
