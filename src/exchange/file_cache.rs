@@ -1,7 +1,7 @@
 //! What is kept of files between requests: small ones' contents within a budget of bytes, large ones' open
-//! handles while somebody reads them. Whether an entry is still true is asked by `files`.
+//! handles while somebody reads them. One table serves everybody; each `open_file_cache` has one of its own, as in nginx.
+//! Whether an entry is still true is asked by `files`.
 
-use std::collections::{HashMap, VecDeque};
 use std::fs::{File, Metadata};
 use std::hash::{BuildHasher, RandomState};
 use std::io;
@@ -9,14 +9,17 @@ use std::sync::{Arc, LazyLock, Mutex, MutexGuard, Weak};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use lru::LruCache;
 
-use super::files::{Caching, Content, Opened, Stat};
+use super::files::{Content, Opened, Stat};
 
-/// Bytes of file contents kept in all.
+/// Bytes of file contents kept in one table.
 const BUDGET: usize = 64 << 20;
-/// Entries kept in all when `open_file_cache` names no number.
+/// Entries kept where `open_file_cache` names no number.
 const ENTRIES: usize = 16 << 10;
 const SHARDS: usize = 16;
+/// With fewer entries than this a table has one lock: shares of a small number would be too uneven to keep it.
+const FEW: usize = 4096;
 
 /// What is kept of a file between requests.
 #[derive(Clone)]
@@ -26,6 +29,8 @@ enum Kept {
     Weak(Weak<File>),
     /// A large file under `open_file_cache`.
     Strong(Arc<File>),
+    /// A folder, which has nothing to keep.
+    Nothing,
     Error(i32),
 }
 
@@ -34,26 +39,38 @@ enum Kept {
 pub(super) struct Entry {
     stat: Option<Stat>,
     kept: Kept,
+    /// Whether the file may have changed since without a trace in its times.
+    young: bool,
     /// When it was last seen to be true.
-    pub(super) checked: Instant,
+    checked: Instant,
     /// When it was last asked for.
     used: Instant,
-    /// How often it was asked for.
-    pub(super) uses: u32,
+    /// How often it was asked for before.
+    uses: u32,
 }
 
 impl Entry {
     pub(super) fn is_current(&self, meta: &Metadata) -> bool {
-        !matches!(self.kept, Kept::Error(_)) && self.stat == Some(Stat::of(meta))
+        !self.young && !matches!(self.kept, Kept::Error(_)) && self.stat == Some(Stat::of(meta))
+    }
+
+    /// Whether it may be answered from without a look at the disk. The number of uses is asked of files only, as in nginx.
+    pub(super) fn is_believed(&self, valid: Duration, min_uses: u32) -> bool {
+        let is_enough = match &self.kept {
+            Kept::Error(_) | Kept::Nothing => true,
+            Kept::Memory(_) | Kept::Weak(_) | Kept::Strong(_) => self.uses >= min_uses,
+        };
+        is_enough && self.checked.elapsed() < valid
     }
 
     pub(super) fn answer(&self) -> io::Result<Opened> {
         let gone = || io::Error::from_raw_os_error(nix::libc::ENOENT);
         let content = match &self.kept {
-            Kept::Error(code) => return Err(io::Error::from_raw_os_error(*code)),
             Kept::Memory(bytes) => Content::Memory(bytes.clone()),
             Kept::Strong(file) => Content::File(file.clone()),
             Kept::Weak(weak) => Content::File(weak.upgrade().ok_or_else(gone)?),
+            Kept::Nothing => Content::None,
+            Kept::Error(code) => return Err(io::Error::from_raw_os_error(*code)),
         };
         Ok(Opened { stat: self.stat.ok_or_else(gone)?, content })
     }
@@ -66,36 +83,47 @@ impl Entry {
     }
 }
 
-#[derive(Default)]
 struct Shard {
-    entries: HashMap<Box<[u8]>, Entry>,
-    /// Paths in the order they came, for eviction.
-    order: VecDeque<Box<[u8]>>,
+    entries: LruCache<Box<[u8]>, Entry>,
     bytes: usize,
 }
 
-/// All of it, in shards that have a lock each.
-pub(super) struct Cache {
+/// A table, in shards that have a lock each if it is large.
+pub struct Cache {
     shards: Vec<Mutex<Shard>>,
     hasher: RandomState,
+    /// How many entries a shard has at most.
+    most: usize,
+    /// What was not used for so long goes; none for a table that looks at the disk each time anyway.
+    inactive: Option<Duration>,
 }
 
-/// The process's cache.
-pub(super) static CACHE: LazyLock<Cache> =
-    LazyLock::new(|| Cache { shards: (0..SHARDS).map(|_| Mutex::default()).collect(), hasher: RandomState::new() });
+/// The table of everybody without `open_file_cache`.
+pub(super) static CACHE: LazyLock<Cache> = LazyLock::new(|| Cache::new(ENTRIES, None));
 
 impl Cache {
+    /// One for so many entries.
+    pub fn new(max: usize, inactive: Option<Duration>) -> Cache {
+        let shards = if max < FEW { 1 } else { SHARDS };
+        Cache {
+            shards: (0..shards).map(|_| Mutex::new(Shard { entries: LruCache::unbounded(), bytes: 0 })).collect(),
+            hasher: RandomState::new(),
+            most: max.div_ceil(shards),
+            inactive,
+        }
+    }
+
     fn shard(&self, path: &[u8]) -> MutexGuard<'_, Shard> {
-        let at = self.hasher.hash_one(path) as usize % SHARDS;
+        let at = self.hasher.hash_one(path) as usize % self.shards.len();
         // A panic while the lock was held leaves a consistent map at worst short of an entry.
         self.shards[at].lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
     /// What is kept under a path. What nobody asked for during `inactive` is not believed any more.
-    pub(super) fn find(&self, path: &[u8], inactive: Option<Duration>) -> Option<Entry> {
+    pub(super) fn find(&self, path: &[u8]) -> Option<Entry> {
         let mut shard = self.shard(path);
         let entry = shard.entries.get_mut(path)?;
-        if inactive.is_some_and(|inactive| entry.used.elapsed() > inactive) {
+        if self.inactive.is_some_and(|inactive| entry.used.elapsed() > inactive) {
             shard.remove(path);
             return None;
         }
@@ -104,17 +132,14 @@ impl Cache {
         let mut entry = entry.clone();
         if let Kept::Weak(weak) = &entry.kept {
             // Held from here on: its last reader may leave at any moment.
-            match weak.upgrade() {
-                Some(file) => entry.kept = Kept::Strong(file),
-                None => return None,
-            }
+            entry.kept = Kept::Strong(weak.upgrade()?);
         }
         Some(entry)
     }
 
     /// The entry was seen to be true now.
     pub(super) fn checked(&self, path: &[u8]) {
-        if let Some(entry) = self.shard(path).entries.get_mut(path) {
+        if let Some(entry) = self.shard(path).entries.peek_mut(path) {
             entry.checked = Instant::now();
         }
     }
@@ -124,77 +149,120 @@ impl Cache {
         self.shard(path).remove(path);
     }
 
-    /// Keeps what was opened.
-    pub(super) fn insert(&self, path: &[u8], opened: &Opened, caching: Option<&Caching>) {
-        let kept = match (&opened.content, caching) {
-            (Content::Memory(bytes), _) => Kept::Memory(bytes.clone()),
-            (Content::File(file), None) => Kept::Weak(Arc::downgrade(file)),
-            (Content::File(file), Some(_)) => Kept::Strong(file.clone()),
-            (Content::None, _) => return,
+    /// Keeps what was opened. A large file stays open only in a table of `open_file_cache`.
+    pub(super) fn insert(&self, path: &[u8], opened: &Opened, young: bool) {
+        let kept = match &opened.content {
+            Content::Memory(bytes) => Kept::Memory(bytes.clone()),
+            Content::File(file) if self.inactive.is_none() => Kept::Weak(Arc::downgrade(file)),
+            Content::File(file) => Kept::Strong(file.clone()),
+            Content::None => Kept::Nothing,
         };
-        self.keep(
-            path,
-            Entry { stat: Some(opened.stat), kept, checked: Instant::now(), used: Instant::now(), uses: 1 },
-            caching,
-        );
+        self.keep(path, Some(opened.stat), kept, young);
     }
 
     /// Keeps a failure.
-    pub(super) fn insert_error(&self, path: &[u8], code: i32, caching: &Caching) {
-        let entry =
-            Entry { stat: None, kept: Kept::Error(code), checked: Instant::now(), used: Instant::now(), uses: 1 };
-        self.keep(path, entry, Some(caching));
+    pub(super) fn insert_error(&self, path: &[u8], code: i32) {
+        self.keep(path, None, Kept::Error(code), true);
     }
 
-    fn keep(&self, path: &[u8], mut entry: Entry, caching: Option<&Caching>) {
-        let most = caching.map_or(ENTRIES, |caching| caching.max).div_ceil(SHARDS);
+    fn keep(&self, path: &[u8], stat: Option<Stat>, kept: Kept, young: bool) {
+        let now = Instant::now();
+        let mut entry = Entry { stat, kept, young, checked: now, used: now, uses: 0 };
         let mut shard = self.shard(path);
-        if let Some(caching) = caching {
-            shard.drop_inactive(caching.inactive);
+        if let Some(old) = shard.entries.peek(path) {
+            entry.uses = old.uses;
         }
         shard.bytes += entry.weight();
-        match shard.entries.get_mut(path) {
-            Some(old) => {
-                entry.uses = old.uses;
-                let before = std::mem::replace(old, entry).weight();
-                shard.bytes -= before;
-            }
-            None => {
-                shard.order.push_back(path.into());
-                shard.entries.insert(path.into(), entry);
-            }
+        if let Some(old) = shard.entries.put(path.into(), entry) {
+            shard.bytes -= old.weight();
         }
-        while shard.bytes > BUDGET / SHARDS || shard.entries.len() > most {
-            if !shard.drop_oldest() {
-                break;
-            }
+        if let Some(inactive) = self.inactive {
+            shard.drop_inactive(inactive);
         }
+        while (shard.bytes > BUDGET / self.shards.len() || shard.entries.len() > self.most) && shard.drop_oldest() {}
+    }
+}
+
+impl std::fmt::Debug for Cache {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Cache").field("most", &self.most).field("inactive", &self.inactive).finish_non_exhaustive()
     }
 }
 
 impl Shard {
     fn remove(&mut self, path: &[u8]) {
-        if let Some(entry) = self.entries.remove(path) {
+        if let Some(entry) = self.entries.pop(path) {
             self.bytes -= entry.weight();
-            self.order.retain(|known| &**known != path);
         }
     }
 
-    /// Lets the entry go that came first; false if there is none.
+    /// Lets the entry go that was not used for longest; false if there is none.
     fn drop_oldest(&mut self) -> bool {
-        let Some(path) = self.order.pop_front() else { return false };
-        if let Some(entry) = self.entries.remove(&path) {
-            self.bytes -= entry.weight();
-        }
+        let Some((_, entry)) = self.entries.pop_lru() else { return false };
+        self.bytes -= entry.weight();
         true
     }
 
     fn drop_inactive(&mut self, inactive: Duration) {
-        while let Some(path) = self.order.front() {
-            match self.entries.get(path) {
-                Some(entry) if entry.used.elapsed() <= inactive => break,
-                _ => self.drop_oldest(),
-            };
+        while self.entries.peek_lru().is_some_and(|(_, entry)| entry.used.elapsed() > inactive) {
+            self.drop_oldest();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn count(cache: &Cache) -> usize {
+        cache.shards.iter().map(|shard| shard.lock().unwrap().entries.len()).sum()
+    }
+
+    #[test]
+    fn a_small_number_of_entries_is_kept_exactly() {
+        for max in [1, 2, 3, 17, FEW - 1] {
+            let cache = Cache::new(max, Some(Duration::from_secs(60)));
+            for n in 0..=max {
+                cache.insert_error(format!("/{n}").as_bytes(), 2);
+                assert_eq!(count(&cache), (n + 1).min(max));
+                // The first one is used all the time, so that it stays.
+                assert!(cache.find(b"/0").is_some() || max == 1);
+            }
+            assert_eq!(cache.find(b"/1").is_some(), max == 1, "{max}");
+        }
+    }
+
+    #[test]
+    fn a_large_number_of_entries_is_kept_nearly() {
+        let cache = Cache::new(FEW, Some(Duration::from_secs(60)));
+        for n in 0..2 * FEW {
+            cache.insert_error(format!("/{n}").as_bytes(), 2);
+        }
+        assert!((FEW * 9 / 10..=FEW).contains(&count(&cache)), "{}", count(&cache));
+    }
+
+    #[test]
+    fn contents_are_kept_within_the_budget() {
+        let cache = Cache::new(1000, None);
+        let stat = Stat::of(&std::fs::metadata("/").unwrap());
+        let content = Content::Memory(vec![0; 1 << 20].into());
+        for n in 0..100 {
+            cache.insert(format!("/{n}").as_bytes(), &Opened { stat, content: content.clone() }, false);
+        }
+        assert_eq!(count(&cache), 63, "each costs a little more than its megabyte");
+        assert!(cache.shards[0].lock().unwrap().bytes <= BUDGET);
+    }
+
+    #[test]
+    fn what_nobody_asks_for_goes() {
+        let cache = Cache::new(10, Some(Duration::from_millis(20)));
+        cache.insert_error(b"/a", 2);
+        let begun = Instant::now();
+        while begun.elapsed() <= Duration::from_millis(20) {
+            std::thread::yield_now();
+        }
+        cache.insert_error(b"/b", 2);
+        assert_eq!(count(&cache), 1);
+        assert!(cache.find(b"/a").is_none());
     }
 }

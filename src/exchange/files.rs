@@ -14,6 +14,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 
 use super::file_cache::CACHE;
+pub use super::file_cache::Cache;
 use super::symlinks::{self, Symlinks};
 use crate::conf::value::Text;
 
@@ -102,19 +103,26 @@ pub struct Opened {
 }
 
 /// `open_file_cache` and its family, as far as it is on.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Caching {
-    /// How many entries at most.
-    pub max: usize,
-    /// An entry that was not used for so long goes.
-    pub inactive: Duration,
+    /// What is kept.
+    pub table: Arc<Cache>,
     /// How long an entry is believed without a look.
     pub valid: Duration,
-    /// How many uses within `inactive` keep the file open.
+    /// How often a file must have been asked for before.
     pub min_uses: u32,
     /// Whether failures are remembered too.
     pub errors: bool,
 }
+
+impl PartialEq for Caching {
+    fn eq(&self, other: &Caching) -> bool {
+        let rest = |caching: &Caching| (caching.valid, caching.min_uses, caching.errors);
+        Arc::ptr_eq(&self.table, &other.table) && rest(self) == rest(other)
+    }
+}
+
+impl Eq for Caching {}
 
 /// How files are opened in one location.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -134,25 +142,25 @@ pub fn open(path: &[u8], policy: &Policy) -> io::Result<Opened> {
         return read(file).map(|(opened, _)| opened);
     }
     let caching = policy.caching.as_ref();
-    let mut cached = CACHE.find(path, caching.map(|caching| caching.inactive));
+    let cache = caching.map_or(&*CACHE, |caching| &caching.table);
+    let cached = cache.find(path);
     if let (Some(entry), Some(caching)) = (&cached, caching)
-        && entry.uses >= caching.min_uses
-        && entry.checked.elapsed() < caching.valid
+        && entry.is_believed(caching.valid, caching.min_uses)
     {
         return entry.answer();
     }
     let name = Path::new(OsStr::from_bytes(path));
-    if let Some(entry) = cached.take() {
+    if let Some(entry) = cached {
         match std::fs::metadata(name) {
             Ok(meta) if entry.is_current(&meta) => {
                 if caching.is_some() {
-                    CACHE.checked(path);
+                    cache.checked(path);
                 }
                 return entry.answer();
             }
             Ok(_) => {}
             Err(error) => {
-                CACHE.forget(path);
+                cache.forget(path);
                 return fail(path, error, caching);
             }
         }
@@ -162,26 +170,40 @@ pub fn open(path: &[u8], policy: &Policy) -> io::Result<Opened> {
         Ok(file) => file,
         Err(error) => return fail(path, error, caching),
     };
-    let (opened, keep) = read(file)?;
-    if keep {
-        CACHE.insert(path, &opened, caching);
+    let (opened, whole) = read(file)?;
+    let young = opened.stat.is_young() && !matches!(opened.content, Content::File(_));
+    let is_kept = match &opened.content {
+        Content::None => caching.is_some() && opened.stat.kind == Kind::Folder,
+        Content::Memory(_) => whole && (caching.is_some() || !young),
+        Content::File(_) => true,
+    };
+    if is_kept {
+        cache.insert(path, &opened, young);
     }
     Ok(opened)
 }
 
-/// Looks at a path without opening it.
+/// Looks at a path. Under `open_file_cache` it is opened, as in nginx, so that what is kept serves the next step too.
 pub fn stat(path: &[u8], policy: &Policy) -> io::Result<Stat> {
     if policy.symlinks != Symlinks::Followed {
         return symlinks::open(path, &policy.symlinks).and_then(|file| file.metadata()).map(|meta| Stat::of(&meta));
     }
+    if policy.caching.is_some() {
+        match open(path, policy) {
+            Ok(opened) => return Ok(opened.stat),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(error),
+            // It cannot be opened, but it may be there.
+            Err(_) => {}
+        }
+    }
     std::fs::metadata(Path::new(OsStr::from_bytes(path))).map(|meta| Stat::of(&meta))
 }
 
-/// Reads what an open handle leads to; the flag says whether the entry may be kept.
+/// Reads what an open handle leads to; the flag says whether a small file was read to the end that it had.
 fn read(mut file: File) -> io::Result<(Opened, bool)> {
     let stat = Stat::of(&file.metadata()?);
     if stat.kind != Kind::File {
-        return Ok((Opened { stat, content: Content::None }, false));
+        return Ok((Opened { stat, content: Content::None }, true));
     }
     if stat.size > SMALL {
         return Ok((Opened { stat, content: Content::File(Arc::new(file)) }, true));
@@ -200,14 +222,14 @@ fn read(mut file: File) -> io::Result<(Opened, bool)> {
     bytes.truncate(filled);
     // Cut short between fstat and read: what was read is the file now.
     let stat = if whole { stat } else { Stat { size: filled as u64, ..stat } };
-    Ok((Opened { stat, content: Content::Memory(bytes.into()) }, whole && !stat.is_young()))
+    Ok((Opened { stat, content: Content::Memory(bytes.into()) }, whole))
 }
 
 fn fail(path: &[u8], error: io::Error, caching: Option<&Caching>) -> io::Result<Opened> {
     if let (Some(caching), Some(code)) = (caching, error.raw_os_error())
         && caching.errors
     {
-        CACHE.insert_error(path, code, caching);
+        caching.table.insert_error(path, code);
     }
     Err(error)
 }
@@ -249,10 +271,10 @@ mod tests {
             std::thread::yield_now();
         }
         open(path(&name), &Policy::default()).unwrap();
-        assert!(CACHE.find(path(&name), None).is_some());
+        assert!(CACHE.find(path(&name)).is_some());
         std::fs::remove_file(&name).unwrap();
         assert_eq!(open(path(&name), &Policy::default()).unwrap_err().kind(), io::ErrorKind::NotFound);
-        assert!(CACHE.find(path(&name), None).is_none());
+        assert!(CACHE.find(path(&name)).is_none());
     }
 
     #[test]

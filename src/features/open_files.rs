@@ -5,17 +5,17 @@ use std::time::Duration;
 
 use crate::conf::args::{Args, Fault, parse_seconds};
 use crate::conf::directive::{Arity, Contexts, Directive, Inherit, Manual, Repeat};
-use crate::exchange::files::{Caching, Policy};
+use crate::exchange::files::{Cache, Caching, Policy};
 use crate::exchange::symlinks::Symlinks;
 use crate::exchange::variables::Variable;
 
 /// The settings.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Conf {
     /// What it all comes to.
     pub policy: Arc<Policy>,
-    /// `open_file_cache`: how many entries, unused for how long; none for off.
-    cache: Option<(usize, Duration)>,
+    /// `open_file_cache`; none for off. Blocks inside share the one of the block around them.
+    cache: Option<Arc<Cache>>,
     valid: Duration,
     min_uses: u32,
     errors: bool,
@@ -31,7 +31,7 @@ impl Conf {
     fn settle(&mut self) {
         let (valid, min_uses, errors) = (self.valid, self.min_uses, self.errors);
         Arc::make_mut(&mut self.policy).caching =
-            self.cache.map(|(max, inactive)| Caching { max, inactive, valid, min_uses, errors });
+            self.cache.clone().map(|table| Caching { table, valid, min_uses, errors });
     }
 }
 
@@ -146,7 +146,7 @@ fn set_cache(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
     }
     conf.cache = match (off, max) {
         (true, _) => None,
-        (false, Some(max)) => Some((max, inactive)),
+        (false, Some(max)) => Some(Arc::new(Cache::new(max, Some(inactive)))),
         (false, None) => return Err(Fault::new("needs `max=N`").help("write `open_file_cache max=1000;`")),
     };
     conf.settle();
