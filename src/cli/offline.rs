@@ -223,14 +223,6 @@ impl Engine for Onlooker {
         self.registry.register(&mut SourceFd(&raw), Token(connection), Interest::READABLE | Interest::WRITABLE)
     }
 
-    fn watch_socket(&self, connection: usize, socket: BorrowedFd<'_>, _: bool, known: bool) -> io::Result<()> {
-        let (raw, interest) = (socket.as_raw_fd(), Interest::READABLE | Interest::WRITABLE);
-        match known {
-            true => self.registry.reregister(&mut SourceFd(&raw), Token(connection), interest),
-            false => self.registry.register(&mut SourceFd(&raw), Token(connection), interest),
-        }
-    }
-
     fn wake(&self, _connection: usize) {
         // It fails only when the queue of events is full: then there is one already.
         let _ = self.waker.wake();

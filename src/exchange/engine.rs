@@ -27,10 +27,10 @@ pub trait Engine: Send + Sync {
     /// From now on news of a non-blocking descriptor (readable, writable, hang-up) wakes this connection. It ends when the descriptor is closed.
     fn watch(&self, connection: usize, descriptor: BorrowedFd<'_>) -> io::Result<()>;
 
-    /// The same for a socket: its readable bytes and its end are news, and with `writes` room for more as well. `known` says that
-    /// it was watched before, for whomever; from now on it wakes this connection.
-    fn watch_socket(&self, connection: usize, socket: BorrowedFd<'_>, _writes: bool, known: bool) -> io::Result<()> {
-        if known { Ok(()) } else { self.watch(connection, socket) }
+    /// The same for a socket that may work for others later: its readable bytes and its end are news, and with `writes` room for more
+    /// as well. None if it can only ever wake this connection.
+    fn hang(&self, connection: usize, socket: BorrowedFd<'_>, _writes: bool) -> io::Result<Option<Box<dyn Bell>>> {
+        self.watch(connection, socket).map(|()| None)
     }
 
     /// Wakes this connection.
@@ -38,6 +38,25 @@ pub trait Engine: Send + Sync {
 
     /// Sees what the process of this number does. A server has no use for it.
     fn see(&self, _process: u32, _sight: Sight<'_>) {}
+}
+
+/// What tells of a socket's news for as long as the socket lives, to whomever it works for at the time. News is what came since it
+/// was taken last; who takes it before each read, and finds none where the last read emptied the socket, need not read.
+pub trait Bell: Send + Sync + std::fmt::Debug {
+    /// Whom news wakes from now on.
+    fn wakes(&self, connection: Option<usize>);
+
+    /// Whether there is news, or the other end has closed.
+    fn has_news(&self) -> bool;
+
+    /// The same; the news is taken then. A close is news for ever.
+    fn take_news(&self) -> bool;
+
+    /// Says that there may be something to read which no news will tell of.
+    fn leave_news(&self);
+
+    /// From now on room to write is news too.
+    fn watch_room(&self, socket: BorrowedFd<'_>) -> io::Result<()>;
 }
 
 /// Wakes one connection from any thread; harmless when it is gone.
@@ -60,12 +79,17 @@ impl Waker {
         }
     }
 
-    /// News of a socket wakes it from now on; see [`Engine::watch_socket`].
-    pub fn watch(&self, socket: BorrowedFd<'_>, writes: bool, known: bool) -> io::Result<()> {
+    /// News of a socket wakes it from now on; see [`Engine::hang`].
+    pub fn hang(&self, socket: BorrowedFd<'_>, writes: bool) -> io::Result<Option<Box<dyn Bell>>> {
         match &self.engine {
-            Some(engine) => engine.watch_socket(self.connection, socket, writes, known),
-            None => Ok(()),
+            Some(engine) => engine.hang(self.connection, socket, writes),
+            None => Ok(None),
         }
+    }
+
+    /// It is woken by this bell from now on.
+    pub fn answers(&self, bell: &dyn Bell) {
+        bell.wakes(Some(self.connection));
     }
 
     /// Shows what the process of this number does.

@@ -10,6 +10,7 @@ use std::time::Duration;
 use crossbeam_channel::Receiver;
 use mio::{Events, Interest, Poll, Token, Waker};
 
+use super::bells::{BELL, Bells, Ringer};
 use super::connection::{Connection, Job, Phase, Why};
 use super::listen::Listener;
 use super::refusal::{self, Refusals};
@@ -53,6 +54,8 @@ pub struct Acceptor {
     /// Listeners that may have more connections waiting.
     pub(super) hungry: Vec<usize>,
     pub(super) chunks: Vec<Arc<[Slot<Box<Connection>>]>>,
+    /// Who hears of what requests wait for.
+    pub(super) ringer: Ringer,
     /// Work that found the queue full and cannot be refused any more.
     pub(super) backlog: VecDeque<Job>,
     /// Whom to wake sooner than the next look at deadlines: when, and the token.
@@ -85,6 +88,7 @@ impl Acceptor {
     pub fn new(
         poll: Poll,
         shared: Arc<Shared>,
+        bells: Arc<Bells>,
         messages: Receiver<Message>,
         listeners: Vec<Listener>,
         reloader: Reloader,
@@ -97,6 +101,7 @@ impl Acceptor {
             listeners: Vec::new(),
             hungry: Vec::new(),
             chunks: Vec::new(),
+            ringer: Ringer::new(bells),
             backlog: VecDeque::new(),
             soon: BinaryHeap::new(),
             most: 0,
@@ -172,9 +177,13 @@ impl Acceptor {
             && at <= self.shared.clock.now()
         {
             self.soon.pop();
-            if let Some(connection) = slot::find(&self.chunks, token).and_then(Slot::notify) {
-                self.dispatch(Job { connection, why: Why::Ready });
-            }
+            self.wake(token);
+        }
+    }
+
+    fn wake(&mut self, token: usize) {
+        if let Some(connection) = slot::find(&self.chunks, token).and_then(Slot::notify) {
+            self.dispatch(Job { connection, why: Why::Ready });
         }
     }
 
@@ -197,13 +206,20 @@ impl Acceptor {
         if low >= SPECIAL {
             return self.accept(low - SPECIAL);
         }
+        if low & BELL == BELL {
+            let woken = self.ringer.ring(token.0, ended);
+            return woken.into_iter().for_each(|connection| self.wake(connection));
+        }
         let Some(slot) = slot::find(&self.chunks, token.0) else { return };
         // Room to write is no news to who waits for a request; each fresh connection brings such an edge.
         if !news && matches!(slot.parked(), Some(Parked::Idle | Parked::Head)) {
             return;
         }
-        if ended && token.0 & slot::OURS == 0 {
-            slot.mark_ended();
+        if news && token.0 & slot::OURS == 0 {
+            if ended {
+                slot.mark_ended();
+            }
+            slot.mark_heard();
         }
         if let Some(connection) = slot.notify() {
             self.dispatch(Job { connection, why: Why::Ready });

@@ -12,7 +12,7 @@ use super::output::{Output, Progress};
 use super::slot::{NEVER, Parked};
 use super::transport::Io;
 use super::tunnel::{End, Pipes};
-use super::worker::{Turn, Worker};
+use super::worker::{Turn, Worker, has_left};
 use crate::exchange::Received;
 use crate::exchange::error::{Level, Report};
 use crate::exchange::notebook::Notebook;
@@ -197,7 +197,7 @@ impl Worker {
                 c.phase = Phase::Sending(task);
                 Turn::Park(Parked::Busy, deadline)
             }
-            Progress::Starved if !x.outlives_client && !awaits_body && c.socket.has_ended() => {
+            Progress::Starved if !x.outlives_client && !awaits_body && has_left(c) => {
                 x.report(Level::Info, "client closed connection while the answer was made");
                 self.record(&mut task);
                 Turn::Close

@@ -145,6 +145,8 @@ impl Acceptor {
             for slot in chunk.iter() {
                 let Some(mut connection) = slot.take_parked(Parked::Idle) else { continue };
                 if connection.requests > 0 {
+                    // Its edge may stand behind the signal's.
+                    slot.mark_heard();
                     self.dispatch(Job { connection, why: Why::Ready });
                     continue;
                 }

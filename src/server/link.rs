@@ -8,23 +8,25 @@ use std::sync::Arc;
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
 
+use super::bells::Bells;
 use super::connection::{Job, Why};
 use super::shared::Shared;
 use super::slot::{OURS, Slot, find};
 use super::{Inbox, Message};
-use crate::exchange::engine::Engine;
+use crate::exchange::engine::{Bell, Engine};
 
 /// What requests reach of the engine.
 pub struct Link {
-    registry: Registry,
+    registry: Arc<Registry>,
+    bells: Arc<Bells>,
     shared: Arc<Shared>,
     inbox: Inbox,
 }
 
 impl Link {
     /// A link to this engine.
-    pub fn new(registry: Registry, shared: Arc<Shared>, inbox: Inbox) -> Self {
-        Link { registry, shared, inbox }
+    pub fn new(registry: Registry, bells: Arc<Bells>, shared: Arc<Shared>, inbox: Inbox) -> Self {
+        Link { registry: Arc::new(registry), bells, shared, inbox }
     }
 }
 
@@ -35,14 +37,8 @@ impl Engine for Link {
         self.registry.register(&mut SourceFd(&raw), Token(connection | OURS), interest)
     }
 
-    fn watch_socket(&self, connection: usize, socket: BorrowedFd<'_>, writes: bool, known: bool) -> io::Result<()> {
-        let raw = socket.as_raw_fd();
-        let interest = if writes { Interest::READABLE | Interest::WRITABLE } else { Interest::READABLE };
-        let token = Token(connection | OURS);
-        match known {
-            true => self.registry.reregister(&mut SourceFd(&raw), token, interest),
-            false => self.registry.register(&mut SourceFd(&raw), token, interest),
-        }
+    fn hang(&self, connection: usize, socket: BorrowedFd<'_>, writes: bool) -> io::Result<Option<Box<dyn Bell>>> {
+        self.bells.hang(&self.registry, connection, socket, writes).map(Some)
     }
 
     fn wake(&self, connection: usize) {

@@ -3,6 +3,7 @@
 pub mod acceptor;
 mod announcement;
 mod answer;
+mod bells;
 mod body;
 pub mod connection;
 mod control;
@@ -174,8 +175,10 @@ impl Server {
         let (sender, messages) = crossbeam_channel::unbounded();
         let inbox = Inbox { sender, waker };
         let reloader = Reloader { keeper, shared: shared.clone(), inbox: inbox.clone() };
-        let link = Arc::new(link::Link::new(poll.registry().try_clone()?, shared.clone(), inbox.clone()));
-        let acceptor = acceptor::Acceptor::new(poll, shared.clone(), messages, listeners, reloader)?;
+        let bells = Arc::<bells::Bells>::default();
+        let link =
+            Arc::new(link::Link::new(poll.registry().try_clone()?, bells.clone(), shared.clone(), inbox.clone()));
+        let acceptor = acceptor::Acceptor::new(poll, shared.clone(), bells, messages, listeners, reloader)?;
         Ok(Server { acceptor, shared, link, threads: pool.threads.max(1), inbox })
     }
 

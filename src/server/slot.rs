@@ -36,6 +36,8 @@ pub struct Slot<T> {
     word: AtomicU8,
     /// The client closed its end: an end of file waits behind the bytes, and no further edge tells of it.
     ended: AtomicBool,
+    /// The client has sent something since its socket was looked at last.
+    heard: AtomicBool,
     /// Counts the connections that had this slot, so that a late event finds out.
     generation: AtomicU32,
     /// Milliseconds on the server's clock.
@@ -48,6 +50,7 @@ impl<T> Slot<T> {
         Slot {
             word: AtomicU8::new(FREE),
             ended: AtomicBool::new(false),
+            heard: AtomicBool::new(false),
             generation: AtomicU32::new(0),
             deadline: AtomicU64::new(NEVER),
             value: Mutex::new(None),
@@ -81,6 +84,17 @@ impl<T> Slot<T> {
     /// Whether the client closed its end.
     pub fn has_ended(&self) -> bool {
         self.ended.load(Acquire)
+    }
+
+    /// Notes that the client sent something, or closed its end; before [`Slot::notify`] tells of the edge. News of what a request
+    /// waits for leaves no such mark, so that its worker need not ask the client's socket.
+    pub fn mark_heard(&self) {
+        self.heard.store(true, Release);
+    }
+
+    /// Whether the client was heard of since this was asked last.
+    pub fn take_heard(&self) -> bool {
+        self.heard.load(Relaxed) && self.heard.swap(false, AcqRel)
     }
 
     /// An edge came: takes the connection if it is parked, else leaves the mark for its worker.
@@ -213,6 +227,7 @@ impl<T> Slots<T> {
         self.used.fetch_add(1, AcqRel);
         let place = Place { table: self.clone(), chunk, index };
         place.slot().ended.store(false, Relaxed);
+        place.slot().heard.store(false, Relaxed);
         place.slot().word.store(RUNNING, Release);
         place
     }

@@ -91,7 +91,7 @@ impl Worker {
             self.current = self.shared.current();
         }
         let Job { mut connection, why } = job;
-        connection.drained = false;
+        hear(&mut connection);
         if why == Why::Expired && connection.deadline <= self.now() && !waits_for_us(&connection) {
             return self.expire(*connection);
         }
@@ -152,7 +152,7 @@ impl Worker {
             self.chunks = self.shared.slots.chunks();
         }
         let mut back = self.chunks[chunk][at].park(c, how, deadline)?;
-        back.drained = false;
+        hear(&mut back);
         Some(back)
     }
 
@@ -234,7 +234,7 @@ impl Worker {
             Passed::More | Passed::Nothing => {}
             how => return self.broken_off(c, task, how),
         }
-        if !task.run.x.outlives_client && !task.awaits_body() && c.socket.has_ended() {
+        if !task.run.x.outlives_client && !task.awaits_body() && has_left(c) {
             task.run.x.report(Level::Info, "client closed connection while its request waited");
             task.run.x.sent.status = 499;
             self.record(&mut task);
@@ -270,6 +270,17 @@ impl Worker {
             c.socket.reset_on_close();
         }
     }
+}
+
+/// Takes the acceptor's word whether the client's socket is worth a look.
+fn hear(c: &mut Connection) {
+    c.drained &= !c.place.slot().take_heard();
+}
+
+/// Whether the client will send nothing more. Asks its socket only if something came since that was read empty.
+pub(super) fn has_left(c: &mut Connection) -> bool {
+    let is_silent = c.drained && !c.socket.holds_input() && !c.place.slot().has_ended();
+    !is_silent && c.socket.has_ended()
 }
 
 /// Whether something of ours is waited for, not the client: its deadline is a wake-up.

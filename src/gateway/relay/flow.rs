@@ -120,15 +120,16 @@ impl Flow {
 
     /// The answer is whole: the connection is kept if it can be, and the server has done well.
     fn put_back(&mut self) {
-        let Some(mut link) = self.link.take() else { return };
-        let upstream = link.choice.upstream().clone();
-        link.age.requests += 1;
-        if self.order.protocol.may_keep() && link.out.is_done() && !link.deaf {
-            let (address, purpose) = (link.choice.address().clone(), self.order.purpose.clone());
-            upstream.idle.put(&upstream.keepalive, address, purpose, link.socket, link.age);
+        let Some(link) = self.link.take() else { return };
+        let may_keep = self.order.protocol.may_keep() && link.out.is_done() && !link.deaf;
+        let (line, choice, mut age) = link.release();
+        age.requests += 1;
+        if let Some(line) = line.filter(|_| may_keep) {
+            let (upstream, address) = (choice.upstream(), choice.address().clone());
+            upstream.idle.put(&upstream.keepalive, address, self.order.purpose.clone(), line, age);
         }
         // Whoever is put aside by a success? Nobody; so there is nothing to say.
-        link.choice.finish(Outcome::Answered, &mut self.tried);
+        choice.finish(Outcome::Answered, &mut self.tried);
     }
 
     /// Takes in what has come, at most once.
@@ -150,8 +151,7 @@ impl Flow {
             Ok(0) => decoded = protocol.closed().map(|()| Part::Whole),
             Ok(_) => {}
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                let late = link.deadline(&self.order.conf).is_some_and(|deadline| deadline <= Instant::now());
-                return match late {
+                return match link.is_late(&self.order.conf) {
                     true => self.break_off(
                         ErrorKind::TimedOut,
                         "upstream timed out (110: Connection timed out) while reading upstream".into(),

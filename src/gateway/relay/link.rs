@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::conf::Conf;
 use super::outgoing::{Outgoing, Sent, Source};
 use super::protocol::{Fault, Head, Protocol};
-use super::socket::Socket;
+use super::socket::Line;
 use crate::exchange::engine::Waker;
 use crate::gateway::upstream::Choice;
 use crate::gateway::upstream::idle::Age;
@@ -26,7 +26,7 @@ pub(super) const READING_HEAD: &str = " while reading response header from upstr
 
 /// A connection with a request on it.
 pub struct Link {
-    pub(super) socket: Socket,
+    pub(super) line: Box<Line>,
     pub(super) choice: Choice,
     pub(super) age: Age,
     pub(super) out: Outgoing,
@@ -43,11 +43,11 @@ pub struct Link {
     moved: Instant,
     /// Whether it carried a request before.
     pub(super) is_kept: bool,
-    /// Whether its news wakes us, and whether room to write is news.
-    watched: Option<bool>,
+    /// Whether its news wakes us.
+    is_watched: bool,
     /// Whether the server takes no more of the request, since it answered or closed.
     pub(super) deaf: bool,
-    /// Whether it was read empty: more comes with an edge.
+    /// Whether it was read empty: more comes with news.
     drained: bool,
     /// Whether the client is to send more of the body first.
     hungry: bool,
@@ -76,10 +76,15 @@ pub enum Trouble {
 
 impl Link {
     /// A link over a socket, fresh or kept.
-    pub fn new(socket: Socket, choice: Choice, age: Option<Age>, head: &[u8], waker: Waker) -> Link {
+    pub fn new(line: Box<Line>, choice: Choice, age: Option<Age>, head: &[u8], waker: Waker) -> Link {
         let now = Instant::now();
+        if let Some(bell) = &line.bell {
+            waker.answers(bell.as_ref());
+        }
         Link {
-            socket,
+            is_watched: line.bell.is_some(),
+            drained: line.bell.is_some(),
+            line,
             choice,
             is_kept: age.is_some(),
             age: age.unwrap_or_default(),
@@ -90,9 +95,7 @@ impl Link {
             started: now,
             connected: age.map(|_| Duration::ZERO),
             moved: now,
-            watched: None,
             deaf: false,
-            drained: false,
             hungry: false,
         }
     }
@@ -100,8 +103,11 @@ impl Link {
     /// Goes on until there is a head (then with what stands behind it in `input`), or something must be waited for.
     pub fn go(&mut self, conf: &Conf, protocol: &mut dyn Protocol, body: &Source<'_>) -> Result<Option<Head>, Trouble> {
         let sent = self.send(protocol, body)?;
+        let was_late = self.is_late(conf);
+        // Whatever came at the last moment counts.
+        self.drained &= !was_late;
         if self.connected.is_some()
-            && self.watched.is_some()
+            && self.is_watched
             && let Some(head) = self.read_head(conf, protocol)?
         {
             return Ok(Some(head));
@@ -109,8 +115,7 @@ impl Link {
         if sent == Sent::More {
             self.waker.wake();
         }
-        let now = Instant::now();
-        if self.deadline(conf).is_some_and(|deadline| deadline <= now) {
+        if was_late && self.is_late(conf) {
             return Err(match (self.connected, self.is_sending()) {
                 (None, _) => Trouble::ConnectTimeout,
                 (_, true) => Trouble::SendTimeout,
@@ -118,6 +123,11 @@ impl Link {
             });
         }
         Ok(None)
+    }
+
+    /// Whether nothing moved for too long.
+    pub fn is_late(&self, conf: &Conf) -> bool {
+        self.deadline(conf).is_some_and(|deadline| deadline <= Instant::now())
     }
 
     fn is_sending(&self) -> bool {
@@ -142,7 +152,7 @@ impl Link {
             return Ok(Sent::All);
         }
         let before = self.out.written;
-        let sent = self.out.send(&mut self.socket, protocol, body);
+        let sent = self.out.send(&mut self.line.socket, protocol, body);
         if self.out.written > before {
             self.moved = Instant::now();
             if self.connected.is_none() {
@@ -169,25 +179,25 @@ impl Link {
         Ok(sent)
     }
 
-    /// News is asked for after the first write, since most requests need no more than that.
-    pub(super) fn watch(&mut self, writes: bool) -> Result<(), Trouble> {
-        let writes = writes || self.socket.is_tls();
-        let enough = self.watched.is_some_and(|both| both || !writes);
-        if enough {
+    /// News is asked for after the first write, since most requests need no more than that; of a kept connection it comes anyway.
+    pub(super) fn watch(&mut self, room: bool) -> Result<(), Trouble> {
+        let room = room || self.line.socket.is_tls();
+        if self.is_watched && (self.line.watches_room || !room) {
             return Ok(());
         }
-        let known = self.watched.is_some() || self.is_kept;
-        self.waker.watch(self.socket.as_fd(), writes, known).map_err(Trouble::Connect)?;
+        let socket = self.line.socket.as_fd();
+        match &self.line.bell {
+            Some(bell) => bell.watch_room(socket).map_err(Trouble::Connect)?,
+            None if !self.is_watched => self.line.bell = self.waker.hang(socket, room).map_err(Trouble::Connect)?,
+            // Without a bell both have been news from the beginning.
+            None => {}
+        }
         // A socket that is asked about anew tells at once what it has.
-        self.watched = Some(writes);
-        self.drained = true;
+        (self.is_watched, self.line.watches_room, self.drained) = (true, room, true);
         Ok(())
     }
 
     fn read_head(&mut self, conf: &Conf, protocol: &mut dyn Protocol) -> Result<Option<Head>, Trouble> {
-        if std::mem::take(&mut self.drained) {
-            return Ok(None);
-        }
         loop {
             match self.receive(|input, bytes| input.extend_from_slice(bytes)) {
                 Ok(0) => return Err(Trouble::Answer(Fault::Closed)),
@@ -205,15 +215,35 @@ impl Link {
         }
     }
 
-    /// Reads once; what came is handed over together with `input`.
+    /// Reads once, unless it is known that nothing is there; what came is handed over together with `input`.
     pub fn receive(&mut self, take: impl FnOnce(&mut Vec<u8>, &[u8])) -> io::Result<usize> {
+        // Taken before the read: what comes behind it is news again.
+        let has_news = self.line.bell.as_ref().is_none_or(|bell| bell.take_news());
+        if self.drained && !has_news {
+            return Err(ErrorKind::WouldBlock.into());
+        }
         READ.with_borrow_mut(|buffer| {
-            let n = self.socket.read(buffer)?;
+            let read = self.line.socket.read(buffer);
+            // What TLS holds back brings no news.
+            self.drained = !self.line.socket.is_tls() && read.as_ref().map_or(true, |n| *n < buffer.len());
+            let n = read?;
             self.moved = Instant::now();
             self.received += n as u64;
             take(&mut self.input, &buffer[..n]);
             Ok(n)
         })
+    }
+
+    /// The connection as it may be kept for another request; none without a bell, which alone can wake that one.
+    pub fn release(self) -> (Option<Box<Line>>, Choice, Age) {
+        let bell = self.line.bell.as_deref();
+        if let Some(bell) = bell {
+            bell.wakes(None);
+            if !self.drained {
+                bell.leave_news();
+            }
+        }
+        (Some(self.line).filter(|line| line.bell.is_some()), self.choice, self.age)
     }
 
     /// From now on silence counts anew: the server was not asked for more until now.

@@ -1,5 +1,6 @@
 //! The relay's course: server after server until one answers, and what the client gets if none does.
 
+use std::borrow::Cow;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
@@ -12,7 +13,7 @@ use super::flow::Flow;
 use super::link::{Link, READING_HEAD, Trouble};
 use super::outgoing::Payload;
 use super::protocol::{Fault, Head, Protocol};
-use super::socket::Socket;
+use super::socket::{Line, Socket};
 use super::switched::Switched;
 use super::tls::{Secure, Tls};
 use crate::exchange::Exchange;
@@ -30,7 +31,7 @@ pub struct Order {
     /// Who may get it.
     pub upstream: Arc<Upstream>,
     /// Tells kept connections apart that cannot stand in for each other: the protocol, a name in TLS.
-    pub purpose: Arc<str>,
+    pub purpose: Cow<'static, str>,
     /// How connections are made safe; none for bare ones.
     pub secure: Option<Secure>,
     /// Its protocol.
@@ -123,11 +124,11 @@ impl Relay {
                 .log(Level::Error, "no live upstreams while connecting to upstream"));
         };
         x.attempts.add(choice.address().to_string());
-        let kept = self.order.upstream.idle.take::<Socket>(choice.address(), &self.order.purpose);
+        let kept = self.order.upstream.idle.take::<Line>(choice.address(), &self.order.purpose, !may_repeat(x));
         match kept {
-            Some((socket, age)) => self.start(x, choice, socket, Some(age)),
+            Some((line, age)) => self.start(x, choice, line, Some(age)),
             None => match self.connect(x, &choice) {
-                Ok(socket) => self.start(x, choice, socket, None),
+                Ok(socket) => self.start(x, choice, Box::new(socket.into()), None),
                 // No other server can be reached from an address that is not ours either.
                 Err(error)
                     if error.raw_os_error() == Some(nix::libc::EADDRNOTAVAIL) && self.order.conf.bind.is_some() =>
@@ -169,11 +170,11 @@ impl Relay {
         &mut self,
         x: &Exchange,
         choice: Choice,
-        socket: Socket,
+        line: Box<Line>,
         age: Option<crate::gateway::upstream::idle::Age>,
     ) {
         self.order.protocol.restart();
-        self.link = Some(Link::new(socket, choice, age, &self.order.head, x.waker()));
+        self.link = Some(Link::new(line, choice, age, &self.order.head, x.waker()));
     }
 
     /// The link failed: on to the next server, or an error for the client.
@@ -220,9 +221,7 @@ impl Relay {
     /// Whether the conf lets the request go to another server.
     fn may_go_on(&self, x: &Exchange, case: Cases, sent: Progress) -> bool {
         let conf = &self.order.conf;
-        // RFC 9110 section 9.2.2: what was sent twice must mean the same as once.
-        let twice = matches!(x.head.method, Method::Post | Method::Patch | Method::Lock);
-        let case = if sent != Progress::Nothing && twice { case.or(Cases::NON_IDEMPOTENT) } else { case };
+        let case = if sent != Progress::Nothing && !may_repeat(x) { case.or(Cases::NON_IDEMPOTENT) } else { case };
         let in_time = conf.next_timeout.is_zero() || self.begun.elapsed() < conf.next_timeout;
         conf.next.has(case) && in_time && sent != Progress::Spent
     }
@@ -307,6 +306,11 @@ impl Relay {
             last.response_time.get_or_insert_default();
         }
     }
+}
+
+/// RFC 9110 section 9.2.2: whether a request that was sent twice means the same as once.
+fn may_repeat(x: &Exchange) -> bool {
+    !matches!(x.head.method, Method::Post | Method::Patch | Method::Lock)
 }
 
 /// How much of a request was sent to a server that failed.

@@ -8,7 +8,9 @@ use std::os::unix::net::UnixStream;
 use socket2::{Domain, SockAddr, Type};
 
 use super::tls::Tls;
+use crate::exchange::engine::Bell;
 use crate::gateway::upstream::address::Address;
+use crate::gateway::upstream::idle::Wire;
 
 /// The connection.
 #[derive(Debug)]
@@ -19,6 +21,35 @@ pub enum Socket {
     Unix(UnixStream),
     /// TLS over one of them.
     Tls(Box<Tls>),
+}
+
+/// A connection and what tells of its news, kept together from one request to the next.
+#[derive(Debug)]
+pub struct Line {
+    /// The connection.
+    pub socket: Socket,
+    /// Its bell, once it was hung.
+    pub bell: Option<Box<dyn Bell>>,
+    /// Whether room to write is news, too.
+    pub watches_room: bool,
+}
+
+impl From<Socket> for Line {
+    fn from(socket: Socket) -> Line {
+        Line { socket, bell: None, watches_room: false }
+    }
+}
+
+impl AsFd for Line {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+impl Wire for Line {
+    fn may_have_news(&self) -> bool {
+        self.bell.as_ref().is_none_or(|bell| bell.has_news())
+    }
 }
 
 impl AsFd for Socket {

@@ -43,7 +43,7 @@ impl Tunnel for Switched {
                 self.link.input.drain(..n);
                 return Ok(n);
             }
-            true => self.link.socket.read(into)?,
+            true => self.link.line.socket.read(into)?,
         };
         self.link.received += n as u64;
         self.note();
@@ -51,7 +51,7 @@ impl Tunnel for Switched {
     }
 
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self.link.socket.write(bytes) {
+        match self.link.line.socket.write(bytes) {
             Ok(n) => {
                 self.sent += n as u64;
                 self.note();
@@ -66,7 +66,7 @@ impl Tunnel for Switched {
     }
 
     fn finish(&mut self) {
-        self.link.socket.shut();
+        self.link.line.socket.shut();
     }
 
     fn patience(&self) -> (Duration, Duration) {

@@ -3,8 +3,10 @@
 //! so that no worker and no request has to; it is there only while something is kept.
 
 use std::any::Any;
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, AsRawFd};
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, Weak};
 use std::time::{Duration, Instant};
 
@@ -14,9 +16,12 @@ use super::Keepalive;
 use super::address::Address;
 
 /// What can be kept: something over a socket.
-pub trait Wire: AsFd + Any + Send {}
-
-impl<T: AsFd + Any + Send> Wire for T {}
+pub trait Wire: AsFd + Any + Send {
+    /// Whether there may be something to read, or an end. Who does not know says yes: then the socket is asked.
+    fn may_have_news(&self) -> bool {
+        true
+    }
+}
 
 /// How long a connection has lived, for as long as it does.
 #[derive(Debug, Clone, Copy)]
@@ -42,7 +47,7 @@ impl Default for Age {
 
 struct Entry {
     address: Address,
-    purpose: Arc<str>,
+    purpose: Cow<'static, str>,
     wire: Box<dyn Wire>,
     age: Age,
     until: Instant,
@@ -52,6 +57,8 @@ struct Entry {
 #[derive(Default)]
 pub struct Idle {
     entries: Mutex<VecDeque<Entry>>,
+    /// Whether the thread looks after them.
+    is_swept: AtomicBool,
 }
 
 impl std::fmt::Debug for Idle {
@@ -67,21 +74,22 @@ impl Idle {
     }
 
     /// A connection of this kind to an address, if one is kept that can be used. `purpose` tells connections to one address apart
-    /// which cannot stand in for each other: the protocol, the name that TLS was asked for.
-    pub fn take<T: Wire>(&self, address: &Address, purpose: &str) -> Option<(T, Age)> {
+    /// which cannot stand in for each other: the protocol, the name that TLS was asked for. `surely` asks the socket also where no
+    /// news has come, for a request that cannot be sent twice.
+    pub fn take<T: Wire>(&self, address: &Address, purpose: &str, surely: bool) -> Option<(Box<T>, Age)> {
         loop {
             let fits = |entry: &Entry| {
                 let wire: &dyn Any = entry.wire.as_ref();
-                entry.address == *address && *entry.purpose == *purpose && wire.is::<T>()
+                entry.address == *address && entry.purpose == purpose && wire.is::<T>()
             };
             let entry = {
                 let mut entries = self.entries();
                 let at = entries.iter().position(fits)?;
                 entries.remove(at)?
             };
-            if Instant::now() < entry.until && is_quiet(entry.wire.as_ref()) {
+            if Instant::now() < entry.until && entry.is_good(surely) {
                 let wire: Box<dyn Any> = entry.wire;
-                return wire.downcast().ok().map(|wire| (*wire, entry.age));
+                return wire.downcast().ok().map(|wire| (wire, entry.age));
             }
         }
     }
@@ -92,8 +100,8 @@ impl Idle {
         self: &Arc<Self>,
         keepalive: &Keepalive,
         address: Address,
-        purpose: Arc<str>,
-        wire: T,
+        purpose: Cow<'static, str>,
+        wire: Box<T>,
         age: Age,
     ) {
         let now = Instant::now();
@@ -102,7 +110,7 @@ impl Idle {
         if keepalive.connections == 0 || worn || keepalive.timeout.is_zero() {
             return;
         }
-        let entry = Entry { address, purpose, wire: Box::new(wire), age, until };
+        let entry = Entry { address, purpose, wire, age, until };
         let surplus = {
             let mut entries = self.entries();
             entries.push_front(entry);
@@ -123,6 +131,17 @@ impl Idle {
         self.entries().is_empty()
     }
 
+    /// Whether the thread need not come again, since none is kept. The mark goes first: whoever keeps one after the look finds
+    /// it gone, waits for the lock and tells the thread anew.
+    fn let_go(&self) -> bool {
+        self.is_swept.store(false, SeqCst);
+        let is_empty = self.is_empty();
+        if !is_empty {
+            self.is_swept.store(true, SeqCst);
+        }
+        is_empty
+    }
+
     /// Closes those whose time is up or whose peer is gone; whether some are left.
     fn sweep(&self) -> bool {
         let now = Instant::now();
@@ -130,12 +149,19 @@ impl Idle {
             let mut entries = self.entries();
             let all = std::mem::take(&mut *entries);
             let (kept, gone): (VecDeque<_>, VecDeque<_>) =
-                all.into_iter().partition(|entry| now < entry.until && is_quiet(entry.wire.as_ref()));
+                all.into_iter().partition(|entry| now < entry.until && entry.is_good(false));
             *entries = kept;
             (gone, !entries.is_empty())
         };
         drop(gone);
         left
+    }
+}
+
+impl Entry {
+    /// Whether it can be used. The socket is asked where news has come, or where it must be sure.
+    fn is_good(&self, surely: bool) -> bool {
+        !(surely || self.wire.may_have_news()) || is_quiet(self.wire.as_ref())
     }
 }
 
@@ -163,13 +189,21 @@ fn sweeper() -> MutexGuard<'static, Sweeper> {
 
 /// Sees to it that the thread looks after this pool.
 fn sweep_later(idle: &Arc<Idle>) {
+    if idle.is_swept.load(SeqCst) {
+        return;
+    }
     let mut sweeper = sweeper();
-    if !sweeper.pools.iter().any(|known| known.as_ptr() == Arc::as_ptr(idle)) {
-        sweeper.pools.push(Arc::downgrade(idle));
+    if idle.is_swept.swap(true, SeqCst) {
+        return;
+    }
+    sweeper.pools.push(Arc::downgrade(idle));
+    if !sweeper.runs {
+        sweeper.runs = std::thread::Builder::new().name("idle".into()).spawn(run).is_ok();
     }
     if !sweeper.runs {
-        // Without the thread an old connection is closed when it would be taken next.
-        sweeper.runs = std::thread::Builder::new().name("idle".into()).spawn(run).is_ok();
+        // Without the thread an old connection is closed when it would be taken next; the next one kept tries again.
+        sweeper.pools.clear();
+        idle.is_swept.store(false, SeqCst);
     }
 }
 
@@ -182,8 +216,7 @@ fn run() {
         }
         drop(pools);
         let mut sweeper = sweeper();
-        // Asked again under the lock: whoever keeps one now waits for it and starts another thread.
-        sweeper.pools.retain(|pool| pool.upgrade().is_some_and(|pool| !pool.is_empty()));
+        sweeper.pools.retain(|pool| pool.upgrade().is_some_and(|pool| !pool.let_go()));
         if sweeper.pools.is_empty() {
             sweeper.runs = false;
             return;
@@ -197,13 +230,17 @@ mod tests {
     use std::io::Write;
     use std::os::unix::net::UnixStream;
 
+    impl Wire for UnixStream {}
+
+    impl Wire for std::net::TcpStream {}
+
     fn address() -> Address {
         Address::Unix(std::path::Path::new("/s").into())
     }
 
     fn keep(idle: &Arc<Idle>, keepalive: &Keepalive, purpose: &str, age: Age) -> UnixStream {
         let (ours, theirs) = UnixStream::pair().unwrap();
-        idle.put(keepalive, address(), purpose.into(), ours, age);
+        idle.put(keepalive, address(), purpose.to_string().into(), Box::new(ours), age);
         theirs
     }
 
@@ -215,11 +252,11 @@ mod tests {
         let mut talks = keep(&idle, &keepalive, "http", Age::new());
         drop(keep(&idle, &keepalive, "http", Age::new()));
         talks.write_all(b"x").unwrap();
-        assert!(idle.take::<UnixStream>(&address(), "https").is_none());
-        assert!(idle.take::<std::net::TcpStream>(&address(), "http").is_none());
-        let (_, age) = idle.take::<UnixStream>(&address(), "http").expect("one is quiet");
+        assert!(idle.take::<UnixStream>(&address(), "https", true).is_none());
+        assert!(idle.take::<std::net::TcpStream>(&address(), "http", true).is_none());
+        let (_, age) = idle.take::<UnixStream>(&address(), "http", true).expect("one is quiet");
         assert_eq!(age.requests, 0);
-        assert!(idle.take::<UnixStream>(&address(), "http").is_none());
+        assert!(idle.take::<UnixStream>(&address(), "http", true).is_none());
         assert!(idle.is_empty());
     }
 
@@ -230,7 +267,7 @@ mod tests {
         let age = |requests| Age { requests, ..Age::new() };
         let others: Vec<_> = (0..4).map(|n| keep(&idle, &keepalive, "http", age(n))).collect();
         assert_eq!(idle.len(), 2);
-        let taken = |idle: &Idle| idle.take::<UnixStream>(&address(), "http").map(|(_, age)| age.requests);
+        let taken = |idle: &Idle| idle.take::<UnixStream>(&address(), "http", true).map(|(_, age)| age.requests);
         assert_eq!([taken(&idle), taken(&idle), taken(&idle)], [Some(3), Some(2), None]);
         drop(others);
         let _worn = keep(&idle, &keepalive, "http", age(5));

@@ -1,0 +1,241 @@
+//! Bells: registrations of sockets that outlive the requests they work for, one after another. A socket is registered once, under
+//! the number of its bell; whom its news wakes is a word in memory, so that the next request on it costs no
+//! system call. News while it works for nobody is remembered. Knows neither connections nor requests.
+
+use std::fmt;
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::*};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use mio::unix::SourceFd;
+use mio::{Interest, Registry, Token};
+
+use super::slot::OURS;
+use crate::exchange::engine::Bell;
+
+/// In the token of an event: it names a bell, not a connection. Connections never get such high numbers.
+pub const BELL: usize = OURS | 0x4000_0000;
+
+/// Whom a bell wakes that works for nobody.
+const NOBODY: usize = usize::MAX;
+
+const PER_CHUNK: usize = 256;
+
+struct Place {
+    /// Counts the bells that had this place, so that a late event finds out.
+    generation: AtomicU32,
+    wakes: AtomicUsize,
+    news: AtomicBool,
+    /// The other end closed: an end of file waits behind the bytes, and no further edge tells of it.
+    ended: AtomicBool,
+}
+
+type Chunk = Arc<[Place]>;
+
+/// All bells, in chunks that never move; it grows and does not shrink.
+#[derive(Default)]
+pub struct Bells {
+    chunks: Mutex<Vec<Chunk>>,
+    free: Mutex<Vec<u32>>,
+}
+
+impl Bells {
+    /// Registers a socket; its news wakes this connection until somebody says otherwise.
+    pub fn hang(
+        self: &Arc<Self>,
+        registry: &Arc<Registry>,
+        connection: usize,
+        socket: BorrowedFd<'_>,
+        writes: bool,
+    ) -> io::Result<Box<dyn Bell>> {
+        let (chunk, index) = self.claim();
+        let hung = Hung { table: self.clone(), registry: registry.clone(), chunk, index };
+        let place = hung.place();
+        place.news.store(false, Relaxed);
+        place.ended.store(false, Relaxed);
+        place.wakes.store(connection, Release);
+        registry.register(&mut SourceFd(&socket.as_raw_fd()), hung.token(), interest(writes))?;
+        Ok(Box::new(hung))
+    }
+
+    fn claim(&self) -> (Chunk, u32) {
+        // Nothing that can panic runs under these locks.
+        let mut chunks = self.chunks.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        let index = free.pop().unwrap_or_else(|| {
+            let first = (chunks.len() * PER_CHUNK) as u32;
+            chunks.push((0..PER_CHUNK).map(|_| Place::default()).collect());
+            free.extend((first + 1..first + PER_CHUNK as u32).rev());
+            first
+        });
+        (chunks[index as usize / PER_CHUNK].clone(), index)
+    }
+
+    /// The chunks as they stand; a reader keeps the list and asks again when a bell is in none of them.
+    fn chunks(&self) -> Vec<Chunk> {
+        self.chunks.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// The bells as the acceptor knows them.
+pub struct Ringer {
+    table: Arc<Bells>,
+    chunks: Vec<Chunk>,
+}
+
+impl Ringer {
+    /// Over these bells.
+    pub fn new(table: Arc<Bells>) -> Ringer {
+        Ringer { table, chunks: Vec::new() }
+    }
+
+    /// An event of this token came: remembers it, and says whom it wakes.
+    pub fn ring(&mut self, token: usize, ended: bool) -> Option<usize> {
+        let index = token & u32::MAX as usize & !BELL;
+        if index / PER_CHUNK >= self.chunks.len() {
+            self.chunks = self.table.chunks();
+        }
+        let place = &self.chunks.get(index / PER_CHUNK)?[index % PER_CHUNK];
+        if place.generation.load(Acquire) as usize != token >> 32 {
+            return None;
+        }
+        if ended {
+            place.ended.store(true, Release);
+        }
+        place.news.store(true, Release);
+        let connection = place.wakes.load(Acquire);
+        (connection != NOBODY).then_some(connection)
+    }
+}
+
+impl Default for Place {
+    fn default() -> Self {
+        Place {
+            generation: AtomicU32::new(0),
+            wakes: AtomicUsize::new(NOBODY),
+            news: AtomicBool::new(false),
+            ended: AtomicBool::new(false),
+        }
+    }
+}
+
+/// A bell that hangs at a socket; its place is free again when it is dropped.
+struct Hung {
+    table: Arc<Bells>,
+    registry: Arc<Registry>,
+    chunk: Chunk,
+    index: u32,
+}
+
+impl Hung {
+    fn place(&self) -> &Place {
+        &self.chunk[self.index as usize % PER_CHUNK]
+    }
+
+    fn token(&self) -> Token {
+        Token((self.place().generation.load(Relaxed) as usize) << 32 | BELL | self.index as usize)
+    }
+}
+
+impl Bell for Hung {
+    fn wakes(&self, connection: Option<usize>) {
+        self.place().wakes.store(connection.unwrap_or(NOBODY), Release);
+    }
+
+    fn has_news(&self) -> bool {
+        self.place().news.load(Acquire) || self.place().ended.load(Acquire)
+    }
+
+    fn take_news(&self) -> bool {
+        let place = self.place();
+        (place.news.load(Relaxed) && place.news.swap(false, AcqRel)) || place.ended.load(Acquire)
+    }
+
+    fn leave_news(&self) {
+        self.place().news.store(true, Release);
+    }
+
+    fn watch_room(&self, socket: BorrowedFd<'_>) -> io::Result<()> {
+        self.registry.reregister(&mut SourceFd(&socket.as_raw_fd()), self.token(), interest(true))
+    }
+}
+
+impl fmt::Debug for Hung {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Bell({})", self.index)
+    }
+}
+
+impl Drop for Hung {
+    fn drop(&mut self) {
+        let place = self.place();
+        place.wakes.store(NOBODY, Relaxed);
+        place.generation.fetch_add(1, AcqRel);
+        self.table.free.lock().unwrap_or_else(PoisonError::into_inner).push(self.index);
+    }
+}
+
+fn interest(writes: bool) -> Interest {
+    if writes { Interest::READABLE | Interest::WRITABLE } else { Interest::READABLE }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+    use std::os::fd::AsFd;
+    use std::os::unix::net::UnixStream;
+    use std::time::Duration;
+
+    /// The tokens of the events that are there, each with whether the other end closed.
+    fn events(poll: &mut mio::Poll) -> Vec<(usize, bool)> {
+        let mut events = mio::Events::with_capacity(8);
+        poll.poll(&mut events, Some(Duration::ZERO)).unwrap();
+        events.iter().map(|event| (event.token().0, event.is_read_closed())).collect()
+    }
+
+    #[test]
+    fn one_registration_wakes_one_connection_after_another() {
+        let mut poll = mio::Poll::new().unwrap();
+        let registry = Arc::new(poll.registry().try_clone().unwrap());
+        let bells = Arc::<Bells>::default();
+        let mut ringer = Ringer::new(bells.clone());
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let bell = bells.hang(&registry, 7, ours.as_fd(), false).unwrap();
+        assert!(events(&mut poll).is_empty() && !bell.take_news());
+        for (connection, want) in [(Some(7), Some(7)), (Some(8), Some(8)), (None, None)] {
+            bell.wakes(connection);
+            theirs.write_all(b"x").unwrap();
+            let [(token, ended)] = events(&mut poll)[..] else { panic!("one event") };
+            assert_eq!((ringer.ring(token, ended), ended), (want, false));
+            assert_eq!([bell.take_news(), bell.take_news()], [true, false], "news is taken once");
+        }
+        bell.leave_news();
+        assert!(bell.has_news() && bell.take_news() && !bell.has_news());
+        drop(theirs);
+        let [(token, ended)] = events(&mut poll)[..] else { panic!("one event") };
+        ringer.ring(token, ended);
+        assert_eq!((ended, [bell.take_news(), bell.take_news()]), (true, [true, true]), "an end stays");
+    }
+
+    #[test]
+    fn a_late_event_finds_nobody() {
+        let poll = mio::Poll::new().unwrap();
+        let registry = Arc::new(poll.registry().try_clone().unwrap());
+        let bells = Arc::<Bells>::default();
+        let mut ringer = Ringer::new(bells.clone());
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let first = bells.hang(&registry, 7, ours.as_fd(), false).unwrap();
+        let token = BELL;
+        assert_eq!(ringer.ring(token, false), Some(7));
+        drop(first);
+        let second = bells.hang(&registry, 8, theirs.as_fd(), false).unwrap();
+        assert_eq!((ringer.ring(token, true), second.has_news()), (None, false));
+        assert_eq!(ringer.ring(1 << 32 | BELL, false), Some(8));
+        let more: Vec<_> = (0..PER_CHUNK).map(|_| UnixStream::pair().unwrap()).collect();
+        let hung: Vec<_> = more.iter().map(|(one, _)| bells.hang(&registry, 9, one.as_fd(), true).unwrap()).collect();
+        assert_eq!(ringer.ring(BELL | PER_CHUNK, false), Some(9));
+        drop(hung);
+    }
+}
