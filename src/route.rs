@@ -80,7 +80,7 @@ pub struct Locations {
     regexes: Vec<Arc<Location>>,
     /// All of them but the named ones, as they stand in the conf.
     all: Vec<Arc<Location>>,
-    /// Whether here or further inside a prefix ends with a slash whose requests are passed on.
+    /// Whether here or further inside a path ends with a slash whose requests are passed on.
     passes_folders: bool,
 }
 
@@ -92,7 +92,7 @@ impl Location {
 
     /// Whether requests for a folder are passed to another server.
     fn passes_folder(&self) -> bool {
-        let Matcher::Prefix { path, .. } = &self.matcher else { return false };
+        let (Matcher::Prefix { path, .. } | Matcher::Exact(path)) = &self.matcher else { return false };
         let scope = &self.scope;
         let passes = scope.proxy.pass.is_some()
             || scope.fastcgi.pass.is_some()
@@ -125,16 +125,17 @@ impl Locations {
         }
     }
 
-    /// The location whose prefix is this path and a slash, where its requests are passed on and no other location is meant:
+    /// The location whose path is this one and a slash, where its requests are passed on and no other location is meant:
     /// the path without a slash is answered with a redirect then.
     pub fn folder(&self, path: &[u8]) -> Option<&Arc<Location>> {
         if !self.passes_folders || self.exact.contains_key(path) {
             return None;
         }
         if !self.prefixes.contains_key(path) {
-            let whole = self.prefixes.get(&[path, b"/"].concat()).filter(|location| location.passes_folder());
-            if whole.is_some() {
-                return whole;
+            let folder = [path, b"/"].concat();
+            let (exact, prefix) = (self.exact.get(&folder), self.prefixes.get(&folder));
+            if [exact, prefix].iter().flatten().any(|location| location.passes_folder()) {
+                return exact.or(prefix);
             }
         }
         let mut fits = self.lengths.iter().filter(|n| **n <= path.len()).filter_map(|n| self.prefixes.get(&path[..*n]));
@@ -255,24 +256,26 @@ impl Hosts {
     }
 
     /// The server for a host name (lower case, no port): exact, longest `*.x`, longest `x.*`, first
-    /// regex; with what the regex captured. A regex that is too hard for this name does not match.
-    pub fn find(&self, host: &[u8]) -> Option<Found<'_>> {
+    /// regex; with what the regex captured.
+    pub fn find(&self, host: &[u8]) -> Result<Option<Found<'_>>, TooHard> {
         let plain = |server: &Arc<Server>| Found { server: server.clone(), regex: None };
         if let Some(server) = self.exact.get(host) {
-            return Some(plain(server));
+            return Ok(Some(plain(server)));
         }
         let dots = || host.iter().enumerate().filter(|(_, b)| **b == b'.').map(|(i, _)| i);
         if let Some(server) = dots().filter(|i| *i > 0).find_map(|i| self.leading.get(&host[i..])) {
-            return Some(plain(server));
+            return Ok(Some(plain(server)));
         }
         let ends: Vec<usize> = dots().collect();
         if let Some(server) = ends.iter().rev().find_map(|i| self.trailing.get(&host[..=*i])) {
-            return Some(plain(server));
+            return Ok(Some(plain(server)));
         }
-        self.regexes.iter().find_map(|(pattern, names, server)| {
-            let found = pattern.captures(host).ok()??;
-            Some(Found { server: server.clone(), regex: Some((found.groups, names)) })
-        })
+        for (pattern, names, server) in &self.regexes {
+            if let Some(found) = pattern.captures(host)? {
+                return Ok(Some(Found { server: server.clone(), regex: Some((found.groups, names)) }));
+            }
+        }
+        Ok(None)
     }
 }
 

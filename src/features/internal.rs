@@ -22,10 +22,10 @@ pub const DIRECTIVES: &[Directive<Conf>] = &[Directive {
         contexts: Contexts::LOCATION,
         arity: Arity::Words(0, 0),
         block: false,
-        doc: "The location is reached only by internal redirects: `error_page`, `index`, `try_files`, `rewrite`, or a path in the `Location` of a script. A client that asks for it gets 404.",
+        doc: "The location is reached only by internal redirects: `error_page`, `index`, `try_files`, `rewrite`, or a path in the `Location` of a script. A client that asks for it, or for a location inside it, gets 404.",
     },
     repeat: Repeat::Refused,
-    inherit: Inherit::No(|conf| conf.only = false),
+    inherit: Inherit::Yes,
     set: |conf, _| {
         conf.only = true;
         Ok(())

@@ -43,6 +43,7 @@ pub(super) fn find_location(run: &mut Run) -> Result<Step, HttpError> {
                 .into()
         });
         run.enter_location(location);
+        internal::step(&mut run.x, &run.scope.internal)?;
         return Err(HttpError::redirect(301, static_files::with_slash(&run.x.uri, run.x.args.as_deref())));
     }
     run.x.tell("search", None, || format!("the location of `{}` is searched", escape::error_log(&run.x.uri)));
