@@ -199,6 +199,8 @@ pub struct Exchange {
     pub head: Head,
     /// The current path, decoded and normalised; internal redirects change it.
     pub uri: Vec<u8>,
+    /// The path before `try_files` found a file for it: what is passed on as it came goes on with this one, as in nginx.
+    pub asked: Option<Vec<u8>>,
     /// The current query without `?`; none if there was no `?`.
     pub args: Option<Vec<u8>>,
     /// Whether the current URI came from inside (index, try_files, error_page).
@@ -295,6 +297,7 @@ impl Exchange {
             args: None,
             internal: false,
             rewritten: false,
+            asked: None,
             redirects: 0,
             pipelined: arrival.pipelined,
             as_get: false,

@@ -10,9 +10,8 @@ pub fn make(x: &Exchange, uri: &[u8], prefix: &[u8], is_computed: bool) -> Vec<u
         return uri.to_vec();
     }
     let raw = x.head.target();
-    let is_unchanged = is_unchanged(x, raw);
     if uri.is_empty()
-        && let Some(origin) = is_unchanged
+        && let Some(origin) = comes_from(x, raw, x.asked.as_ref().unwrap_or(&x.uri))
         && raw.get(origin) == Some(&b'/')
     {
         return raw[origin..].to_vec();
@@ -25,7 +24,7 @@ pub fn make(x: &Exchange, uri: &[u8], prefix: &[u8], is_computed: bool) -> Vec<u
     let rest = x.uri.get(from..).unwrap_or_default();
     let mut out = before.to_vec();
     let quoted = raw.split(|b| *b == b'?').next().is_some_and(|path| path.contains(&b'%'));
-    match quoted || is_unchanged.is_none() {
+    match quoted || comes_from(x, raw, &x.uri).is_none() {
         true => out.extend_from_slice(escape::path(rest).as_bytes()),
         false => out.extend_from_slice(rest),
     }
@@ -36,8 +35,8 @@ pub fn make(x: &Exchange, uri: &[u8], prefix: &[u8], is_computed: bool) -> Vec<u
     out
 }
 
-/// Where the path begins in the target as it came, if path and query still are what it says.
-fn is_unchanged(x: &Exchange, raw: &[u8]) -> Option<usize> {
+/// Where the path begins in the target as it came, if this path and the query still are what it says.
+fn comes_from(x: &Exchange, raw: &[u8], wanted: &[u8]) -> Option<usize> {
     if x.rewritten {
         return None;
     }
@@ -45,6 +44,6 @@ fn is_unchanged(x: &Exchange, raw: &[u8]) -> Option<usize> {
     [true, false].into_iter().find_map(|merge| {
         let parsed = target::parse(raw, merge, &mut path).ok()?;
         let args = parsed.args.map(|range| &raw[range]);
-        (path == x.uri && args == x.args.as_deref()).then_some(parsed.origin)
+        (path == wanted && args == x.args.as_deref()).then_some(parsed.origin)
     })
 }
