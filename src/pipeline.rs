@@ -220,6 +220,7 @@ impl Run {
                 self.x.uri = path;
                 self.x.args = args;
                 self.x.rewritten = false;
+                self.x.asked = None;
                 self.leave();
                 self.enter(self.server.scope.clone());
                 self.cursor = AT_SERVER;
@@ -374,16 +375,16 @@ fn unsafe_field() -> HttpError {
 }
 
 /// The server of a group for a host name; what a regex name captured goes to the exchange.
-pub fn find_server(group: &Group, host: &[u8], x: &mut Exchange) -> Arc<Server> {
-    match group.hosts.find(host) {
-        None => group.default.clone(),
-        Some(Found { server, regex }) => {
-            if let Some((groups, names)) = regex {
-                x.capture(&Bytes::copy_from_slice(host), &groups, names);
-            }
-            server
-        }
+pub fn find_server(group: &Group, host: &[u8], x: &mut Exchange) -> Result<Arc<Server>, HttpError> {
+    let found = group.hosts.find(host).map_err(|_| {
+        HttpError::new(500, "regex-too-hard")
+            .log(Level::Error, "a regex of server_name needs too many steps for this host")
+    })?;
+    let Some(Found { server, regex }) = found else { return Ok(group.default.clone()) };
+    if let Some((groups, names)) = regex {
+        x.capture(&Bytes::copy_from_slice(host), &groups, names);
     }
+    Ok(server)
 }
 
 #[cfg(test)]

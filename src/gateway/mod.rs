@@ -13,7 +13,6 @@ pub mod relay;
 pub mod resolver;
 pub mod responder;
 pub mod scgi;
-pub mod secure;
 pub mod unframed;
 pub mod upstream;
 pub mod uwsgi;

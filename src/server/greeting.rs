@@ -38,7 +38,8 @@ impl Greeting {
     /// Reads the client's first message and finds the server that it is for.
     fn read(&mut self, hello: &ClientHello<'_>, group: &Group) -> Choice {
         let name = hello.server_name().map(|name| name.trim_end_matches('.').to_ascii_lowercase());
-        let found = name.as_ref().and_then(|name| group.hosts.find(name.as_bytes()));
+        // A name that is too hard for a regex is one that no server has; the request that follows says so.
+        let found = name.as_ref().and_then(|name| group.hosts.find(name.as_bytes()).ok()?);
         self.asked.is_bound = found.is_some();
         self.asked.name = name.clone().map(Bytes::from);
         self.asked.ciphers = hello.cipher_suites().iter().map(|suite| u16::from(*suite)).collect();

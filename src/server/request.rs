@@ -158,6 +158,8 @@ pub fn resolve(run: &mut Run, group: &Group) -> Option<HttpError> {
         Err(error) => {
             let mut refused = HttpError::new(error.status(), error.reason()).log(Level::Info, error.log());
             refused.close = true;
+            // What was read of the path is none.
+            run.x.uri.clear();
             return Some(refused);
         }
     }
@@ -165,7 +167,10 @@ pub fn resolve(run: &mut Run, group: &Group) -> Option<HttpError> {
         return None;
     }
     let host = run.x.head.host().unwrap_or_default().to_vec();
-    let server = pipeline::find_server(group, &host, &mut run.x);
+    let server = match pipeline::find_server(group, &host, &mut run.x) {
+        Ok(server) => server,
+        Err(error) => return Some(error),
+    };
     if is_misdirected(&run.x, &host, &server) {
         let text = "client attempted to request the server name different from the one that was negotiated";
         return Some(HttpError::new(421, "misdirected").log(Level::Info, text));
@@ -177,7 +182,7 @@ pub fn resolve(run: &mut Run, group: &Group) -> Option<HttpError> {
 /// The server that a connection belongs to: the one that its client named in the handshake, else the address's default.
 fn home(c: &Connection, group: &Group) -> Arc<Server> {
     let session = c.security.session().filter(|session| session.is_bound);
-    let found = session.and_then(|session| group.hosts.find(session.name.as_deref()?));
+    let found = session.and_then(|session| group.hosts.find(session.name.as_deref()?).ok()?);
     found.map_or_else(|| group.default.clone(), |found| found.server)
 }
 

@@ -235,7 +235,7 @@ fn verdict(server: &Arc<Server>, chosen: &Arc<Server>, default: &Arc<Server>, ho
     let fits = |name: &Name| {
         let mut alone = Hosts::default();
         alone.add(name, server);
-        alone.find(host).is_some()
+        alone.find(host).is_ok_and(|found| found.is_some())
     };
     let found = server.scope.server_name.names.iter().find(|(name, _)| fits(name));
     let host = escape::error_log(host);

@@ -5,7 +5,9 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use super::rows::Conf;
+use crate::conf::pattern::TooHard;
 use crate::exchange::Exchange;
+use crate::exchange::error::Level;
 use crate::exchange::variables::{Value, Variable};
 
 /// The variables.
@@ -26,7 +28,7 @@ pub const VARIABLES: &[Variable<Conf>] = &[
 ];
 
 fn script_name<'a>(x: &'a Exchange, conf: &'a Conf) -> Cow<'a, [u8]> {
-    let name = &x.uri[parts(&x.uri, conf).0];
+    let name = &x.uri[parts(x, conf).0];
     match name.last() {
         Some(b'/') if !conf.index.is_empty() => Cow::Owned([name, &conf.index].concat()),
         _ => Cow::Borrowed(name),
@@ -34,21 +36,31 @@ fn script_name<'a>(x: &'a Exchange, conf: &'a Conf) -> Cow<'a, [u8]> {
 }
 
 fn path_info<'a>(x: &'a Exchange, conf: &'a Conf) -> Value<'a> {
-    Some(Cow::Borrowed(&x.uri[parts(&x.uri, conf).1]))
+    Some(Cow::Borrowed(&x.uri[parts(x, conf).1]))
 }
 
-/// The ranges of the script's name and of what follows it. A path that the expression does not fit is all name.
-fn parts(uri: &[u8], conf: &Conf) -> (Range<usize>, Range<usize>) {
-    let whole = (0..uri.len(), uri.len()..uri.len());
-    let Some(pattern) = &conf.split else { return whole };
-    // An expression that needs too many steps fits no path.
-    match pattern.captures(uri) {
-        Ok(Some(found)) => {
+/// The ranges of the script's name and of what follows it.
+fn parts(x: &Exchange, conf: &Conf) -> (Range<usize>, Range<usize>) {
+    cut(&x.uri, conf).unwrap_or_else(|_| {
+        x.report(Level::Error, "the regex of fastcgi_split_path_info needs too many steps for this path");
+        all_name(&x.uri)
+    })
+}
+
+fn cut(uri: &[u8], conf: &Conf) -> Result<(Range<usize>, Range<usize>), TooHard> {
+    let Some(pattern) = &conf.split else { return Ok(all_name(uri)) };
+    Ok(pattern.captures(uri)?.map_or_else(
+        || all_name(uri),
+        |found| {
             let group = |n: usize| found.groups.get(n).cloned().flatten().unwrap_or(uri.len()..uri.len());
             (group(1), group(2))
-        }
-        Ok(None) | Err(_) => whole,
-    }
+        },
+    ))
+}
+
+/// What a path is that the expression does not fit.
+fn all_name(uri: &[u8]) -> (Range<usize>, Range<usize>) {
+    (0..uri.len(), uri.len()..uri.len())
 }
 
 #[cfg(test)]
@@ -68,7 +80,7 @@ mod tests {
             (expression("^(.+\\.php)(.*)$"), "/a.php/b.php/c", "/a.php/b.php", "/c"),
         ] {
             let conf = Conf { split, ..Conf::default() };
-            let (name, rest) = parts(uri.as_bytes(), &conf);
+            let (name, rest) = cut(uri.as_bytes(), &conf).unwrap();
             assert_eq!((&uri[name], &uri[rest]), (script, info), "{uri}");
         }
     }

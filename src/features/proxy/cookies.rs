@@ -139,7 +139,7 @@ impl Flags {
     fn is_for(&self, x: &Exchange, name: &[u8]) -> bool {
         match &self.cookie {
             Cookie::Named(text) => name.eq_ignore_ascii_case(&x.eval(text)),
-            Cookie::Regex(matcher) => matcher.is_match(name),
+            Cookie::Regex(matcher) => matcher.is_match(x, name),
         }
     }
 }

@@ -10,6 +10,7 @@ use crate::conf::args::{Args, Fault};
 use crate::conf::pattern::Pattern;
 use crate::conf::value::{Text, VarId};
 use crate::exchange::Exchange;
+use crate::exchange::error::Level;
 
 /// The lines of a block.
 #[derive(Debug, Clone, Default)]
@@ -50,16 +51,26 @@ impl Matcher {
 
     /// Whether a text matches; its groups are captures then.
     pub fn matches(&self, x: &Exchange, text: &Bytes) -> bool {
-        // A regex that is too hard for this text does not match it.
-        let Ok(Some(found)) = self.pattern.captures(text) else { return false };
-        x.capture(text, &found.groups, &self.names);
-        true
+        let found = self.pattern.captures(text).unwrap_or_else(|_| too_hard(x));
+        found.is_some_and(|found| {
+            x.capture(text, &found.groups, &self.names);
+            true
+        })
     }
 
     /// Whether a text matches, without captures.
-    pub fn is_match(&self, text: &[u8]) -> bool {
-        self.pattern.is_match(text).unwrap_or(false)
+    pub fn is_match(&self, x: &Exchange, text: &[u8]) -> bool {
+        self.pattern.is_match(text).unwrap_or_else(|_| too_hard::<()>(x).is_some())
     }
+}
+
+/// A regex that is too hard for a text does not match it; the log says so.
+fn too_hard<T>(x: &Exchange) -> Option<T> {
+    x.report(
+        Level::Error,
+        "a regex of proxy_redirect or proxy_cookie_* needs too many steps for what the other server sent",
+    );
+    None
 }
 
 impl Redirects {
