@@ -48,7 +48,7 @@ pub const DIRECTIVES: &[Directive<Conf>] = gateway_rows!(
             repeat: Repeat::Refused,
             inherit: Inherit::IntoIf(|conf| conf.pass = None),
             set: |conf, args| {
-                conf.pass = Some(Door::read(args, "")?);
+                conf.pass = Some(Door::read(args, &[])?);
                 Ok(())
             },
         },
@@ -107,8 +107,8 @@ pub fn step(x: &mut Exchange, conf: &Conf, around: &Around<'_>) -> Result<Step, 
         return Ok(step);
     }
     let upstream = match door.find(x, around)? {
-        Finding::Here(upstream) => upstream,
-        Finding::Later(step) => return Ok(step),
+        (Finding::Here(upstream), _) => upstream,
+        (Finding::Later(step), _) => return Ok(step),
     };
     let pairs = params::pairs(x, &conf.params, conf.relay.pass_request_headers);
     let mut head = Vec::with_capacity(1024);

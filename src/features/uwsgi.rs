@@ -13,10 +13,11 @@ use crate::exchange::variables::Variable;
 use crate::gateway::params::{self, Param};
 use crate::gateway::program::{self, Around, Door};
 use crate::gateway::relay::{self, Order, Relay};
+use crate::gateway::secure::{self, Lack};
 use crate::gateway::unframed::Unframed;
 use crate::gateway::upstream::finding::Finding;
 use crate::gateway::uwsgi::{LONGEST, TooLong, head};
-use crate::gateway_rows;
+use crate::secure_gateway_rows;
 
 /// The settings.
 #[derive(Debug, Clone, Default)]
@@ -31,6 +32,16 @@ pub struct Conf {
     pub string: Bytes,
     /// What all gateways share.
     pub relay: Arc<relay::Conf>,
+    /// How programs are spoken to in TLS.
+    pub secure: Arc<secure::Conf>,
+}
+
+impl Conf {
+    /// The directive of `uwsgi_ssl_*` that does not go together with the others, and why, where TLS may be spoken.
+    pub fn lack(&self) -> Option<Lack> {
+        self.pass.as_ref().filter(|door| door.may_be_secure())?;
+        self.secure.lack("uwsgi")
+    }
 }
 
 const fn manual(
@@ -44,9 +55,11 @@ const fn manual(
 }
 
 /// The directives.
-pub const DIRECTIVES: &[Directive<Conf>] = gateway_rows!(
+pub const DIRECTIVES: &[Directive<Conf>] = secure_gateway_rows!(
     "uwsgi",
     "the program",
+    "a program behind `suwsgi://`",
+    None,
     Conf,
     [
         Directive {
@@ -54,17 +67,17 @@ pub const DIRECTIVES: &[Directive<Conf>] = gateway_rows!(
                 contexts: Contexts::LOCATION.or(Contexts::IF_LOCATION),
                 ..manual(
                     "uwsgi_pass",
-                    &["[uwsgi://]address"],
+                    &["[uwsgi:// | suwsgi://]address"],
                     None,
                     Arity::Words(1, 1),
-                    "Lets a program answer that speaks the uwsgi protocol: `host:port`, `unix:/path/of/socket`, or the name of an `upstream`. It \
-                     may contain variables. `include uwsgi_params;` tells the program what is usual.",
+                    "Lets a program answer that speaks the uwsgi protocol: `host:port`, `unix:/path/of/socket`, or the name of an `upstream`, and \
+                     `suwsgi://` before it speaks TLS. It may contain variables. `include uwsgi_params;` tells the program what is usual.",
                 )
             },
             repeat: Repeat::Refused,
             inherit: Inherit::IntoIf(|conf| conf.pass = None),
             set: |conf, args| {
-                conf.pass = Some(Door::read(args, "uwsgi://")?);
+                conf.pass = Some(Door::read(args, &[("uwsgi", false), ("suwsgi", true)])?);
                 Ok(())
             },
         },
@@ -163,19 +176,23 @@ pub fn step(x: &mut Exchange, conf: &Conf, around: &Around<'_>) -> Result<Step, 
     if let Some(step) = program::ask_body(x, &conf.relay, around, may_come) {
         return Ok(step);
     }
-    let upstream = match door.find(x, around)? {
-        Finding::Here(upstream) => upstream,
-        Finding::Later(step) => return Ok(step),
+    let (upstream, is_secure) = match door.find(x, around)? {
+        (Finding::Here(upstream), is_secure) => (upstream, is_secure),
+        (Finding::Later(step), _) => return Ok(step),
+    };
+    let (scheme, secure) = match is_secure {
+        true => ("suwsgi://", Some(conf.secure.secure(x, upstream.name.as_bytes(), "uwsgi")?)),
+        false => ("uwsgi://", None),
     };
     let pairs = params::pairs(x, &conf.params, conf.relay.pass_request_headers);
     let mut packet = Vec::with_capacity(1024);
     head(&mut packet, conf.modifiers, &pairs, &conf.string).map_err(too_long)?;
     let order = Order {
-        secure: None,
+        secure,
         conf: conf.relay.clone(),
         upstream,
         purpose: "uwsgi".into(),
-        protocol: Box::new(Unframed::new("uwsgi://", x.is_head(), conf.relay.buffer_size)),
+        protocol: Box::new(Unframed::new(scheme, x.is_head(), conf.relay.buffer_size)),
         head: packet.into(),
         uri: Bytes::new(),
         body: program::payload(x, &conf.relay),

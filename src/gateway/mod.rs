@@ -13,6 +13,7 @@ pub mod relay;
 pub mod resolver;
 pub mod responder;
 pub mod scgi;
+pub mod secure;
 pub mod unframed;
 pub mod upstream;
 pub mod uwsgi;

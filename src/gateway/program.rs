@@ -50,17 +50,24 @@ impl Around<'_> {
 /// Where a program listens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Door {
-    /// One of the conf's destinations.
-    Fixed(usize),
-    /// What the text says when the request comes.
-    Text(Text),
+    /// One of the conf's destinations, and whether it is spoken to in TLS.
+    Fixed(usize, bool),
+    /// What the text says when the request comes, behind one of the schemes or none.
+    Text(Text, Schemes),
 }
 
+/// What may stand before an address, with `://` behind it, and whether TLS is meant by it.
+pub type Schemes = &'static [(&'static str, bool)];
+
 impl Door {
-    /// Reads the word of a `_pass` directive, behind `scheme` if it begins so.
-    pub fn read(args: &mut Args<'_>, scheme: &str) -> Result<Door, Fault> {
+    /// Reads the word of a `_pass` directive, which may begin with one of the schemes.
+    pub fn read(args: &mut Args<'_>, schemes: Schemes) -> Result<Door, Fault> {
         let word = args.word(0);
-        let bare = word.text.strip_prefix(scheme.as_bytes()).unwrap_or(&word.text).to_vec();
+        let text = args.text(0)?;
+        if text.constant().is_none() {
+            return Ok(Door::Text(text, schemes));
+        }
+        let (bare, secure) = without_scheme(&word.text, schemes);
         if bare.is_empty() {
             return Err(Fault::at(word, "needs an address, such as `127.0.0.1:9000` or `unix:/path/of/socket`"));
         }
@@ -69,37 +76,56 @@ impl Door {
             let text = format!("speaks to no `{scheme}://` address: name host and port, or `unix:` and a path");
             return Err(Fault::at(word, text));
         }
-        let text = args.text_of(0, &bare)?;
-        Ok(match text.constant() {
-            Some(_) => Door::Fixed(args.destination(0, &bare, 0)),
-            None => Door::Text(text),
-        })
+        Ok(Door::Fixed(args.destination(0, bare, 0), secure))
+    }
+
+    /// Whether it may be that TLS is spoken there.
+    pub fn may_be_secure(&self) -> bool {
+        match self {
+            Door::Fixed(_, secure) => *secure,
+            Door::Text(_, schemes) => schemes.iter().any(|(_, secure)| *secure),
+        }
     }
 
     /// Where nothing may be done, ends the request before anybody is asked.
     pub fn withhold(&self, x: &Exchange, by: &'static str, around: &Around<'_>) -> Option<Step> {
         x.withhold(|| {
             let to = match self {
-                Door::Fixed(index) => around.upstreams.at(*index).map(|upstream| upstream.name.as_bytes().to_vec()),
-                Door::Text(text) => Some(x.eval(text).into_owned()),
+                Door::Fixed(index, _) => around.upstreams.at(*index).map(|upstream| upstream.name.as_bytes().to_vec()),
+                Door::Text(text, _) => Some(x.eval(text).into_owned()),
             };
             Act::Pass { by, to: to.unwrap_or_default() }
         })
     }
 
-    /// Who listens there; a host's name may have to be looked up first.
-    pub fn find(&self, x: &mut Exchange, around: &Around<'_>) -> Result<Finding, HttpError> {
+    /// Who listens there, and whether TLS is spoken with them; a host's name may have to be looked up first.
+    pub fn find(&self, x: &mut Exchange, around: &Around<'_>) -> Result<(Finding, bool), HttpError> {
         match self {
-            Door::Fixed(index) => around.upstreams.at(*index).cloned().map(Finding::Here).ok_or_else(|| {
-                // The load has made one for each index that it gave out.
-                HttpError::new(500, "no-upstream").log(Level::Alert, "a program's upstream is not there")
-            }),
-            Door::Text(text) => {
+            Door::Fixed(index, secure) => {
+                let upstream = around.upstreams.at(*index).cloned().ok_or_else(|| {
+                    // The load has made one for each index that it gave out.
+                    HttpError::new(500, "no-upstream").log(Level::Alert, "a program's upstream is not there")
+                })?;
+                Ok((Finding::Here(upstream), *secure))
+            }
+            Door::Text(text, schemes) => {
                 let text = x.eval(text).into_owned();
-                finding::find(x, around.upstreams, around.names, &text, 0)
+                let (bare, secure) = without_scheme(&text, schemes);
+                Ok((finding::find(x, around.upstreams, around.names, bare, 0)?, secure))
             }
         }
     }
+}
+
+/// An address without the scheme before it, and whether TLS is meant by that.
+fn without_scheme<'a>(text: &'a [u8], schemes: Schemes) -> (&'a [u8], bool) {
+    for (scheme, secure) in schemes {
+        let named = text.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme.as_bytes()));
+        if named && let Some(bare) = text[scheme.len()..].strip_prefix(b"://") {
+            return (bare, *secure);
+        }
+    }
+    (text, false)
 }
 
 /// Reads a line that names something a program is told.
@@ -168,6 +194,26 @@ pub fn read_cache(args: &mut Args<'_>) -> Result<(), Fault> {
         _ => {
             let text = format!("names the zone `{}`, but answers of programs are not cached yet", word.show());
             Err(Fault::at(word, text).help("write `off`, or leave the line out"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn schemes_stand_before_addresses() {
+        const BOTH: Schemes = &[("uwsgi", false), ("suwsgi", true)];
+        for (text, schemes, want) in [
+            ("a:1", BOTH, ("a:1", false)),
+            ("uwsgi://a:1", BOTH, ("a:1", false)),
+            ("SUWSGI://a:1", BOTH, ("a:1", true)),
+            ("suwsgi:/a", BOTH, ("suwsgi:/a", false)),
+            ("uwsgi", BOTH, ("uwsgi", false)),
+            ("uwsgi://a", &[], ("uwsgi://a", false)),
+        ] {
+            assert_eq!(without_scheme(text.as_bytes(), schemes), (want.0.as_bytes(), want.1), "{text}");
         }
     }
 }

@@ -215,12 +215,13 @@ fn stores_among_scripts(settings: &Settings) -> Vec<Diagnostic> {
     found
 }
 
-/// What does not go together of how https servers are spoken to: each file may be well and the whole be not.
+/// What does not go together of how other servers are spoken to in TLS: each file may be well and the whole be not.
 fn half_tls(settings: &Settings) -> Vec<Diagnostic> {
     let mut found: Vec<Diagnostic> = Vec::new();
-    for scope in settings.scopes() {
-        let Some((directive, wrong)) = scope.proxy.lack() else { continue };
-        let span = scope.places.of(directive).unwrap_or_default();
+    let scopes = settings.scopes();
+    let both = |scope: &'_ Arc<Scope>| scope.proxy.lack().into_iter().chain(scope.uwsgi.lack());
+    for (scope, (directive, wrong)) in scopes.iter().flat_map(|scope| both(scope).map(move |lack| (scope, lack))) {
+        let span = scope.places.of(&directive).unwrap_or_default();
         let diagnostic = Diagnostic::error(span, format!("`{directive}` {}", wrong.what));
         let diagnostic = Diagnostic { help: wrong.help, ..diagnostic };
         if !found.contains(&diagnostic) {

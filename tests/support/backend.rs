@@ -2,6 +2,7 @@
 //! protocol and answers as its script says. Knows what the protocols look like from the other end, and no server.
 
 use super::case::{Act, Backend, Protocol};
+use super::sealed::{self, Sealed};
 use super::server::Place;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -51,7 +52,26 @@ struct Request {
 trait Wire: Read + Write + Send {
     fn reset(&self);
     fn patience(&self, time: Duration);
-    fn half_close(&self);
+    fn half_close(&mut self);
+    /// How this connection is spoken to in TLS.
+    fn tls(&self) -> String {
+        "plain\n".into()
+    }
+}
+
+impl Wire for Sealed {
+    fn reset(&self) {
+        self.socket().reset();
+    }
+    fn patience(&self, time: Duration) {
+        self.socket().patience(time);
+    }
+    fn half_close(&mut self) {
+        self.goodbye();
+    }
+    fn tls(&self) -> String {
+        self.told()
+    }
 }
 
 impl Wire for TcpStream {
@@ -63,7 +83,7 @@ impl Wire for TcpStream {
         let _ = self.set_read_timeout(Some(time));
         let _ = self.set_write_timeout(Some(PATIENCE));
     }
-    fn half_close(&self) {
+    fn half_close(&mut self) {
         let _ = self.shutdown(Shutdown::Write);
     }
 }
@@ -74,7 +94,7 @@ impl Wire for UnixStream {
         let _ = self.set_read_timeout(Some(time));
         let _ = self.set_write_timeout(Some(PATIENCE));
     }
-    fn half_close(&self) {
+    fn half_close(&mut self) {
         let _ = self.shutdown(Shutdown::Write);
     }
 }
@@ -143,7 +163,15 @@ fn listen(backend: &Backend, place: &Place, shared: Arc<Shared>) -> Result<(Door
     let n: usize = backend.at.parse().map_err(|_| "a backend needs port=2 to 9, or unix=PATH".to_string())?;
     let port = *place.ports.get(n - 1).ok_or(format!("no %PORT{n}% in the conf"))?;
     let listener = TcpListener::bind(("127.0.0.1", port)).map_err(said)?;
-    let thread = std::thread::spawn(move || serve(&shared, || Ok(Box::new(listener.accept()?.0))));
+    let config = backend.certificate.as_ref().map(|name| sealed::config(name, place)).transpose()?;
+    let accept = move || -> std::io::Result<Box<dyn Wire>> {
+        let (socket, _) = listener.accept()?;
+        Ok(match &config {
+            Some(config) => Box::new(Sealed::over(socket, config).map_err(std::io::Error::other)?),
+            None => Box::new(socket),
+        })
+    };
+    let thread = std::thread::spawn(move || serve(&shared, accept));
     Ok((Door::Port(port), thread))
 }
 
@@ -211,7 +239,7 @@ impl Turn<'_> {
                 Act::Send(bytes) if is_fastcgi => self.records(6, bytes),
                 Act::Send(bytes) | Act::Raw(bytes) => self.write(bytes),
                 Act::Errors(bytes) => self.records(7, bytes),
-                Act::Params | Act::Body | Act::Head | Act::Number => {
+                Act::Params | Act::Body | Act::Head | Act::Number | Act::Tls => {
                     let text = self.told(act);
                     if is_fastcgi { self.records(6, &text) } else { self.write(&text) }
                 }
@@ -246,7 +274,7 @@ impl Turn<'_> {
     }
 
     fn write(&mut self, bytes: &[u8]) -> bool {
-        self.wire.write_all(bytes).is_ok()
+        self.wire.write_all(bytes).is_ok() && self.wire.flush().is_ok()
     }
 
     fn records(&mut self, kind: u8, bytes: &[u8]) -> bool {
@@ -262,6 +290,7 @@ impl Turn<'_> {
             }
             Act::Body => self.request.body.clone(),
             Act::Head => self.request.head.clone(),
+            Act::Tls => self.wire.tls().into_bytes(),
             _ => format!("connection {} request {}\n", self.number, self.nth).into_bytes(),
         }
     }

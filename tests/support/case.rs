@@ -72,6 +72,8 @@ pub struct Backend {
     pub early: bool,
     /// It leaves the connection open after an answer (in FastCGI the request says so).
     pub keep: bool,
+    /// The certificate it shows in TLS; none where it speaks plainly.
+    pub certificate: Option<String>,
     pub script: Vec<Act>,
 }
 
@@ -100,6 +102,8 @@ pub enum Act {
     Head,
     /// Which connection and which request on it this is.
     Number,
+    /// How it is spoken to in TLS.
+    Tls,
     Pause(u64),
     /// Closes here, whatever is missing.
     Close,

@@ -7,6 +7,7 @@ pub mod certs;
 pub mod differences;
 pub mod judge;
 pub mod read;
+pub mod sealed;
 pub mod server;
 pub mod tls;
 pub mod wire;

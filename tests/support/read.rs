@@ -261,6 +261,7 @@ fn actions(text: &[String], raw: bool) -> Result<Vec<Action>, String> {
 
 fn backend(section: &Section) -> Result<Backend, String> {
     let (mut at, mut protocol, mut early, mut keep) = (String::new(), Protocol::Http, false, false);
+    let mut certificate = None;
     for word in section.rest.split(' ').filter(|w| !w.is_empty()) {
         match word.split_once('=').unwrap_or((word, "")) {
             ("http", _) => protocol = Protocol::Http,
@@ -271,10 +272,11 @@ fn backend(section: &Section) -> Result<Backend, String> {
             ("keep", _) => keep = true,
             ("port", value) => at = value.into(),
             ("unix", value) => at = format!("unix:{value}"),
+            ("shows", value) => certificate = Some(value.into()),
             (other, _) => return Err(format!("unknown backend attribute `{other}`")),
         }
     }
-    Ok(Backend { at, protocol, early, keep, script: acts(&section.text)? })
+    Ok(Backend { at, protocol, early, keep, certificate, script: acts(&section.text)? })
 }
 
 /// Lines are sent with CRLF behind each but the last; a `\` at the end of a line keeps it away, orders begin with `@`.
@@ -303,6 +305,7 @@ fn acts(text: &[String]) -> Result<Vec<Act>, String> {
             ("body", _) => Act::Body,
             ("head", _) => Act::Head,
             ("number", _) => Act::Number,
+            ("tls", _) => Act::Tls,
             ("pause", ms) => Act::Pause(ms.parse().map_err(|_| "@pause needs milliseconds")?),
             ("close", _) => Act::Close,
             ("shutdown", _) => Act::HalfClose,

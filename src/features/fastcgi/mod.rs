@@ -31,8 +31,8 @@ pub fn step(x: &mut Exchange, conf: &Conf, around: &Around<'_>) -> Result<Step, 
         return Ok(step);
     }
     let upstream = match door.find(x, around)? {
-        Finding::Here(upstream) => upstream,
-        Finding::Later(step) => return Ok(step),
+        (Finding::Here(upstream), _) => upstream,
+        (Finding::Later(step), _) => return Ok(step),
     };
     let mut head = Vec::with_capacity(1024);
     fastcgi::begin(&mut head, conf.keep_conn, &params::pairs(x, &conf.params, conf.relay.pass_request_headers));

@@ -63,7 +63,7 @@ pub const DIRECTIVES: &[Directive<Conf>] = gateway_rows!(
             repeat: Repeat::Refused,
             inherit: Inherit::IntoIf(|conf| conf.pass = None),
             set: |conf, args| {
-                conf.pass = Some(Door::read(args, "")?);
+                conf.pass = Some(Door::read(args, &[])?);
                 Ok(())
             },
         },

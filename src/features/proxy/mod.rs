@@ -4,11 +4,9 @@
 
 mod cookies;
 mod pass;
-mod proof;
 mod redirect;
 mod request;
 mod rows;
-mod secure;
 mod uri;
 pub mod wire;
 
@@ -114,7 +112,7 @@ fn begin(x: &mut Exchange, conf: &Arc<Conf>, pass: &pass::Pass, there: There) ->
     let (head, uri) = request::head(x, conf, pass, &there, &length);
     let method = request::method(x, conf);
     let secure = match there.parts.secure {
-        true => Some(conf.secure.secure(x, there.parts.host())?),
+        true => Some(conf.secure.secure(x, there.parts.host(), "proxy")?),
         false => None,
     };
     let purpose = match &secure {

@@ -8,15 +8,14 @@ use bytes::Bytes;
 use super::cookies::{Domain, Flags, Path};
 use super::pass::{Pass, Url};
 use super::redirect::{Redirect, Redirects};
-use super::secure;
 use crate::conf::args::{Args, Fault};
 use crate::conf::directive::Arity::{AtLeast, Words};
 use crate::conf::directive::{Arity, Contexts, Directive, Inherit, Manual, Repeat};
 use crate::conf::value::Text;
 use crate::exchange::variables::{Value, Variable};
 use crate::gateway::relay;
-use crate::gateway_rows;
-use crate::tls::files::Wrong;
+use crate::gateway::secure::{self, Lack};
+use crate::secure_gateway_rows;
 
 /// The settings.
 #[derive(Debug, Clone, Default)]
@@ -47,10 +46,10 @@ pub struct Conf {
 
 impl Conf {
     /// The directive of `proxy_ssl_*` that does not go together with the others, and why, where an https server may be asked.
-    pub fn lack(&self) -> Option<(&'static str, Wrong)> {
+    pub fn lack(&self) -> Option<Lack> {
         match &self.pass.as_ref()?.url {
             Url::Fixed(parts, _) if !parts.secure => None,
-            _ => self.secure.lack(),
+            _ => self.secure.lack("proxy"),
         }
     }
 }
@@ -79,9 +78,11 @@ const fn list(
 }
 
 /// The directives.
-pub const DIRECTIVES: &[Directive<Conf>] = gateway_rows!(
+pub const DIRECTIVES: &[Directive<Conf>] = secure_gateway_rows!(
     "proxy",
     "the other server",
+    "an https server",
+    Some("$proxy_host"),
     Conf,
     [
         Directive {
@@ -270,19 +271,6 @@ pub const DIRECTIVES: &[Directive<Conf>] = gateway_rows!(
                     .help("write `proxy_store off;`, or remove the line")),
             },
         ),
-        secure::SERVER_NAME,
-        secure::NAME,
-        secure::VERIFY,
-        secure::TRUSTED,
-        secure::CERTIFICATE,
-        secure::KEY,
-        secure::REUSE,
-        secure::PROTOCOLS,
-        secure::CIPHERS,
-        secure::COMMAND,
-        secure::PASSWORDS,
-        secure::CRL,
-        secure::DEPTH,
     ]
 );
 

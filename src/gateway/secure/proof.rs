@@ -20,6 +20,8 @@ pub struct Known {
     pub roots: Arc<Vec<CertificateDer<'static>>>,
     /// How many may stand between.
     pub depth: usize,
+    /// The prefix of the directives, for messages.
+    pub family: Box<str>,
 }
 
 impl ServerCertVerifier for Known {
@@ -43,7 +45,10 @@ impl ServerCertVerifier for Known {
         };
         let all: Vec<CertificateDer<'_>> = std::iter::once(own).chain(others).cloned().collect();
         match chain::links(&all, &self.roots) > self.depth {
-            true => Err(rustls::Error::General("the certificate's chain is longer than proxy_ssl_verify_depth".into())),
+            true => {
+                let text = format!("the certificate's chain is longer than {}_ssl_verify_depth", self.family);
+                Err(rustls::Error::General(text))
+            }
             false => Ok(ServerCertVerified::assertion()),
         }
     }
