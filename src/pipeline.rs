@@ -172,10 +172,20 @@ impl Run {
         self.built_in(error)
     }
 
+    /// Ends a request that gets no answer: what its lines in the logs say of it.
+    pub fn give_up(&mut self, mut error: HttpError) {
+        let place = self.explain(&mut error);
+        error_page::note(&mut self.x, &error, place);
+        self.x.sent.status = error.status;
+    }
+
     fn follow(&mut self, step: Step) -> Result<Option<Outcome>, HttpError> {
         match step {
             Step::Next => self.cursor += 1,
-            Step::Done(response) => return self.filter(response).map(Some),
+            Step::Done(response) => {
+                self.blame(&response);
+                return self.filter(response).map(Some);
+            }
             Step::Goto(target) => self.redirect(target)?,
             Step::Search => self.search()?,
             Step::Body(sink) => return Ok(Some(Outcome::NeedBody(sink))),
@@ -261,12 +271,23 @@ impl Run {
         self.enter(excepted.map_or(&location.scope, |(_, scope)| scope).clone());
     }
 
+    /// Notes why an answer is an error that was given as it is, without a page.
+    fn blame(&mut self, response: &Response) {
+        let Some((reason, span)) = self.x.blamed.take().filter(|_| self.x.failure.is_none()) else { return };
+        let place = self.settings.sources.short_place(span);
+        error_page::note(&mut self.x, &HttpError::new(response.status, reason), place);
+        if let Some(failure) = &mut self.x.failure {
+            (failure.own_status, failure.close) = (true, false);
+        }
+    }
+
     /// One place turns an error into a page: `error_page` first, the built-in page at last.
     fn fail(&mut self, mut error: HttpError) -> Result<Option<Outcome>, HttpError> {
         static_files::quieten(&self.scope.static_files, &mut error);
         self.tell_failure(&error);
         let place = self.explain(&mut error);
-        if matches!(error.status, 444 | 499) {
+        if is_silent(error.status) {
+            error_page::note(&mut self.x, &error, place);
             self.x.sent.status = error.status;
             return Ok(Some(Outcome::Close));
         }
@@ -286,7 +307,11 @@ impl Run {
     fn tell_failure(&self, error: &HttpError) {
         self.x.tell("answer", None, || {
             let why = error.report.as_ref().map_or(String::new(), |report| format!(": {}", report.text));
-            format!("`{}` answers {} ({}){why}", self.at(), error.status, error.reason)
+            let (at, status, reason) = (self.at(), error.status, error.reason);
+            match is_silent(status) {
+                true => format!("`{at}` closes the connection without an answer ({status}, {reason}){why}"),
+                false => format!("`{at}` answers {status} ({reason}){why}"),
+            }
         });
     }
 
@@ -366,6 +391,11 @@ impl Run {
         }
         Ok(Outcome::Respond(Box::new(response)))
     }
+}
+
+/// Statuses that stand in logs only: the connection closes without an answer, as in nginx.
+fn is_silent(status: u16) -> bool {
+    matches!(status, 408 | 444 | 499)
 }
 
 /// A value that would break the head: a line end from a decoded path, say.

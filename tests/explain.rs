@@ -1,6 +1,8 @@
 //! What `longshore explain` says is held against what the server does: for each request of the whole-program cases that comes
 //! alone on its way, explain is asked first, then the server, which notes server, location, path, file and status in a log.
 //! tests/explain/exceptions.txt names the cases where they may differ, each with its reason; one that is not needed fails too.
+//! The lines that `explain --as-expect` writes of the same requests must pass in `longshore expect`; tests/explain/expect.txt has
+//! the exceptions to that.
 //!
 //! `cargo test --test explain -- FILTER` runs some cases, `LONGSHORE_EXPLAIN_SHOW=1` names what was left out and why.
 
@@ -22,7 +24,7 @@ use support::tls::Clients;
 use support::wire::{Shape, Wire};
 
 /// How long one case may take.
-const LIMIT: Duration = Duration::from_secs(20);
+const LIMIT: Duration = Duration::from_secs(40);
 
 /// Server, location, path, file, status and request line of each request, in a log of its own.
 const LOG: &str = "log_format truth escape=none '$server_line\t$location_line\t$uri\t$request_filename\t$status\t$request'; \
@@ -40,6 +42,11 @@ struct Tally {
     left_out: BTreeMap<String, Vec<String>>,
     /// Cases with a difference.
     differ: BTreeMap<String, String>,
+    /// How many lines for `longshore expect` were run.
+    expected: usize,
+    /// Cases with such lines, and those whose lines fail.
+    expecting: BTreeSet<String>,
+    failing: BTreeMap<String, String>,
 }
 
 fn main() -> ExitCode {
@@ -93,6 +100,15 @@ fn compare(case: &Case, tally: &Mutex<Tally>) -> Result<(), String> {
     if files_of(&place) != before {
         lock(tally).differ.insert(case.name.clone(), "explain has changed the files of the case".into());
         return Ok(());
+    }
+    let expectations: Vec<&str> = told.iter().flatten().filter_map(Told::expectation).collect();
+    if !expectations.is_empty() {
+        let failure = expect(&expectations, &place)?;
+        tidy(&place, &before);
+        let mut tally = lock(tally);
+        tally.expected += expectations.len();
+        tally.expecting.insert(case.name.clone());
+        tally.failing.extend(failure.map(|failure| (case.name.clone(), failure)));
     }
     let lines = serve(case, &same, &program, &place, deadline)?;
     let counts: Vec<usize> = same.iter().map(|exchange| exchange.responses.len()).collect();
@@ -192,6 +208,36 @@ fn serve(
     Ok(String::from_utf8_lossy(&text).lines().map(str::to_string).collect())
 }
 
+/// Takes away what was not there: a store of sessions, say, that belongs to somebody else than the server's user.
+fn tidy(place: &Place, before: &BTreeMap<String, (u64, Option<std::time::SystemTime>)>) {
+    // What is in a folder goes before it.
+    for name in files_of(place).keys().rev().filter(|name| !before.contains_key(*name)) {
+        if std::fs::remove_file(name).is_err() {
+            let _ = std::fs::remove_dir(name);
+        }
+    }
+}
+
+/// Runs lines for `longshore expect`; what the first failing one says.
+fn expect(lines: &[&str], place: &Place) -> Result<Option<String>, String> {
+    let dir = place.dir.path();
+    // Beside the folder, so that what is asked for is not changed.
+    let file = tempfile::NamedTempFile::new().map_err(|error| error.to_string())?;
+    std::fs::write(file.path(), lines.join("\n")).map_err(|error| error.to_string())?;
+    let said = Command::new(env!("CARGO_BIN_EXE_longshore"))
+        .args(["expect".as_ref(), file.path(), "-p".as_ref(), dir, "-c".as_ref(), &dir.join("case.conf")])
+        .env("LONGSHORE_CASE", "present")
+        .output()
+        .map_err(|error| error.to_string())?;
+    let (report, errors) = (String::from_utf8_lossy(&said.stdout), String::from_utf8_lossy(&said.stderr));
+    if said.status.success() {
+        return Ok(None);
+    }
+    let failing: Vec<&str> = report.lines().skip_while(|line| !line.starts_with("not ok")).take(2).collect();
+    let text = if failing.is_empty() { errors.trim().to_string() } else { failing.join(" ") };
+    Ok(Some(mask(&text, place)))
+}
+
 /// What explain said of one request.
 struct Told {
     request: String,
@@ -201,6 +247,7 @@ struct Told {
     file: String,
     end: String,
     status: Option<u64>,
+    line: String,
 }
 
 fn explain(exchange: &Exchange, connection: &Exchange, place: &Place) -> Result<Told, String> {
@@ -231,40 +278,54 @@ fn explain(exchange: &Exchange, connection: &Exchange, place: &Place) -> Result<
     let head = dir.join("explain.head");
     std::fs::write(&head, &sent[..end + 4]).map_err(|error| error.to_string())?;
     let scheme = if connection.tls.is_some() { "https" } else { "http" };
-    let said = Command::new(env!("CARGO_BIN_EXE_longshore"))
-        .args(["explain", "--format", "json", "--head"])
-        .arg(&head)
-        .arg("-p")
-        .arg(dir)
-        .arg("-c")
-        .arg(dir.join("case.conf"))
-        .arg(format!("{scheme}://{host}/"))
-        .env("LONGSHORE_CASE", "present")
-        .output()
-        .map_err(|error| error.to_string())?;
+    let ask = |form: &[&str]| {
+        Command::new(env!("CARGO_BIN_EXE_longshore"))
+            .arg("explain")
+            .args(form)
+            .arg("--head")
+            .arg(&head)
+            .arg("-p")
+            .arg(dir)
+            .arg("-c")
+            .arg(dir.join("case.conf"))
+            .arg(format!("{scheme}://{host}/"))
+            .env("LONGSHORE_CASE", "present")
+            .output()
+            .map_err(|error| error.to_string())
+    };
+    let (said, line) = (ask(&["--format", "json"])?, ask(&["--as-expect"])?);
     std::fs::remove_file(&head).map_err(|error| error.to_string())?;
     if !said.status.success() {
         return Err(format!("explain has nothing to say: {}", mask(&String::from_utf8_lossy(&said.stderr), place)));
     }
     let value: Value = serde_json::from_slice(&said.stdout).map_err(|error| format!("no JSON: {error}"))?;
     let text = |name: &str| value[name].as_str().unwrap_or_default().to_string();
-    let line = |name: &str| match value[name]["file"].as_str() {
+    let place_of = |name: &str| match value[name]["file"].as_str() {
         Some(file) => format!("{file}:{}", value[name]["line"]),
         None => String::new(),
     };
     let request = sent.split(|&b| b == b'\r' || b == b'\n').next().unwrap_or_default();
     Ok(Told {
         request: String::from_utf8_lossy(request).into_owned(),
-        server: line("server"),
-        location: line("location"),
+        server: place_of("server"),
+        location: place_of("location"),
         path: text("path"),
         file: text("file"),
         end: text("end"),
         status: value["status"].as_u64(),
+        line: String::from_utf8_lossy(&line.stdout).trim_end().to_string(),
     })
 }
 
 impl Told {
+    /// The line for `longshore expect`, if it asks something. It reads files as root where root runs it, and what the server's
+    /// user may not read is no test then.
+    fn expectation(&self) -> Option<&str> {
+        let is_root = nix::unistd::geteuid().is_root();
+        let is_refused = ["/no-permission", "/store-closed"].iter().any(|reason| self.line.contains(reason));
+        Some(self.line.as_str()).filter(|line| !(line.starts_with('#') || is_root && is_refused))
+    }
+
     /// What differs from the server's line; nothing if all is the same.
     fn differs(&self, served: &[&str], place: &Place) -> Option<String> {
         let status = match self.end.as_str() {
@@ -322,8 +383,8 @@ fn leave_out(tally: &Mutex<Tally>, why: &str, name: &str) {
 }
 
 /// The cases that may differ, with the reason.
-fn exceptions() -> BTreeMap<&'static str, &'static str> {
-    let lines = include_str!("explain/exceptions.txt").lines();
+fn exceptions(text: &'static str) -> BTreeMap<&'static str, &'static str> {
+    let lines = text.lines();
     lines.filter(|line| !line.starts_with('#')).filter_map(|line| line.split_once(": ")).collect()
 }
 
@@ -335,11 +396,18 @@ fn report(tally: &Tally) -> ExitCode {
             names.iter().for_each(|name| println!("    {name}"));
         }
     }
-    let known = exceptions();
+    let known = exceptions(include_str!("explain/exceptions.txt"));
     let new = tally.differ.iter().filter(|(name, _)| !known.contains_key(name.as_str()));
     let mut failures: Vec<String> = new.map(|(name, difference)| format!("{name}: {difference}")).collect();
     let needless = known.keys().filter(|name| tally.cases.contains(**name) && !tally.differ.contains_key(**name));
     failures.extend(needless.map(|name| format!("{name}: stands in exceptions.txt, and nothing differs any more")));
+    let known_to_fail = exceptions(include_str!("explain/expect.txt"));
+    let new = tally.failing.iter().filter(|(name, _)| !known_to_fail.contains_key(name.as_str()));
+    failures.extend(new.map(|(name, failure)| format!("{name}: as a line for expect: {failure}")));
+    let passing = |name: &&&str| tally.expecting.contains(**name) && !tally.failing.contains_key(**name);
+    let needless = known_to_fail.keys().filter(passing);
+    failures.extend(needless.map(|name| format!("{name}: stands in expect.txt, and its lines pass")));
+    println!("{} lines for expect of {} cases were run", tally.expected, tally.expecting.len());
     println!(
         "{} requests of {} cases were compared, {} with a settled status; {} cases differ for a known reason",
         tally.compared,

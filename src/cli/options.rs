@@ -220,9 +220,9 @@ pub struct Explain {
     /// Show this help.
     #[arg(short = 'h', long = "help", action = ArgAction::Help)]
     pub help: Option<bool>,
-    /// The URL: `http://HOST:PORT/PATH`, or a path for the conf's first server.
-    #[arg(value_name = "url")]
-    pub url: String,
+    /// The URL: `http://HOST:PORT/PATH`, or a path for the conf's first server. Several are explained one after the other.
+    #[arg(value_name = "url", required = true)]
+    pub urls: Vec<String>,
     /// The conf file (default: conf/nginx.conf, else conf/longshore.conf).
     #[arg(short = 'c', value_name = "file")]
     pub conf: Option<PathBuf>,
@@ -250,8 +250,8 @@ pub struct Explain {
     /// For people or for programs.
     #[arg(long, value_name = "form", default_value = "text")]
     pub format: Shape,
-    /// Write a line for a file of expectations instead.
-    #[arg(long)]
+    /// Write a line for `longshore expect` instead.
+    #[arg(long, conflicts_with = "format")]
     pub as_expect: bool,
     /// Explain although parts of the conf are not built yet.
     #[arg(long)]

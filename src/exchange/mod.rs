@@ -217,6 +217,8 @@ pub struct Exchange {
     pub place: Place,
     /// The error being answered, if any.
     pub failure: Option<Failure>,
+    /// The reason of an answer from 400 upwards that no error page stands for, and the line that gives it.
+    pub blamed: Option<(&'static str, Span)>,
     /// The request body, once it was asked for.
     pub received: Received,
     /// How many bytes of it were read from the wire.
@@ -303,6 +305,7 @@ impl Exchange {
             as_get: false,
             place,
             failure: None,
+            blamed: None,
             received: Default::default(),
             body_read: 0,
             captures: Default::default(),

@@ -43,6 +43,27 @@ pub const REASONS: &[Reason] = &[
         &[],
         ["The first bytes are no method.", "Mend the client; TLS on a plain port looks like this too."],
     ),
+    reason(
+        "client-left",
+        &[400, 499],
+        &[],
+        [
+            "The client closed the connection before its request was complete, or before it was answered. It gets no answer; the status stands in logs.",
+            "Nothing, unless it happens often: then look why answers take so long.",
+        ],
+    ),
+    reason(
+        "head-timeout",
+        &[408],
+        &["client_header_timeout"],
+        ["The head of the request was not complete in time. There is no answer; the status stands in logs.", "Raise `client_header_timeout` for slow clients."],
+    ),
+    reason(
+        "body-timeout",
+        &[408],
+        &["client_body_timeout"],
+        ["Nothing of the body came for too long. There is no answer; the status stands in logs.", "Raise `client_body_timeout` for slow clients."],
+    ),
     reason("bad-request-line", &[400], &[], ["The request line is malformed.", CLIENT]),
     reason("bad-target", &[400], &[], ["What is asked for is no path, no URL, no address.", CLIENT]),
     reason(
@@ -616,6 +637,24 @@ pub const REASONS: &[Reason] = &[
     reason("store-closed", &[500], &["upload_store"], ["The server may not write into the folder of the store.", "Let the server's user write there."]),
     reason("store-error", &[500], &["upload_store", "dav_methods"], ["A file could not be written; the log says why.", "Look at the folder's rights and room."]),
     reason("quota", &[507], &["upload_quota"], ["The folder holds as much as it may.", "Remove files, or raise `upload_quota`."]),
+    reason(
+        "queue-full",
+        &[503],
+        &["thread_pool"],
+        [
+            "All workers are busy and the queue before them is full. The answer comes before the request is read, so no access log has it.",
+            "Look what the workers do; `thread_pool default threads=N max_queue=M;` sets both.",
+        ],
+    ),
+    reason(
+        "connections-full",
+        &[503],
+        &["worker_connections"],
+        [
+            "As many connections are open as may, and none is idle. The answer comes before the request is read, so no access log has it.",
+            "Raise `worker_connections`.",
+        ],
+    ),
     reason(
         "cgi-busy",
         &[503],

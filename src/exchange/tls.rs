@@ -69,6 +69,11 @@ impl Verdict {
 }
 
 impl Session {
+    /// A session of which nothing is known but what the client asked for.
+    pub fn asking(name: Option<Bytes>, is_bound: bool) -> Session {
+        Session { name, is_bound, ..Session::default() }
+    }
+
     /// The verdict of this judge; worked out once for all requests that come to it in a row.
     pub fn judged_by(&self, judge: usize, verdict: impl FnOnce(&[Vec<u8>]) -> Verdict) -> Verdict {
         let mut last = self.verdict.lock().unwrap_or_else(PoisonError::into_inner);

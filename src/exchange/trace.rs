@@ -40,12 +40,49 @@ pub enum Act {
         by: &'static str,
         /// Where to, as the conf says it, with its variables filled in.
         to: Vec<u8>,
+        /// Who may get it; none where a name has to be looked up first.
+        peers: Option<Peers>,
+        /// What is sent along.
+        told: Told,
     },
     /// Something would be changed: a file stored or removed.
     Change {
         /// What, in plain words.
         what: String,
+        /// The path that is written to.
+        path: Vec<u8>,
     },
+}
+
+/// What another server or a program is told of a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Told {
+    /// The head of a request of HTTP, byte by byte.
+    Head(Vec<u8>),
+    /// Names and values.
+    Values(Vec<(Vec<u8>, Vec<u8>)>),
+}
+
+/// The servers that a request may be passed to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Peers {
+    /// How one of them is chosen; nothing where there is only one.
+    pub how: String,
+    /// All of them, as the conf has them.
+    pub list: Vec<Peer>,
+}
+
+/// One of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Peer {
+    /// The server as the conf names it.
+    pub server: String,
+    /// Its address.
+    pub address: String,
+    /// What the conf says of it: `weight=2`, `backup`, `down`; may be empty.
+    pub note: String,
+    /// Whether it would be asked first.
+    pub is_first: bool,
 }
 
 /// All that was told of one request.

@@ -155,7 +155,10 @@ pub fn step(x: &mut Exchange, conf: &Conf, ways: &[Way<'_>]) -> Result<Step, Htt
     let mut refusal: Option<HttpError> = None;
     for way in ways {
         match way(x) {
-            Ok(Verdict::Granted) if conf.any => return Ok(Step::Next),
+            Ok(Verdict::Granted) if conf.any => {
+                x.tell("satisfy", None, || "one kind of permission is enough, and this is one".into());
+                return Ok(Step::Next);
+            }
             Ok(Verdict::Granted | Verdict::Silent) => {}
             Ok(Verdict::Wait(wait)) => return Ok(Step::Wait(wait)),
             Err(error) if conf.any && matches!(error.status, 401 | 403) => {
@@ -167,7 +170,9 @@ pub fn step(x: &mut Exchange, conf: &Conf, ways: &[Way<'_>]) -> Result<Step, Htt
             Err(error) => return hold(x, conf, error),
         }
     }
-    refusal.map_or(Ok(Step::Next), |error| hold(x, conf, error))
+    let Some(error) = refusal else { return Ok(Step::Next) };
+    x.tell("satisfy", None, || "one kind of permission would be enough, and there is none".into());
+    hold(x, conf, error)
 }
 
 /// Gives out a refusal, or keeps it for a while.

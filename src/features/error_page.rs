@@ -1,7 +1,7 @@
 //! `error_page`, `recursive_error_pages`, `error_template`, `debug_clients`: what a client sees when a request fails. Which
 //! failures there are is others' business; here each becomes a redirect or a page.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -227,13 +227,18 @@ fn set_debug(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
 
 /// Why the request failed, for a client that may know.
 fn told(x: &Exchange, conf: &Conf) -> Option<String> {
-    let address = x.client.peer.map(|peer| peer.ip().to_canonical());
+    x.failure.as_ref().filter(|_| tells(conf, x.client.peer))?.why()
+}
+
+/// Whether a client may know why it is refused.
+pub fn tells(conf: &Conf, peer: Option<SocketAddr>) -> bool {
+    let address = peer.map(|peer| peer.ip().to_canonical());
     let is_it = |debugger: &Debugger| match (debugger, &address) {
         (Debugger::Unix, None) => true,
         (Debugger::Net(net), Some(address)) => net.contains(address),
         _ => false,
     };
-    x.failure.as_ref().filter(|_| conf.debug.iter().any(is_it))?.why()
+    conf.debug.iter().any(is_it)
 }
 
 /// Tells those who may know why the request failed.

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use bytes::Bytes;
 
-use super::params::Param;
+use super::params::{self, Param};
 use super::relay::{self, Payload, Relay};
 use super::resolver::Names;
 use super::upstream::Upstreams;
@@ -14,7 +14,7 @@ use crate::conf::args::{Args, Fault};
 use crate::conf::value::Text;
 use crate::exchange::error::{HttpError, Level};
 use crate::exchange::step::{Sink, Step};
-use crate::exchange::trace::Act;
+use crate::exchange::trace::{Act, Told};
 use crate::exchange::{Exchange, Received};
 use crate::http::escape;
 use crate::http::head::BodyLength;
@@ -87,14 +87,29 @@ impl Door {
         }
     }
 
-    /// Where nothing may be done, ends the request before anybody is asked.
-    pub fn withhold(&self, x: &Exchange, by: &'static str, around: &Around<'_>) -> Option<Step> {
+    /// Where nothing may be done, ends the request before anybody is asked. `params` and `with_fields` say what the program
+    /// would be told.
+    pub fn withhold(
+        &self,
+        x: &Exchange,
+        by: &'static str,
+        around: &Around<'_>,
+        (params, with_fields): (&[Param], bool),
+    ) -> Option<Step> {
         x.withhold(|| {
-            let to = match self {
-                Door::Fixed(index, _) => around.upstreams.at(*index).map(|upstream| upstream.name.as_bytes().to_vec()),
-                Door::Text(text, _) => Some(x.eval(text).into_owned()),
+            let (to, upstream) = match self {
+                Door::Fixed(index, _) => {
+                    let upstream = around.upstreams.at(*index).cloned();
+                    (upstream.as_ref().map_or(Vec::new(), |upstream| upstream.title().into_bytes()), upstream)
+                }
+                Door::Text(text, schemes) => {
+                    let text = x.eval(text).into_owned();
+                    let upstream = finding::known(around.upstreams, without_scheme(&text, schemes).0, 0);
+                    (text, upstream)
+                }
             };
-            Act::Pass { by, to: to.unwrap_or_default() }
+            let told = Told::Values(params::pairs(x, params, with_fields));
+            Act::Pass { by, to, peers: upstream.map(|upstream| upstream.show(x)), told }
         })
     }
 
@@ -118,7 +133,7 @@ impl Door {
 }
 
 /// An address without the scheme before it, and whether TLS is meant by that.
-fn without_scheme<'a>(text: &'a [u8], schemes: Schemes) -> (&'a [u8], bool) {
+fn without_scheme(text: &[u8], schemes: Schemes) -> (&[u8], bool) {
     for (scheme, secure) in schemes {
         let named = text.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme.as_bytes()));
         if named && let Some(bare) = text[scheme.len()..].strip_prefix(b"://") {

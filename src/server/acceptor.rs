@@ -265,7 +265,8 @@ impl Acceptor {
         let full = self.shared.slots.used() >= self.most && !self.make_room();
         if full {
             self.refusals.connections_full();
-            refusal::send(&mut socket);
+            let is_told = self.shared.is_debugger(number, peer);
+            refusal::send(&mut socket, is_told.then_some(refusal::CONNECTIONS_FULL));
             if self.shared.slots.used() >= self.most.saturating_add(refusal::LINGERING) {
                 return;
             }
@@ -326,7 +327,8 @@ impl Acceptor {
             // During a graceful stop nothing accepted is refused, and nothing new comes.
             Phase::Idle | Phase::Head(_) if !self.shared.is_stopping() => {
                 self.refusals.queue_full();
-                refusal::send(&mut connection.socket);
+                let is_told = self.shared.is_debugger(connection.listener as usize, connection.peer);
+                refusal::send(&mut connection.socket, is_told.then_some(refusal::QUEUE_FULL));
                 self.refuse(connection);
             }
             Phase::Lingering { .. } if why == Why::Expired => {}

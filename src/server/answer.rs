@@ -18,8 +18,9 @@ use crate::exchange::error::{Level, Report};
 use crate::exchange::notebook::Notebook;
 use crate::features::lingering::Lingering;
 use crate::features::{access_log, error_log, headers, keepalive, limit_rate, server_tokens};
-use crate::http::framing::{self, BodyFraming, HeadFields};
+use crate::http::framing::{self, BodyFraming, Framing, HeadFields};
 use crate::http::response::{Chunk, ContentType, Response, Switch};
+use crate::pipeline::Run;
 
 /// What one connection may send in one turn before others get theirs.
 const SHARE: u64 = 4 << 20;
@@ -105,38 +106,11 @@ impl Worker {
         if self.date.0 != now {
             self.date = (now, crate::http::date::imf(now));
         }
-        let (x, scope) = (&mut task.run.x, &task.run.scope);
-        // The body of an answer to HEAD is gone by now, and nobody may know the length it would have had.
-        let length = match x.is_head() {
-            true => response.length,
-            false => response.length.or_else(|| response.body.known_len()),
-        };
-        let chunks = scope.sending.chunks(response.trailers);
-        let framing = framing::decide(x.head.version, x.head.method, response.status, length, chunks, task.keep);
+        let framing = write_head(&mut self.out, &mut task.run, response, task.keep, self.date.1.as_bytes());
         task.trailers = response.trailers && framing.body != BodyFraming::Empty;
         task.keep = framing.keep_alive;
-        let server = server_tokens::field(x, &scope.server_tokens);
-        let foreign = response.foreign.as_ref();
-        let fields = HeadFields {
-            server: foreign.and_then(|foreign| foreign.server.as_deref()).or((!server.is_empty()).then_some(&server)),
-            date: foreign.and_then(|foreign| foreign.date.as_deref()).unwrap_or(self.date.1.as_bytes()),
-            content_type: match &response.content_type {
-                ContentType::Is(value) => Some(value),
-                _ => None,
-            },
-            keep_alive_timeout: scope.keepalive.header_timeout.map(|time| time.as_secs()),
-        };
-        self.out.clear();
-        let dropped = framing::write_head(&mut self.out, response, &framing, &fields);
-        if dropped > 0 {
-            x.report(
-                Level::Error,
-                format!("{dropped} response fields were dropped: a line break or a zero byte in their value"),
-            );
-        }
-        x.sent.status = crate::http::status::on_wire(response.status);
         if task.run.settings.keeps_sent_fields {
-            x.sent_fields = sent_fields(&self.out);
+            task.run.x.sent_fields = sent_fields(&self.out);
         }
         framing.body == BodyFraming::Chunked
     }
@@ -337,6 +311,38 @@ impl Worker {
             error_log::write(&task.run.x, &scope.error_log, &report, &mut |log, line| logs.write_error(log, line));
         }
     }
+}
+
+/// Writes the head of an answer in the place of what stands in `out`; how the answer is framed comes back. `keep` says
+/// whether client and settings allow another request on this connection.
+pub fn write_head(out: &mut Vec<u8>, run: &mut Run, response: &Response, keep: bool, date: &[u8]) -> Framing {
+    let (x, scope) = (&mut run.x, &run.scope);
+    // The body of an answer to HEAD is gone by now, and nobody may know the length it would have had.
+    let length = match x.is_head() {
+        true => response.length,
+        false => response.length.or_else(|| response.body.known_len()),
+    };
+    let chunks = scope.sending.chunks(response.trailers);
+    let framing = framing::decide(x.head.version, x.head.method, response.status, length, chunks, keep);
+    let server = server_tokens::field(x, &scope.server_tokens);
+    let foreign = response.foreign.as_ref();
+    let fields = HeadFields {
+        server: foreign.and_then(|foreign| foreign.server.as_deref()).or((!server.is_empty()).then_some(&server)),
+        date: foreign.and_then(|foreign| foreign.date.as_deref()).unwrap_or(date),
+        content_type: match &response.content_type {
+            ContentType::Is(value) => Some(value),
+            _ => None,
+        },
+        keep_alive_timeout: scope.keepalive.header_timeout.map(|time| time.as_secs()),
+    };
+    out.clear();
+    let dropped = framing::write_head(out, response, &framing, &fields);
+    if dropped > 0 {
+        let text = format!("{dropped} response fields were dropped: a line break or a zero byte in their value");
+        x.report(Level::Error, text);
+    }
+    x.sent.status = crate::http::status::on_wire(response.status);
+    framing
 }
 
 impl Task {

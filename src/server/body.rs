@@ -3,11 +3,12 @@
 
 use super::connection::{Connection, Phase, Rest, Task};
 use super::intake::Intake;
+use super::request::{late_body, left_in_body};
 use super::slot::{NEVER, Parked};
 use super::transport::Io;
 use super::worker::{BUFFER, Turn, Worker};
 use crate::exchange::Received;
-use crate::exchange::error::{HttpError, Level};
+use crate::exchange::error::HttpError;
 use crate::exchange::step::Sink;
 
 /// What is read of one connection's body in one turn.
@@ -119,16 +120,15 @@ impl Worker {
 
     /// Ends a request whose body, passed on before the answer began, did not come whole.
     pub(super) fn broken_off(&mut self, c: &mut Connection, mut task: Box<Task>, how: Passed) -> Turn {
-        let (status, text) = match how {
+        let error = match how {
             Passed::Bad(error) => return self.refuse_body(c, task, error),
-            Passed::Late => (408, "client timed out"),
-            _ => (400, "client prematurely closed connection"),
+            Passed::Late => late_body(),
+            _ => left_in_body(),
         };
-        if status == 408 {
+        if error.status == 408 {
             self.reset_if_asked(c, &task);
         }
-        task.run.x.report(Level::Info, text);
-        task.run.x.sent.status = status;
+        task.run.give_up(error);
         self.record(&mut task);
         Turn::Close
     }
@@ -164,8 +164,7 @@ impl Worker {
                     return self.advance(c, task);
                 }
                 Fed::Left => {
-                    task.run.x.report(Level::Info, "client prematurely closed connection");
-                    task.run.x.sent.status = 400;
+                    task.run.give_up(left_in_body());
                     self.record(&mut task);
                     return Turn::Close;
                 }

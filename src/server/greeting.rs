@@ -38,15 +38,12 @@ impl Greeting {
     /// Reads the client's first message and finds the server that it is for.
     fn read(&mut self, hello: &ClientHello<'_>, group: &Group) -> Choice {
         let name = hello.server_name().map(|name| name.trim_end_matches('.').to_ascii_lowercase());
-        // A name that is too hard for a regex is one that no server has; the request that follows says so.
-        let found = name.as_ref().and_then(|name| group.hosts.find(name.as_bytes()).ok()?);
-        self.asked.is_bound = found.is_some();
+        let greeted = group.greet(name.as_ref().map(String::as_bytes));
+        self.asked.is_bound = greeted.named.is_some();
         self.asked.name = name.clone().map(Bytes::from);
         self.asked.ciphers = hello.cipher_suites().iter().map(|suite| u16::from(*suite)).collect();
         self.asked.curves = hello.named_groups().unwrap_or_default().iter().map(|curve| u16::from(*curve)).collect();
-        // As in nginx, a server without a certificate of its own uses that of the address's default.
-        let own = found.and_then(|found| found.server.tls.clone());
-        self.context = own.or_else(|| group.default.tls.clone());
+        self.context = greeted.certified.tls.clone();
         match self.context.as_ref().and_then(|context| context.config.clone()) {
             Some(config) => Choice::Config(config),
             None => Choice::Reject,

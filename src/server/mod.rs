@@ -51,6 +51,7 @@ use signals::Signal;
 use slot::Parked;
 
 pub use acceptor::Ended;
+pub use answer::write_head;
 
 /// What other threads tell the acceptor.
 pub enum Message {

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::connection::{Connection, Partial, Phase};
 use super::greeting::Greeting;
+use super::request::left_in_head;
 use super::slot::Parked;
 use super::transport::Io;
 use super::worker::{Turn, Worker};
@@ -109,7 +110,7 @@ impl Worker {
                 c.phase = Phase::Head(partial);
                 return Turn::Go;
             }
-            Io::End | Io::Gone => return self.give_up(c, partial.started, 400, "client prematurely closed connection"),
+            Io::End | Io::Gone => return self.abandon(c, partial.started, left_in_head()),
         }
         let limits = self.default_server(c).scope.request_head.clone();
         let mut head = std::mem::take(&mut self.spare);

@@ -1,5 +1,5 @@
 //! The fast 503 that the acceptor itself sends when the queue or the table of connections is full, and the
-//! line about it in the log, once a second.
+//! line about it in the log, once a second. Knows no request: none was read.
 
 use super::transport::Transport;
 
@@ -8,12 +8,18 @@ pub const LINGER: u64 = 1000;
 /// How many refused clients beyond `worker_connections` are waited for at once.
 pub const LINGERING: u32 = 128;
 
-const ANSWER: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain\r\nContent-Length: 36\r\n\
-    Retry-After: 1\r\nConnection: close\r\n\r\nThe server is busy. Try again soon.\n";
+/// The reasons, as `longshore help` has them.
+pub const QUEUE_FULL: &str = "queue-full";
+pub const CONNECTIONS_FULL: &str = "connections-full";
 
-/// Sends the answer, as far as it goes without waiting: it fits an empty socket.
-pub fn send(socket: &mut Transport) {
-    socket.write(ANSWER);
+const HEAD: &str = "HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain\r\nContent-Length: 36\r\n\
+    Retry-After: 1\r\nConnection: close\r\n";
+const BODY: &str = "The server is busy. Try again soon.\n";
+
+/// Sends the answer, as far as it goes without waiting: it fits an empty socket. Who may know is told why.
+pub fn send(socket: &mut Transport, why: Option<&str>) {
+    let why = why.map_or(String::new(), |why| format!("X-Longshore-Why: 503/{why}\r\n"));
+    socket.write(format!("{HEAD}{why}\r\n{BODY}").as_bytes());
 }
 
 /// How many were refused since the last line in the log.
@@ -49,10 +55,14 @@ impl Refusals {
         let Refusals { queue, connections, .. } = std::mem::take(self);
         self.next = now + 1000;
         if queue > 0 {
-            log::warn!("{queue} requests answered with 503: the queue of the thread pool is full (max_queue)");
+            log::warn!(
+                "{queue} requests answered with 503: the queue of the thread pool is full (max_queue), reason: \"503/{QUEUE_FULL}\""
+            );
         }
         if connections > 0 {
-            log::warn!("{connections} connections answered with 503: worker_connections are not enough");
+            log::warn!(
+                "{connections} connections answered with 503: worker_connections are not enough, reason: \"503/{CONNECTIONS_FULL}\""
+            );
         }
     }
 }
@@ -63,8 +73,14 @@ mod tests {
 
     #[test]
     fn the_answer_is_as_long_as_it_says() {
-        let text = std::str::from_utf8(ANSWER).unwrap();
-        let (head, body) = text.split_once("\r\n\r\n").unwrap();
-        assert!(head.contains(&format!("Content-Length: {}", body.len())), "{}", body.len());
+        assert!(HEAD.contains(&format!("Content-Length: {}\r\n", BODY.len())), "{}", BODY.len());
+    }
+
+    #[test]
+    fn the_reasons_are_explained() {
+        for why in [QUEUE_FULL, CONNECTIONS_FULL] {
+            let reason = crate::exchange::reasons::of(why).unwrap();
+            assert_eq!(reason.statuses, [503], "{why}");
+        }
     }
 }

@@ -65,18 +65,17 @@ impl Worker {
     }
 
     /// Ends a request whose head never became complete: a log line, no answer.
-    pub(super) fn give_up(&mut self, c: &mut Connection, started: Instant, status: u16, why: &str) -> Turn {
+    pub(super) fn abandon(&mut self, c: &mut Connection, started: Instant, error: HttpError) -> Turn {
         let mut head = std::mem::take(&mut self.spare);
         head.note_line(&c.input);
         let entry = self.entry(c).clone();
         let group = self.group(c, &entry).clone();
         c.requests += 1;
         let mut task = Box::new(self.task(c, &entry, &group, head, started));
-        if status == 408 {
+        if error.status == 408 {
             self.reset_if_asked(c, &task);
         }
-        task.run.x.report(Level::Info, format!("{why} while reading client request headers"));
-        task.run.x.sent.status = status;
+        task.run.give_up(error);
         self.record(&mut task);
         Turn::Close
     }
@@ -125,6 +124,27 @@ impl Worker {
             linger: false,
         }
     }
+}
+
+/// A client that left before its head was complete.
+pub(super) fn left_in_head() -> HttpError {
+    let text = "client prematurely closed connection while reading client request headers";
+    HttpError::new(400, "client-left").log(Level::Info, text)
+}
+
+/// A client whose head was not complete in time.
+pub(super) fn late_head() -> HttpError {
+    HttpError::new(408, "head-timeout").log(Level::Info, "client timed out while reading client request headers")
+}
+
+/// A client whose body was not complete in time.
+pub(super) fn late_body() -> HttpError {
+    HttpError::new(408, "body-timeout").log(Level::Info, "client timed out")
+}
+
+/// A client that left before its body was complete.
+pub(super) fn left_in_body() -> HttpError {
+    HttpError::new(400, "client-left").log(Level::Info, "client prematurely closed connection")
 }
 
 /// One line for each field that was dropped for its name.

@@ -1,5 +1,6 @@
 //! What the acceptor, the workers and the loader share: the job channel, the slots, the settings in force.
 
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::*};
 use std::sync::{Arc, Mutex};
 
@@ -7,6 +8,7 @@ use super::connection::{Clock, Connection, Job};
 use super::logfile::Logs;
 use super::pool::Pool;
 use super::slot::Slots;
+use crate::features::error_page;
 use crate::settings::Settings;
 use crate::settings::sockets::Socket;
 
@@ -84,6 +86,13 @@ impl Shared {
         let group = &groups[groups.len() - 1];
         let tls = groups.iter().any(|group| group.tls);
         (group.default.scope.request_head.timeout.as_millis() as u64, tls)
+    }
+
+    /// Whether a client of this listener is one that is told why it is refused.
+    pub fn is_debugger(&self, listener: usize, peer: Option<SocketAddr>) -> bool {
+        let current = self.current();
+        let groups = &current.entries[listener].socket.groups;
+        error_page::tells(&groups[groups.len() - 1].default.scope.error_page, peer)
     }
 
     /// Whether the server finishes what it has and ends.

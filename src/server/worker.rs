@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::body::Passed;
 use super::connection::{Connection, Job, Phase, Task, Why};
+use super::request::{late_body, late_head};
 use super::shared::{Current, Shared};
 use super::slot::{Parked, Slot};
 use super::{Inbox, Message};
@@ -235,8 +236,8 @@ impl Worker {
             how => return self.broken_off(c, task, how),
         }
         if !task.run.x.outlives_client && !task.awaits_body() && has_left(c) {
-            task.run.x.report(Level::Info, "client closed connection while its request waited");
-            task.run.x.sent.status = 499;
+            let text = "client closed connection while its request waited";
+            task.run.give_up(HttpError::new(499, "client-left").log(Level::Info, text));
             self.record(&mut task);
             return Turn::Close;
         }
@@ -247,11 +248,10 @@ impl Worker {
         match std::mem::replace(&mut c.phase, Phase::Closed) {
             Phase::Greeting(_) => self.report_handshake(&c, "client timed out"),
             Phase::Head(partial) => {
-                self.give_up(&mut c, partial.started, 408, "client timed out");
+                self.abandon(&mut c, partial.started, late_head());
             }
             Phase::Body(mut task) => {
-                task.run.x.report(Level::Info, "client timed out");
-                task.run.x.sent.status = 408;
+                task.run.give_up(late_body());
                 self.reset_if_asked(&mut c, &task);
                 self.record(&mut task);
             }

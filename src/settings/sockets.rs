@@ -26,6 +26,26 @@ pub struct Group {
     pub hosts: Hosts,
 }
 
+/// What a client's first message of TLS comes to.
+pub struct Greeted {
+    /// The server that it named: the connection is that one's then, not the default's.
+    pub named: Option<Arc<Server>>,
+    /// Whose certificate it gets.
+    pub certified: Arc<Server>,
+}
+
+impl Group {
+    /// The servers that a handshake is for that asks for this name.
+    pub fn greet(&self, name: Option<&[u8]>) -> Greeted {
+        // A name that is too hard for a regex is one that no server has; the request that follows says so.
+        let named = name.and_then(|name| self.hosts.find(name).ok()?).map(|found| found.server);
+        // As in nginx, a server without a certificate of its own uses that of the address's default.
+        let own = named.as_ref().filter(|server| server.tls.is_some());
+        let certified = own.unwrap_or(&self.default).clone();
+        Greeted { named, certified }
+    }
+}
+
 /// One socket to listen on.
 pub struct Socket {
     /// Where it is bound.

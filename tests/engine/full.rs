@@ -30,7 +30,10 @@ fn burst(site: &Site, count: usize) -> (usize, usize) {
         assert_eq!(client.rest(), (Vec::new(), End::Closed), "client {n}, {}", answer.head);
         match answer.status {
             200 => served += 1,
-            503 => refused += 1,
+            503 => {
+                assert!(answer.head.contains("\r\nX-Longshore-Why: 503/queue-full\r\n"), "{}", answer.head);
+                refused += 1;
+            }
             other => panic!("{other}"),
         }
     }
@@ -39,7 +42,8 @@ fn burst(site: &Site, count: usize) -> (usize, usize) {
 
 #[test]
 fn a_full_queue_is_answered_503_and_recovers() {
-    let site = Site::start("thread_pool default threads=1 max_queue=1;", "server { listen 127.0.0.1:%PORT1%; }");
+    let server = "server { listen 127.0.0.1:%PORT1%; debug_clients 127.0.0.1; }";
+    let site = Site::start("thread_pool default threads=1 max_queue=1;", server);
     site.file("a", "hello");
     let start = Instant::now();
     let (mut served, mut refused) = (0, 0);
@@ -94,7 +98,8 @@ fn when_connections_are_full_the_longest_idle_one_goes_first() {
 
 #[test]
 fn when_no_connection_is_idle_new_ones_get_503() {
-    let site = Site::start("events { worker_connections 8; }", "server { listen 127.0.0.1:%PORT1%; }");
+    let server = "server { listen 127.0.0.1:%PORT1%; debug_clients 127.0.0.0/8; }";
+    let site = Site::start("events { worker_connections 8; }", server);
     site.file("a", "hello");
     let partial = || {
         let mut client = Client::new(site.port());
@@ -116,7 +121,9 @@ fn when_no_connection_is_idle_new_ones_get_503() {
     for _ in 0..50 {
         let mut client = Client::new(site.port());
         assert!(client.send(REQUEST));
-        assert_eq!(client.answer().expect("a whole answer").status, 503);
+        let answer = client.answer().expect("a whole answer");
+        assert_eq!(answer.status, 503);
+        assert!(answer.head.contains("\r\nX-Longshore-Why: 503/connections-full\r\n"), "{}", answer.head);
         assert_eq!(client.rest(), (Vec::new(), End::Closed));
     }
     for client in &mut busy {

@@ -1,36 +1,42 @@
 //! From what was typed to a request, and the request through the pipeline with nothing done for it. Knows the engine's part of
 //! a request, not what the answer is shown as.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use bytes::Bytes;
 
 use super::url::Parts;
 use crate::cli::offline;
 use crate::cli::options::Explain;
 use crate::exchange::Received;
 use crate::exchange::step::{Sink, Wait};
-use crate::exchange::tls::Security;
+use crate::exchange::tls::{Security, Session};
 use crate::exchange::trace::Trace;
 use crate::features::listen::Address;
+use crate::http::escape;
 use crate::http::head::{Head, HeadError};
 use crate::http::response::Response;
 use crate::http::scanner::Scanner;
 use crate::pipeline::{Outcome, Run};
+use crate::server;
 use crate::server::request::{bad_head, resolve};
 use crate::settings::Settings;
-use crate::settings::sockets::{Group, Socket};
+use crate::settings::sockets::{Greeted, Group, Socket};
 
 /// A request and the address it comes to.
 pub struct Question {
     pub(super) socket: Arc<Socket>,
     pub(super) group: Arc<Group>,
     pub(super) url: String,
+    text: Vec<u8>,
     head: Head,
     refused: Option<HeadError>,
     local: Option<SocketAddr>,
     peer: Option<SocketAddr>,
-    secure: bool,
+    security: Security,
+    is_own: bool,
 }
 
 /// What came of it.
@@ -41,13 +47,29 @@ pub struct Answer {
     pub(super) url: String,
     /// None if the connection would be closed, or something would be done that is not done here.
     pub(super) response: Option<Response>,
+    /// The fields of the answer as they would be sent, but for Date and those of the connection.
+    pub(super) fields: Vec<(Vec<u8>, Vec<u8>)>,
     /// Whether the request would wait for something that does not come here.
     pub(super) waits: bool,
+    /// Whether this machine asks, as `longshore expect` does.
+    pub(super) is_own: bool,
+    /// The request as it came.
+    pub(super) asked: Asked,
+}
+
+/// A request as it came.
+pub struct Asked {
+    /// Its head, byte by byte.
+    pub head: Vec<u8>,
+    /// Whether the head can be understood.
+    pub is_read: bool,
+    /// Its fields.
+    pub fields: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
 /// The request that the options describe.
-pub fn question(asked: &Explain, settings: &Settings) -> Result<Question, String> {
-    let parts = Parts::parse(&asked.url)?;
+pub fn question(asked: &Explain, url: &str, settings: &Settings) -> Result<Question, String> {
+    let parts = Parts::parse(url)?;
     let (socket, group, local) = listener(settings, &parts)?;
     if parts.secure && !group.tls {
         return Err(format!("{} speaks plain HTTP: ask with http://, or write `listen ... ssl`", group.address));
@@ -62,17 +84,36 @@ pub fn question(asked: &Explain, settings: &Settings) -> Result<Question, String
         None => head_text(asked, &parts, &host)?,
     };
     let (head, refused) = read_head(&text, &group)?;
-    let peer = match asked.client {
-        // A port from the range that clients have.
-        Some(ip) => Some(SocketAddr::new(ip, 49152)),
-        None => local.map(|local| match local.ip() {
-            IpAddr::V4(_) => SocketAddr::from(([127, 0, 0, 1], 49152)),
-            IpAddr::V6(_) => SocketAddr::new(std::net::Ipv6Addr::LOCALHOST.into(), 49152),
-        }),
-    };
+    let own = local.map(|local| loopback(local.ip()));
+    // A port from the range that clients have.
+    let peer = asked.client.or(own).map(|ip| SocketAddr::new(ip, 49152));
     let secure = parts.secure || parts.authority.is_empty() && group.tls;
-    let url = format!("{}://{host}{}", if secure { "https" } else { "http" }, parts.target);
-    Ok(Question { socket, group, url, head, refused, local, peer, secure })
+    let security = match (group.tls, secure) {
+        (false, _) => Security::Plain,
+        (true, false) => Security::Missing,
+        (true, true) => Security::Tls(Arc::new(handshake(&parts.host, &group))),
+    };
+    // A head of its own may ask for another path than the URL does.
+    let target = std::str::from_utf8(head.target()).ok().filter(|target| target.starts_with('/'));
+    let url = format!("{}://{host}{}", if secure { "https" } else { "http" }, target.unwrap_or(&parts.target));
+    let is_own = own.is_some() && asked.client.is_none_or(|client| Some(client) == own);
+    Ok(Question { socket, group, url, text, head, refused, local, peer, security, is_own })
+}
+
+/// This machine, as a client of its own sees it.
+fn loopback(local: IpAddr) -> IpAddr {
+    match local {
+        IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+    }
+}
+
+/// The handshake of a client that asks for the URL's host; an address is no name to ask for (RFC 6066 section 3).
+fn handshake(host: &str, group: &Group) -> Session {
+    let name = (!host.is_empty() && host.parse::<IpAddr>().is_err())
+        .then(|| Bytes::from(host.trim_end_matches('.').to_ascii_lowercase()));
+    let is_bound = group.greet(name.as_deref()).named.is_some();
+    Session::asking(name, is_bound)
 }
 
 /// Reads a head as the server reads it: by the buffers of the address's default server.
@@ -128,10 +169,7 @@ fn listener(settings: &Settings, parts: &Parts) -> Result<Place, String> {
     let local = match (&socket.address, named) {
         (Address::Unix(_), _) => None,
         (Address::Ip(at), Some(ip)) => Some(SocketAddr::new(ip, at.port())),
-        (Address::Ip(at), None) if at.ip().is_unspecified() => Some(match at {
-            SocketAddr::V4(_) => SocketAddr::from(([127, 0, 0, 1], at.port())),
-            SocketAddr::V6(_) => SocketAddr::new(std::net::Ipv6Addr::LOCALHOST.into(), at.port()),
-        }),
+        (Address::Ip(at), None) if at.ip().is_unspecified() => Some(SocketAddr::new(loopback(at.ip()), at.port())),
         (Address::Ip(at), None) => Some(*at),
     };
     Ok((socket.clone(), socket.group(local).clone(), local))
@@ -152,7 +190,11 @@ fn head_text(asked: &Explain, parts: &Parts, host: &str) -> Result<Vec<u8>, Stri
     if !given("Host") {
         add("Host", host);
     }
-    if !given("User-Agent") {
+    if asked.as_expect && !given("Connection") {
+        // The request that `longshore expect` will send.
+        add("Connection", "close");
+    }
+    if !asked.as_expect && !given("User-Agent") {
         add("User-Agent", concat!("longshore/", env!("CARGO_PKG_VERSION")));
     }
     if let Some(size) = asked.body_size {
@@ -167,38 +209,60 @@ fn head_text(asked: &Explain, parts: &Parts, host: &str) -> Result<Vec<u8>, Stri
 const TRIES: usize = 50;
 
 /// Takes the request as far as it goes with nothing done for it.
-pub fn ask(settings: Arc<Settings>, question: Question) -> Result<Answer, String> {
-    let Question { socket, group, url, head, refused, local, peer, secure } = question;
+pub fn ask(settings: Arc<Settings>, question: Question) -> Answer {
+    let Question { socket, group, url, text, head, refused, local, peer, security, is_own } = question;
+    let of_head = head.fields().map(|(name, value)| (name.to_vec(), value.to_vec())).collect();
+    let asked = Asked { head: text, is_read: refused.is_none(), fields: of_head };
+    let greeted = security.session().map(|session| group.greet(session.name.as_deref()));
     let mut arrival = offline::arrival(&group, head, None);
     arrival.client.peer = peer;
     arrival.client.local = local;
-    arrival.client.security = match (group.tls, secure) {
-        (false, _) => Security::Plain,
-        (true, false) => Security::Missing,
-        (true, true) => Security::Tls(Arc::default()),
-    };
-    let mut run = Run::new(arrival, settings, group.default.clone());
+    arrival.client.security = security;
+    // The connection belongs to the server that its handshake named.
+    let home = greeted.as_ref().and_then(|greeted| greeted.named.clone()).unwrap_or_else(|| group.default.clone());
+    let mut run = Run::new(arrival, settings, home);
     run.x.trace = Some(Box::new(Trace::default()));
+    let is_shaken = greeted.is_none_or(|greeted| shake(&run, &greeted));
     let refused = match refused {
         Some(error) => Some(bad_head(&error)),
-        None => resolve(&mut run, &group),
+        None if is_shaken => resolve(&mut run, &group),
+        None => None,
     };
-    let mut outcome = match refused {
+    let outcome = match refused {
+        _ if !is_shaken => Outcome::Close,
         Some(error) => run.refuse(error),
         None => run.advance(),
     };
-    let (mut response, mut waits, mut tries) = (None, false, 0);
+    let (response, waits) = follow(&mut run, outcome);
+    let fields = response.as_ref().map_or(Vec::new(), |response| fields(&mut run, response));
+    Answer { run, socket, group, url, response, fields, waits, is_own, asked }
+}
+
+/// Tells whose certificate the client gets; false if it gets none.
+fn shake(run: &Run, greeted: &Greeted) -> bool {
+    let name = run.x.client.security.session().and_then(|session| session.name.clone());
+    let asks = match &name {
+        Some(name) => format!("the handshake asks for `{}`", escape::error_log(name)),
+        None => "the handshake names no server".into(),
+    };
+    let is_open = greeted.certified.tls.as_ref().is_some_and(|context| context.config.is_some());
+    let line = if is_open { "ssl_certificate" } else { "ssl_reject_handshake" };
+    let place = greeted.certified.scope.places.nearest(&[line]).unwrap_or(greeted.certified.span);
+    run.x.tell("tls", Some(place), || match is_open {
+        true => format!("{asks}, and gets this certificate"),
+        false => format!("{asks}, and is refused"),
+    });
+    is_open
+}
+
+/// Enters the pipeline again as long as there is a way on without doing anything.
+fn follow(run: &mut Run, mut outcome: Outcome) -> (Option<Response>, bool) {
+    let mut tries = 0;
     loop {
         outcome = match outcome {
-            Outcome::Respond(answer) => {
-                response = Some(*answer);
-                break;
-            }
-            Outcome::Close => break,
-            Outcome::Wait(Wait::Until(_) | Wait::News(_)) if tries == TRIES => {
-                waits = true;
-                break;
-            }
+            Outcome::Respond(answer) => return (Some(*answer), false),
+            Outcome::Close => return (None, false),
+            Outcome::Wait(Wait::Until(_) | Wait::News(_)) if tries == TRIES => return (None, true),
             Outcome::Wait(Wait::Until(moment) | Wait::News(moment)) => {
                 tries += 1;
                 let left = moment.saturating_duration_since(Instant::now());
@@ -212,5 +276,17 @@ pub fn ask(settings: Arc<Settings>, question: Question) -> Result<Answer, String
             }
         };
     }
-    Ok(Answer { run, socket, group, url, response, waits })
+}
+
+/// The fields as the server writes them. Those of the connection depend on more than the request, and the date on the day.
+fn fields(run: &mut Run, response: &Response) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let mut head = Vec::new();
+    server::write_head(&mut head, run, response, true, b"");
+    let is_meant = |name: &[u8]| ![&b"Date"[..], b"Connection", b"Keep-Alive"].contains(&name);
+    let lines = head.split(|&byte| byte == b'\n').skip(1).filter_map(|line| {
+        let line = line.strip_suffix(b"\r")?;
+        let at = line.windows(2).position(|two| two == b": ")?;
+        Some((line[..at].to_vec(), line[at + 2..].to_vec()))
+    });
+    lines.filter(|(name, _)| is_meant(name)).collect()
 }

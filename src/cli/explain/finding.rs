@@ -5,14 +5,15 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::asking::Answer;
+use super::asking::{Answer, Asked};
 use super::walk::{self, Stage};
 use crate::conf::args::bytes_to_path;
 use crate::conf::source::{Sources, Span};
+use crate::exchange::Failure;
 use crate::exchange::trace::{Act, Remark};
 use crate::features::server_name::Name;
 use crate::http::escape;
-use crate::http::head::BodyLength;
+use crate::http::head::{BodyLength, Version};
 use crate::route::{Hosts, Server};
 use crate::settings::{ROWS, Scope, in_force};
 
@@ -77,14 +78,24 @@ pub struct Finding {
     pub method: String,
     /// The whole URL.
     pub url: String,
-    /// How long the body is, if one is announced.
-    pub body: Option<u64>,
+    /// The request as it came.
+    pub asked: Asked,
+    /// Its version.
+    pub version: Version,
+    /// What it asks for, as its first line says it.
+    pub target: Vec<u8>,
+    /// How long the body is.
+    pub body: BodyLength,
     /// Who asks.
     pub client: String,
+    /// Whether that is this machine.
+    pub is_own: bool,
     /// The address that takes the connection.
     pub listener: String,
     /// Whether TLS is spoken there.
     pub is_tls: bool,
+    /// Whether a proxy announces its client there.
+    pub is_announced: bool,
     /// The first `listen` line of it; none if no line says so.
     pub listen_line: Option<Line>,
     /// The servers there, as they stand.
@@ -101,6 +112,8 @@ pub struct Finding {
     pub reason: Option<String>,
     /// Where the client is sent.
     pub redirect: Option<String>,
+    /// The fields of the answer, but for Date and those of the connection.
+    pub answer: Vec<(Vec<u8>, Vec<u8>)>,
     /// The path at the end, as the conf's lines made it.
     pub path: String,
     /// What the path is on disk.
@@ -132,8 +145,8 @@ const LIMITS: [&str; 9] = [
 const FILES: [&str; 5] = ["file", "index", "autoindex", "cgi", "try_files"];
 
 /// Reads all of it from a request that went through.
-pub fn read(answer: Answer, user: String) -> Finding {
-    let Answer { run, socket, group, url, response, waits } = answer;
+pub fn read(answer: Answer, user: &str) -> Finding {
+    let Answer { run, socket, group, url, response, fields, waits, is_own, asked } = answer;
     let sources = &run.settings.sources;
     let trace = run.x.trace.as_deref();
     let act = trace.and_then(|trace| trace.act.borrow().clone());
@@ -148,6 +161,7 @@ pub fn read(answer: Answer, user: String) -> Finding {
         _ => run.x.path_of(&run.x.uri),
     };
     let walk = match (&end, FILES.contains(&run.at())) {
+        (End::Act(Act::Change { path, .. }), _) => walk::down_to_write(bytes_to_path(path)),
         (End::Answer(_) | End::Act(Act::Run { .. }), true) => walk::down(bytes_to_path(&file)),
         _ => Vec::new(),
     };
@@ -176,28 +190,28 @@ pub fn read(answer: Answer, user: String) -> Finding {
         .collect();
     Finding {
         method: String::from_utf8_lossy(run.x.head.method_text()).into_owned(),
-        body: match run.x.head.body_length {
-            BodyLength::Length(size) if size > 0 => Some(size),
-            _ => None,
-        },
+        asked,
+        version: run.x.head.version,
+        target: run.x.head.target().to_vec(),
+        body: run.x.head.body_length,
         client: run.x.client.peer.map_or("unix:".into(), |peer: SocketAddr| peer.ip().to_string()),
+        is_own,
         listener: group.address.to_string(),
         is_tls: group.tls,
+        is_announced: group.proxy_protocol,
         listen_line: line(sources, socket.span),
         servers: servers.map(candidate).collect(),
         location: run.x.blocks.1.and_then(|span| line(sources, span)),
         decisions: decisions.unwrap_or_default(),
         step: run.at(),
-        reason: run.x.failure.as_ref().filter(|failure| failure.cause >= 400).map(|failure| {
-            let (cause, reason) = (failure.cause, failure.reason);
-            format!("{cause}/{reason}")
-        }),
-        redirect: response.as_ref().and_then(|response| response.location.as_deref()).map(show),
+        reason: run.x.failure.as_ref().and_then(Failure::why),
+        redirect: fields.iter().find(|(name, _)| name == b"Location").map(|(_, value)| show(value)),
+        answer: fields,
         path: show(&run.x.uri),
         file: show(&file),
-        limits: limits(&settings, &end),
+        limits: limits(&settings, &end, run.at()),
         walk,
-        user,
+        user: user.into(),
         settings,
         url,
         end,
@@ -252,7 +266,7 @@ fn verdict(server: &Arc<Server>, chosen: &Arc<Server>, default: &Arc<Server>, ho
     }
 }
 
-fn limits(settings: &[Setting], end: &End) -> Vec<Setting> {
+fn limits(settings: &[Setting], end: &End, step: &str) -> Vec<Setting> {
     let mut names: Vec<&'static str> = LIMITS.to_vec();
     match end {
         End::Act(Act::Run { .. }) => names.extend(["cgi_timeout", "cgi_limit", "cgi_max_procs"]),
@@ -262,6 +276,17 @@ fn limits(settings: &[Setting], end: &End) -> Vec<Setting> {
             let rows = ROWS.iter().map(|row| row.manual.name);
             names.extend(rows.filter(|name| name.strip_prefix(family).is_some_and(|rest| wanted.contains(&rest))));
         }
+        _ => {}
+    }
+    match step {
+        "upload" => names.extend([
+            "upload_max_file_size",
+            "upload_max_files",
+            "upload_types",
+            "upload_quota",
+            "upload_on_conflict",
+        ]),
+        "dav" => names.extend(["create_full_put_path", "min_delete_depth"]),
         _ => {}
     }
     let mut limits = Vec::new();

@@ -4,7 +4,7 @@
 use std::os::unix::ffi::OsStrExt;
 
 use super::finding::{End, Finding, Line, Setting};
-use crate::exchange::trace::Act;
+use crate::exchange::trace::{Act, Peer, Peers, Told};
 use crate::http::escape;
 
 /// The object, and a line end.
@@ -17,6 +17,8 @@ pub fn object(found: &Finding) -> String {
         ("end", text(end(&found.end))),
         ("reason", or_null(found.reason.as_deref())),
         ("redirect", or_null(found.redirect.as_deref())),
+        ("request", fields(&found.asked.fields)),
+        ("answer", fields(&found.answer)),
         ("listener", listener(found)),
         ("server", place(chosen(found))),
         ("servers", list(found.servers.iter().map(server))),
@@ -43,8 +45,24 @@ pub fn object(found: &Finding) -> String {
                 ]),
             ));
         }
-        End::Act(Act::Pass { by, to }) => members.push(("pass", join(&[("by", text(by)), ("to", bytes(to))]))),
-        End::Act(Act::Change { what }) => members.push(("change", text(what))),
+        End::Act(Act::Pass { by, to, peers, told }) => {
+            let list_of = |peers: &Peers| list(peers.list.iter().map(peer));
+            let told = match told {
+                Told::Head(head) => ("head", list(lines(head).map(bytes))),
+                Told::Values(values) => ("values", fields(values)),
+            };
+            let members_of = [
+                ("by", text(by)),
+                ("to", bytes(to)),
+                ("how", peers.as_ref().map_or("null".into(), |peers| text(&peers.how))),
+                ("peers", peers.as_ref().map_or("null".into(), list_of)),
+                told,
+            ];
+            members.push(("pass", join(&members_of)));
+        }
+        End::Act(Act::Change { what, path }) => {
+            members.push(("change", join(&[("what", text(what)), ("path", bytes(path))])));
+        }
         End::Answer(_) | End::Close | End::Wait => {}
     }
     format!("{}\n", join(&members))
@@ -94,6 +112,27 @@ fn step(step: &super::finding::Decision) -> String {
     join(&[("about", text(step.about)), ("what", text(&step.text)), ("line", place(step.line.as_ref()))])
 }
 
+fn peer(peer: &Peer) -> String {
+    join(&[
+        ("server", text(&peer.server)),
+        ("address", text(&peer.address)),
+        ("note", text(&peer.note)),
+        ("first", peer.is_first.to_string()),
+    ])
+}
+
+/// Names and values in their order: a name may stand there twice.
+fn fields(fields: &[(Vec<u8>, Vec<u8>)]) -> String {
+    list(fields.iter().map(|(name, value)| join(&[("name", bytes(name)), ("value", bytes(value))])))
+}
+
+/// The lines of a head.
+pub fn lines(head: &[u8]) -> impl Iterator<Item = &[u8]> {
+    head.split(|&byte| byte == b'\n')
+        .map(|line| line.strip_suffix(b"\r").unwrap_or(line))
+        .filter(|line| !line.is_empty())
+}
+
 fn stage(stage: &super::walk::Stage) -> String {
     join(&[
         ("path", bytes(stage.path.as_os_str().as_bytes())),
@@ -102,6 +141,7 @@ fn stage(stage: &super::walk::Stage) -> String {
         ("group", text(&stage.group)),
         ("mode", text(&stage.mode)),
         ("open", stage.is_open.to_string()),
+        ("target", stage.is_target.to_string()),
     ])
 }
 

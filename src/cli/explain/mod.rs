@@ -2,6 +2,7 @@
 //! decides here too, with nothing done for the request; this room asks it and shows what it told.
 
 mod asking;
+mod expectation;
 mod finding;
 mod json;
 mod text;
@@ -23,12 +24,14 @@ use finding::Finding;
 /// Explains a request; the exit code is that of failure if there is nothing to explain.
 pub fn run(asked: &Explain) -> ExitCode {
     match explain(asked) {
-        Ok(finding) => {
-            let out = match asked.format {
-                _ if asked.as_expect => text::expectation(&finding),
-                Shape::Text => text::page(&finding),
-                Shape::Json => json::object(&finding),
+        Ok(findings) => {
+            let form = match asked.format {
+                _ if asked.as_expect => expectation::line,
+                Shape::Text => text::page,
+                Shape::Json => json::object,
             };
+            let between = if asked.as_expect || asked.format == Shape::Json { "" } else { "\n" };
+            let out = findings.iter().map(form).collect::<Vec<_>>().join(between);
             // A reader that closed its end wants no more.
             let _ = std::io::stdout().lock().write_all(out.as_bytes());
             ExitCode::SUCCESS
@@ -43,12 +46,12 @@ pub fn run(asked: &Explain) -> ExitCode {
 }
 
 /// An error is the text to show, and empty if all is said.
-fn explain(asked: &Explain) -> Result<Finding, String> {
+fn explain(asked: &Explain) -> Result<Vec<Finding>, String> {
     let settings = Arc::new(settings(asked)?);
-    let question = asking::question(asked, &settings)?;
+    let questions = asked.urls.iter().map(|url| asking::question(asked, url, &settings));
+    let questions = questions.collect::<Result<Vec<_>, _>>()?;
     let user = take_rights(&settings)?;
-    let answer = asking::ask(settings, question)?;
-    Ok(finding::read(answer, user))
+    Ok(questions.into_iter().map(|question| finding::read(asking::ask(settings.clone(), question), &user)).collect())
 }
 
 fn settings(asked: &Explain) -> Result<Settings, String> {

@@ -4,8 +4,9 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use super::finding::{Decision, End, Finding, Line, Setting};
-use crate::exchange::trace::Act;
-use crate::http::{escape, status};
+use super::json::lines;
+use crate::exchange::trace::{Act, Peers, Told};
+use crate::http::status;
 
 /// Columns of a page.
 const WIDTH: usize = 100;
@@ -13,10 +14,10 @@ const WIDTH: usize = 100;
 /// The whole page.
 pub fn page(found: &Finding) -> String {
     let mut page = Page { text: String::new(), here: here() };
-    page.put(&format!("{} {}", found.method, escape::error_log(found.url.as_bytes())));
+    page.put(&format!("{} {}", found.method, shown(found.url.as_bytes())));
     page.put(&format!("  => {}", ending(found)));
     if let Some(url) = &found.redirect {
-        page.put(&format!("     the client is sent to {}", escape::error_log(url.as_bytes())));
+        page.put(&format!("     the client is sent to {}", shown(url.as_bytes())));
     }
     page.addresses(found);
     page.title("What happens, in order");
@@ -28,19 +29,8 @@ pub fn page(found: &Finding) -> String {
     page.text
 }
 
-/// One line for a file of expectations.
-pub fn expectation(found: &Finding) -> String {
-    let body = found.body.map_or(String::new(), |size| format!(" body={size}b"));
-    let request = format!("{} {}{body}", found.method, found.url);
-    match (&found.end, &found.redirect) {
-        (End::Answer(status), Some(url)) => format!("{request} -> {status} location={url}\n"),
-        (End::Answer(status), None) => format!("{request} -> {status}\n"),
-        _ => format!("# {request}: {}\n", ending(found)),
-    }
-}
-
 /// The end in a few words.
-fn ending(found: &Finding) -> String {
+pub fn ending(found: &Finding) -> String {
     match &found.end {
         End::Answer(code) => {
             let words = status::reason(*code);
@@ -49,16 +39,26 @@ fn ending(found: &Finding) -> String {
         }
         End::Close => "the connection is closed without an answer".into(),
         End::Act(Act::Run { .. }) => "a program is run; its answer decides the status".into(),
-        End::Act(Act::Pass { by, to }) => {
-            format!("passed on by {by} to {}; the answer from there decides the status", escape::error_log(to))
+        End::Act(Act::Pass { by, to, .. }) => {
+            format!("passed on by {by} to {}; the answer from there decides the status", shown(to))
         }
-        End::Act(Act::Change { what }) => format!("something is changed: {what}"),
+        End::Act(Act::Change { what, path }) => format!("{what} {}", shown(path)),
         End::Wait => "it waits for something that only a running server has".into(),
     }
 }
 
 fn here() -> String {
     std::env::current_dir().map_or_else(|_| String::new(), |here| here.display().to_string())
+}
+
+/// Text as it is, but for what would steer a terminal.
+fn shown(text: &[u8]) -> String {
+    let text = String::from_utf8_lossy(text);
+    text.chars().map(|c| if c.is_control() { c.escape_default().to_string() } else { c.to_string() }).collect()
+}
+
+fn pair((name, value): &(Vec<u8>, Vec<u8>)) -> String {
+    format!("{}={}", shown(name), shown(value))
 }
 
 struct Page {
@@ -83,13 +83,16 @@ impl Page {
         let Some(line) = line else { return self.put(left) };
         let file = Path::new(&line.file);
         let file = file.strip_prefix(&self.here).unwrap_or(file).display();
-        let place = format!("{file}:{}", line.number);
-        let (used, wanted) = (left.chars().count(), place.chars().count());
+        self.put_at_edge(left, &format!("{file}:{}", line.number));
+    }
+
+    fn put_at_edge(&mut self, left: &str, right: &str) {
+        let (used, wanted) = (left.chars().count(), right.chars().count());
         match used + 2 + wanted <= WIDTH {
-            true => self.put(&format!("{left}{}{place}", " ".repeat(WIDTH - used - wanted))),
+            true => self.put(&format!("{left}{}{right}", " ".repeat(WIDTH - used - wanted))),
             false => {
                 self.wrap(left, "      ");
-                self.put(&format!("{}{place}", " ".repeat(WIDTH.saturating_sub(wanted))));
+                self.put(&format!("{}{right}", " ".repeat(WIDTH.saturating_sub(wanted))));
             }
         }
     }
@@ -152,13 +155,11 @@ impl Page {
         match &found.end {
             End::Act(Act::Run { command, folder, variables }) => {
                 self.title("The program that would be run");
-                let words: Vec<String> = command.iter().map(|word| escape::error_log(word).to_string()).collect();
+                let words: Vec<String> = command.iter().map(|word| shown(word)).collect();
                 self.put(&format!("  {}", words.join(" ")));
                 self.put(&format!("  in {}", folder.display()));
                 self.title("Its environment");
-                for (name, value) in variables {
-                    self.put(&format!("  {}={}", escape::error_log(name), escape::error_log(value)));
-                }
+                variables.iter().for_each(|variable| self.put(&format!("  {}", pair(variable))));
             }
             End::Answer(_) => {
                 let what = match found.step {
@@ -166,13 +167,54 @@ impl Page {
                     "autoindex" => "a listing of the folder",
                     "status" => "the server's counters",
                     "empty_gif" => "an empty picture",
-                    _ => return,
+                    _ => "",
                 };
-                if found.reason.is_none() && found.redirect.is_none() {
+                if found.reason.is_none() && found.redirect.is_none() && !what.is_empty() {
                     self.put(&format!("  the answer is {what}"));
                 }
+                self.answer(found);
+            }
+            End::Act(Act::Pass { by, to, peers, told }) => {
+                self.title("Where it would be passed on");
+                self.wrap(&format!("  by {by} to {}", shown(to)), "      ");
+                match peers {
+                    Some(peers) => self.peers(peers),
+                    None => self.put("  the name is looked up when a request comes: `resolver` says by whom"),
+                }
+                let (title, lines): (_, Vec<String>) = match told {
+                    Told::Head(head) => ("What would be sent", lines(head).map(shown).collect()),
+                    Told::Values(values) => ("What the program would be told", values.iter().map(pair).collect()),
+                };
+                self.title(title);
+                lines.iter().for_each(|line| self.put(&format!("  {line}")));
             }
             _ => {}
+        }
+    }
+
+    fn peers(&mut self, peers: &Peers) {
+        if !peers.how.is_empty() {
+            self.wrap(&format!("  one of these is chosen {}", peers.how), "      ");
+        }
+        for peer in &peers.list {
+            let name = match peer.address.starts_with(&peer.server) {
+                true => peer.address.clone(),
+                false => format!("{} ({})", peer.address, peer.server),
+            };
+            let first = if peer.is_first && !peers.how.is_empty() { "asked first" } else { "" };
+            let words = [name.as_str(), &peer.note, first];
+            let words: Vec<&str> = words.into_iter().filter(|word| !word.is_empty()).collect();
+            self.put(&format!("    {}", words.join("  ")));
+        }
+    }
+
+    fn answer(&mut self, found: &Finding) {
+        if found.answer.is_empty() {
+            return;
+        }
+        self.title("Fields of the answer");
+        for (name, value) in &found.answer {
+            self.wrap(&format!("  {}: {}", shown(name), shown(value)), "      ");
         }
     }
 
@@ -180,13 +222,15 @@ impl Page {
         if found.walk.is_empty() {
             return;
         }
-        self.title(&format!("The way to {}, as user {}", escape::error_log(found.file.as_bytes()), found.user));
+        self.title(&format!("The way to {}, as user {}", shown(found.file.as_bytes()), found.user));
         let width = |texts: Vec<&str>| texts.iter().map(|text| text.chars().count()).max().unwrap_or(0);
         let owners = width(found.walk.iter().map(|stage| stage.owner.as_str()).collect());
         let groups = width(found.walk.iter().map(|stage| stage.group.as_str()).collect());
         for stage in &found.walk {
-            let name = escape::error_log(std::os::unix::ffi::OsStrExt::as_bytes(stage.path.as_os_str())).to_string();
+            let name = shown(std::os::unix::ffi::OsStrExt::as_bytes(stage.path.as_os_str()));
             let verdict = match (stage.is_open, stage.mode.is_empty(), stage.kind.as_str()) {
+                (true, ..) if stage.is_target => "may be written in".to_string(),
+                (false, false, "folder") if stage.is_target => "MAY NOT BE WRITTEN IN".to_string(),
                 (true, _, "folder") => "may be entered".to_string(),
                 (true, _, "file") => "may be read".to_string(),
                 (true, ..) => format!("{}, and open", stage.kind),
@@ -213,7 +257,7 @@ impl Page {
                 (MOST.., _) if *count > MOST => {}
                 (MOST, _) => self.put(&format!("  ... and more lines of {}", setting.name)),
                 (_, Some(line)) => self.put_with_place(&format!("  {}", setting.text), Some(line)),
-                (_, None) => self.put(&format!("  {}  (nothing sets it: this is the default)", setting.text)),
+                (_, None) => self.put_at_edge(&format!("  {}", setting.text), "default"),
             }
         }
     }

@@ -20,8 +20,10 @@ pub struct Stage {
     pub group: String,
     /// `drwxr-xr-x`.
     pub mode: String,
-    /// Whether the way goes on here: a folder may be entered, a file be read.
+    /// Whether the way goes on here: a folder may be entered, a file be read; the folder that is written in, be written in.
     pub is_open: bool,
+    /// Whether it is the folder that is written in.
+    pub is_target: bool,
 }
 
 /// Goes down to a path, as far as the way is open.
@@ -40,13 +42,28 @@ pub fn down(path: &Path) -> Vec<Stage> {
     stages
 }
 
+/// Goes down to the folder that a path is made in: the last one on the way that is there.
+pub fn down_to_write(path: &Path) -> Vec<Stage> {
+    let folders = path.ancestors().skip(usize::from(!path.as_os_str().as_encoded_bytes().ends_with(b"/")));
+    let there =
+        |folder: &&Path| std::fs::symlink_metadata(folder).is_ok() || access(*folder, AccessFlags::F_OK).is_ok();
+    let Some(folder) = folders.into_iter().find(there) else { return Vec::new() };
+    let mut stages = down(folder);
+    if let Some(last) = stages.last_mut().filter(|last| last.path == folder) {
+        last.is_target = true;
+        last.is_open = last.is_open && access(folder, AccessFlags::W_OK | AccessFlags::X_OK).is_ok();
+    }
+    stages
+}
+
 fn look(path: &Path, is_last: bool) -> Stage {
     let found = match std::fs::symlink_metadata(path) {
         Ok(found) => found,
         Err(error) => {
             let none = String::new;
             let kind = system_words(&error);
-            return Stage { path: path.into(), kind, owner: none(), group: none(), mode: none(), is_open: false };
+            let (owner, group, mode) = (none(), none(), none());
+            return Stage { path: path.into(), kind, owner, group, mode, is_open: false, is_target: false };
         }
     };
     let meant = std::fs::metadata(path).ok();
@@ -71,6 +88,7 @@ fn look(path: &Path, is_last: bool) -> Stage {
         group: group(found.gid()),
         mode: mode(found.mode(), found.is_dir(), found.is_symlink()),
         is_open: meant.is_some() && goes_on && access(path, wanted).is_ok(),
+        is_target: false,
     }
 }
 
@@ -113,6 +131,17 @@ mod tests {
             let stages = down(&folder.path().join(name));
             let last = stages.last().unwrap();
             assert_eq!((last.kind.as_str(), last.is_open), (kind, false), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_folder_that_is_written_in_is_the_last_that_is_there() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["new", "new/b/c", "new/", ""] {
+            let stages = down_to_write(&folder.path().join(name).join(if name.is_empty() { "x" } else { "" }));
+            let last = stages.last().unwrap();
+            assert_eq!((last.path.as_path(), last.is_target, last.is_open), (folder.path(), true, true), "{name}");
+            assert_eq!(stages.iter().filter(|stage| stage.is_target).count(), 1, "{name}");
         }
     }
 

@@ -131,7 +131,10 @@ pub fn ask(x: &mut Exchange, conf: &Conf) -> Result<Verdict, HttpError> {
         },
     };
     match fits {
-        true => Ok(Verdict::Granted),
+        true => {
+            x.tell("auth_basic", None, || format!("user \"{shown}\" is let in: the password is right"));
+            Ok(Verdict::Granted)
+        }
         false => Err(refusal(&realm).log(Level::Error, format!("user \"{shown}\": password mismatch"))),
     }
 }

@@ -3,17 +3,17 @@
 use std::io::{self, ErrorKind};
 
 use super::put::make_way;
-use super::{Conf, Depth, Spot, bad_depth, depth, empty, failed, refuse_body, tree};
+use super::{Conf, Depth, Spot, bad_depth, depth, empty, failed, refuse_body, tree, withhold};
 use crate::exchange::Exchange;
 use crate::exchange::error::{HttpError, Level};
+use crate::exchange::step::Step;
 use crate::exchange::store::Found;
 use crate::exchange::symlinks::Symlinks;
 use crate::http::method::Method;
-use crate::http::response::Response;
 use crate::http::{escape, target};
 
 /// Copies or moves what the path names to where the Destination field says.
-pub fn answer(x: &Exchange, conf: &Conf) -> Result<Response, HttpError> {
+pub fn answer(x: &Exchange, conf: &Conf) -> Result<Step, HttpError> {
     refuse_body(x, "COPY and MOVE with body are unsupported")?;
     let moves = x.method() == Method::Move;
     let uri = destination(x)?;
@@ -35,6 +35,9 @@ pub fn answer(x: &Exchange, conf: &Conf) -> Result<Response, HttpError> {
     let from = Spot::find(x, &from_path);
     let to = match Spot::find(x, &to_path) {
         Err(error) if error.kind() == ErrorKind::NotFound && moves && !uri.ends_with(b"/") && from.is_ok() => {
+            if let Some(step) = withhold(x, "makes the folders on the way and moves the file to", &to_path) {
+                return Ok(step);
+            }
             // As nginx: the way to a file that is moved is made.
             make_way(x, conf, &to_path)?;
             Spot::find(x, &to_path)
@@ -69,14 +72,23 @@ pub fn answer(x: &Exchange, conf: &Conf) -> Result<Response, HttpError> {
         _ => {}
     }
     refuse_itself(x, &from, &to)?;
+    let what = match (moves, is_folder) {
+        (true, true) => "moves the folder to",
+        (true, false) => "moves the file to",
+        (false, true) => "copies the folder to",
+        (false, false) => "copies the file to",
+    };
+    if let Some(step) = withhold(x, what, &to_path) {
+        return Ok(step);
+    }
     if is_folder {
         carry_folder(x, (&from, &to), there, moves, depth)?;
-        return Ok(empty(201));
+        return Ok(Step::Done(empty(201)));
     }
     let done =
         if moves { move_file(&from, &to) } else { tree::copy_file(&from.folder, &from.name, &to.folder, &to.name) };
     done.map_err(|error| failed(if moves { "rename()" } else { "copy of" }, &to_path, &error, 409))?;
-    Ok(empty(204))
+    Ok(Step::Done(empty(204)))
 }
 
 fn is_below_file(error: &io::Error) -> bool {

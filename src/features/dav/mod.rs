@@ -44,17 +44,17 @@ pub fn step(x: &mut Exchange, conf: &Conf) -> Result<Step, HttpError> {
     match x.method() {
         Method::Options => Ok(Step::Done(options(conf))),
         method if conf.methods & method.bit() == 0 => Ok(Step::Next),
-        Method::Put | Method::Delete | Method::Mkcol | Method::Copy | Method::Move if !x.may_act() => {
-            let method = String::from_utf8_lossy(x.head.method_text());
-            let file = crate::http::escape::error_log(&x.path_of(&x.uri)).to_string();
-            Ok(x.withhold(|| Act::Change { what: format!("{method} of {file}") }).unwrap_or(Step::Next))
-        }
         Method::Put => put::step(x, conf),
-        Method::Delete => delete(x, conf).map(Step::Done),
-        Method::Mkcol => make_folder(x, conf).map(Step::Done),
-        Method::Copy | Method::Move => copy::answer(x, conf).map(Step::Done),
+        Method::Delete => delete(x, conf),
+        Method::Mkcol => make_folder(x, conf),
+        Method::Copy | Method::Move => copy::answer(x, conf),
         _ => Ok(Step::Next),
     }
+}
+
+/// Ends the request where nothing may be done, once all that could refuse it was asked.
+fn withhold(x: &Exchange, what: &str, path: &[u8]) -> Option<Step> {
+    x.withhold(|| Act::Change { what: what.into(), path: path.to_vec() })
 }
 
 /// RFC 4918 section 10.1: what clients look for before they offer to write.
@@ -74,7 +74,7 @@ fn empty(status: u16) -> Response {
     response
 }
 
-fn delete(x: &Exchange, conf: &Conf) -> Result<Response, HttpError> {
+fn delete(x: &Exchange, conf: &Conf) -> Result<Step, HttpError> {
     refuse_body(x, "DELETE with body is unsupported")?;
     let segments = x.uri.iter().take(x.uri.len().saturating_sub(1)).filter(|&&b| b == b'/').count() as u64;
     if segments < conf.min_delete_depth {
@@ -86,18 +86,20 @@ fn delete(x: &Exchange, conf: &Conf) -> Result<Response, HttpError> {
     let found = spot.folder.find(&spot.name).map_err(|error| failed("lstat()", &path, &error, missing(&error)))?;
     let wants_folder = x.uri.ends_with(b"/");
     let depth = depth(x, Depth::Infinity)?;
-    let removed = match (found, wants_folder) {
-        (Found::Folder, true) if depth != Depth::Infinity => {
-            return Err(bad_depth("\"Depth\" header must be infinity"));
-        }
-        (Found::Folder, true) => spot.folder.remove_folder(&spot.name),
-        (Found::Folder, false) => Err(ErrorKind::IsADirectory.into()),
-        (_, true) => Err(ErrorKind::NotADirectory.into()),
-        (_, false) if depth == Depth::One => return Err(bad_depth("\"Depth\" header must be 0 or infinity")),
-        (_, false) => spot.folder.remove(&spot.name),
-    };
+    let is_folder = found == Found::Folder;
+    match (is_folder, wants_folder) {
+        (true, true) if depth != Depth::Infinity => return Err(bad_depth("\"Depth\" header must be infinity")),
+        (true, false) => return Err(failed("DELETE", &path, &ErrorKind::IsADirectory.into(), 409)),
+        (false, true) => return Err(failed("DELETE", &path, &ErrorKind::NotADirectory.into(), 409)),
+        (false, false) if depth == Depth::One => return Err(bad_depth("\"Depth\" header must be 0 or infinity")),
+        _ => {}
+    }
+    if let Some(step) = withhold(x, if is_folder { "removes the folder" } else { "removes the file" }, &path) {
+        return Ok(step);
+    }
+    let removed = if is_folder { spot.folder.remove_folder(&spot.name) } else { spot.folder.remove(&spot.name) };
     removed.map_err(|error| failed("DELETE", &path, &error, 409))?;
-    Ok(empty(204))
+    Ok(Step::Done(empty(204)))
 }
 
 /// What nginx makes of a path that leads nowhere: a file on the way is a conflict, a missing name is just missing.
@@ -105,18 +107,29 @@ fn missing(error: &io::Error) -> u16 {
     if error.kind() == ErrorKind::NotADirectory { 409 } else { 404 }
 }
 
-fn make_folder(x: &Exchange, conf: &Conf) -> Result<Response, HttpError> {
+fn make_folder(x: &Exchange, conf: &Conf) -> Result<Step, HttpError> {
     refuse_body(x, "MKCOL with body is unsupported")?;
     if !x.uri.ends_with(b"/") {
         let text = "MKCOL can create a collection only";
         return Err(HttpError::new(409, "no-collection").log(Level::Info, text));
     }
     let path = x.path_of(&x.uri);
-    let made = Spot::find(x, &path).and_then(|spot| spot.folder.make(&spot.name, conf.folder_access()));
+    let spot = Spot::find(x, &path).map_err(|error| failed("mkdir()", &path, &error, 409))?;
+    if !x.may_act()
+        && spot.folder.find(&spot.name).is_err()
+        && let Some(step) = withhold(x, "makes the folder", &path)
+    {
+        return Ok(step);
+    }
+    let made = match x.may_act() {
+        true => spot.folder.make(&spot.name, conf.folder_access()),
+        // What is there already is all that can be known without trying.
+        false => Err(ErrorKind::AlreadyExists.into()),
+    };
     made.map_err(|error| failed("mkdir()", &path, &error, 409))?;
     let mut response = empty(201);
     response.location = Some(escape::path(&x.uri).into_owned().into());
-    Ok(response)
+    Ok(Step::Done(response))
 }
 
 /// RFC 4918 section 9.3 and others: a body that means nothing to us must be refused.

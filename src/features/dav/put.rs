@@ -5,7 +5,7 @@ use std::fs::FileTimes;
 use std::io::{self, ErrorKind, Read, Seek};
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
-use super::{Conf, Spot, empty, failed};
+use super::{Conf, Spot, empty, failed, withhold};
 use crate::exchange::error::{HttpError, Level};
 use crate::exchange::inflow::Inflow;
 use crate::exchange::step::{Sink, Step, Wait};
@@ -28,12 +28,23 @@ struct Put {
     redirects: u8,
 }
 
+/// What came of the first look.
+enum Begun {
+    /// The file may come.
+    Put(Box<Put>),
+    /// Nothing may be done.
+    Withheld(Step),
+}
+
 /// Stores the body of this request under its path.
 pub fn step(x: &mut Exchange, conf: &Conf) -> Result<Step, HttpError> {
     let state = x.handler.take().and_then(|state| state.downcast::<Put>().ok());
     let mut put = match state {
         Some(put) if put.redirects == x.redirects => put,
-        _ => Box::new(begin(x, conf)?),
+        _ => match begin(x, conf)? {
+            Begun::Put(put) => put,
+            Begun::Withheld(step) => return Ok(step),
+        },
     };
     let stored = |error: io::Error| failed("write()", &put.path, &error, 409);
     if put.inflow.is_none() {
@@ -73,7 +84,7 @@ fn has_body(x: &Exchange) -> bool {
 }
 
 /// What can be refused is refused before the body comes.
-fn begin(x: &Exchange, conf: &Conf) -> Result<Put, HttpError> {
+fn begin(x: &Exchange, conf: &Conf) -> Result<Begun, HttpError> {
     if x.uri.ends_with(b"/") {
         return Err(HttpError::new(409, "is-folder").log(Level::Error, "cannot PUT to a collection"));
     }
@@ -82,16 +93,20 @@ fn begin(x: &Exchange, conf: &Conf) -> Result<Put, HttpError> {
         return Err(HttpError::new(501, "put-range").log(Level::Error, "PUT with range is unsupported"));
     }
     let path = x.path_of(&x.uri);
-    let folder = match Spot::find(x, &path) {
+    let (folder, existed) = match Spot::find(x, &path) {
         Ok(spot) => {
-            refuse_folder(&spot)?;
-            spot.folder
+            let existed = refuse_folder(&spot)?;
+            (spot.folder, existed)
         }
-        Err(error) if error.kind() == ErrorKind::NotFound && conf.full_path => nearest(x, &path)?.0,
+        Err(error) if error.kind() == ErrorKind::NotFound && conf.full_path => (nearest(x, &path)?.0, false),
         Err(error) => return Err(failed("open()", &path, &error, 409)),
     };
+    let what = if existed { "puts the body in the place of the file" } else { "puts the body into the new file" };
+    if let Some(step) = withhold(x, what, &path) {
+        return Ok(Begun::Withheld(step));
+    }
     let draft = folder.draft(conf.access).map_err(|error| failed("open()", &path, &error, 409))?;
-    Ok(Put { draft, inflow: None, path, redirects: x.redirects })
+    Ok(Begun::Put(Box::new(Put { draft, inflow: None, path, redirects: x.redirects })))
 }
 
 /// A folder is not overwritten; whether one is there.

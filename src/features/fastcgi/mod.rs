@@ -21,7 +21,8 @@ use crate::gateway::{fastcgi, params};
 /// Answers with what a program answers.
 pub fn step(x: &mut Exchange, conf: &Conf, around: &Around<'_>) -> Result<Step, HttpError> {
     let Some(door) = &conf.pass else { return Ok(Step::Next) };
-    if let Some(step) = door.withhold(x, "fastcgi_pass", around) {
+    let told = (&conf.params[..], conf.relay.pass_request_headers);
+    if let Some(step) = door.withhold(x, "fastcgi_pass", around, told) {
         return Ok(step);
     }
     if let Some(relay) = around.resume(x) {

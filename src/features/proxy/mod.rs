@@ -19,7 +19,7 @@ use bytes::Bytes;
 
 use crate::exchange::error::HttpError;
 use crate::exchange::step::{Sink, Step};
-use crate::exchange::trace::Act;
+use crate::exchange::trace::{Act, Told};
 use crate::exchange::{Exchange, Received};
 use crate::gateway::relay::{self, Order, Payload, Relay};
 use crate::gateway::resolver::Names;
@@ -47,14 +47,13 @@ const AHEAD: usize = 64 << 10;
 /// Passes the request on, where the conf says so.
 pub fn step(x: &mut Exchange, conf: &Arc<Conf>, around: &Around<'_>) -> Result<Step, HttpError> {
     let Some(pass) = &conf.pass else { return Ok(Step::Next) };
-    let to = |x: &Exchange| match pass.parts(x) {
-        Some(parts) => {
-            [parts.base().as_slice(), &uri::make(x, &parts.uri, &pass.prefix, pass.is_computed(&parts))].concat()
+    if !x.may_act() {
+        // What the conf makes of the URL may be none: that is found out as it is for a real request.
+        if let Some(parts) = pass.parts(x)
+            && let Some(step) = x.withhold(|| would_pass(x, conf, pass, &parts, around.upstreams))
+        {
+            return Ok(step);
         }
-        None => Vec::new(),
-    };
-    if let Some(step) = x.withhold(|| Act::Pass { by: "proxy_pass", to: to(x) }) {
-        return Ok(step);
     }
     let relay = match relay::resume(x) {
         Some(relay) => relay,
@@ -73,6 +72,25 @@ pub fn step(x: &mut Exchange, conf: &Arc<Conf>, around: &Around<'_>) -> Result<S
         b"location" | b"refresh" => redirect::rewrite(x, conf, name, value),
         _ => cookies::rewrite(x, conf, value),
     })
+}
+
+/// Whom a request would go to, and what would be sent.
+fn would_pass(x: &Exchange, conf: &Conf, pass: &pass::Pass, parts: &pass::Parts, upstreams: &Upstreams) -> Act {
+    let length = match (&conf.body, x.head.body_length) {
+        (Some(text), _) => request::Length::Bytes(x.eval(text).len() as u64),
+        (None, BodyLength::Length(length)) if conf.relay.pass_request_body => request::Length::Bytes(length),
+        (None, BodyLength::Chunked) if conf.relay.pass_request_body && !conf.relay.request_buffering => {
+            request::Length::Unknown
+        }
+        _ => request::Length::None,
+    };
+    let (head, uri) = request::head(x, conf, pass, parts, &length);
+    Act::Pass {
+        by: "proxy_pass",
+        to: [parts.base(), uri].concat(),
+        peers: pass.known(parts, upstreams).map(|upstream| upstream.show(x)),
+        told: Told::Head(head),
+    }
 }
 
 /// Where the request's body goes. What has no length can be passed on as it comes only to who understands chunks.
@@ -109,7 +127,7 @@ fn begin(x: &mut Exchange, conf: &Arc<Conf>, pass: &pass::Pass, there: There) ->
             _ => request::Length::Bytes(0),
         },
     };
-    let (head, uri) = request::head(x, conf, pass, &there, &length);
+    let (head, uri) = request::head(x, conf, pass, &there.parts, &length);
     let method = request::method(x, conf);
     let secure = match there.parts.secure {
         true => Some(conf.secure.secure(x, there.parts.host(), "proxy")?),

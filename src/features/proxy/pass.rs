@@ -59,8 +59,6 @@ pub struct There {
     pub upstream: Arc<Upstream>,
     /// The URL.
     pub parts: Parts,
-    /// Whether variables made its path, so that it is sent as it is.
-    pub is_computed: bool,
 }
 
 impl Parts {
@@ -174,12 +172,20 @@ impl Pass {
         matches!(self.url, Url::Computed(_)) && !parts.uri.is_empty()
     }
 
+    /// Who may get a request of these parts, if that is known without looking a name up.
+    pub fn known(&self, parts: &Parts, upstreams: &Upstreams) -> Option<Arc<Upstream>> {
+        match self.url {
+            Url::Fixed(_, index) => upstreams.at(index).cloned(),
+            Url::Computed(_) => finding::known(upstreams, &parts.authority, parts.default_port()),
+        }
+    }
+
     /// Where a request goes, or the step that waits until its name is looked up.
     pub fn find(&self, x: &mut Exchange, upstreams: &Upstreams, names: &Names) -> Result<Found, HttpError> {
         let text = match &self.url {
             Url::Fixed(parts, index) => {
                 let upstream = upstreams.at(*index).cloned().ok_or_else(|| HttpError::new(500, "no-upstream"))?;
-                return Ok(Found::Here(There { upstream, parts: parts.clone(), is_computed: false }));
+                return Ok(Found::Here(There { upstream, parts: parts.clone() }));
             }
             Url::Computed(text) => x.eval(text).into_owned(),
         };
@@ -187,9 +193,8 @@ impl Pass {
             let words = format!("invalid URL prefix in \"{}\"", escape::error_log(&text));
             HttpError::new(500, "bad-upstream-url").log(Level::Error, words)
         })?;
-        let is_computed = self.is_computed(&parts);
         Ok(match finding::find(x, upstreams, names, &parts.authority, parts.default_port())? {
-            Finding::Here(upstream) => Found::Here(There { upstream, parts, is_computed }),
+            Finding::Here(upstream) => Found::Here(There { upstream, parts }),
             Finding::Later(step) => Found::Later(step),
         })
     }

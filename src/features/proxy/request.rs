@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::io::Write;
 
-use super::pass::{Pass, There};
+use super::pass::{Parts, Pass};
 use super::rows::Conf;
 use super::uri;
 use crate::exchange::Exchange;
@@ -35,8 +35,8 @@ pub fn method<'a>(x: &'a Exchange, conf: &'a Conf) -> Cow<'a, [u8]> {
 }
 
 /// The head, and the URI in it.
-pub fn head(x: &Exchange, conf: &Conf, pass: &Pass, there: &There, length: &Length) -> (Vec<u8>, Vec<u8>) {
-    let uri = uri::make(x, &there.parts.uri, &pass.prefix, there.is_computed);
+pub fn head(x: &Exchange, conf: &Conf, pass: &Pass, parts: &Parts, length: &Length) -> (Vec<u8>, Vec<u8>) {
+    let uri = uri::make(x, &parts.uri, &pass.prefix, pass.is_computed(parts));
     let mut out = Vec::with_capacity(512 + x.head.raw().len());
     let version: &[u8] = if conf.http11 { b" HTTP/1.1\r\n" } else { b" HTTP/1.0\r\n" };
     let mut line = |parts: &[&[u8]]| parts.iter().for_each(|part| out.extend_from_slice(part));
@@ -49,7 +49,7 @@ pub fn head(x: &Exchange, conf: &Conf, pass: &Pass, there: &There, length: &Leng
     }
     let is_set = |name: &str| conf.fields.iter().any(|(set, _)| set.eq_ignore_ascii_case(name.as_bytes()));
     if !is_set("host") {
-        line(&[b"Host: ", there.parts.host(), b"\r\n"]);
+        line(&[b"Host: ", parts.host(), b"\r\n"]);
     }
     if !is_set("connection") {
         line(&[b"Connection: close\r\n"]);

@@ -60,9 +60,12 @@ pub fn give(x: &mut Exchange, answer: &Answer) -> Result<Step, HttpError> {
     let text = answer.text.as_ref().map(|text| x.eval_bytes(text));
     match (answer.status, text) {
         (status @ (301 | 302 | 303 | 307 | 308), url) => Err(redirect(status, url.unwrap_or_default())),
-        (408 | 444 | 499, None) => Ok(Step::Close),
         (status @ 400.., None) => Err(HttpError::new(status, "return").at(answer.span)),
-        (status, text) => Ok(Step::Done(page(status, text.unwrap_or_default()))),
+        (status, text) => {
+            // A text of its own is no error page, and is an error all the same.
+            x.blamed = (status >= 400).then_some(("return", answer.span));
+            Ok(Step::Done(page(status, text.unwrap_or_default())))
+        }
     }
 }
 

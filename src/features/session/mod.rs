@@ -22,6 +22,7 @@ use crate::exchange::error::{HttpError, Level};
 use crate::exchange::session::{FIELDS, Session, State};
 use crate::exchange::step::{Step, Wait};
 use crate::http::cookie;
+use crate::http::escape;
 use crate::http::response::Response;
 use crate::http::set_cookie;
 use conf::{Action, OnError, Require};
@@ -39,7 +40,7 @@ pub fn find(x: &mut Exchange, conf: &Conf) -> Result<Step, HttpError> {
         // Programs trust these fields and this name, so a client's own must not reach them.
         x.head.forget(|name| is_ours(name) || name.eq_ignore_ascii_case(b"session"));
         if !x.may_act() {
-            x.tell("session", None, || "no store is asked: the client counts as one without a session".into());
+            x.tell("session", None, || "no store is asked here: the client counts as one without a session".into());
             return Ok(Step::Next);
         }
         let Some(declared) = zone.get() else { return Ok(Step::Next) };
@@ -154,6 +155,11 @@ pub fn admit(x: &mut Exchange, conf: &Conf) -> Result<Step, HttpError> {
     if state.is_there() && require.names.iter().all(has) {
         return Ok(Step::Next);
     }
+    x.tell("session_require", None, || {
+        let names: Vec<_> = require.names.iter().map(|name| format!("`{}`", escape::error_log(name))).collect();
+        let with = if names.is_empty() { String::new() } else { format!(" with a value for {}", names.join(" and ")) };
+        format!("only for clients that have a session{with}")
+    });
     Err(turn_away(x, require))
 }
 
@@ -170,12 +176,42 @@ fn turn_away(x: &Exchange, require: &Require) -> HttpError {
 
 /// Makes the changes that the conf orders.
 pub fn change(x: &mut Exchange, conf: &Conf) -> Result<Step, HttpError> {
+    if conf.zone.is_some() && !x.may_act() {
+        tell_changes(x, conf);
+        return Ok(Step::Next);
+    }
     if conf.zone.is_some() && order_changes(x, conf) {
         return proceed(x);
     }
     match x.session.as_ref().and_then(|session| kept_of(session)).is_some_and(Kept::is_busy) {
         true => proceed(x),
         false => Ok(Step::Next),
+    }
+}
+
+fn tell_changes(x: &Exchange, conf: &Conf) {
+    if conf.destroy {
+        x.tell("session_destroy", None, || "would end the client's session, if it has one".into());
+    }
+    if conf.rotate.is_some() {
+        x.tell("session_rotate", None, || "would give the client's session another name".into());
+    }
+    let is_on = |text| !matches!(x.eval(text).as_ref(), b"" | b"0");
+    for ordered in conf.actions.iter() {
+        let may = match ordered.condition.as_ref().is_none_or(is_on) {
+            true => "would",
+            false => "its `if` is false: would not",
+        };
+        let shown = |text: &[u8]| escape::error_log(text).to_string();
+        match &ordered.action {
+            Action::Set(name, value) => {
+                x.tell("session_set", None, || format!("{may} set `{}` to `{}`", shown(name), shown(&x.eval(value))))
+            }
+            Action::Add(name, number) => {
+                x.tell("session_incr", None, || format!("{may} add {number} to `{}`", shown(name)));
+            }
+            Action::Unset(name) => x.tell("session_unset", None, || format!("{may} take `{}` away", shown(name))),
+        }
     }
 }
 

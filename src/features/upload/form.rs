@@ -26,7 +26,7 @@ pub fn answer(x: &mut Exchange, conf: &Conf) -> Result<Step, HttpError> {
 }
 
 /// A form on another site could send this with the visitor's credentials; browsers say so where they send it from.
-fn refuse_strangers(x: &Exchange) -> Result<(), HttpError> {
+pub fn refuse_strangers(x: &Exchange) -> Result<(), HttpError> {
     let is_strange = match (x.head.field(b"sec-fetch-site"), x.head.field(b"origin")) {
         (Some(site), _) => !matches!(site, b"same-origin" | b"none"),
         (None, Some(origin)) => {

@@ -66,11 +66,14 @@ pub fn step(x: &mut Exchange, conf: &Conf, around: &Around<'_>) -> Result<Step, 
     match (x.method(), name.is_empty()) {
         (Method::Get | Method::Head, true) => answer::listing(x, conf, around).map(Step::Done),
         (Method::Get | Method::Head, false) => fetch(store, &name, around).map(Step::Done),
-        (Method::Post, true) if !x.may_act() => Ok(would(x, "the files of the form are stored")),
-        (Method::Delete, false) if conf.delete && !x.may_act() => Ok(would(x, "a stored file is removed")),
         (Method::Post, true) => post(x, conf, around),
         (Method::Delete, false) if conf.delete => {
-            remove(&open(store)?, &name)?;
+            let folder = open(store)?;
+            find(&folder, &name)?;
+            if let Some(step) = would(x, "removes the file", &[store.folder.as_ref(), b"/", &name].concat()) {
+                return Ok(step);
+            }
+            remove(&folder, &name)?;
             let mut response = Response::new(204);
             response.content_type = ContentType::None;
             Ok(Step::Done(response))
@@ -80,9 +83,9 @@ pub fn step(x: &mut Exchange, conf: &Conf, around: &Around<'_>) -> Result<Step, 
     }
 }
 
-/// Where nothing may be done, the request ends.
-fn would(x: &Exchange, what: &str) -> Step {
-    x.withhold(|| Act::Change { what: what.into() }).unwrap_or(Step::Next)
+/// Ends the request where nothing may be done.
+fn would(x: &Exchange, what: &str, path: &[u8]) -> Option<Step> {
+    x.withhold(|| Act::Change { what: what.into(), path: path.to_vec() })
 }
 
 /// Methods that `dav_methods` may take in the same location.
@@ -148,13 +151,19 @@ fn no_such(path: &[u8]) -> String {
     format!("\"{}\" is no stored file", escape::error_log(path))
 }
 
+/// Makes sure that there is such a file.
+fn find(folder: &Folder, name: &[u8]) -> Result<(), HttpError> {
+    let is_file = !name.contains(&b'/') && !name.starts_with(b".");
+    match is_file && matches!(folder.find(name), Ok(Found::File(_))) {
+        true => Ok(()),
+        false => Err(HttpError::new(404, "no-file").log(Level::Error, no_such(name))),
+    }
+}
+
 /// Removes a stored file.
 fn remove(folder: &Folder, name: &[u8]) -> Result<(), HttpError> {
+    find(folder, name)?;
     let shown = escape::error_log(name);
-    let is_file = !name.contains(&b'/') && !name.starts_with(b".");
-    if !is_file || !matches!(folder.find(name), Ok(Found::File(_))) {
-        return Err(HttpError::new(404, "no-file").log(Level::Error, format!("\"{shown}\" is no stored file")));
-    }
     folder.remove(name).map_err(|error| {
         let text = format!("unlink() of \"{shown}\" failed ({})", system_words(&error));
         HttpError::new(500, "not-removed").log(Level::Crit, text)
@@ -176,6 +185,14 @@ fn begin(x: &mut Exchange, conf: &Conf, around: &Around<'_>) -> Result<Step, Htt
         if !announces_body(x) {
             return form::answer(x, conf);
         }
+        if !x.may_act() {
+            form::refuse_strangers(x)?;
+        }
+        if let Some(step) = conf.store.as_ref().and_then(|store| {
+            would(x, "removes the file that the form names, in", &[store.folder.as_ref(), b"/"].concat())
+        }) {
+            return Ok(step);
+        }
         x.handler = Some(Box::new(State::Form));
         return Ok(Step::Body(Sink::Spool { memory: SMALL, folder: x.prefix.join(around.folder) }));
     }
@@ -187,7 +204,13 @@ fn begin(x: &mut Exchange, conf: &Conf, around: &Around<'_>) -> Result<Step, Htt
     };
     let Some(store) = &conf.store else { return Ok(Step::Next) };
     let wants_hash = conf.pass.is_some() || negotiate::prefers_json(x.head.known(Known::Accept));
-    let receiving = Receiving::begin(open(store)?, &boundary, conf, wants_hash, x.redirects)
+    let folder = open(store)?;
+    if announces_body(x)
+        && let Some(step) = would(x, "stores the files of the form in", &[store.folder.as_ref(), b"/"].concat())
+    {
+        return Ok(step);
+    }
+    let receiving = Receiving::begin(folder, &boundary, conf, wants_hash, x.redirects)
         .map_err(|error| closed(store, "readdir()", &error))?;
     receive(x, conf, around, Box::new(receiving))
 }

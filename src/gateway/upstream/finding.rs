@@ -28,6 +28,20 @@ struct Waiting {
     lookup: Lookup,
 }
 
+/// The upstream that a text names, if no name has to be looked up for it.
+pub fn known(upstreams: &Upstreams, text: &[u8], default_port: u16) -> Option<Arc<Upstream>> {
+    if let Some(upstream) = upstreams.named(text, None, default_port) {
+        return Some(upstream.clone());
+    }
+    match parse(text, default_port).ok()? {
+        Target::Address(address) => {
+            let name = escape::error_log(text).to_string();
+            Some(Arc::new(Upstream::of_host(name, vec![address])))
+        }
+        Target::Host { name, port, .. } => upstreams.named(name.as_bytes(), Some(port), default_port).cloned(),
+    }
+}
+
 /// Finds the upstream that a text names: `name`, `host:port`, an address or `unix:/path`.
 pub fn find(
     x: &mut Exchange,

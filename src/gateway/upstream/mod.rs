@@ -6,6 +6,7 @@ pub mod balance;
 pub mod finding;
 pub mod idle;
 pub mod peers;
+mod shown;
 pub mod table;
 
 use std::net::IpAddr;
