@@ -24,6 +24,8 @@ mod logs;
 mod passwords;
 #[path = "engine/programs.rs"]
 mod programs;
+#[path = "engine/relay_bounds.rs"]
+mod relay_bounds;
 #[path = "engine/relays.rs"]
 mod relays;
 #[path = "engine/reload.rs"]
@@ -42,5 +44,7 @@ mod status;
 mod stop;
 #[path = "engine/tls.rs"]
 mod tls;
+#[path = "engine/tls_attacks.rs"]
+mod tls_attacks;
 #[path = "engine/uploads.rs"]
 mod uploads;

@@ -41,7 +41,11 @@ pub enum End {
 impl Client {
     /// Connects.
     pub fn new(port: u16) -> Client {
-        let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        Client::over(TcpStream::connect(("127.0.0.1", port)).unwrap())
+    }
+
+    /// Takes a connection that stands.
+    pub fn over(stream: TcpStream) -> Client {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
         Client { stream, ahead: Vec::new() }

@@ -16,18 +16,20 @@ use rustls::{
 
 use crate::site::{PATIENCE, Site, wait_for};
 
-const NAME: &str = "quay.test";
+pub const NAME: &str = "quay.test";
 
 /// A site with TLS on its first port, and what a client needs to trust it.
-struct Secure {
-    site: Site,
-    config: Arc<ClientConfig>,
+pub struct Secure {
+    pub site: Site,
+    pub config: Arc<ClientConfig>,
+    /// Whom it trusts.
+    pub roots: RootCertStore,
 }
 
-type Client = StreamOwned<ClientConnection, TcpStream>;
+pub type Client = StreamOwned<ClientConnection, TcpStream>;
 
 impl Secure {
-    fn start(main: &str, server: &str) -> Secure {
+    pub fn start(main: &str, server: &str) -> Secure {
         let made = rcgen::generate_simple_self_signed([NAME.to_string()]).unwrap();
         let dir = Site::folder();
         std::fs::write(dir.path().join("quay.pem"), made.cert.pem()).unwrap();
@@ -38,19 +40,23 @@ impl Secure {
         trusting(site, &made.cert)
     }
 
-    fn socket(&self) -> TcpStream {
+    pub fn socket(&self) -> TcpStream {
         let socket = TcpStream::connect(("127.0.0.1", self.site.port())).unwrap();
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
         socket
     }
 
-    fn connect(&self) -> Client {
+    pub fn connect(&self) -> Client {
+        self.connect_with(self.config.clone())
+    }
+
+    pub fn connect_with(&self, config: Arc<ClientConfig>) -> Client {
         let name = ServerName::try_from(NAME).unwrap();
-        StreamOwned::new(ClientConnection::new(self.config.clone(), name).unwrap(), self.socket())
+        StreamOwned::new(ClientConnection::new(config, name).unwrap(), self.socket())
     }
 
     /// The first message of a client.
-    fn hello(&self) -> Vec<u8> {
+    pub fn hello(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
         let mut client = ClientConnection::new(self.config.clone(), ServerName::try_from(NAME).unwrap()).unwrap();
         client.write_tls(&mut bytes).unwrap();
@@ -58,7 +64,8 @@ impl Secure {
     }
 }
 
-fn ask(client: &mut Client, path: &str) -> String {
+/// Asks for a path whose answer ends with `hello`, and gives all of it.
+pub fn ask(client: &mut Client, path: &str) -> String {
     write!(client, "GET {path} HTTP/1.1\r\nHost: {NAME}\r\n\r\n").unwrap();
     let mut text = Vec::new();
     let mut byte = [0; 4096];
@@ -70,7 +77,8 @@ fn ask(client: &mut Client, path: &str) -> String {
     String::from_utf8_lossy(&text).into_owned()
 }
 
-const FOUR: &str = "worker_rlimit_nofile 4096; events { worker_connections 3000; } thread_pool default threads=4;";
+/// Four workers, and room for many connections.
+pub const FOUR: &str = "worker_rlimit_nofile 4096; events { worker_connections 3000; } thread_pool default threads=4;";
 
 #[test]
 fn half_handshakes_hold_no_thread_and_end() {
@@ -326,7 +334,7 @@ fn what_stands_in_the_stapling_file_is_sent_along() {
     let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
     let mut config = builder.dangerous().with_custom_certificate_verifier(verifier.clone()).with_no_client_auth();
     config.resumption = Resumption::disabled();
-    let secure = Secure { site, config: Arc::new(config) };
+    let secure = Secure { site, config: Arc::new(config), roots: RootCertStore::empty() };
     let mut client = secure.connect();
     ask(&mut client, "/");
     assert_eq!(*verifier.seen.lock().unwrap(), LATER);
@@ -402,10 +410,11 @@ fn a_key_that_only_root_may_read_is_renewed() {
 }
 
 /// A client that trusts this certificate alone.
-fn trusting(site: Site, certificate: &rcgen::Certificate) -> Secure {
+pub fn trusting(site: Site, certificate: &rcgen::Certificate) -> Secure {
     let mut roots = RootCertStore::empty();
     roots.add(certificate.der().clone()).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
-    Secure { site, config: Arc::new(builder.with_root_certificates(roots).with_no_client_auth()) }
+    let config = builder.with_root_certificates(roots.clone()).with_no_client_auth();
+    Secure { site, config: Arc::new(config), roots }
 }
