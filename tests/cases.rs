@@ -257,6 +257,7 @@ impl Talk<'_> {
                 nothing: expected.nothing,
                 head: exchange.heads.get(number).copied().unwrap_or(false),
                 closed: expected.closed,
+                short: expected.short,
             };
             let answer = wire.read(shape)?;
             self.place.keep_cookies(&answer.headers);

@@ -191,7 +191,13 @@ fn serve(
         wire.send(exchange, place)?;
         for (number, expected) in exchange.responses.iter().enumerate() {
             let head = exchange.heads.get(number).copied().unwrap_or(false);
-            let shape = Shape { bare: expected.bare, nothing: expected.nothing, head, closed: expected.closed };
+            let shape = Shape {
+                bare: expected.bare,
+                nothing: expected.nothing,
+                head,
+                closed: expected.closed,
+                short: expected.short,
+            };
             wire.read(shape)?;
         }
         // The line of a request is written after its answer, and of two requests either could be first.

@@ -175,6 +175,8 @@ pub struct Expected {
     pub closed: bool,
     /// The connection ends in a reset.
     pub reset: bool,
+    /// The connection ends before the body is whole.
+    pub short: bool,
     /// What nginx answers instead.
     pub nginx: Option<Box<Expected>>,
 }

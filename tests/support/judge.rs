@@ -12,6 +12,9 @@ pub fn check(expected: &Expected, answer: &Answer, place: &Place) -> Result<(), 
     if expected.alert.is_some() && expected.alert != answer.alert {
         return Err(format!("alert {:?}, wanted {:?}", answer.alert, expected.alert));
     }
+    if expected.short != answer.short {
+        return Err(format!("the body is {}whole", if answer.short { "not " } else { "" }));
+    }
     if expected.nothing {
         return if answer.body.is_empty() { Ok(()) } else { Err("bytes where none were expected".into()) };
     }

@@ -360,6 +360,8 @@ fn expected(section: &Section) -> Result<Expected, String> {
             made.closed = true;
         } else if line == "reset" {
             made.reset = true;
+        } else if line == "short" {
+            (made.short, made.closed) = (true, true);
         } else if let Some(name) = line.strip_prefix('!') {
             made.absent.push(name.into());
         } else if let Some((name, value)) = line.split_once(':') {

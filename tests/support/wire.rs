@@ -19,6 +19,8 @@ pub struct Answer {
     /// Without its transfer coding, and without gzip where the head names that.
     pub body: Vec<u8>,
     pub end: End,
+    /// Whether the connection ended before the body was whole.
+    pub short: bool,
     /// The alert of TLS that ended the connection.
     pub alert: Option<String>,
 }
@@ -56,6 +58,8 @@ pub struct Shape {
     pub nothing: bool,
     pub head: bool,
     pub closed: bool,
+    /// The connection is to end before the body is whole.
+    pub short: bool,
 }
 
 impl Answer {
@@ -144,12 +148,17 @@ impl Wire {
         }
         self.read_head(&mut answer)?;
         let bodiless = shape.head || answer.status < 200 || answer.status == 204 || answer.status == 304;
-        if bodiless {
+        if answer.status == 101 && shape.closed {
+            // The protocol behind it ends with the connection.
+            while self.fill()? {}
+            answer.body = std::mem::take(&mut self.buffer);
+        } else if bodiless {
         } else if answer.header("Transfer-Encoding").is_some_and(|v| v.eq_ignore_ascii_case(b"chunked")) {
-            answer.body = self.read_chunked()?;
+            answer.short = !self.read_chunked(&mut answer.body, shape.short)?;
         } else if let Some(length) = answer.header("Content-Length") {
             let length = std::str::from_utf8(length).ok().and_then(|n| n.parse().ok()).ok_or("odd Content-Length")?;
-            answer.body = self.take(length)?;
+            answer.body = self.take(length, shape.short)?;
+            answer.short = answer.body.len() < length;
         } else {
             while self.fill()? {}
             answer.body = std::mem::take(&mut self.buffer);
@@ -189,16 +198,24 @@ impl Wire {
         }
     }
 
-    fn read_chunked(&mut self) -> Result<Vec<u8>, String> {
-        let mut body = Vec::new();
+    /// Whether the last chunk came; without it the answer is an error unless it may be short.
+    fn read_chunked(&mut self, body: &mut Vec<u8>, may_be_short: bool) -> Result<bool, String> {
         loop {
-            let line = self.line()?;
+            let line = match self.line() {
+                Err(_) if may_be_short && self.ended.is_some() && self.buffer.is_empty() => return Ok(false),
+                line => line?,
+            };
             let size = usize::from_str_radix(&line, 16).map_err(|_| format!("odd chunk size `{line}`"))?;
             if size == 0 {
                 while !self.line_bytes()?.is_empty() {}
-                return Ok(body);
+                return Ok(true);
             }
-            body.extend(self.take(size)?);
+            let piece = self.take(size, may_be_short)?;
+            let is_whole = piece.len() == size;
+            body.extend(piece);
+            if !is_whole {
+                return Ok(false);
+            }
             if !self.line_bytes()?.is_empty() {
                 return Err("a chunk is longer than its size".into());
             }
@@ -222,12 +239,16 @@ impl Wire {
         }
     }
 
-    fn take(&mut self, length: usize) -> Result<Vec<u8>, String> {
+    fn take(&mut self, length: usize, may_be_short: bool) -> Result<Vec<u8>, String> {
         while self.buffer.len() < length {
             if !self.fill()? {
-                return Err(format!("closed after {} of {length} bytes of a body", self.buffer.len()));
+                match may_be_short {
+                    true => break,
+                    false => return Err(format!("closed after {} of {length} bytes of a body", self.buffer.len())),
+                }
             }
         }
+        let length = length.min(self.buffer.len());
         Ok(self.buffer.drain(..length).collect())
     }
 
