@@ -46,5 +46,7 @@ mod stop;
 mod tls;
 #[path = "engine/tls_attacks.rs"]
 mod tls_attacks;
+#[path = "engine/trees.rs"]
+mod trees;
 #[path = "engine/uploads.rs"]
 mod uploads;

@@ -4,7 +4,7 @@
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, ErrorKind, Write};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
@@ -37,11 +37,7 @@ pub enum Found {
 impl Folder {
     /// Opens one under a rule about symbolic links on its way.
     pub fn open(path: &[u8], rule: &Symlinks) -> io::Result<Folder> {
-        let file = symlinks::open(path, rule)?;
-        match file.metadata()?.is_dir() {
-            true => Ok(Folder(file)),
-            false => Err(Errno::NOTDIR.into()),
-        }
+        symlinks::open(path, rule)?.try_into()
     }
 
     /// What there is under a name.
@@ -62,12 +58,21 @@ impl Folder {
     /// Makes a folder in it and opens that; one that is there already is opened.
     pub fn enter(&self, name: &[u8], mode: u32) -> io::Result<Folder> {
         match self.make(name, mode) {
-            Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error),
-            _ => {}
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error),
+            _ => self.inner(name),
         }
+    }
+
+    /// Opens a folder in it; a link to one is none.
+    pub fn inner(&self, name: &[u8]) -> io::Result<Folder> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         let inner: OwnedFd = rustix::fs::openat(&self.0, name, flags, Mode::empty())?;
         Ok(Folder(inner.into()))
+    }
+
+    /// The same folder, for somebody else to hold.
+    pub fn again(&self) -> io::Result<Folder> {
+        Ok(Folder(self.0.try_clone()?))
     }
 
     /// Makes a folder in it.
@@ -80,14 +85,15 @@ impl Folder {
         Ok(rustix::fs::unlinkat(&self.0, name, AtFlags::empty())?)
     }
 
-    /// Removes a folder with all that is in it. Links in it go, what they lead to stays.
-    pub fn remove_folder(&self, name: &[u8]) -> io::Result<()> {
-        std::fs::remove_dir_all(self.path_of(name))
-    }
-
     /// Gives what has a name here another one there, which may be taken.
     pub fn rename(&self, name: &[u8], to: &Folder, new: &[u8]) -> io::Result<()> {
         Ok(rustix::fs::renameat(&self.0, name, &to.0, new)?)
+    }
+
+    /// Gives what has a name here one in another folder, or in this, that nobody has: which.
+    pub fn put_aside(&self, name: &[u8], to: &Folder) -> io::Result<Vec<u8>> {
+        let (own, ()) = to.under_some_name(|own| rustix::fs::renameat(&self.0, name, &to.0, own))?;
+        Ok(own)
     }
 
     /// A path to a name in it that stays true when folders above it are moved, for as long as this folder is open.
@@ -142,7 +148,7 @@ impl Folder {
     }
 
     /// Does something with a name that nobody has.
-    fn under_some_name<T>(&self, make: impl Fn(&[u8]) -> Result<T, Errno>) -> io::Result<(Vec<u8>, T)> {
+    pub fn under_some_name<T>(&self, make: impl Fn(&[u8]) -> Result<T, Errno>) -> io::Result<(Vec<u8>, T)> {
         for _ in 0..TRIES {
             let number = getrandom::u64().unwrap_or_else(|_| fastrand::u64(..));
             let name = [MARK, format!("{number:016x}").as_bytes()].concat();
@@ -153,6 +159,23 @@ impl Folder {
             }
         }
         Err(ErrorKind::AlreadyExists.into())
+    }
+}
+
+impl AsFd for Folder {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+impl TryFrom<File> for Folder {
+    type Error = io::Error;
+
+    fn try_from(file: File) -> io::Result<Folder> {
+        match file.metadata()?.is_dir() {
+            true => Ok(Folder(file)),
+            false => Err(Errno::NOTDIR.into()),
+        }
     }
 }
 
@@ -298,7 +321,8 @@ mod tests {
         assert_eq!(folder.find(b"sub").unwrap(), Found::Folder);
         assert_eq!(folder.find(b"link").unwrap(), Found::Other);
         assert_eq!(folder.find(b"a").unwrap(), Found::File(5));
-        folder.remove_folder(b"sub").unwrap();
+        let own = folder.put_aside(b"sub", &folder).unwrap();
+        assert!(own.starts_with(MARK) && folder.inner(&own).is_ok() && folder.inner(b"link").is_err());
         assert_eq!(folder.find(b"sub").unwrap_err().kind(), ErrorKind::NotFound);
     }
 }

@@ -1,19 +1,20 @@
-//! COPY and MOVE: where they lead, what may stand in the way, and what must not be copied.
+//! COPY and MOVE: where they lead, what may stand in the way, and what must not be copied. How it is done stands in `work.rs`.
 
 use std::io::{self, ErrorKind};
 
 use super::put::make_way;
-use super::{Conf, Depth, Spot, bad_depth, depth, empty, failed, refuse_body, tree, withhold};
+use super::tree::Reach;
+use super::work::{Order, Work};
+use super::{Begun, Conf, Depth, Spot, bad_depth, depth, failed, refuse_body, withhold};
 use crate::exchange::Exchange;
 use crate::exchange::error::{HttpError, Level};
-use crate::exchange::step::Step;
 use crate::exchange::store::Found;
 use crate::exchange::symlinks::Symlinks;
 use crate::http::method::Method;
 use crate::http::{escape, target};
 
-/// Copies or moves what the path names to where the Destination field says.
-pub fn answer(x: &Exchange, conf: &Conf) -> Result<Step, HttpError> {
+/// Begins to copy or move what the path names to where the Destination field says.
+pub fn begin(x: &Exchange, conf: &Conf) -> Result<Begun, HttpError> {
     refuse_body(x, "COPY and MOVE with body are unsupported")?;
     let moves = x.method() == Method::Move;
     let uri = destination(x)?;
@@ -36,7 +37,7 @@ pub fn answer(x: &Exchange, conf: &Conf) -> Result<Step, HttpError> {
     let to = match Spot::find(x, &to_path) {
         Err(error) if error.kind() == ErrorKind::NotFound && moves && !uri.ends_with(b"/") && from.is_ok() => {
             if let Some(step) = withhold(x, "makes the folders on the way and moves the file to", &to_path) {
-                return Ok(step);
+                return Ok(Begun::Withheld(step));
             }
             // As nginx: the way to a file that is moved is made.
             make_way(x, conf, &to_path)?;
@@ -79,16 +80,12 @@ pub fn answer(x: &Exchange, conf: &Conf) -> Result<Step, HttpError> {
         (false, false) => "copies the file to",
     };
     if let Some(step) = withhold(x, what, &to_path) {
-        return Ok(step);
+        return Ok(Begun::Withheld(step));
     }
-    if is_folder {
-        carry_folder(x, (&from, &to), there, moves, depth)?;
-        return Ok(Step::Done(empty(201)));
-    }
-    let done =
-        if moves { move_file(&from, &to) } else { tree::copy_file(&from.folder, &from.name, &to.folder, &to.name) };
-    done.map_err(|error| failed(if moves { "rename()" } else { "copy of" }, &to_path, &error, 409))?;
-    Ok(Step::Done(empty(204)))
+    let follows = x.symlinks(&from.path) == Symlinks::Followed;
+    let reach = if depth == Depth::Zero { Reach::Itself } else { Reach::All { follows } };
+    let order = Order { from, to, moves, replaces: there.is_some(), reach: is_folder.then_some(reach) };
+    Work::carry(order).map(Begun::Work)
 }
 
 fn is_below_file(error: &io::Error) -> bool {
@@ -135,43 +132,6 @@ fn refuse_itself(x: &Exchange, from: &Spot, to: &Spot) -> Result<(), HttpError> 
     let (uri, other) = (escape::error_log(&x.uri), escape::error_log(&to.path));
     let text = format!("\"{uri}\" and its destination \"{other}\" are the same, or one stands in the other");
     Err(HttpError::new(403, "onto-itself").log(Level::Error, text))
-}
-
-fn carry_folder(
-    x: &Exchange,
-    (from, to): (&Spot, &Spot),
-    there: Option<Found>,
-    moves: bool,
-    depth: Depth,
-) -> Result<(), HttpError> {
-    match there {
-        Some(Found::Folder) => to.folder.remove_folder(&to.name),
-        Some(_) => to.folder.remove(&to.name),
-        None => Ok(()),
-    }
-    .map_err(|error| failed("DELETE", &to.path, &error, 409))?;
-    if moves && from.folder.rename(&from.name, &to.folder, &to.name).is_ok() {
-        return Ok(());
-    }
-    let follows = x.symlinks(&from.path) == Symlinks::Followed;
-    let limit = if depth == Depth::Zero { tree::Reach::Itself } else { tree::Reach::All { follows } };
-    tree::copy(&from.folder.path_of(&from.name), &to.folder.path_of(&to.name), limit)
-        .map_err(|error| failed("copy of", &from.path, &error, 404))?;
-    match moves {
-        true => from.folder.remove_folder(&from.name).map_err(|error| failed("DELETE", &from.path, &error, 409)),
-        false => Ok(()),
-    }
-}
-
-/// By its name alone where that goes, else by a copy: another file system.
-fn move_file(from: &Spot, to: &Spot) -> io::Result<()> {
-    match from.folder.rename(&from.name, &to.folder, &to.name) {
-        Err(error) if error.kind() == ErrorKind::CrossesDevices => {
-            tree::copy_file(&from.folder, &from.name, &to.folder, &to.name)?;
-            from.folder.remove(&from.name)
-        }
-        done => done,
-    }
 }
 
 /// RFC 4918 section 10.6.

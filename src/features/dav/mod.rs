@@ -3,16 +3,19 @@
 
 mod copy;
 mod put;
+mod removal;
 mod rows;
 mod tree;
+mod work;
 
 pub use rows::{Conf, DIRECTIVES, VARIABLES};
 
 use std::io::{self, ErrorKind};
+use std::time::{Duration, Instant};
 
 use crate::exchange::Exchange;
 use crate::exchange::error::{HttpError, Level};
-use crate::exchange::step::Step;
+use crate::exchange::step::{Step, Wait};
 use crate::exchange::store::{Folder, Found};
 use crate::exchange::symlinks::Symlinks;
 use crate::exchange::trace::Act;
@@ -20,6 +23,10 @@ use crate::http::escape;
 use crate::http::head::BodyLength;
 use crate::http::method::Method;
 use crate::http::response::{ContentType, Response};
+use work::Work;
+
+/// What others have between two turns of a long work.
+const PAUSE: Duration = Duration::from_millis(1);
 
 /// How deep a request reaches (RFC 4918 section 10.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,11 +52,38 @@ pub fn step(x: &mut Exchange, conf: &Conf) -> Result<Step, HttpError> {
         Method::Options => Ok(Step::Done(options(conf))),
         method if conf.methods & method.bit() == 0 => Ok(Step::Next),
         Method::Put => put::step(x, conf),
-        Method::Delete => delete(x, conf),
         Method::Mkcol => make_folder(x, conf),
-        Method::Copy | Method::Move => copy::answer(x, conf),
+        Method::Delete => work(x, |x| delete(x, conf)),
+        Method::Copy | Method::Move => work(x, |x| copy::begin(x, conf)),
         _ => Ok(Step::Next),
     }
+}
+
+/// What came of the first look at a work that may take long.
+enum Begun {
+    /// It may be done.
+    Work(Work),
+    /// Nothing may be done.
+    Withheld(Step),
+}
+
+/// Begins what the method asks for, or goes on with it for a turn; then others have theirs.
+fn work(x: &mut Exchange, begin: impl Fn(&Exchange) -> Result<Begun, HttpError>) -> Result<Step, HttpError> {
+    let kept = x.handler.take().and_then(|state| state.downcast::<(Work, u8)>().ok());
+    let mut kept = match kept {
+        Some(kept) if kept.1 == x.redirects => kept,
+        _ => match begin(x)? {
+            Begun::Work(work) => Box::new((work, x.redirects)),
+            Begun::Withheld(step) => return Ok(step),
+        },
+    };
+    if let Some(status) = kept.0.go_on()? {
+        return Ok(Step::Done(empty(status)));
+    }
+    x.handler = Some(kept);
+    // Half a tree would be of no use to anybody.
+    x.outlives_client = true;
+    Ok(Step::Wait(Wait::Until(Instant::now() + PAUSE)))
 }
 
 /// Ends the request where nothing may be done, once all that could refuse it was asked.
@@ -74,7 +108,7 @@ fn empty(status: u16) -> Response {
     response
 }
 
-fn delete(x: &Exchange, conf: &Conf) -> Result<Step, HttpError> {
+fn delete(x: &Exchange, conf: &Conf) -> Result<Begun, HttpError> {
     refuse_body(x, "DELETE with body is unsupported")?;
     let segments = x.uri.iter().take(x.uri.len().saturating_sub(1)).filter(|&&b| b == b'/').count() as u64;
     if segments < conf.min_delete_depth {
@@ -94,12 +128,11 @@ fn delete(x: &Exchange, conf: &Conf) -> Result<Step, HttpError> {
         (false, false) if depth == Depth::One => return Err(bad_depth("\"Depth\" header must be 0 or infinity")),
         _ => {}
     }
-    if let Some(step) = withhold(x, if is_folder { "removes the folder" } else { "removes the file" }, &path) {
-        return Ok(step);
-    }
-    let removed = if is_folder { spot.folder.remove_folder(&spot.name) } else { spot.folder.remove(&spot.name) };
-    removed.map_err(|error| failed("DELETE", &path, &error, 409))?;
-    Ok(Step::Done(empty(204)))
+    let what = if is_folder { "removes the folder" } else { "removes the file" };
+    Ok(match withhold(x, what, &path) {
+        Some(step) => Begun::Withheld(step),
+        None => Begun::Work(Work::remove(spot)),
+    })
 }
 
 /// What nginx makes of a path that leads nowhere: a file on the way is a conflict, a missing name is just missing.

@@ -1,11 +1,22 @@
-//! Copies of files and of whole folders, with their rights and times. Must not know requests.
+//! Copies of files and of whole folders, with their rights and times, a little at a time: neither a large file nor a large
+//! tree holds a worker. Must not know requests.
 
-use std::fs::{self, File, FileTimes, Metadata};
-use std::io;
+use std::ffi::CStr;
+use std::fs::{File, FileTimes, Metadata, Permissions};
+use std::io::{self, Read};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::path::Path;
+use std::time::Instant;
 
-use crate::exchange::store::Folder;
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat, Timespec, Timestamps, UTIME_OMIT};
+use rustix::io::Errno;
+
+use crate::exchange::store::{Draft, Folder};
+use crate::exchange::symlinks::Symlinks;
+
+/// Bytes between two looks at the clock.
+const PIECE: u64 = 4 << 20;
+/// Folders within folders that are copied; each is held open, twice.
+const DEEPEST: usize = 128;
 
 /// How much of a folder is copied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,61 +30,168 @@ pub enum Reach {
     },
 }
 
-/// Copies a file: nobody sees a part of the copy.
-pub fn copy_file(from: &Folder, name: &[u8], to: &Folder, new: &[u8]) -> io::Result<()> {
-    let mut source = File::open(from.path_of(name))?;
-    let meta = source.metadata()?;
-    let mut draft = to.draft(meta.mode() & 0o777)?;
-    io::copy(&mut source, &mut draft.file)?;
-    draft.file.set_times(times(&meta)?)?;
-    draft.publish(to, new)
+/// A file on its way into a draft: nobody sees a part of the copy.
+pub struct FileCopy {
+    pour: Pour,
+    draft: Draft,
 }
 
-/// Copies a folder to where nothing is.
-pub fn copy(from: &Path, to: &Path, reach: Reach) -> io::Result<()> {
-    copy_within(from, to, reach, &mut Vec::new())
+/// A folder on its way to where nothing is.
+pub struct TreeCopy {
+    reach: Reach,
+    levels: Vec<Level>,
+    file: Option<(Pour, File)>,
 }
 
-/// `above` are the folders that are being copied: a link back to one of them leads in a circle.
-fn copy_within(from: &Path, to: &Path, reach: Reach, above: &mut Vec<(u64, u64)>) -> io::Result<()> {
-    let meta = fs::metadata(from)?;
-    let identity = (meta.dev(), meta.ino());
-    if above.contains(&identity) {
-        return Ok(());
+struct Level {
+    from: Folder,
+    to: Folder,
+    entries: Option<Dir>,
+    stat: Stat,
+}
+
+/// What is left to read of a file.
+struct Pour {
+    source: File,
+    meta: Metadata,
+}
+
+impl FileCopy {
+    /// Of what has a name in a folder, into another folder.
+    pub fn begin(from: &Folder, name: &[u8], to: &Folder) -> io::Result<FileCopy> {
+        let source = File::open(from.path_of(name))?;
+        let meta = source.metadata()?;
+        let draft = to.draft(meta.mode() & 0o777)?;
+        Ok(FileCopy { pour: Pour { source, meta }, draft })
     }
-    fs::create_dir(to)?;
-    if let Reach::All { follows } = reach {
-        above.push(identity);
-        for entry in fs::read_dir(from)? {
-            let entry = entry?;
-            let (path, copy) = (entry.path(), to.join(entry.file_name()));
-            let is_link = entry.file_type()?.is_symlink();
-            if is_link && !follows {
-                continue;
-            }
-            let Ok(meta) = fs::metadata(&path) else { continue };
-            if meta.is_dir() {
-                copy_within(&path, &copy, reach, above)?;
-            } else if meta.is_file() {
-                fs::copy(&path, &copy)?;
-                File::open(&copy)?.set_times(times(&meta)?)?;
+
+    /// Goes on until a moment; true when all of it is there.
+    pub fn go_on(&mut self, until: Instant) -> io::Result<bool> {
+        self.pour.go_on(&self.draft.file, until)
+    }
+
+    /// The copy appears.
+    pub fn publish(&mut self, to: &Folder, new: &[u8]) -> io::Result<()> {
+        self.draft.publish(to, new)
+    }
+}
+
+impl Pour {
+    fn go_on(&mut self, mut into: &File, until: Instant) -> io::Result<bool> {
+        while io::copy(&mut (&self.source).take(PIECE), &mut into)? > 0 {
+            if Instant::now() >= until {
+                return Ok(false);
             }
         }
-        above.pop();
+        into.set_permissions(Permissions::from_mode(self.meta.mode() & 0o777))?;
+        into.set_times(FileTimes::new().set_modified(self.meta.modified()?))?;
+        Ok(true)
     }
-    // Rights and times last: without the right to write nothing could have been put in.
-    fs::set_permissions(to, fs::Permissions::from_mode(meta.mode() & 0o777))?;
-    File::open(to)?.set_times(times(&meta)?)
 }
 
-fn times(meta: &Metadata) -> io::Result<FileTimes> {
-    Ok(FileTimes::new().set_modified(meta.modified()?))
+impl TreeCopy {
+    /// Of what has a name in a folder, a link to a folder too, under another name.
+    pub fn begin(from: &Folder, name: &[u8], to: &Folder, new: &[u8], reach: Reach) -> io::Result<TreeCopy> {
+        use std::os::unix::ffi::OsStrExt;
+        let source = Folder::open(from.path_of(name).as_os_str().as_bytes(), &Symlinks::Followed)?;
+        let level = Level::open(source, to, new, reach)?;
+        Ok(TreeCopy { reach, levels: vec![level], file: None })
+    }
+
+    /// Goes on until a moment; true when all of it is there.
+    pub fn go_on(&mut self, until: Instant) -> io::Result<bool> {
+        loop {
+            match &mut self.file {
+                Some((pour, into)) => {
+                    if pour.go_on(into, until)? {
+                        self.file = None;
+                    }
+                }
+                None if self.levels.is_empty() => return Ok(true),
+                None => self.take_one()?,
+            }
+            if Instant::now() >= until {
+                return Ok(false);
+            }
+        }
+    }
+
+    fn take_one(&mut self) -> io::Result<()> {
+        let Some(level) = self.levels.last_mut() else { return Ok(()) };
+        let Some(entry) = level.entries.as_mut().and_then(Dir::read) else {
+            level.finish()?;
+            self.levels.pop();
+            return Ok(());
+        };
+        let entry = entry?;
+        match entry.file_name() {
+            name if matches!(name.to_bytes(), b"." | b"..") => Ok(()),
+            name => self.take(name),
+        }
+    }
+
+    fn take(&mut self, name: &CStr) -> io::Result<()> {
+        let Some(level) = self.levels.last() else { return Ok(()) };
+        let follows = self.reach == Reach::All { follows: true };
+        let (at, nofollow) = match follows {
+            true => (AtFlags::empty(), OFlags::empty()),
+            false => (AtFlags::SYMLINK_NOFOLLOW, OFlags::NOFOLLOW),
+        };
+        // Gone meanwhile, or a link that leads nowhere.
+        let Ok(stat) = rustix::fs::statat(&level.from, name, at) else { return Ok(()) };
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | nofollow;
+        match FileType::from_raw_mode(stat.st_mode) {
+            FileType::Directory if self.is_above(&stat) => Ok(()),
+            FileType::Directory if self.levels.len() >= DEEPEST => Err(Errno::NAMETOOLONG.into()),
+            FileType::Directory => {
+                let inner = rustix::fs::openat(&level.from, name, flags | OFlags::DIRECTORY, Mode::empty())?;
+                let level = Level::open(File::from(inner).try_into()?, &level.to, name.to_bytes(), self.reach)?;
+                self.levels.push(level);
+                Ok(())
+            }
+            FileType::RegularFile => {
+                let source = File::from(rustix::fs::openat(&level.from, name, flags, Mode::empty())?);
+                let made = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+                let into = rustix::fs::openat(&level.to, name, made, Mode::RUSR | Mode::WUSR)?;
+                self.file = Some((Pour { meta: source.metadata()?, source }, into.into()));
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether a folder is one of those that are being copied: a link back to it leads in a circle.
+    fn is_above(&self, stat: &Stat) -> bool {
+        self.levels.iter().any(|level| (level.stat.st_dev, level.stat.st_ino) == (stat.st_dev, stat.st_ino))
+    }
+}
+
+impl Level {
+    fn open(from: Folder, to: &Folder, new: &[u8], reach: Reach) -> io::Result<Level> {
+        let stat = rustix::fs::fstat(&from)?;
+        // For nobody else, until all of it is there.
+        to.make(new, 0o700)?;
+        let to = to.inner(new)?;
+        let entries = if reach == Reach::Itself { None } else { Some(Dir::read_from(&from)?) };
+        Ok(Level { from, to, entries, stat })
+    }
+
+    /// Rights and times last: without the right to write nothing could have been put in.
+    fn finish(&self) -> io::Result<()> {
+        rustix::fs::fchmod(&self.to, Mode::from_raw_mode(self.stat.st_mode & 0o777))?;
+        let last_modification = Timespec { tv_sec: self.stat.st_mtime, tv_nsec: self.stat.st_mtime_nsec as i64 };
+        let last_access = Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT };
+        Ok(rustix::fs::futimens(&self.to, &Timestamps { last_access, last_modification })?)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
+    use std::os::unix::ffi::OsStrExt;
     use std::os::unix::fs::symlink;
+    use std::time::Duration;
 
     #[test]
     fn a_folder_with_links_in_a_circle() {
@@ -85,18 +203,40 @@ mod tests {
         symlink("sub/a", from.join("link")).unwrap();
         symlink("..", from.join("sub/up")).unwrap();
         symlink("nowhere", from.join("broken")).unwrap();
+        let folder = Folder::open(at.path().as_os_str().as_bytes(), &Symlinks::Followed).unwrap();
         for (name, reach, has) in [
             ("all", Reach::All { follows: true }, [true, true]),
             ("plain", Reach::All { follows: false }, [true, false]),
             ("itself", Reach::Itself, [false, false]),
         ] {
+            let mut copy = TreeCopy::begin(&folder, b"from", &folder, name.as_bytes(), reach).unwrap();
+            // As little as possible at a time.
+            let over = Instant::now();
+            while !copy.go_on(over).unwrap() {}
             let to = at.path().join(name);
-            copy(&from, &to, reach).unwrap();
             assert_eq!([to.join("sub/a"), to.join("link")].map(|path| path.is_file()), has, "{name}");
             assert!(!to.join("sub/up").exists() && !to.join("broken").exists());
         }
         let copied = fs::metadata(at.path().join("all/sub/a")).unwrap();
         let original = fs::metadata(from.join("sub/a")).unwrap();
         assert_eq!((copied.mode() & 0o777, copied.mtime()), (0o640, original.mtime()));
+    }
+
+    #[test]
+    fn a_tree_that_is_too_deep_is_refused() {
+        let at = tempfile::tempdir().unwrap();
+        let root = Folder::open(at.path().as_os_str().as_bytes(), &Symlinks::Followed).unwrap();
+        let later = Instant::now() + Duration::from_secs(600);
+        for (name, depth, fits) in [("fits", DEEPEST - 1, true), ("deep", DEEPEST, false)] {
+            let mut folder = root.enter(name.as_bytes(), 0o700).unwrap();
+            for _ in 0..depth {
+                folder = folder.enter(b"f", 0o700).unwrap();
+            }
+            let new = format!("{name}-copy");
+            let reach = Reach::All { follows: false };
+            let mut copy = TreeCopy::begin(&root, name.as_bytes(), &root, new.as_bytes(), reach).unwrap();
+            let done = copy.go_on(later);
+            assert_eq!(done.is_ok(), fits, "{name}: {done:?}");
+        }
     }
 }

@@ -1,0 +1,189 @@
+//! What COPY, MOVE and DELETE do once they may, a little in each turn: neither a large file nor a large tree holds a worker.
+//! A folder is copied under a name of its own and appears whole; what it replaces goes last, so a copy that fails has changed
+//! nothing. All is done to its end, even if the client leaves. Must not know requests.
+
+use std::io::{self, ErrorKind};
+use std::time::{Duration, Instant};
+
+use rustix::io::Errno;
+
+use super::removal::Removal;
+use super::tree::{FileCopy, Reach, TreeCopy};
+use super::{Spot, failed};
+use crate::exchange::error::HttpError;
+use crate::exchange::store::Folder;
+
+/// How long one turn takes.
+const TURN: Duration = Duration::from_millis(10);
+
+/// What is to be copied or moved.
+pub struct Order {
+    /// The source.
+    pub from: Spot,
+    /// Where it goes.
+    pub to: Spot,
+    /// Whether the source goes.
+    pub moves: bool,
+    /// Whether something stands at the destination.
+    pub replaces: bool,
+    /// How much of it; none for a file.
+    pub reach: Option<Reach>,
+}
+
+/// What is under way.
+pub enum Work {
+    /// A file is copied.
+    File(Order, FileCopy),
+    /// A folder is copied, under this name for the time being.
+    Tree(Order, TreeCopy, Vec<u8>),
+    /// What is needed no more goes.
+    Clear(Clearing),
+}
+
+/// Things that go, and what is answered then.
+pub struct Clearing {
+    left: Vec<(Folder, Vec<u8>)>,
+    removal: Option<Removal>,
+    path: Vec<u8>,
+    answer: Result<u16, HttpError>,
+}
+
+impl Work {
+    /// Copies or moves. What goes by names alone is done at once.
+    pub fn carry(order: Order) -> Result<Work, HttpError> {
+        let Order { from, to, moves, reach, .. } = &order;
+        if *moves {
+            let moved = match reach {
+                Some(_) => replace(&order, &from.folder, &from.name),
+                None => from.folder.rename(&from.name, &to.folder, &to.name).map(|()| None),
+            };
+            match moved {
+                Err(error) if error.kind() == ErrorKind::CrossesDevices => {}
+                Err(error) => return Err(failed("rename()", &to.path, &error, 409)),
+                Ok(old) => return Ok(Work::Clear(order.clear(old, Vec::new()))),
+            }
+        }
+        let Some(reach) = *reach else {
+            let copy = FileCopy::begin(&from.folder, &from.name, &to.folder);
+            return copy.map_err(|error| order.copy_failed(&error)).map(|copy| Work::File(order, copy));
+        };
+        let begun = to.folder.under_some_name(|own| {
+            let copy = TreeCopy::begin(&from.folder, &from.name, &to.folder, own, reach);
+            copy.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))
+        });
+        let (own, copy) = begun.map_err(|error| order.copy_failed(&error))?;
+        Ok(Work::Tree(order, copy, own))
+    }
+
+    /// Removes what stands at a spot.
+    pub fn remove(spot: Spot) -> Work {
+        let Spot { folder, name, path } = spot;
+        Work::Clear(Clearing { left: vec![(folder, name)], removal: None, path, answer: Ok(204) })
+    }
+
+    /// Goes on for a while: the status when all is done.
+    pub fn go_on(&mut self) -> Result<Option<u16>, HttpError> {
+        let until = Instant::now() + TURN;
+        loop {
+            let next = match self {
+                Work::File(order, copy) => file(order, copy, until)?,
+                Work::Tree(order, copy, own) => tree(order, copy, own, until)?,
+                Work::Clear(clearing) => return clearing.go_on(until),
+            };
+            match next {
+                Some(next) => *self = Work::Clear(next),
+                None => return Ok(None),
+            }
+        }
+    }
+}
+
+/// What is to be cleared away when all of a file is there.
+fn file(order: &Order, copy: &mut FileCopy, until: Instant) -> Result<Option<Clearing>, HttpError> {
+    let whole = copy.go_on(until).map_err(|error| order.copy_failed(&error))?;
+    if !whole {
+        return Ok(None);
+    }
+    copy.publish(&order.to.folder, &order.to.name).map_err(|error| failed("rename()", &order.to.path, &error, 409))?;
+    let source = order.source().map_err(|error| order.copy_failed(&error))?;
+    Ok(Some(order.clear(None, source)))
+}
+
+/// The same of a folder; of one that could not be copied, what is there of it.
+fn tree(order: &Order, copy: &mut TreeCopy, own: &[u8], until: Instant) -> Result<Option<Clearing>, HttpError> {
+    let done = copy.go_on(until).and_then(|whole| match whole {
+        true => Ok(Some((replace(order, &order.to.folder, own)?, order.source()?))),
+        false => Ok(None),
+    });
+    match done {
+        Ok(None) => Ok(None),
+        Ok(Some((old, source))) => Ok(Some(order.clear(old, source))),
+        Err(error) => {
+            let answer = Err(order.copy_failed(&error));
+            let half = order.to.folder.again().map_err(|error| order.copy_failed(&error))?;
+            Ok(Some(Clearing { left: vec![(half, own.to_vec())], removal: None, path: order.to.path.clone(), answer }))
+        }
+    }
+}
+
+/// Gives a folder the name of the destination: what had it before, under the name that it has now.
+fn replace(order: &Order, folder: &Folder, name: &[u8]) -> io::Result<Option<(Folder, Vec<u8>)>> {
+    let to = &order.to;
+    let old = if order.replaces { Some(to.folder.put_aside(&to.name, &to.folder)?) } else { None };
+    let renamed = folder.rename(name, &to.folder, &to.name);
+    if let (Some(old), Err(_)) = (&old, &renamed) {
+        to.folder.rename(old, &to.folder, &to.name)?;
+    }
+    renamed?;
+    old.map(|old| Ok((to.folder.again()?, old))).transpose()
+}
+
+impl Order {
+    /// The source, if it is to go.
+    fn source(&self) -> io::Result<Vec<(Folder, Vec<u8>)>> {
+        match self.moves {
+            true => Ok(vec![(self.from.folder.again()?, self.from.name.clone())]),
+            false => Ok(Vec::new()),
+        }
+    }
+
+    fn clear(&self, old: Option<(Folder, Vec<u8>)>, mut left: Vec<(Folder, Vec<u8>)>) -> Clearing {
+        left.extend(old);
+        let status = if self.reach.is_some() { 201 } else { 204 };
+        Clearing { left, removal: None, path: self.to.path.clone(), answer: Ok(status) }
+    }
+
+    fn copy_failed(&self, error: &io::Error) -> HttpError {
+        let missing = if self.reach.is_some() { 404 } else { 409 };
+        failed("copy of", &self.from.path, error, missing)
+    }
+}
+
+impl Clearing {
+    fn go_on(&mut self, until: Instant) -> Result<Option<u16>, HttpError> {
+        let done = self.remove(until);
+        // What went wrong before is what the client is told.
+        let answer = std::mem::replace(&mut self.answer, Ok(204));
+        match (done, answer) {
+            (Ok(false), answer) => {
+                self.answer = answer;
+                Ok(None)
+            }
+            (_, Err(error)) => Err(error),
+            (Err(error), Ok(_)) => Err(failed("DELETE", &self.path, &error, 409)),
+            (Ok(true), Ok(status)) => Ok(Some(status)),
+        }
+    }
+
+    fn remove(&mut self, until: Instant) -> io::Result<bool> {
+        loop {
+            if let Some(removal) = &mut self.removal
+                && !removal.go_on(until)?
+            {
+                return Ok(false);
+            }
+            let Some((folder, name)) = self.left.pop() else { return Ok(true) };
+            self.removal = Some(Removal::begin(&folder, &name)?);
+        }
+    }
+}
