@@ -2,7 +2,7 @@
 # Uploads: PUT with dav_methods, which nginx has too, and forms with upload_store, which is ours: curl -F, JSON for programs,
 # names that are taken, limits, two at once, a full disk, and nothing left of what broke off.
 . "$(dirname "$0")/lib.sh"
-plan 36
+plan 39
 
 mkdir -p "$DIR/html/files" "$DIR/store"
 chmod 777 "$DIR/html/files" "$DIR/store"
@@ -40,6 +40,16 @@ is "$(ls -A "$DIR/html/files")" "" "leaves nothing"
 curl -s --max-time 2 --limit-rate 1000 -T "$DIR/large" "$URL1/files/broken" >"$DIR/none"
 fetch "$URL1/files/broken"
 is "$status" 404 "of a PUT that breaks off nothing is seen"
+
+note "two at once onto one name"
+head -c 3000000 /dev/zero >"$DIR/zeros"
+curl -s -o /dev/null -w '%{http_code}\n' --limit-rate 4M -T "$DIR/zeros" "$URL1/files/race" >"$DIR/first" &
+slow=$!
+curl -s -o /dev/null -w '%{http_code}\n' --limit-rate 5M -T "$DIR/large" "$URL1/files/race" >"$DIR/second"
+wait "$slow"
+is "$(cat "$DIR/first" "$DIR/second" | sort | tr '\n' ' ')" "201 204 " "one makes the file, the other replaces it"
+ok "it is one of them, and whole" sh -c "cmp -s '$DIR/zeros' '$DIR/html/files/race' || cmp -s '$DIR/large' '$DIR/html/files/race'"
+is "$(ls -A "$DIR/html/files")" "race" "and nothing else is left"
 stop
 
 if is_nginx; then

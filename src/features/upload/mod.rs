@@ -5,6 +5,7 @@ mod answer;
 mod form;
 mod name;
 mod page;
+mod put;
 mod receive;
 mod rows;
 
@@ -78,6 +79,7 @@ pub fn step(x: &mut Exchange, conf: &Conf, around: &Around<'_>) -> Result<Step, 
             response.content_type = ContentType::None;
             Ok(Step::Done(response))
         }
+        (Method::Put, false) => put::admit(x, conf, &name, around).map(|()| Step::Next),
         (method, _) if is_for_others(method) => Ok(Step::Next),
         (_, is_root) => Err(HttpError::new(405, "method").field("Allow", allowed(conf, is_root))),
     }

@@ -193,11 +193,7 @@ impl Receiving {
         }
         let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);
         let kind = (around.type_of)(extension.as_bytes());
-        if !conf.takes(&kind) {
-            let (name, kind) = (escape::error_log(name.as_bytes()), escape::error_log(&kind));
-            let text = format!("client sent \"{name}\", which would be served as \"{kind}\" (upload_types)");
-            return Err(HttpError::new(415, "type-refused").log(Level::Info, text));
-        }
+        refuse_type(conf, &name, &kind)?;
         match (conf.conflict, self.folder.find(name.as_bytes())) {
             (Conflict::Error, Ok(_)) | (Conflict::Overwrite, Ok(Found::Folder | Found::Other)) => {
                 return Err(taken(&name));
@@ -240,9 +236,7 @@ impl Receiving {
         let Some(file) = self.files.last_mut() else { return Ok(()) };
         let size = file.draft.len() + data.len() as u64;
         if conf.max_file_size > 0 && size > conf.max_file_size {
-            let name = escape::error_log(file.name.as_bytes());
-            let text = format!("\"{name}\" has more than {} bytes (upload_max_file_size)", conf.max_file_size);
-            return Err(HttpError::new(413, "file-too-large").log(Level::Error, text));
+            return Err(too_large(conf, &file.name));
         }
         if conf.quota > 0 && self.used + before + data.len() as u64 > conf.quota {
             return Err(over_quota(conf));
@@ -365,7 +359,8 @@ fn publish_one(folder: &Folder, file: &mut Incoming, conf: &Conf) -> Result<Stri
     Err(taken(&file.name))
 }
 
-fn bytes_in(folder: &Folder) -> io::Result<u64> {
+/// The bytes of all files in a store.
+pub fn bytes_in(folder: &Folder) -> io::Result<u64> {
     Ok(folder.files()?.iter().map(|(_, stat)| stat.st_size as u64).sum())
 }
 
@@ -379,9 +374,27 @@ fn taken(name: &str) -> HttpError {
     HttpError::new(409, "exists").log(Level::Info, text)
 }
 
-fn over_quota(conf: &Conf) -> HttpError {
+/// The answer to what the store has no room for.
+pub fn over_quota(conf: &Conf) -> HttpError {
     let text = format!("the store would hold more than {} bytes (upload_quota)", conf.quota);
     HttpError::new(507, "quota").log(Level::Error, text)
+}
+
+/// The answer to a file that is larger than any may be.
+pub fn too_large(conf: &Conf, name: &str) -> HttpError {
+    let name = escape::error_log(name.as_bytes());
+    let text = format!("\"{name}\" has more than {} bytes (upload_max_file_size)", conf.max_file_size);
+    HttpError::new(413, "file-too-large").log(Level::Error, text)
+}
+
+/// Refuses a file whose type is not taken.
+pub fn refuse_type(conf: &Conf, name: &str, kind: &[u8]) -> Result<(), HttpError> {
+    if conf.takes(kind) {
+        return Ok(());
+    }
+    let (name, kind) = (escape::error_log(name.as_bytes()), escape::error_log(kind));
+    let text = format!("client sent \"{name}\", which would be served as \"{kind}\" (upload_types)");
+    Err(HttpError::new(415, "type-refused").log(Level::Info, text))
 }
 
 fn store_failed(conf: &Conf, call: &str, error: &io::Error) -> HttpError {
