@@ -8,7 +8,12 @@ if is_nginx; then
     skip 1 "nginx has no sessions"
     exit
 fi
-plan 36
+if ! command -v openssl >/dev/null; then
+    plan 1
+    skip 1 "openssl is not installed"
+    exit
+fi
+plan 50
 cp -R "$checkout/cgi-bin" "$DIR/"
 jar=$DIR/jar
 mkdir -m 777 "$DIR/store"
@@ -19,9 +24,23 @@ visit() {
 }
 
 redis_port=$(free_port)
+secure_port=$(free_port)
 redis_pid=
+# An authority, and a certificate from it for the store and for those who may come to it.
+ec="-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes"
+# shellcheck disable=SC2086
+{
+    openssl req -x509 $ec -days 30 -subj /CN=authority -keyout "$DIR/authority.key" -out "$DIR/authority.pem"
+    openssl req $ec -subj /CN=store -keyout "$DIR/store.key" -out "$DIR/store.csr"
+    echo subjectAltName=IP:127.0.0.1 >"$DIR/names"
+    openssl x509 -req -days 30 -in "$DIR/store.csr" -CA "$DIR/authority.pem" -CAkey "$DIR/authority.key" \
+        -CAcreateserial -extfile "$DIR/names" -out "$DIR/store.pem"
+} >"$DIR/openssl.log" 2>&1
+chmod 644 "$DIR/store.key"
 start_redis() {
-    redis-server --port "$redis_port" --bind 127.0.0.1 --save '' --appendonly no --dir "$DIR" >"$DIR/redis.log" 2>&1 &
+    redis-server --port "$redis_port" --bind 127.0.0.1 --save '' --appendonly no --dir "$DIR" \
+        --tls-port "$secure_port" --tls-cert-file "$DIR/store.pem" --tls-key-file "$DIR/store.key" \
+        --tls-ca-cert-file "$DIR/authority.pem" >"$DIR/redis.log" 2>&1 &
     redis_pid=$!
     wait_until redis-cli -p "$redis_port" ping
 }
@@ -41,6 +60,9 @@ http {
     session_zone files store=file:$DIR/store/sessions;
     session_zone shared store=redis://127.0.0.1:$redis_port/0;
     session_zone loose store=redis://127.0.0.1:$redis_port/1 on_error=ignore;
+    session_zone safe store=rediss://127.0.0.1:$secure_port/2 ssl_trusted_certificate=authority.pem
+        ssl_certificate=store.pem ssl_certificate_key=store.key;
+    session_zone strange store=rediss://127.0.0.1:$secure_port/2;
     server {
         listen 127.0.0.1:$PORT1;
         default_type text/plain;
@@ -52,6 +74,11 @@ http {
         location = /turn { session shared; session_key $DIR/keys; session_rotate on; return 200 "\$session_n \$session_state"; }
         location = /out { session shared; session_key $DIR/keys; session_destroy on; return 200 "\$session_state"; }
         location = /loose { session loose; session_key $DIR/keys; session_incr n; return 200 "\$session_n \$session_state"; }
+        location = /state { session demo; return 200 "\$session_n \$session_state"; }
+        location = /count { session demo; session_incr n; return 200 "\$session_n \$session_state"; }
+        location = /safe { session safe; session_key $DIR/keys; session_incr n; return 200 "\$session_n \$session_state"; }
+        location = /strange { session strange; session_key $DIR/keys; session_incr n; return 200 "\$session_n"; }
+        location = /guarded { session loose; session_key $DIR/keys; session_require n; return 200 inside; }
         location = /plain { return 200 plain; }
     }
 }
@@ -81,10 +108,16 @@ is "$status" 303 "the session's own logs out"
 like "$(header Set-Cookie)" "^session=; Path=/; Max-Age=0" "and the cookie goes"
 fetch "$URL1/session" -b "$DIR/stolen"
 like "$body" "Who are you" "a copy of it opens nothing any more"
+cut=$(sed -n 's/.*session[[:space:]]//p' "$DIR/stolen" | cut -c 1-60)
+fetch "$URL1/state" -b "session=$cut"
+is "$body" " forged" "one that was cut short is nobody's"
 fetch "$URL1/session" -b "session=$(repeat A 64)" -H "X-Session-Set: user=root" -H "Session: user=root"
 like "$body" "Who are you" "nor does one that somebody made up"
 
-note "files outlive the server"
+note "files outlive the server, memory does not"
+cp "$jar" "$DIR/memory"
+fetch "$URL1/count" -b "$DIR/memory" -c "$DIR/memory"
+is "$body" "1 new" "a session in memory"
 : >"$jar"
 visit "$URL1/files"
 is "$body" "1 new" "a session in a file"
@@ -92,6 +125,11 @@ stop
 serve </dev/null
 visit "$URL1/files"
 is "$body" "2 live" "is there after a restart"
+fetch "$URL1/count" -b "$DIR/memory" -c "$DIR/memory"
+is "$body" "1 new" "the one in memory is gone, and another begins"
+like "$(header Set-Cookie)" "^session=" "with a cookie of its own"
+fetch "$URL1/count" -b "$DIR/memory"
+is "$body" "2 live" "which holds"
 is "$(find "$DIR/store" -type f -perm /077 | wc -l | tr -d ' ')" 0 "and nobody else may read it"
 
 # many N URL: N requests at once with the jar's cookie.
@@ -112,7 +150,7 @@ is "$body" "23 live" "requests at once lose nothing"
 
 note "a store for several machines"
 if ! command -v redis-server >/dev/null; then
-    skip 18 "redis-server is not installed"
+    skip 26 "redis-server is not installed"
 else
     trap 'stop_redis; clean_up' EXIT
     start_redis
@@ -138,15 +176,34 @@ else
     fetch "$URL1/turn" -b "$DIR/before"
     like "$body" "expired$" "is one in the store"
 
+    note "over TLS"
+    rm -f "$DIR/safe"
+    fetch "$URL1/safe" -c "$DIR/safe"
+    is "$status $body" "200 1 new" "a session in Redis over TLS, with certificates on both sides"
+    fetch "$URL1/safe" -b "$DIR/safe"
+    is "$status $body" "200 2 live" "is found again"
+    is "$(redis-cli -p "$redis_port" -n 2 --scan | wc -l | tr -d ' ')" 1 "and stands in the database that the conf names"
+    fetch "$URL1/strange"
+    is "$status $body" "503 503/session-store" "a store whose certificate nobody vouches for is not believed"
+    ok "and the log says why" grep -qi 'store of the sessions "strange" fails: .*certificate' "$DIR/error.log"
+
     note "a store that fails"
     : >"$jar"
     visit "$URL1/shared"
+    fetch "$URL1/loose" -c "$DIR/loose"
     kill -STOP "$redis_pid"
     seconds=$(curl -s -o "$DIR/answer.body" -w '%{time_total}' -b "$jar" "$URL1/shared")
     is "$(cat "$DIR/answer.body")" "503/session-store" "one that hangs is 503"
     ok "after its 250 ms" awk "BEGIN { exit !($seconds < 1.5) }"
     fetch "$URL1/loose"
     is "$status $body" "200  failed" "or the request goes on without, where that is said"
+    fetch "$URL1/guarded" -b "$DIR/loose"
+    is "$status $body" "503 503/session-store" "but not to what only a session may see"
+    before=$(date +%s%N)
+    many 40 "$URL1/shared"
+    ok "forty at once wait no longer than one" test $(($(date +%s%N) - before)) -lt 3000000000
+    fetch "$URL1/safe" -b "$DIR/safe"
+    is "$status" 503 "nor does TLS wait"
     is "$(curl -s "$URL1/plain")" plain "other requests do not notice"
     curl -s -o "$DIR/caught" -b "$jar" "$URL1/shared" &
     asked=$!
@@ -157,6 +214,8 @@ else
     start_redis
     visit "$URL1/shared"
     is "$body" "1 new" "one that comes back is used again at once"
+    fetch "$URL1/safe" -b "$DIR/safe"
+    like "$status $body" "^200 1 " "over TLS too"
     ok "and the log said why" grep -q 'the store of the sessions "shared" fails' "$DIR/error.log"
     stop_redis
 fi

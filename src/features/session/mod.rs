@@ -9,6 +9,7 @@ mod rows;
 mod setters;
 mod store;
 mod ticket;
+mod zone;
 
 pub use conf::Conf;
 pub use rows::{DIRECTIVES, VARIABLES};

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::conf::Conf;
-use super::setters;
+use super::{setters, zone};
 use crate::conf::directive::{Arity, Contexts, Directive, Inherit, Manual, Repeat};
 use crate::exchange::Exchange;
 use crate::exchange::session::{Session, State};
@@ -21,20 +21,22 @@ pub const DIRECTIVES: &[Directive<Conf>] = &[
             syntax: &[
                 "name:size [on_error=fail | ignore]",
                 "name store=file:folder | redis://... [on_error=fail | ignore]",
+                "name store=rediss://... [ssl_trusted_certificate=file] [ssl_certificate=file ssl_certificate_key=file] [on_error=fail | ignore]",
             ],
             default: None,
             contexts: Contexts::HTTP,
-            arity: Arity::Words(1, 3),
+            arity: Arity::Words(1, 6),
             block: false,
             doc: "Declares sessions: a name, and where they are kept. In memory (`app:8m`) they outlive a reload, and the one that was silent \
                   longest leaves when the zone is full; a megabyte holds about 3,000 small ones. `store=file:FOLDER` keeps each in a file, which outlives a \
-                  restart; `store=redis://[user:password@]host[:port][/database]` shares them between machines. A request waits at most 250 ms for a \
-                  store, without a thread. `on_error` says what follows if it fails: 503 (`fail`, the default), or the request goes on \
+                  restart; `store=redis://[user:password@]host[:port][/database]` shares them between machines, and `rediss://` does so over TLS: \
+                  the store's certificate must come from an authority that the system trusts, or from one in `ssl_trusted_certificate`, and bear its name. A \
+                  request waits at most 250 ms for a store, without a thread. `on_error` says what follows if it fails: 503 (`fail`, the default), or the request goes on \
                   without a session (`ignore`); what `session_require` guards stays closed.",
         },
         repeat: Repeat::Allowed,
         inherit: Inherit::Yes,
-        set: setters::declare,
+        set: zone::declare,
     },
     Directive {
         manual: Manual {

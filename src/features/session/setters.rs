@@ -5,91 +5,24 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::conf::{self, Action, Conf, Contents, Cookie, Declared, OnError, Ordered, Require};
+use super::conf::{self, Action, Conf, Cookie, Ordered, Require};
 use super::record::is_name;
-use super::store::{Folder, Memory, Redis, Store};
 use super::ticket::{self, Keys};
-use crate::conf::args::{Args, Fault, bytes_to_path, parse_seconds};
+use super::zone;
+use crate::conf::args::{Args, Fault, parse_seconds};
 use crate::conf::ast::Word;
 use crate::conf::cookie;
 use crate::conf::value::Text;
-use crate::conf::zone::{self, Identity};
 use crate::http::set_cookie::SameSite;
 
-const ZONE: &str = "session_zone";
 /// A file of keys is no larger.
 const KEY_FILE: u64 = 64 << 10;
-
-pub fn declare(_: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
-    let first = args.word(0);
-    let (name, size) = match first.text.contains(&b':') {
-        true => zone::name_and_size(first, &first.text).map(|(name, size)| (name, Some(size)))?,
-        false => (first.show().to_string(), None),
-    };
-    if name == "off" {
-        return Err(Fault::at(first, "takes another name than `off`, which turns sessions off"));
-    }
-    let (mut store, mut on_error) = (None, OnError::Fail);
-    for word in &args.words()[1..] {
-        let text = word.show();
-        match text.split_once('=') {
-            Some(("store", _)) if store.is_some() => return Err(Fault::at(word, "has a second `store=`")),
-            Some(("store", _)) => store = Some(word),
-            Some(("on_error", "fail")) => on_error = OnError::Fail,
-            Some(("on_error", "ignore")) => on_error = OnError::Ignore,
-            _ => {
-                return Err(Fault::at(word, format!("has an unknown parameter `{text}`"))
-                    .help("parameters are `store=...` and `on_error=fail` or `on_error=ignore`"));
-            }
-        }
-    }
-    let place = store.map(|word| word.text[b"store=".len()..].to_vec()).unwrap_or_default();
-    let store = make(args, store, &name, size)?;
-    let identity = Identity { kind: ZONE, name: name.clone(), key: place, size: size.unwrap_or(0) };
-    let contents = zone::contents(identity, || Contents { store });
-    args.load.zones.declare(ZONE, &name.clone(), first, Declared { name, on_error, contents })
-}
-
-fn make(args: &Args<'_>, word: Option<&Word>, name: &str, size: Option<u64>) -> Result<Store, Fault> {
-    let place = word.map(|word| word.text[b"store=".len()..].to_vec()).unwrap_or_default();
-    match (word, size) {
-        (Some(word), _) if place.starts_with(b"file:") => {
-            let folder = &place[b"file:".len()..];
-            if folder.is_empty() {
-                return Err(Fault::at(word, "names no folder").help("write `store=file:FOLDER`"));
-            }
-            Ok(Store::Folder(Folder::new(args.load.prefix.join(bytes_to_path(folder)))))
-        }
-        (Some(word), _) if place.starts_with(b"redis") => {
-            let url = String::from_utf8_lossy(&place).into_owned();
-            if !url.starts_with("redis://") {
-                return Err(Fault::at(word, "takes a URL that begins with `redis://`")
-                    .help("TLS to the store is not built; a private network or a tunnel does it"));
-            }
-            let redis =
-                Redis::new(&url, name).map_err(|why| Fault::at(word, format!("has a URL that is none: {why}")))?;
-            Ok(Store::Redis(Arc::new(redis)))
-        }
-        (Some(word), _) if place != b"memory" => {
-            Err(Fault::at(word, format!("knows no store `{}`", String::from_utf8_lossy(&place)))
-                .help("stores are `store=file:FOLDER` and `store=redis://HOST:PORT/DATABASE`; memory is the default"))
-        }
-        (_, Some(size)) => {
-            let keys = Keys::random().ok_or_else(|| Fault::new("finds no randomness on this system"))?;
-            Ok(Store::Memory(Memory::new(size, keys)))
-        }
-        (_, None) => {
-            Err(Fault::at(args.word(0), "has no size, and is kept in memory")
-                .help(format!("write `{ZONE} {name}:8m;`")))
-        }
-    }
-}
 
 pub fn turn_on(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
     let word = args.word(0);
     conf.zone = match word.text.as_slice() {
         b"off" => None,
-        _ => Some(args.load.zones.refer(ZONE, &word.show(), word)?),
+        _ => Some(args.load.zones.refer(zone::ZONE, &word.show(), word)?),
     };
     Ok(())
 }

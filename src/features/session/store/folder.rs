@@ -71,7 +71,8 @@ impl Folder {
             Ok(None) => {
                 let token = || ticket::token().ok_or("the system has no randomness");
                 let text = format!("{}{}\n", token()?, token()?).into_bytes();
-                open.write(&path, &text).map_err(said)?;
+                // A power cut may cost the last changes of sessions, but no key: it would cost all of them.
+                open.write(&path, &text, true).map_err(said)?;
                 text
             }
             Err(error) => return Err(said(error)),
@@ -111,11 +112,18 @@ impl Open<'_> {
         self.path.join(&name[..2]).join(name)
     }
 
-    /// Writes a file whole or not at all.
-    fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    /// Writes a file whole or not at all; a durable one is on disk when this returns.
+    fn write(&self, path: &Path, bytes: &[u8], durable: bool) -> io::Result<()> {
         let beside = path.with_extension("new");
         let mut file = private().write(true).create(true).truncate(true).open(&beside)?;
-        let written = file.write_all(bytes).and_then(|()| fs::rename(&beside, path));
+        let written = file.write_all(bytes).and_then(|()| match durable {
+            true => file.sync_all(),
+            false => Ok(()),
+        });
+        let written = written.and_then(|()| fs::rename(&beside, path)).and_then(|()| match durable {
+            true => File::open(self.path)?.sync_all(),
+            false => Ok(()),
+        });
         if written.is_err() {
             let _ = fs::remove_file(&beside);
         }
@@ -143,7 +151,7 @@ impl Vault for Open<'_> {
         // Under the lock nobody else was faster.
         let path = self.place(key);
         let folder = path.parent().unwrap_or(self.path);
-        let written = make_folder(folder).and_then(|()| self.write(&path, &new.encode()));
+        let written = make_folder(folder).and_then(|()| self.write(&path, &new.encode(), false));
         written.map_err(|error| format!("the file {}: {}", path.display(), system_words(&error)))?;
         Ok(true)
     }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
-use redis::{Client, Connection, RedisError};
+use redis::{Client, Connection, RedisError, TlsCertificates};
 
 use super::{Order, Outcome, Pending, Vault, carry_out};
 use crate::exchange::engine::Waker;
@@ -46,9 +46,14 @@ struct Job {
 }
 
 impl Redis {
-    /// A store by its URL: `redis://[[user]:password@]host[:port][/database]`. Connects to nobody yet.
-    pub fn new(url: &str, zone: &str) -> Result<Redis, String> {
-        let client = Client::open(url).map_err(|error| error.to_string())?;
+    /// A store by its URL: `redis://[[user]:password@]host[:port][/database]`, or `rediss://` and certificates. Connects to
+    /// nobody yet.
+    pub fn new(url: &str, zone: &str, certificates: Option<TlsCertificates>) -> Result<Redis, String> {
+        let client = match certificates {
+            Some(certificates) => Client::build_with_tls(url, certificates),
+            None => Client::open(url),
+        };
+        let client = client.map_err(|error| error.to_string())?;
         Ok(Redis { client, prefix: format!("longshore:{zone}:"), orders: Mutex::new(None) })
     }
 
