@@ -103,7 +103,7 @@ fn a_tree_that_cannot_be_copied_changes_nothing() {
     plant(&site.path("html/tree"), 300);
     plant(&site.path("html/old"), 100);
     fs::write(site.path("html/tree/0/0/secret"), "").unwrap();
-    fs::set_permissions(site.path("html/tree/0/0/secret"), fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(site.path("html/tree/0/0/secret"), fs::Permissions::from_mode(0o0)).unwrap();
     assert_eq!(status(&site, "COPY", "/tree/", "/old/"), 403);
     assert_eq!((files_in(&site.path("html/old")), files_in(&site.path("html/tree"))), (100, 301));
     assert_eq!(names_in(&site.path("html")), ["old", "tree"]);
