@@ -8,7 +8,7 @@ if is_nginx || ! has_browser; then
     skip 1 "nginx has no such page, or chromium and chromedriver are not installed"
     exit
 fi
-plan 17
+plan 20
 
 mkdir "$DIR/store"
 chmod 777 "$DIR/store"
@@ -87,6 +87,18 @@ note "removal"
 press '#stored .delete button'
 ask POST "$session/alert/accept" '{}' >/dev/null
 ok "the button removes a file" wait_until says "return document.querySelectorAll('#stored tr').length" 2
+like "$(run "return document.getElementById('said').textContent")" ": Deleted$" "and says so to those who do not see"
+
+note "by keyboard"
+# key CODE: as if somebody pressed it (https://www.w3.org/TR/webdriver2/ table of keys).
+key() {
+    ask POST "$session/actions" "{\"actions\":[{\"type\":\"key\",\"id\":\"k\",\"actions\":[{\"type\":\"keyDown\",\"value\":\"$1\"},{\"type\":\"keyUp\",\"value\":\"$1\"}]}]}" >/dev/null
+}
+run "document.getElementById('files').focus()" >/dev/null
+key '\uE004'
+is "$(run "return document.activeElement.getAttribute('aria-label')")" "Dismiss first file.bin" "from the choice of files the tabulator leads to the first upload"
+key '\uE007'
+is "$(run "return document.activeElement.getAttribute('aria-label')")" "Dismiss one.txt" "and when that is dismissed, the next has the focus"
 
 close_browser
 stop

@@ -28,8 +28,16 @@
     507: "There is no room for this file.",
   };
 
+  // Whoever works by keyboard goes on where the thing was that has gone.
+  const remove = thing => {
+    const next = thing.nextElementSibling || thing.previousElementSibling;
+    const holds = thing.contains(document.activeElement);
+    thing.remove();
+    if (holds) (next && next.querySelector("button") || input).focus();
+  };
+
   const add = file => {
-    const item = make("li", ""), bar = make("progress", ""), state = make("span", "state", "Waiting"), stop = make("button", "", "Cancel");
+    const item = document.createElement("li"), bar = make("progress", ""), state = make("span", "state", "Waiting"), stop = make("button", "", "Cancel");
     stop.type = "button";
     stop.setAttribute("aria-label", `Cancel ${file.name}`);
     bar.max = 1;
@@ -38,7 +46,7 @@
     item.append(make("span", "name", file.name), stop, bar, state);
     jobs.append(item);
     const job = {file, item, bar, state, stop};
-    stop.addEventListener("click", () => job.over ? item.remove() : cancel(job));
+    stop.addEventListener("click", () => job.over ? remove(item) : cancel(job));
     if (largest && file.size > largest) return end(job, false, `This file is larger than ${size(largest)}.`);
     waiting.push(job);
     next();
@@ -135,8 +143,9 @@
     const row = event.target.closest("tr"), link = row.cells[0].firstElementChild;
     if (!confirm(`Delete ${link.textContent}?`)) return;
     const answer = await fetch(link.href, {method: "DELETE"}).catch(() => null);
-    if (answer && (answer.ok || answer.status === 404)) row.remove();
-    else alert("The file could not be deleted.");
+    if (!answer || !answer.ok && answer.status !== 404) return alert("The file could not be deleted.");
+    said.textContent = `${link.textContent}: Deleted`;
+    remove(row);
   });
 
   document.documentElement.classList.add("live");
