@@ -82,7 +82,9 @@ fn locations(by: &str) -> String {
         "location /{by}/four/ {{ {by}_max_temp_file_size 4m; {common} }}
         location /{by}/none/ {{ {by}_max_temp_file_size 0; {common} }}
         location /{by}/slow/ {{ {by}_limit_rate 100k; {common} }}
-        location /{by}/fast/ {{ {by}_limit_rate 100m; {common} }}\n"
+        location /{by}/fast/ {{ {by}_limit_rate 100m; {common} }}
+        location /{by}/read/ {{ client_max_body_size 0; {common} }}
+        location /{by}/live/ {{ client_max_body_size 0; {by}_request_buffering off; {common} }}\n"
     )
 }
 
@@ -138,6 +140,31 @@ fn come_to_rest(taken: &AtomicUsize) -> usize {
         }
     }
     last
+}
+
+#[test]
+fn an_answer_before_the_body_was_taken_arrives_by_each_gateway() {
+    let (site, programs) = start();
+    let body = vec![b'x'; 20 * MEGABYTE];
+    for (program, which) in programs.iter().flat_map(|program| ["read", "live"].map(|which| (program, which))) {
+        let mut client = Client::new(site.port());
+        client.send(format!(
+            "POST /{}/{which}/ HTTP/1.1\r\nHost: h\r\nContent-Length: {}\r\n\r\n",
+            program.by,
+            body.len()
+        ));
+        let (mut stream, body) = (client.stream.try_clone().unwrap(), body.clone());
+        // It may be cut short once the answer is there.
+        let sender = std::thread::spawn(move || drop(stream.write_all(&body)));
+        let (_, thread) = program.answer(5);
+        let answer = client.answer().unwrap_or_else(|| panic!("{} {which}: no answer", program.by));
+        assert_eq!((answer.status, answer.text().as_str()), (200, "xxxxx"), "{} {which}", program.by);
+        // The program has read nothing at all, and leaves now.
+        drop(thread.join().unwrap());
+        drop(client);
+        sender.join().unwrap();
+    }
+    site.stop();
 }
 
 #[test]
