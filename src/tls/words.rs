@@ -1,5 +1,7 @@
-//! The words of `ssl_protocols`, `ssl_ciphers`, `ssl_ecdh_curve` and `ssl_conf_command`, and of their siblings for other servers: from
+//! The words of `ssl_certificate`, `ssl_protocols`, `ssl_ciphers`, `ssl_ecdh_curve` and `ssl_conf_command`, and of their siblings for other servers: from
 //! a directive's arguments to what rustls has. Names the directive as the conf does.
+
+use std::path::PathBuf;
 
 use rustls::SupportedCipherSuite;
 use rustls::crypto::SupportedKxGroup;
@@ -20,6 +22,20 @@ pub enum Command {
     Curves(Curves),
     /// Nothing here.
     None,
+}
+
+/// The path of a file that is read when the conf is; `instead` says what to write where its name would hang on a request.
+pub fn file(args: &Args<'_>, instead: &str) -> Result<PathBuf, Fault> {
+    let word = args.word(0);
+    if word.text.contains(&b'$') {
+        let message = format!("has a variable in `{}`, and the file is read at the start", word.show());
+        return Err(Fault::at(word, message).help(instead));
+    }
+    if [&b"engine:"[..], b"store:"].iter().any(|scheme| word.text.starts_with(scheme)) {
+        let message = "names a key in a device of OpenSSL, which is not had here";
+        return Err(Fault::at(word, message).help("name a file in PEM"));
+    }
+    Ok(args.conf_path(0))
 }
 
 /// Whether TLS 1.2 and 1.3 are named.

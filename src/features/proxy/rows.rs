@@ -257,20 +257,6 @@ pub const DIRECTIVES: &[Directive<Conf>] = secure_gateway_rows!(
                     .help("write `proxy_cache off;`, or remove the line")),
             },
         ),
-        row(
-            manual(
-                "proxy_store",
-                &["off"],
-                Some("off"),
-                Words(1, 1),
-                "Answers are not stored in files, so `off` is all it takes."
-            ),
-            |_, args| match args.word(0).text.as_slice() {
-                b"off" => Ok(()),
-                _ => Err(Fault::at(args.word(0), "stores answers, which is not built yet")
-                    .help("write `proxy_store off;`, or remove the line")),
-            },
-        ),
     ]
 );
 

@@ -70,12 +70,7 @@ pub const DIRECTIVES: &[Directive<Conf>] = &[
             "The private key of the certificate in PEM: RSA from 2048 bits, ECDSA with P-256 or P-384, or Ed25519. It \
              may be under a password, see `ssl_password_file`. Only the server's user should be able to read it.",
             |conf, args| {
-                let named = constant_file(args)?;
-                if [&b"engine:"[..], b"store:"].iter().any(|scheme| args.word(0).text.starts_with(scheme)) {
-                    let what = "names a key in a device of OpenSSL, which is not had here";
-                    return Err(Fault::at(args.word(0), what).help("name a file in PEM"));
-                }
-                conf.keys.push(named);
+                conf.keys.push(constant_file(args)?);
                 Ok(())
             },
         )
@@ -313,12 +308,8 @@ fn file(args: &Args<'_>) -> Named {
 
 /// A file that is read at the start, so its name cannot hang on a request.
 fn constant_file(args: &Args<'_>) -> Result<Named, Fault> {
-    let word = args.word(0);
-    match word.text.contains(&b'$') {
-        true => Err(Fault::at(word, format!("has a variable in `{}`, and the file is read at the start", word.show()))
-            .help("write one `server` block for each certificate")),
-        false => Ok(file(args)),
-    }
+    let path = words::file(args, "write one `server` block for each certificate")?;
+    Ok(Named { path, span: args.word(0).span })
 }
 
 fn set_protocols(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {

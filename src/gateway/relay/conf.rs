@@ -283,6 +283,15 @@ impl Conf {
         Ok(())
     }
 
+    /// `store`: `off` asks for what is so anyway.
+    pub fn read_store(args: &mut Args<'_>) -> Result<(), Fault> {
+        let word = args.word(0);
+        match word.text.as_slice() {
+            b"off" => Ok(()),
+            _ => Err(Fault::at(word, "stores answers in files, which is not built yet").help("write `off`, or remove the line")),
+        }
+    }
+
     /// `hide_header` and `pass_header`.
     pub fn add_name(list: &mut Vec<Bytes>, args: &mut Args<'_>) -> Result<(), Fault> {
         list.push(Bytes::copy_from_slice(&args.word(0).text));

@@ -94,6 +94,9 @@ macro_rules! gateway_rows {
             $crate::gateway_row!($prefix, "_force_ranges", &["on | off"], Some("off"), Flag,
                 concat!("Whether a request for ranges is answered from the whole answer, whatever ", $what, " says of ranges."),
                 |conf: &mut $conf, args| $crate::gateway::relay::Conf::flag(&mut std::sync::Arc::make_mut(&mut conf.relay).force_ranges, args)),
+            $crate::gateway_row!($prefix, "_store", &["off"], Some("off"), Words(1, 1),
+                "Answers are not stored in files, so `off` is all it takes.",
+                |_: &mut $conf, args| $crate::gateway::relay::Conf::read_store(args)),
             $($own,)*
         ]
     };

@@ -274,7 +274,7 @@ impl Conf {
 }
 
 fn read(args: &Args<'_>) -> Result<(PathBuf, Arc<[u8]>), Fault> {
-    let path: PathBuf = args.conf_path(0);
+    let path = words::file(args, "write one `location` for each, with a file of its own")?;
     let bytes = files::read(&args.load.outside, &path).map_err(|wrong| fault(args, wrong))?;
     Ok((path, bytes))
 }
