@@ -456,12 +456,12 @@ pub fn upstream_address(data: &[u8]) {
 
 /// Each line of a file of expectations is read or told about, never both, and at its own number.
 pub fn expect(data: &[u8]) {
-    let (lines, faults) = script::read(data);
+    let (lines, faults) = script::read(data, &mut script::Variables::default());
     let all = data.split(|&byte| byte == b'\n').count();
     assert!(lines.len() + faults.len() <= all);
     let numbers = lines.iter().filter_map(|line| match line {
-        Line::Check { number, .. } => Some(*number),
-        Line::Base(_) | Line::Cookies(_) => None,
+        Line::Check(exchange) => Some(exchange.number),
+        _ => None,
     });
     let numbers: Vec<usize> = numbers.collect();
     assert!(numbers.is_sorted_by(|a, b| a < b) && numbers.last().is_none_or(|last| *last <= all));

@@ -96,10 +96,10 @@ pub struct Expect {
     #[arg(short = 'h', long = "help", action = ArgAction::Help)]
     pub help: Option<bool>,
     /// The files of expectations.
-    #[arg(value_name = "file", required = true)]
+    #[arg(value_name = "file", required_unless_present_any = ["packs", "list_packs", "print_pack"])]
     pub files: Vec<PathBuf>,
     /// The conf to be asked, in this process and without a port.
-    #[arg(short = 'c', value_name = "conf", required_unless_present = "live")]
+    #[arg(short = 'c', value_name = "conf", required_unless_present_any = ["live", "packs", "list_packs", "print_pack"])]
     pub conf: Option<PathBuf>,
     /// The folder that relative paths of the conf start from (default: the current folder).
     #[arg(short = 'p', value_name = "prefix")]
@@ -107,6 +107,30 @@ pub struct Expect {
     /// A server that runs already, of any make.
     #[arg(long, value_name = "url", conflicts_with = "conf")]
     pub live: Option<String>,
+    /// Expectations that come with Longshore; `--list-packs` names them. Without -c and --live, of the conf that comes with them.
+    #[arg(long = "pack", value_name = "name")]
+    pub packs: Vec<String>,
+    /// Say which packs there are.
+    #[arg(long)]
+    pub list_packs: bool,
+    /// Print the expectations of a pack.
+    #[arg(long, value_name = "name")]
+    pub print_pack: Option<String>,
+    /// Write the pack's expectations, its conf for Longshore and its site into a folder.
+    #[arg(long, value_name = "folder", requires = "packs")]
+    pub unpack: Option<PathBuf>,
+    /// What a variable of the files is, `NAME=VALUE`, in place of what they `set`; may be repeated. Lines with an empty one are left out.
+    #[arg(long, value_name = "name=value")]
+    pub set: Vec<String>,
+    /// The process of the server, to see whether children, descriptors or memory stay behind.
+    #[arg(long, value_name = "pid")]
+    pub pid: Option<u32>,
+    /// Take any certificate of a server that speaks TLS.
+    #[arg(long)]
+    pub insecure: bool,
+    /// The authorities that are trusted (default: the system's).
+    #[arg(long, value_name = "file")]
+    pub ca: Option<PathBuf>,
     /// Ask a conf although parts of it are not built yet.
     #[arg(long)]
     pub partial: bool,
@@ -407,6 +431,15 @@ mod tests {
             ("longshore expect a.expect --live http://localhost:8080", true),
             ("longshore expect a.expect", false),
             ("longshore expect -c a.conf", false),
+            ("longshore expect --pack webserv42", true),
+            ("longshore expect --pack webserv42 --unpack here", true),
+            ("longshore expect --unpack here", false),
+            ("longshore expect --list-packs", true),
+            ("longshore expect --print-pack webserv42", true),
+            (
+                "longshore expect --pack a b.expect --live https://localhost --set a=b --set c= --pid 1 --insecure --ca f",
+                true,
+            ),
             ("longshore expect a.expect -c a.conf --live http://localhost", false),
             ("longshore serve html --port 8080 --public --cgi --upload --yes --print-conf", true),
             ("longshore serve --port 0", false),

@@ -1,9 +1,9 @@
 #!/bin/sh
 # `longshore expect`: the same lines asked of a conf without a server, and of a server that runs. Lines that must fail do.
 . "$(dirname "$0")/lib.sh"
-plan 8
+plan 25
 if is_nginx; then
-    skip 8 "nginx has no such word"
+    skip 25 "nginx has no such word"
     exit
 fi
 
@@ -84,3 +84,98 @@ like "$said" "odd.expect:1: there is no .->." "with the line and the reason"
 stop
 "$SERVER" expect "$DIR/right.expect" --live "$URL1" >/dev/null 2>&1
 is "$?" 1 "where nobody listens every line fails"
+
+# --- TLS: who is trusted, and by which name ---
+
+(cd "$DIR" && "$SERVER" cert self-signed a.test localhost >/dev/null 2>&1)
+serve <<'CONF'
+server {
+    listen 127.0.0.1:%PORT1% ssl;
+    server_name a.test;
+    ssl_certificate a.test.pem;
+    ssl_certificate_key a.test.key;
+    location / { return 200 "safe $ssl_server_name"; }
+}
+server {
+    listen 127.0.0.1:%PORT2%;
+    location / { return 200 plain; }
+}
+CONF
+printf 'GET https://a.test/ -> 200 body="safe a.test"\nGET /same same -> 200\nGET http://x:%s/ -> 200 body=plain\n' "$PORT2" >"$DIR/tls.expect"
+tls() {
+    said=$("$SERVER" expect "$DIR/tls.expect" --live "https://localhost:$PORT1" "$@" 2>&1)
+    code=$?
+    note "$(printf '%s\n' "$said" | grep -v '^ok ')"
+}
+tls
+like "$code $said" '^# .*tls.expect:1: wanted 200; the server.s certificate is not trusted: nobody .*--ca FILE.*insecure on' "nobody vouches for it"
+tls --ca "$DIR/a.test.pem"
+is "$code" 0 "the certificate itself does"
+tls --insecure
+is "$code" 0 "any is taken with --insecure"
+{ echo 'insecure on' && cat "$DIR/tls.expect"; } >"$DIR/with.expect" && mv "$DIR/with.expect" "$DIR/tls.expect"
+tls
+is "$code" 0 "and behind \`insecure on\`"
+echo 'GET https://other.test/ -> 200' >"$DIR/tls.expect"
+tls --ca "$DIR/a.test.pem"
+like "$said" 'wanted 200; the server.s certificate is not trusted: it is for a.test, localhost, not for other.test' "another name is not trusted"
+printf 'GET https://a.test:%s/ -> 200\n' "$PORT2" >"$DIR/tls.expect"
+tls --insecure
+like "$said" 'wanted 200; the server does not speak TLS here: is http:// meant' "a port without TLS is told"
+tls --ca "$DIR/none.pem"
+like "$said" 'cannot read .*none.pem' "authorities that are not there are told"
+stop
+
+# --- Variables, and lines that are left out ---
+
+file vary.expect <<'END'
+set page /a
+set nothing ""
+GET ${page} -> 200
+GET ${nothing} -> 200
+END
+said=$("$SERVER" expect "$DIR/vary.expect" --live "$URL1" --set page= 2>&1)
+is "$? $(printf '%s\n' "$said" | grep -c '# SKIP')" "0 2" "lines with an empty variable are left out"
+like "$said" '^ok 1 - GET [$]{page} -> 200 # SKIP page is empty' "with the reason"
+said=$("$SERVER" expect "$DIR/vary.expect" --live "$URL1" --set pgae=/b 2>&1)
+like "$? $said" '^2 .*--set pgae: no line says .set pgae.; there are: nothing page' "a name that no file knows is told"
+
+# --- The process: a server that leaves everything behind ---
+
+if ! command -v python3 >/dev/null; then
+    skip 6 "python3 is not installed"
+    exit
+fi
+file leaky.py <<'END'
+import http.server, os, sys
+kept = []
+class Leaky(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        kept.append(open("/dev/null"))
+        kept.append(bytearray(100_000))
+        if len(kept) < 5 and os.fork() == 0:
+            os._exit(0)
+        self.send_response(200)
+        self.send_header("Content-Length", "2")
+        self.end_headers()
+        self.wfile.write(b"ok")
+    def log_message(self, *args): pass
+server = http.server.HTTPServer(("127.0.0.1", 0), Leaky)
+print(server.server_port, flush=True)
+server.serve_forever()
+END
+python3 "$DIR/leaky.py" >"$DIR/port" &
+leaky=$!
+wait_until test -s "$DIR/port"
+echo 'GET / times=100 at-once=4 -> 200 body=ok' >"$DIR/leaky.expect"
+said=$("$SERVER" expect "$DIR/leaky.expect" --live "http://127.0.0.1:$(cat "$DIR/port")" --pid "$leaky" 2>&1)
+is "$?" 1 "what stays behind makes it fail"
+like "$said" '^# 2 children ended and nobody waited for them: python3 .[0-9]+., .*waitpid' "children"
+like "$said" '^# [0-9]+ were open before, [0-9]+ are after .*[0-9]+ more of /dev/null' "descriptors"
+like "$said" '^# [0-9]+ KiB before, [0-9]+ KiB after the same requests again' "memory"
+kill "$leaky"
+wait "$leaky" 2>/dev/null
+said=$("$SERVER" expect "$DIR/leaky.expect" --live "$URL1" --pid "$leaky" 2>&1)
+like "$? $said" "^2 .*there is no process $leaky" "a process that is gone is told"
+said=$("$SERVER" expect "$DIR/leaky.expect" -c "$DIR/server.conf" --pid "$leaky" 2>&1)
+like "$? $said" '^2 .*--pid looks at a server that runs' "without one there is no process to look at"

@@ -24,8 +24,8 @@ choose_ports
 : >"$DIR/error.log"
 "$SERVER" serve "$DIR/site" --port "$PORT1" --cgi >"$DIR/requests" 2>"$DIR/output" &
 server_pid=$!
-answers() { curl -s -o /dev/null "$URL1/"; }
-wait_until answers
+answers() { curl -s -o /dev/null "$1/"; }
+wait_until answers "$URL1"
 like "$(cat "$DIR/output")" "^http://127.0.0.1:$PORT1/" "its address is printed"
 "$SERVER" serve "$DIR/site" --port "$PORT1" >/dev/null 2>"$DIR/taken"
 like "$? $(cat "$DIR/taken")" "^1 .*port $PORT1 is taken.*--port" "a port that is taken is told, with another"
@@ -52,8 +52,7 @@ asks_upload() {
 }
 "$SERVER" serve "$DIR/drop" --upload --cgi --port "$PORT2" >/dev/null 2>"$DIR/output" &
 server_pid=$!
-answers() { curl -s -o /dev/null "$URL2/"; }
-wait_until answers
+wait_until answers "$URL2"
 like "$(cat "$DIR/output")" "http://localhost:$PORT2/uploads/ and go into .*/drop/uploads;" "serve --upload says where files go"
 asks_upload "$URL2" "serve --upload"
 is "$(cat "$DIR/drop/uploads/b.txt")" hello "the file lies in the folder"
@@ -66,8 +65,7 @@ rm -f "$DIR/drop/uploads/b.txt"
 "$SERVER" serve "$DIR/drop" --upload --port "$PORT3" --print-conf >"$DIR/drop.conf"
 "$SERVER" -c "$DIR/drop.conf" >/dev/null 2>"$DIR/output" &
 server_pid=$!
-answers() { curl -s -o /dev/null "$URL3/"; }
-wait_until answers
+wait_until answers "$URL3"
 asks_upload "$URL3" "the conf of serve --upload"
 stop
 

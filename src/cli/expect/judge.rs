@@ -3,27 +3,59 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::client::{self, Answer};
+use super::answer::Answer;
+use super::outgoing;
 use super::script::{Check, Content, Status, Test, Wanted};
 
 /// Bytes of a body that a message shows.
 const SHOWN: usize = 200;
 
-/// What is wrong with an answer; nothing if it is what was wanted.
-pub fn judge(wanted: &Wanted, answer: &Result<Option<Answer>, String>, took: Duration, folder: &Path) -> Vec<String> {
-    let names: Vec<String> = wanted.statuses.iter().map(status_name).collect();
-    let names = if names.is_empty() { "a closed connection".into() } else { names.join(" or ") };
-    let answer = match answer {
-        Err(why) => return vec![format!("wanted {names}; {why}")],
-        Ok(None) if wanted.statuses.is_empty() => return Vec::new(),
-        Ok(None) => return vec![format!("wanted {names}; the connection was closed without an answer")],
-        Ok(Some(answer)) => answer,
-    };
-    let mut said = Vec::new();
-    if !wanted.statuses.iter().any(|status| fits(*status, answer.status)) {
-        said.push(format!("wanted {names}; {} came", answer.status));
+/// What came of a request.
+pub struct Outcome {
+    /// The answer; none if the connection was closed without one; else why there is none that can be read.
+    pub answer: Result<Option<Answer>, String>,
+    /// How long it took, pauses aside.
+    pub took: Duration,
+    /// Whether the connection was that of the line before.
+    pub was_kept: bool,
+    /// Whether the connection ended behind the answer, and how many bytes came in between; none if nobody looked.
+    pub ends: Option<(bool, usize)>,
+}
+
+impl Outcome {
+    /// A request that never went out.
+    pub fn failed(why: String) -> Outcome {
+        Outcome { answer: Err(why), took: Duration::ZERO, was_kept: false, ends: None }
     }
-    said.extend(wanted.checks.iter().filter_map(|check| fault(check, answer, folder)));
+}
+
+/// What is wrong with an answer; nothing if it is what was wanted.
+pub fn judge(wanted: &Wanted, outcome: &Outcome, folder: &Path) -> Vec<String> {
+    let names = wanted.statuses.iter().map(status_name).collect::<Vec<_>>().join(" or ");
+    let mut said = Vec::new();
+    let may_close = wanted.statuses.contains(&Status::Closed);
+    match &outcome.answer {
+        Err(why) => return vec![format!("wanted {names}; {why}")],
+        Ok(None) if !may_close && outcome.was_kept => {
+            return vec![format!("wanted {names}; the connection of the line before was closed, so no answer came")];
+        }
+        Ok(None) if !may_close => return vec![format!("wanted {names}; the connection was closed without an answer")],
+        Ok(None) => {}
+        Ok(Some(answer)) => {
+            if !wanted.statuses.iter().any(|status| fits(*status, answer.status)) {
+                said.push(format!("wanted {names}; {} came", answer.status));
+            }
+            said.extend(wanted.checks.iter().filter_map(|check| fault(check, answer, folder)));
+        }
+    }
+    match outcome.ends {
+        Some((_, extra)) if extra > 0 => said.push(format!("{extra} bytes came behind the end of the answer")),
+        Some((false, _)) => {
+            said.push("wanted a closed connection behind the answer; it was still open 3 s later".into());
+        }
+        _ => {}
+    }
+    let took = outcome.took;
     if let Some(within) = wanted.within.filter(|within| took > *within) {
         said.push(format!("wanted within {within:?}; it took {took:.1?}"));
     }
@@ -34,6 +66,7 @@ fn status_name(status: &Status) -> String {
     match status {
         Status::Is(code) => code.to_string(),
         Status::Class(class) => format!("{class}xx"),
+        Status::Closed => "a closed connection".into(),
     }
 }
 
@@ -41,6 +74,7 @@ fn fits(wanted: Status, code: u16) -> bool {
     match wanted {
         Status::Is(wanted) => wanted == code,
         Status::Class(class) => code / 100 == class,
+        Status::Closed => false,
     }
 }
 
@@ -51,7 +85,7 @@ fn fault(check: &Check, answer: &Answer, folder: &Path) -> Option<String> {
         Test::There => (values.iter().any(|value| !is_body || !value.is_empty()), String::new()),
         Test::Matches(regex) => (values.iter().any(|value| regex.is_match(value)), format!(" ~ {regex}")),
         Test::Is(Content::Size(size)) => (values.iter().any(|value| value.len() == *size), format!(" of {size} bytes")),
-        Test::Is(content) => match client::load(content, folder) {
+        Test::Is(content) => match outgoing::load(content, folder) {
             Ok(text) => {
                 let same = |value: &&[u8]| **value == *text || check.of == "location" && leads_to(value, &text);
                 (values.iter().any(same), format!(" = {}", shown(&text)))
@@ -64,7 +98,11 @@ fn fault(check: &Check, answer: &Answer, folder: &Path) -> Option<String> {
     }
     let came = match values.as_slice() {
         [] => format!("there is no field {}", check.of),
-        [body] if is_body => format!("{} bytes came: {}", body.len(), shown(body)),
+        [body] if is_body => {
+            let script = body.starts_with(b"#!") || body.starts_with(b"<?php");
+            let remark = if script { " (the script itself: it was not run)" } else { "" };
+            format!("{} bytes came: {}{remark}", body.len(), shown(body))
+        }
         values => format!("{} came", values.iter().map(|value| shown(value)).collect::<Vec<_>>().join(" and ")),
     };
     let not = if check.not { "no " } else { "" };
@@ -88,17 +126,23 @@ fn shown(text: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::script::{Line, read};
+    use super::super::script::{Line, Variables, read};
     use super::*;
 
-    fn said(wanted: &str) -> Vec<String> {
-        let (lines, faults) = read(format!("GET / -> {wanted}").as_bytes());
+    fn wanted(wanted: &str) -> Wanted {
+        let (lines, faults) = read(format!("GET / -> {wanted}").as_bytes(), &mut Variables::default());
         assert!(faults.is_empty(), "{faults:?}");
-        let [Line::Check { wanted, .. }] = lines.as_slice() else { panic!("one line is one check") };
+        let [Line::Check(exchange)] = lines.as_slice() else { panic!("one line is one check") };
+        exchange.wanted.clone()
+    }
+
+    fn said(text: &str) -> Vec<String> {
         let field = |name: &str, value: &str| (name.to_string(), value.as_bytes().to_vec());
         let fields = vec![field("location", "http://a.test:81/new"), field("allow", "GET, HEAD")];
         let answer = Answer { status: 301, fields, body: b"hello".to_vec() };
-        judge(wanted, &Ok(Some(answer)), Duration::from_millis(20), Path::new(""))
+        let took = Duration::from_millis(20);
+        let outcome = Outcome { answer: Ok(Some(answer)), took, was_kept: false, ends: Some((true, 0)) };
+        judge(&wanted(text), &outcome, Path::new(""))
     }
 
     #[test]
@@ -127,6 +171,28 @@ mod tests {
             ("301 within 10ms", "wanted within 10ms; it took 20.0ms"),
         ] {
             assert_eq!(said(wrong), [want], "{wrong}");
+        }
+    }
+
+    #[test]
+    fn ends_of_connections_are_judged() {
+        let judged = |text: &str, came: bool, was_kept: bool, ends: Option<(bool, usize)>| {
+            let answer = Ok(came.then(|| Answer { status: 400, ..Answer::default() }));
+            let outcome = Outcome { answer, took: Duration::ZERO, was_kept, ends };
+            judge(&wanted(text), &outcome, Path::new("")).join("; ")
+        };
+        for (text, came, was_kept, ends, want) in [
+            ("closed", false, false, None, ""),
+            ("408|closed", false, false, None, ""),
+            ("408|closed", true, false, None, "wanted 408 or a closed connection; 400 came"),
+            ("400", false, false, None, "the connection was closed without an answer"),
+            ("400", false, true, None, "the connection of the line before was closed"),
+            ("400 closed", true, false, Some((true, 0)), ""),
+            ("400 closed", true, false, Some((false, 0)), "still open"),
+            ("400 closed", true, false, Some((true, 7)), "7 bytes came behind"),
+        ] {
+            let said = judged(text, came, was_kept, ends);
+            assert!(said.is_empty() == want.is_empty() && said.contains(want), "{text}: {said}");
         }
     }
 }

@@ -1,22 +1,31 @@
 //! `longshore expect FILE...`: what a conf must answer, line by line, in TAP (<https://testanything.org>). Asks either the real
 //! engine in this process, without a port, or any server at a URL. Reads no request and no conf itself.
 
-mod client;
+mod answer;
+mod jar;
 mod judge;
+mod outgoing;
+mod packs;
+mod play;
+mod process;
 pub mod script;
 mod stage;
+mod tap;
+mod trust;
+mod wire;
 
-use std::collections::BTreeMap;
-use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
 
 use super::options::{Expect, Options};
 use super::{plain, say};
-use client::{Answer, Place};
-use script::{Line, Request};
+use packs::Pack;
+use play::{Ground, Script, Way};
+use process::Watch;
+use script::{Line, Variables};
 use stage::Stage;
+use tap::Tap;
+use trust::Trust;
 
 /// Runs the files; the exit code is that of success if every line got what it wants.
 pub fn run(asked: &Expect, options: &Options) -> ExitCode {
@@ -33,197 +42,106 @@ pub fn run(asked: &Expect, options: &Options) -> ExitCode {
 }
 
 fn try_run(asked: &Expect, options: &Options) -> Result<bool, String> {
-    let mut files = Vec::new();
-    let mut wrong = Vec::new();
+    if asked.list_packs {
+        return packs::list().map(|()| true);
+    }
+    if let Some(name) = &asked.print_pack {
+        return packs::named(name)?.print().map(|()| true);
+    }
+    let packs: Vec<&Pack> = asked.packs.iter().map(|name| packs::named(name)).collect::<Result<_, _>>()?;
+    if let Some(folder) = &asked.unpack {
+        packs.iter().try_for_each(|pack| pack.unpack(folder))?;
+        packs.iter().for_each(|pack| say(&pack.unpacked(folder)));
+        return Ok(true);
+    }
+    if asked.pid.is_some() && asked.live.is_none() {
+        return Err("--pid looks at a server that runs: name its URL with --live".into());
+    }
+    let scripts = scripts(asked, &packs)?;
+    let (way, _site) = way(asked, options, &packs)?;
+    let ground = Ground { way, trust: Trust::new(asked.ca.as_deref()), insecure: asked.insecure };
+    let mut watch = asked.pid.map(Watch::begin).transpose()?;
+    let checks: usize = scripts.iter().map(|script| script.lines.iter().filter(|line| line.is_check()).count()).sum();
+    let mut tap = Tap::new(checks + if watch.is_some() { Watch::LINES } else { 0 });
+    scripts.iter().for_each(|script| play::play(script, &ground, &mut tap, false));
+    if let Some(watch) = &mut watch {
+        let is_load = |line: &Line| matches!(line, Line::Check(exchange) if exchange.request.times > 1);
+        if scripts.iter().any(|script| script.lines.iter().any(is_load)) {
+            watch.warm();
+            scripts.iter().for_each(|script| play::play(script, &ground, &mut tap, true));
+        }
+        watch.report(&mut tap);
+    }
+    tap.end();
+    Ok(tap.is_fine())
+}
+
+/// The packs and files, read; what is wrong with any of them is said.
+fn scripts<'a>(asked: &'a Expect, packs: &[&Pack]) -> Result<Vec<Script<'a>>, String> {
+    let mut variables = Variables::default();
+    for pair in &asked.set {
+        let (name, value) = pair.split_once('=').ok_or_else(|| format!("--set {pair}: write NAME=VALUE"))?;
+        variables.given.insert(name.to_string(), value.to_string());
+    }
+    let mut texts: Vec<(String, &Path, Vec<u8>)> =
+        packs.iter().map(|pack| (pack.name.to_string(), Path::new(""), pack.expect.as_bytes().to_vec())).collect();
     for file in &asked.files {
         let text = std::fs::read(file).map_err(|error| format!("cannot read {}: {error}", file.display()))?;
-        let (lines, faults) = script::read(&text);
-        wrong.extend(faults.iter().map(|fault| format!("{}:{}: {}", file.display(), fault.line, fault.message)));
-        files.push((file.as_path(), lines));
+        texts.push((file.display().to_string(), file.parent().unwrap_or(Path::new("")), text));
     }
-    if !wrong.is_empty() {
-        wrong.iter().for_each(|text| say(&format!("longshore: {text}")));
-        return Err(String::new());
+    let mut scripts = Vec::new();
+    let mut wrong = Vec::new();
+    for (name, folder, text) in texts {
+        // What a file sets is known from there on, and not in the next file.
+        let mut own = Variables { given: variables.given.clone(), ..Variables::default() };
+        let (lines, faults) = script::read(&text, &mut own);
+        variables.set.append(&mut own.set);
+        wrong.extend(faults.iter().map(|fault| format!("{name}:{}: {}", fault.line, fault.message)));
+        scripts.push(Script { name, folder, lines });
     }
-    let stage = match &asked.live {
-        Some(_) => None,
-        None => Some(Stage::open(asked, options)?),
-    };
-    let way = match (&asked.live, &stage) {
-        (Some(url), _) => Way::Live(script::url(url.as_bytes()).map_err(|why| format!("--live: {why}"))?),
-        (None, Some(stage)) => Way::Here(stage),
-        (None, None) => return Err("neither a conf nor a URL is named".into()),
-    };
-    let mut tap = Tap::new(files.iter().map(|(_, lines)| lines.iter().filter(|line| line.is_check()).count()).sum());
-    for (file, lines) in &files {
-        play(file, lines, &way, &mut tap);
-    }
-    Ok(tap.failed == 0)
-}
-
-/// Where requests go.
-enum Way<'a> {
-    /// To a server that runs already.
-    Live(script::Url),
-    /// To the engine in this process.
-    Here(&'a Stage),
-}
-
-impl Way<'_> {
-    fn place(&self, url: &script::Url) -> Result<Place, String> {
-        match self {
-            Way::Live(live) => {
-                let host = live.host.clone().unwrap_or_else(|| "127.0.0.1".into());
-                Ok(Place::Tcp(host, url.port.or(live.port).unwrap_or(80)))
-            }
-            Way::Here(stage) => stage.place(url.port),
-        }
-    }
-
-    /// The Host of a line that names none.
-    fn host(&self) -> String {
-        match self {
-            Way::Live(live) => live.authority().unwrap_or_else(|| "localhost".into()),
-            Way::Here(_) => "localhost".into(),
+    wrong.extend(variables.unknown().map(|name| {
+        let known: Vec<&str> = variables.set.keys().map(String::as_str).collect();
+        format!("--set {name}: no line says `set {name}`; there are: {}", known.join(" "))
+    }));
+    match wrong.is_empty() {
+        true => Ok(scripts),
+        false => {
+            wrong.iter().for_each(|text| say(&format!("longshore: {text}")));
+            Err(String::new())
         }
     }
 }
 
-/// The lines of a file, one after the other.
-fn play(file: &Path, lines: &[Line], way: &Way<'_>, tap: &mut Tap) {
-    let folder = file.parent().unwrap_or(Path::new(""));
-    let mut base = script::Url::default();
-    let mut jar: Option<Jar> = None;
-    for line in lines {
-        let (number, request, wanted, text) = match line {
-            Line::Base(url) => {
-                base = url.clone();
-                continue;
-            }
-            Line::Cookies(keep) => {
-                jar = keep.then(Jar::default);
-                continue;
-            }
-            Line::Check { number, request, wanted, text } => (*number, request, wanted, text),
+/// Where requests go, and the folder that must stay as long: a pack without a conf is tried on its own.
+fn way(asked: &Expect, options: &Options, packs: &[&Pack]) -> Result<(Way, Option<tempfile::TempDir>), String> {
+    if let Some(url) = &asked.live {
+        let url = script::url(url.as_bytes()).map_err(|why| format!("--live: {why}"))?;
+        return match url.host {
+            Some(_) => Ok((Way::Live(url), None)),
+            None => Err("--live takes a whole URL, such as http://localhost:8080".into()),
         };
-        let url = request.url.within(&base);
-        let host = url.authority().unwrap_or_else(|| way.host());
-        let cookies = jar.as_ref().and_then(|jar| jar.field(&host));
-        let said = match (way.place(&url), client::bytes(request, &url, &host, cookies.as_deref(), folder)) {
-            (Ok(place), Ok(bytes)) => ask_all(request, &place, &bytes, wanted, folder, &host, &mut jar),
-            (Err(why), _) | (_, Err(why)) => vec![why],
-        };
-        tap.tell(text, &said.iter().map(|said| format!("{}:{number}: {said}", file.display())).collect::<Vec<_>>());
     }
-}
-
-/// Asks as often as the line says, so many at once; what is told is the first answer that is not what was wanted.
-fn ask_all(
-    request: &Request,
-    place: &Place,
-    bytes: &[u8],
-    wanted: &script::Wanted,
-    folder: &Path,
-    host: &str,
-    jar: &mut Option<Jar>,
-) -> Vec<String> {
-    let one = || {
-        let begun = Instant::now();
-        let answer = client::ask(place, bytes, request.is_head(), wanted.within.unwrap_or(PATIENCE) + PATIENCE);
-        let said = judge::judge(wanted, &answer, begun.elapsed(), folder);
-        (answer, said)
+    let (file, prefix, site) = match (&asked.conf, packs) {
+        (Some(_), _) => {
+            let (file, prefix) = conf_file(asked)?;
+            (file, prefix, None)
+        }
+        (None, [pack, others @ ..]) if others.iter().all(|other| other.name == pack.name) => {
+            let folder = tempfile::tempdir().map_err(|error| format!("there is no temporary folder: {error}"))?;
+            pack.unpack(folder.path())?;
+            say(&format!(
+                "longshore: note: without -c and --live the pack tries the conf that comes with it, {}.conf",
+                pack.name
+            ));
+            (folder.path().join(format!("{}.conf", pack.name)), folder.path().to_path_buf(), Some(folder))
+        }
+        _ => return Err("name a conf with -c, or a server that runs with --live URL".into()),
     };
-    if request.times <= 1 {
-        let (answer, said) = one();
-        if let (Some(jar), Ok(Some(answer))) = (jar, &answer) {
-            jar.take(host, answer);
-        }
-        return said;
-    }
-    let left = std::sync::atomic::AtomicUsize::new(request.times);
-    let wrong = std::sync::Mutex::new((0, Vec::new()));
-    std::thread::scope(|scope| {
-        for _ in 0..request.at_once.min(request.times) {
-            scope.spawn(|| {
-                use std::sync::atomic::Ordering::Relaxed;
-                while left.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1)).is_ok() {
-                    let (_, said) = one();
-                    let mut wrong = wrong.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-                    if !said.is_empty() {
-                        wrong.0 += 1;
-                        if wrong.1.is_empty() {
-                            wrong.1 = said;
-                        }
-                    }
-                }
-            });
-        }
-    });
-    let (count, mut said) = wrong.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
-    if count > 0 {
-        said.insert(0, format!("{count} of {} answers were not what was wanted; the first of them:", request.times));
-    }
-    said
+    Ok((Way::Here(Stage::open(file, prefix, asked.partial, options)?), site))
 }
 
-/// How long a server may take where the line says nothing.
-const PATIENCE: Duration = Duration::from_secs(10);
-
-/// Cookies that lines behind `cookies on` keep, by host and name.
-#[derive(Default)]
-struct Jar(BTreeMap<(String, Vec<u8>), Vec<u8>>);
-
-impl Jar {
-    fn field(&self, host: &str) -> Option<Vec<u8>> {
-        let own = self.0.iter().filter(|((at, _), _)| at == host);
-        let pairs: Vec<Vec<u8>> = own.map(|((_, name), value)| [name.as_slice(), b"=", value].concat()).collect();
-        (!pairs.is_empty()).then(|| pairs.join(b"; ".as_slice()))
-    }
-
-    fn take(&mut self, host: &str, answer: &Answer) {
-        for value in answer.values("set-cookie") {
-            let mut parts = value.split(|&byte| byte == b';');
-            let pair = parts.next().unwrap_or_default().trim_ascii();
-            let Some(at) = pair.iter().position(|&byte| byte == b'=') else { continue };
-            let key = (host.to_string(), pair[..at].to_vec());
-            // What is set to nothing for no time is gone (RFC 6265, section 5.2.2).
-            let gone = |part: &[u8]| part.trim_ascii().eq_ignore_ascii_case(b"max-age=0");
-            match parts.any(gone) {
-                true => drop(self.0.remove(&key)),
-                false => drop(self.0.insert(key, pair[at + 1..].to_vec())),
-            }
-        }
-    }
-}
-
-/// The report.
-struct Tap {
-    count: usize,
-    failed: usize,
-}
-
-impl Tap {
-    fn new(planned: usize) -> Tap {
-        put(&format!("1..{planned}"));
-        Tap { count: 0, failed: 0 }
-    }
-
-    fn tell(&mut self, name: &str, said: &[String]) {
-        self.count += 1;
-        self.failed += usize::from(!said.is_empty());
-        let word = if said.is_empty() { "ok" } else { "not ok" };
-        put(&format!("{word} {} - {}", self.count, name.replace('#', "\\#")));
-        said.iter().flat_map(|said| said.lines()).for_each(|line| put(&format!("# {line}")));
-    }
-}
-
-fn put(line: &str) {
-    // A reader that closed its end wants no more.
-    let _ = writeln!(std::io::stdout(), "{line}");
-}
-
-/// The conf that is asked for, absolute.
-fn conf_file(asked: &Expect) -> Result<(std::path::PathBuf, std::path::PathBuf), String> {
+/// The conf that is asked for and the prefix, absolute.
+fn conf_file(asked: &Expect) -> Result<(PathBuf, PathBuf), String> {
     let here = std::env::current_dir().map_err(|error| format!("the current folder cannot be entered: {error}"))?;
     let prefix = plain(&asked.prefix.as_ref().map_or(here.clone(), |prefix| here.join(prefix)));
     let file = asked.conf.as_ref().ok_or("name a conf with -c, or a server that runs with --live URL")?;

@@ -3,13 +3,13 @@
 
 use std::fs::File;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use super::client::Place;
-use super::conf_file;
-use crate::cli::options::{Expect, Options};
+use super::script::Url;
+use super::wire::Place;
+use crate::cli::options::Options;
 use crate::cli::{check, say};
 use crate::features::listen::Address;
 use crate::server::keeper::Keeper;
@@ -32,9 +32,8 @@ pub struct Stage {
 
 impl Stage {
     /// Loads the conf and starts the engine.
-    pub fn open(asked: &Expect, options: &Options) -> Result<Stage, String> {
-        let (file, prefix) = conf_file(asked)?;
-        let request = Request { file, prefix, rootless: true, partial: asked.partial, ..Request::default() };
+    pub fn open(file: PathBuf, prefix: PathBuf, partial: bool, options: &Options) -> Result<Stage, String> {
+        let request = Request { file, prefix, rootless: true, partial, ..Request::default() };
         let mut loaded = load::load(&request);
         check::show(&loaded, options, true);
         let settings = match (loaded.settings.take(), check::inside(loaded.level)) {
@@ -52,8 +51,8 @@ impl Stage {
         start(settings).map_err(|error| format!("the engine cannot be started: {error}"))
     }
 
-    /// Where the port of a URL is.
-    pub fn place(&self, port: Option<u16>) -> Result<Place, String> {
+    /// Where a URL leads, and whether TLS is spoken there.
+    pub fn place(&self, url: &Url) -> Result<(Place, bool), String> {
         let has = |wanted: u16| {
             // What is below 1024 was moved, as `--rootless` moves it.
             let ports = [wanted, wanted.saturating_add(8000)];
@@ -61,15 +60,16 @@ impl Stage {
             let is = |(address, _): &(Address, bool)| matches!(address, Address::Ip(ip) if ports.contains(&ip.port()));
             self.addresses.iter().position(is)
         };
-        let number = match port {
-            Some(port) => has(port).ok_or_else(|| format!("the conf has no `listen` for port {port}"))?,
-            None => has(80).unwrap_or(0),
+        // Without a port it is the scheme's, else the first that speaks so; without a scheme the first of all.
+        let first = |tls| self.addresses.iter().position(|(_, speaks)| *speaks == tls);
+        let number = match (url.port, url.tls) {
+            (Some(port), _) => has(port).ok_or_else(|| format!("the conf has no `listen` for port {port}"))?,
+            (None, Some(true)) => has(443).or_else(|| first(true)).ok_or("no `listen` of the conf speaks TLS")?,
+            (None, Some(false)) => has(80).or_else(|| first(false)).ok_or("every `listen` of the conf speaks TLS")?,
+            (None, None) => has(80).unwrap_or(0),
         };
-        match self.addresses.get(number) {
-            None => Err("the conf has no `server`, so there is nobody to ask".into()),
-            Some((address, true)) => Err(format!("{address} speaks TLS; requests over TLS cannot be sent yet")),
-            Some(_) => Ok(Place::Unix(socket(self.folder.path(), number))),
-        }
+        let (_, speaks) = self.addresses.get(number).ok_or("the conf has no `server`, so there is nobody to ask")?;
+        Ok((Place::Unix(socket(self.folder.path(), number)), url.tls.unwrap_or(*speaks)))
     }
 }
 

@@ -1,7 +1,7 @@
 //! `proxy_ssl_*` and `uwsgi_ssl_*`: how another server is spoken to in TLS, and what it must show. The rows are made for each
 //! prefix in `rows`; what is wrong is said in words that name the directives by the family's own prefix. Knows no feature.
 
-mod proof;
+pub mod proof;
 mod rows;
 
 use std::path::PathBuf;
