@@ -10,11 +10,11 @@ use super::answer::{self, Asked};
 use super::jar::Jar;
 use super::judge::{self, Outcome};
 use super::outgoing::{self, Around};
-use super::script::{Exchange, Line, Piece, Url, Wanted};
+use super::script::{Exchange, Line, Piece, Status, Url, Wanted};
 use super::stage::Stage;
 use super::tap::Tap;
 use super::trust::Trust;
-use super::wire::{Place, Secure, Wire};
+use super::wire::{Place, Secure, Unopened, Wire};
 
 /// How long a server may take where the line says nothing, and how much longer than a line says is waited to tell how long it took.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -177,7 +177,11 @@ fn one(ask: &Ask<'_>, kept: Option<Wire>) -> (Outcome, Option<Wire>) {
     };
     let mut wire = match opened {
         Ok(wire) => wire,
-        Err(why) => return (Outcome::failed(why), None),
+        // A handshake that the server ends is a connection that it closes without an answer.
+        Err(Unopened::Refused(_)) if ask.wanted.statuses.contains(&Status::Closed) => {
+            return (Outcome { answer: Ok(None), took: begun.elapsed(), was_kept: false, ends: None }, None);
+        }
+        Err(Unopened::Refused(why) | Unopened::Failed(why)) => return (Outcome::failed(why), None),
     };
     let answer = send(ask, &mut wire).and_then(|()| answer::read(&mut wire, ask.asked));
     let took = begun.elapsed().saturating_sub(ask.pauses);

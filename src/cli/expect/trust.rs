@@ -6,8 +6,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::ServerCertVerifier;
+use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::crypto::ring;
 use rustls::pki_types::ServerName;
 use rustls::{CertificateError, ClientConfig, RootCertStore};
@@ -62,6 +62,8 @@ fn build(verifier: Arc<dyn ServerCertVerifier>) -> Result<Arc<ClientConfig>, Str
     let builder = ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions();
     let builder = builder.map_err(|error| format!("TLS cannot be set up: {error}"))?;
     let mut config = builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth();
+    // A line does not depend on those before it.
+    config.resumption = Resumption::disabled();
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(Arc::new(config))
 }
@@ -70,6 +72,13 @@ fn build(verifier: Arc<dyn ServerCertVerifier>) -> Result<Arc<ClientConfig>, Str
 pub fn name(host: &str) -> Result<ServerName<'static>, String> {
     let plain = host.trim_start_matches('[').trim_end_matches(']');
     ServerName::try_from(plain.to_string()).map_err(|_| format!("`{host}` is no name that TLS could ask for"))
+}
+
+/// Whether it was the server that would not go on with a handshake.
+pub fn is_refused(error: &io::Error) -> bool {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    matches!(inner, Some(rustls::Error::AlertReceived(_)))
+        || matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset)
 }
 
 /// Why TLS failed, and what to do about it.

@@ -62,12 +62,26 @@ pub enum More {
     Late,
 }
 
+/// Why there is no connection.
+pub enum Unopened {
+    /// The server ended the TLS handshake.
+    Refused(String),
+    /// Something else.
+    Failed(String),
+}
+
+impl From<String> for Unopened {
+    fn from(why: String) -> Self {
+        Unopened::Failed(why)
+    }
+}
+
 /// Bytes that are written at once.
 const PIECE: usize = 64 << 10;
 
 impl Wire {
     /// Opens a connection that is good until a moment.
-    pub fn open(place: &Place, secure: Option<&Secure>, until: Instant) -> Result<Wire, String> {
+    pub fn open(place: &Place, secure: Option<&Secure>, until: Instant) -> Result<Wire, Unopened> {
         let socket = match place {
             Place::Unix(path) => Socket::Unix(
                 UnixStream::connect(path).map_err(|error| format!("the engine takes no connection: {error}"))?,
@@ -91,7 +105,7 @@ impl Wire {
         self.until = until;
     }
 
-    fn shake_hands(&mut self) -> Result<(), String> {
+    fn shake_hands(&mut self) -> Result<(), Unopened> {
         let Stream::Tls(tls) = &mut self.stream else { return Ok(()) };
         while tls.conn.is_handshaking() {
             let time = Some(left(self.until));
@@ -100,9 +114,10 @@ impl Wire {
                 Ok(_) => {}
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
-                    return Err("the TLS handshake did not end in time".into());
+                    return Err("the TLS handshake did not end in time".to_string().into());
                 }
-                Err(error) => return Err(trust::refusal(&error)),
+                Err(error) if trust::is_refused(&error) => return Err(Unopened::Refused(trust::refusal(&error))),
+                Err(error) => return Err(trust::refusal(&error).into()),
             }
         }
         Ok(())

@@ -28,7 +28,7 @@ pub fn line(found: &Finding) -> String {
     };
     let reason = found.reason.as_ref().map_or(String::new(), |reason| format!("  # {reason}"));
     let line = format!("{request} -> {answer}{reason}\n");
-    match script::read(line.as_bytes()).1.first() {
+    match script::read(line.as_bytes(), &mut script::Variables::default()).1.first() {
         None => line,
         Some(fault) => format!("# {request} -> {answer}: {}\n", fault.message),
     }
@@ -42,17 +42,11 @@ fn request(found: &Finding) -> Result<String, String> {
     if found.is_announced {
         return Err("a proxy has to announce its client at this address, which `longshore expect` does not do".into());
     }
-    if found.is_tls && found.url.starts_with("http:") {
-        return Err("`longshore expect` speaks no plain HTTP where TLS is spoken".into());
-    }
     if found.asked.is_read && found.version == Version::Http09 {
         return Err("an answer of HTTP/0.9 has no head that could be looked at".into());
     }
     if let Some(words) = in_words(found) {
         return Ok(words);
-    }
-    if found.asked.head.starts_with(b"HEAD ") {
-        return Err("an answer to HEAD has no body, which a line with raw bytes cannot say".into());
     }
     let mut bytes = found.asked.head.clone();
     match found.body {
@@ -112,7 +106,7 @@ fn checks(found: &Finding) -> Vec<String> {
 
 /// A word, in quotes where it needs them.
 fn word(text: &[u8]) -> String {
-    let is_plain = |byte: &u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\');
+    let is_plain = |byte: &u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\' | b'$');
     match text.iter().all(is_plain) && text.first() != Some(&b'#') {
         true => String::from_utf8_lossy(text).into_owned(),
         false => quoted(text),
@@ -126,7 +120,7 @@ fn quoted(text: &[u8]) -> String {
             b'\r' => out.push_str("\\r"),
             b'\n' => out.push_str("\\n"),
             b'\t' => out.push_str("\\t"),
-            b'"' | b'\\' => out.extend(['\\', char::from(byte)]),
+            b'"' | b'\\' | b'$' => out.extend(['\\', char::from(byte)]),
             b' '..=b'~' => out.push(char::from(byte)),
             byte => out.push_str(&format!("\\x{byte:02x}")),
         }
@@ -141,13 +135,13 @@ mod tests {
 
     #[test]
     fn words_are_read_as_they_were_meant() {
-        for text in [&b"plain"[..], b"a b", b"#x", b"say \"hi\"", b"a\\b", b"\xff\0\r\n\t", b"{}"] {
+        for text in [&b"plain"[..], b"a b", b"#x", b"say \"hi\"", b"a\\b", b"\xff\0\r\n\t", b"{}", b"${x}"] {
             let line = format!("GET / x={} -> 200", word(text));
-            let (lines, faults) = script::read(line.as_bytes());
+            let (lines, faults) = script::read(line.as_bytes(), &mut script::Variables::default());
             match (text.contains(&b'\r'), lines.first()) {
                 // No field can hold these, and the line says so.
                 (true, _) => assert_eq!(faults.len(), 1, "{line}"),
-                (false, Some(script::Line::Check { request, .. })) => assert_eq!(request.fields[0].1, text, "{line}"),
+                (false, Some(script::Line::Check(one))) => assert_eq!(one.request.fields[0].1, text, "{line}"),
                 (false, _) => panic!("{line}: {faults:?}"),
             }
         }

@@ -8,6 +8,8 @@ mod words;
 
 use std::collections::BTreeMap;
 
+use words::Words;
+
 pub use asked::{Content, Part, Piece, Request};
 pub use url::{Url, url};
 pub use wanted::{Check, Status, Test, Wanted};
@@ -122,15 +124,11 @@ fn joined(found: Option<Line>, lines: &mut [Line]) -> Result<Option<Line>, Strin
 }
 
 fn line(number: usize, bytes: &[u8], variables: &mut Variables) -> Result<Option<Line>, String> {
-    let raw = words::split(bytes)?;
-    let Some(first) = raw.first() else { return Ok(None) };
-    if first == b"section" {
-        let title = shown(bytes).trim().trim_start_matches("section").trim().to_string();
-        return Ok(Some(Line::Section(title)));
+    if let Some(title) = shown(bytes).trim().strip_prefix("section ") {
+        return Ok(Some(Line::Section(title.trim().to_string())));
     }
-    let mut empty = None;
-    let words: Vec<Vec<u8>> =
-        raw.iter().map(|word| words::replaced(word, variables, &mut empty)).collect::<Result<_, _>>()?;
+    let Words { all: words, empty } = words::split(bytes, variables)?;
+    let Some(first) = words.first() else { return Ok(None) };
     match (first.as_slice(), words.as_slice()) {
         (b"set", [_, name, value]) => {
             let (name, value) = (words::variable(name)?, words::utf8(value)?);

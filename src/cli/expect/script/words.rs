@@ -2,10 +2,19 @@
 
 use super::{Variables, shown};
 
-/// Words between blanks; quotes hold blanks and escapes, a `#` at a word's beginning ends the line.
-pub fn split(line: &[u8]) -> Result<Vec<Vec<u8>>, String> {
-    let (mut words, mut word, mut open): (Vec<Vec<u8>>, Option<Vec<u8>>, bool) = (Vec::new(), None, false);
-    let mut bytes = line.iter().copied();
+/// The words of a line.
+#[derive(Debug, Default)]
+pub struct Words {
+    /// As they are meant: quotes and escapes undone, variables replaced.
+    pub all: Vec<Vec<u8>>,
+    /// The first variable that is empty.
+    pub empty: Option<String>,
+}
+
+/// Words between blanks; quotes hold blanks and escapes, `${name}` is a variable, a `#` at a word's beginning ends the line.
+pub fn split(line: &[u8], variables: &Variables) -> Result<Words, String> {
+    let (mut words, mut word, mut open): (Words, Option<Vec<u8>>, bool) = (Words::default(), None, false);
+    let mut bytes = line.iter().copied().peekable();
     while let Some(byte) = bytes.next() {
         match byte {
             b'"' => {
@@ -13,19 +22,46 @@ pub fn split(line: &[u8]) -> Result<Vec<Vec<u8>>, String> {
                 word.get_or_insert_default();
             }
             b'\\' if open => {
-                let escaped = escape(&mut bytes).ok_or("after `\\` in quotes stands one of r n t \\ \" or xHH")?;
+                let escaped = escape(&mut bytes).ok_or("after `\\` in quotes stands one of r n t \\ \" $ or xHH")?;
                 word.get_or_insert_default().push(escaped);
             }
-            b' ' | b'\t' | b'\r' if !open => words.extend(word.take()),
+            b' ' | b'\t' | b'\r' if !open => words.all.extend(word.take()),
             b'#' if !open && word.is_none() => break,
+            b'$' if bytes.peek() == Some(&b'{') => {
+                let (name, value) = value(bytes.by_ref().skip(1), variables)?;
+                word.get_or_insert_default().extend(value.as_bytes());
+                if value.is_empty() && words.empty.is_none() {
+                    words.empty = Some(name);
+                }
+            }
             _ => word.get_or_insert_default().push(byte),
         }
     }
     if open {
         return Err("a quote is not closed: write `\"` at its end".into());
     }
-    words.extend(word);
+    words.all.extend(word);
     Ok(words)
+}
+
+/// The variable whose name ends at the next `}`, and its value.
+fn value(bytes: impl Iterator<Item = u8>, variables: &Variables) -> Result<(String, &str), String> {
+    let (mut name, mut ends) = (Vec::new(), false);
+    for byte in bytes {
+        if byte == b'}' {
+            ends = true;
+            break;
+        }
+        name.push(byte);
+    }
+    if !ends {
+        return Err("`${` begins a variable, and its `}` is missing".into());
+    }
+    let name = variable(&name)?;
+    match variables.value(&name) {
+        Some(value) => Ok((name, value)),
+        None => Err(format!("nothing says what ${{{name}}} is: write `set {name} VALUE` above")),
+    }
 }
 
 fn escape(bytes: &mut impl Iterator<Item = u8>) -> Option<u8> {
@@ -33,7 +69,7 @@ fn escape(bytes: &mut impl Iterator<Item = u8>) -> Option<u8> {
         b'r' => b'\r',
         b'n' => b'\n',
         b't' => b'\t',
-        byte @ (b'\\' | b'"') => byte,
+        byte @ (b'\\' | b'"' | b'$') => byte,
         b'x' => {
             let mut digit = || char::from(bytes.next()?).to_digit(16);
             let (high, low) = (digit()?, digit()?);
@@ -43,31 +79,19 @@ fn escape(bytes: &mut impl Iterator<Item = u8>) -> Option<u8> {
     })
 }
 
-/// A word with its `${name}` replaced; the first of them that is empty is noted.
-pub fn replaced(word: &[u8], variables: &Variables, empty: &mut Option<String>) -> Result<Vec<u8>, String> {
+/// A line to be shown, its variables replaced; it was read before.
+pub fn replaced_text(line: &[u8], variables: &Variables) -> String {
     let mut out = Vec::new();
-    let mut rest = word;
-    while let Some(at) = rest.windows(2).position(|two| two == b"${") {
+    let mut rest = line;
+    while let Some(at) = rest.windows(2).position(|two| two == b"${").filter(|at| *at == 0 || rest[at - 1] != b'\\') {
+        let Some(end) = rest[at..].iter().position(|&byte| byte == b'}') else { break };
+        let name = String::from_utf8_lossy(&rest[at + 2..at + end]);
         out.extend(&rest[..at]);
-        let inner = &rest[at + 2..];
-        let end = inner.iter().position(|&byte| byte == b'}');
-        let end = end.ok_or("`${` begins a variable, and its `}` is missing")?;
-        let name = variable(&inner[..end])?;
-        let value = variables.value(&name);
-        let value = value.ok_or_else(|| format!("nothing says what ${{{name}}} is: write `set {name} VALUE` above"))?;
-        if value.is_empty() && empty.is_none() {
-            *empty = Some(name);
-        }
-        out.extend(value.as_bytes());
-        rest = &inner[end + 1..];
+        out.extend(variables.value(&name).unwrap_or_default().as_bytes());
+        rest = &rest[at + end + 1..];
     }
     out.extend(rest);
-    Ok(out)
-}
-
-/// A line to be shown, with all that can be replaced and one blank between words; it was read before.
-pub fn replaced_text(line: &[u8], variables: &Variables) -> String {
-    squeezed(&replaced(line, variables, &mut None).unwrap_or_else(|_| line.to_vec()))
+    squeezed(&out)
 }
 
 /// A line with one blank between words.
