@@ -115,7 +115,7 @@ pub fn program_head(data: &[u8]) {
     for status_line in [false, true] {
         let Ok(head) = gateway::answer::read(&data[..end], status_line) else { continue };
         assert!(head.status == 101 || (200..=999).contains(&head.status));
-        for (name, value) in &head.fields {
+        for (name, value) in head.fields.iter() {
             assert!(!name.is_empty() && !name.iter().any(|b| b": \r\n\0".contains(b)));
             assert!(!value.iter().any(|b| b"\r\n\0".contains(b)));
         }

@@ -10,7 +10,7 @@ use bytes::Bytes;
 #[derive(Debug, Clone, Default)]
 pub struct Attempt {
     /// The server's address, or the upstream's name when none of its servers could be asked.
-    pub address: String,
+    pub address: Arc<str>,
     /// The status of its answer, or the one that its failure stands for (502, 504); 0 for none.
     pub status: u16,
     /// Until it was connected, TLS included.
@@ -36,7 +36,7 @@ pub struct Attempts {
     live: Option<Arc<Mutex<Attempt>>>,
     chains: Vec<Vec<Attempt>>,
     /// The fields of the last answer as they came.
-    pub fields: Vec<(Bytes, Bytes)>,
+    pub fields: Arc<[(Bytes, Bytes)]>,
     /// The trailer fields of the last answer.
     pub trailers: Vec<(Bytes, Bytes)>,
 }
@@ -45,19 +45,19 @@ impl Attempts {
     /// Begins a chain: a handler takes the request up.
     pub fn begin(&mut self) {
         self.chains.push(Vec::new());
-        self.fields.clear();
+        self.fields = Arc::default();
         self.trailers.clear();
     }
 
     /// Notes a new try; the one before it is over.
-    pub fn add(&mut self, address: impl Into<String>) {
+    pub fn add(&mut self, address: impl Into<Arc<str>>) {
         if self.chains.is_empty() {
             self.begin();
         }
         if let Some(chain) = self.chains.last_mut() {
             chain.push(Attempt { address: address.into(), ..Attempt::default() });
         }
-        self.fields.clear();
+        self.fields = Arc::default();
         self.trailers.clear();
     }
 

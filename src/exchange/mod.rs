@@ -405,8 +405,8 @@ impl Exchange {
 
     /// Notes a line that somebody else made, with where the request is being passed to.
     pub fn keep(&self, report: Option<Report>) {
-        let upstream = self.attempts.url();
-        self.reports.borrow_mut().extend(report.map(|report| Report { upstream, ..report }));
+        let Some(report) = report else { return };
+        self.reports.borrow_mut().push(Report { upstream: self.attempts.url(), ..report });
     }
 
     /// The extension of the current path: what follows the last dot of the last segment. A dot that begins the

@@ -5,7 +5,7 @@ use bytes::Bytes;
 
 use super::relay::Head;
 use crate::http::escape;
-use crate::http::fields::is_token_byte;
+use crate::http::fields::{Lower, is_token_byte};
 
 /// Where a head ends that arrives in pieces.
 #[derive(Debug, Clone, Default)]
@@ -52,6 +52,9 @@ fn too_big() -> String {
 
 /// Reads a whole head. `status_line`: whether it may begin as an answer of HTTP does. The fault is what follows "upstream sent".
 pub fn read(head: &[u8], status_line: bool) -> Result<Head, String> {
+    // One piece of memory, which all its fields share.
+    let head = &Bytes::copy_from_slice(head);
+    let mut fields = Vec::with_capacity(memchr::memchr_iter(b'\n', head).count());
     let mut read = Head { size: head.len(), ..Head::default() };
     let (mut status, mut is_elsewhere, mut is_coded) = (None, false, false);
     let lines = head.split(|&b| b == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
@@ -64,12 +67,12 @@ pub fn read(head: &[u8], status_line: bool) -> Result<Head, String> {
             continue;
         }
         let (name, value) = field(line).ok_or_else(|| bad_line(line))?;
-        let lower = name.to_ascii_lowercase();
+        let lower = Lower::of(name);
         let is_known = |(known, _): &(Bytes, Bytes)| known.eq_ignore_ascii_case(name);
-        if SINGLE.contains(&lower.as_slice()) && read.fields.iter().any(is_known) {
+        if SINGLE.contains(&lower.as_ref()) && fields.iter().any(is_known) {
             continue;
         }
-        match lower.as_slice() {
+        match lower.as_ref() {
             b"status" if status.is_none() => {
                 status = Some(code(value).ok_or_else(|| format!("invalid status \"{}\"", escape::error_log(value)))?);
             }
@@ -81,17 +84,18 @@ pub fn read(head: &[u8], status_line: bool) -> Result<Head, String> {
             b"content-length" => read.length = Some(number(value).ok_or("invalid \"Content-Length\" header")?),
             _ => {}
         }
-        read.fields.push((Bytes::copy_from_slice(name), Bytes::copy_from_slice(value)));
+        fields.push((head.slice_ref(name), head.slice_ref(value)));
     }
     // RFC 9112 section 6.3: of two lengths nobody knows which is meant.
     if is_coded && read.length.is_some() {
         return Err("\"Content-Length\" and \"Transfer-Encoding\" headers at the same time".into());
     }
     (read.status, read.reason) = match status {
-        Some((code, reason)) => (code, Some(Bytes::copy_from_slice(reason)).filter(|reason| !reason.is_empty())),
+        Some((code, reason)) => (code, (!reason.is_empty()).then(|| head.slice_ref(reason))),
         None if is_elsewhere => (302, None),
         None => (200, None),
     };
+    read.fields = fields.into();
     Ok(read)
 }
 

@@ -91,6 +91,34 @@ pub fn is_token_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
+/// A field's name in lower case, to be compared with names we know. A longer one than those is none of them: it counts as empty.
+#[derive(Debug, Clone, Copy)]
+pub struct Lower {
+    bytes: [u8; Lower::MOST],
+    len: usize,
+}
+
+impl Lower {
+    const MOST: usize = 32;
+
+    /// That of this name.
+    pub fn of(name: &[u8]) -> Lower {
+        let mut lower = Lower { bytes: [0; Lower::MOST], len: 0 };
+        if let Some(place) = lower.bytes.get_mut(..name.len()) {
+            place.copy_from_slice(name);
+            place.make_ascii_lowercase();
+            lower.len = name.len();
+        }
+        lower
+    }
+}
+
+impl AsRef<[u8]> for Lower {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+}
+
 /// Where the fields stand in the bytes of their head.
 #[derive(Debug, Clone)]
 pub struct List {

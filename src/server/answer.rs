@@ -123,7 +123,7 @@ impl Worker {
             && !task.linger
             && !conf.timeout.is_zero()
             && u64::from(c.requests) < conf.requests
-            && c.connected.elapsed() < conf.time
+            && self.now() < self.shared.clock.at(c.connected).saturating_add(conf.time.as_millis() as u64)
             && !self.shared.is_stopping()
             && !self.current.entries[c.listener as usize].gone
             && !(task.intake.is_some() && x.head.expects_continue)
@@ -135,7 +135,7 @@ impl Worker {
         if self.pass_on_meanwhile(c, &mut task).is_none() {
             return self.cut_off(task);
         }
-        let share = match task.share(Instant::now()) {
+        let share = match task.share() {
             Ok(share) => share,
             Err(until) => return self.pause(c, task, until),
         };
@@ -353,8 +353,9 @@ impl Task {
     }
 
     /// How many bytes one turn may send; else when the pace lets some go.
-    fn share(&self, now: Instant) -> Result<u64, Instant> {
+    fn share(&self) -> Result<u64, Instant> {
         let Some(pace) = &self.pace else { return Ok(SHARE) };
+        let now = Instant::now();
         if let Some(until) = self.resume_at.filter(|until| *until > now) {
             // The client's news woke us, not the clock.
             return Err(until);

@@ -42,6 +42,8 @@ pub struct Worker {
     pub(super) shared: Arc<Shared>,
     pub(super) current: Arc<Current>,
     version: u64,
+    /// When this turn began, in milliseconds on the server's clock.
+    now: u64,
     /// Where sockets are read into.
     pub(super) buffer: Vec<u8>,
     /// Where heads of answers are written.
@@ -63,6 +65,7 @@ impl Worker {
             shared,
             current,
             version,
+            now: 0,
             buffer: vec![0; BUFFER],
             out: Vec::with_capacity(4096),
             spare: Head::default(),
@@ -93,6 +96,7 @@ impl Worker {
         }
         let Job { mut connection, why } = job;
         hear(&mut connection);
+        self.now = self.shared.clock.now();
         if why == Why::Expired && connection.deadline <= self.now() && !waits_for_us(&connection) {
             return self.expire(*connection);
         }
@@ -108,10 +112,13 @@ impl Worker {
                 first = connection.requests;
             }
             match self.turn(&mut connection) {
-                Turn::Go => {}
+                Turn::Go => self.now = self.shared.clock.now(),
                 Turn::Close => return,
                 Turn::Yield => match self.requeue(connection) {
-                    Some(back) => connection = back,
+                    Some(back) => {
+                        connection = back;
+                        self.now = self.shared.clock.now();
+                    }
                     None => return,
                 },
                 // A client whose bytes keep waking us is never seen parked when deadlines are looked at.
@@ -119,7 +126,10 @@ impl Worker {
                     return self.expire(*connection);
                 }
                 Turn::Park(how, deadline) => match self.park(connection, how, deadline) {
-                    Some(back) => connection = back,
+                    Some(back) => {
+                        connection = back;
+                        self.now = self.shared.clock.now();
+                    }
                     None => return,
                 },
             }
@@ -166,8 +176,9 @@ impl Worker {
         sent.err().map(|job| job.connection)
     }
 
+    /// The moment at which this turn began. Reading the clock costs as much as many a step.
     pub(super) fn now(&self) -> u64 {
-        self.shared.clock.now()
+        self.now
     }
 
     pub(super) fn after(&self, time: Duration) -> u64 {

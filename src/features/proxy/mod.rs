@@ -139,15 +139,7 @@ fn begin(x: &mut Exchange, conf: &Arc<Conf>, pass: &pass::Pass, there: There) ->
     };
     let protocol = Box::new(wire::Http::new(&method, there.parts.secure, length == request::Length::Unknown));
     let uri = Bytes::from(uri);
-    let order = Order {
-        conf: conf.relay.clone(),
-        upstream: there.upstream,
-        purpose,
-        secure,
-        protocol,
-        head: head.into(),
-        uri,
-        body,
-    };
+    let order =
+        Order { conf: conf.relay.clone(), upstream: there.upstream, purpose, secure, protocol, head, uri, body };
     Ok(Relay::new(x, order))
 }

@@ -40,6 +40,14 @@ fn comes_from(x: &Exchange, raw: &[u8], wanted: &[u8]) -> Option<usize> {
     if x.rewritten {
         return None;
     }
+    let (path, args) = match memchr::memchr(b'?', raw) {
+        Some(at) => (&raw[..at], Some(&raw[at + 1..])),
+        None => (raw, None),
+    };
+    if path == x.uri && args == x.args.as_deref() && memchr::memchr(b'%', path).is_none() {
+        // Seen without any work, in most requests.
+        return Some(0);
+    }
     let mut path = Vec::new();
     [true, false].into_iter().find_map(|merge| {
         let parsed = target::parse(raw, merge, &mut path).ok()?;

@@ -1,11 +1,14 @@
 //! HTTP/1 as a client speaks it (RFC 9112): the body of a request, the head of an answer, and where its body ends. Strict where
 //! two readers might see two answers.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use crate::exchange::error::{Level, Report};
 use crate::gateway::relay::{Fault, Head, Part, Protocol};
 use crate::http::chunked::{self, Decoder};
+use crate::http::fields::Lower;
 use crate::http::{escape, status};
 
 /// How the end of an answer's body is found.
@@ -36,6 +39,8 @@ pub struct Http {
 
 /// The most fields of a head.
 const FIELDS: usize = 512;
+/// So many need no memory of their own while a head is read.
+const FEW: usize = 32;
 
 impl Http {
     /// A request of this method.
@@ -51,25 +56,31 @@ impl Http {
         }
     }
 
-    fn parse(&mut self, bytes: &[u8]) -> Result<Head, Fault> {
-        let end = bytes.iter().position(|&b| b == b'\n').unwrap_or(bytes.len());
+    /// All of a head lies in one piece of memory, which its fields share.
+    fn parse(&mut self, bytes: &Bytes) -> Result<Head, Fault> {
+        let end = memchr::memchr(b'\n', bytes).unwrap_or(bytes.len());
         let (line, rest) = (&bytes[..end], bytes.get(end + 1..).unwrap_or_default());
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         let (minor, status, reason) =
             status_line(line).ok_or_else(|| Fault::Head("no valid HTTP/1.0 header".to_string()))?;
-        let mut places = vec![httparse::EMPTY_HEADER; rest.iter().filter(|&&b| b == b'\n').count().min(FIELDS)];
-        let fields = match httparse::parse_headers(rest, &mut places) {
+        let (mut few, mut many) = ([httparse::EMPTY_HEADER; FEW], Vec::new());
+        let places = match memchr::memchr_iter(b'\n', rest).count().min(FIELDS) {
+            lines @ ..=FEW => &mut few[..lines],
+            lines => {
+                many.resize(lines, httparse::EMPTY_HEADER);
+                &mut many
+            }
+        };
+        let fields = match httparse::parse_headers(rest, places) {
             Ok(httparse::Status::Complete((_, fields))) => fields,
             Ok(httparse::Status::Partial) => return Err(Fault::Closed),
             Err(httparse::Error::TooManyHeaders) => return Err(Fault::Head(format!("more than {FIELDS} fields"))),
             Err(_) => return Err(Fault::Head(format!("invalid header: \"{}\"", first_wrong(rest)))),
         };
-        let fields: Vec<_> = fields
-            .iter()
-            .map(|field| (Bytes::copy_from_slice(field.name.as_bytes()), Bytes::copy_from_slice(field.value)))
-            .collect();
+        let fields: Arc<[_]> =
+            fields.iter().map(|field| (bytes.slice_ref(field.name.as_bytes()), bytes.slice_ref(field.value))).collect();
         let length = self.find_frame(status, minor, &fields)?;
-        let reason = (!reason.is_empty()).then(|| Bytes::copy_from_slice(reason));
+        let reason = (!reason.is_empty()).then(|| bytes.slice_ref(reason));
         Ok(Head { status, reason, fields, length, size: bytes.len() })
     }
 
@@ -77,7 +88,7 @@ impl Http {
     fn find_frame(&mut self, status: u16, minor: u8, fields: &[(Bytes, Bytes)]) -> Result<Option<u64>, Fault> {
         let (mut length, mut is_chunked, mut keep) = (None, false, minor > 0);
         for (name, value) in fields {
-            match name.to_ascii_lowercase().as_slice() {
+            match Lower::of(name).as_ref() {
                 b"content-length" if length.is_some() => {
                     return Err(Fault::Head("duplicate header line: \"Content-Length\"".into()));
                 }
@@ -169,7 +180,7 @@ impl Protocol for Http {
                 self.looked = input.len();
                 return Ok(None);
             };
-            let head = self.parse(&input[..end])?;
+            let head = self.parse(&Bytes::copy_from_slice(&input[..end]))?;
             input.drain(..end);
             self.looked = 0;
             // RFC 9110 section 15.2: interim answers, of which nobody here has asked for one. 101 is final.
@@ -235,7 +246,7 @@ impl Protocol for Http {
 /// Where a head ends, its empty line included. Lines end in LF or CRLF.
 fn end_of_head(bytes: &[u8], from: usize) -> Option<usize> {
     let mut at = from.saturating_sub(2);
-    while let Some(n) = bytes.get(at..)?.iter().position(|&b| b == b'\n') {
+    while let Some(n) = memchr::memchr(b'\n', bytes.get(at..)?) {
         at += n + 1;
         match bytes.get(at..) {
             Some([b'\n', ..]) => return Some(at + 1),

@@ -25,7 +25,7 @@ pub const VARIABLES: &[Variable<Conf>] = &[
         "upstream_addr",
         "The addresses of the servers that were asked, separated by commas; a colon stands where an internal redirect led to \
          others. It is the upstream's name if none of its servers could be asked.",
-        |x, _, _| all(x, |one| one.address.clone()),
+        |x, _, _| all(x, |one| one.address.to_string()),
     ),
     one("upstream_bytes_received", "How many bytes came from each server.", |x, _, _| {
         all(x, |one| one.received.to_string())

@@ -9,6 +9,7 @@ use crate::exchange::Exchange;
 use crate::exchange::error::HttpError;
 use crate::exchange::step::Step;
 use crate::gateway::accel::Accel;
+use crate::http::fields::Lower;
 use crate::http::response::{ContentType, Foreign, Response};
 use crate::http::{date, status};
 
@@ -39,16 +40,19 @@ pub fn make(
     response.content_type = ContentType::None;
     response.length = head.length;
     let (mut accel, mut refuses_ranges) = (Accel::default(), false);
-    for (name, value) in head.fields {
-        let lower = name.to_ascii_lowercase();
-        let passed = conf.pass.iter().any(|pass| pass.eq_ignore_ascii_case(&name));
-        if !conf.ignored.has(std::str::from_utf8(&lower).unwrap_or_default()) {
-            accel.take(&lower, &value);
+    response.fields.reserve_exact(head.fields.len());
+    for (name, value) in head.fields.iter() {
+        let lower = Lower::of(name);
+        let lower = lower.as_ref();
+        let passed = conf.pass.iter().any(|pass| pass.eq_ignore_ascii_case(name));
+        if is_accel(lower) && !conf.ignored.has(std::str::from_utf8(lower).unwrap_or_default()) {
+            accel.take(lower, value);
         }
-        if is_hidden(conf, hidden, &lower, passed) {
+        if is_hidden(conf, hidden, name, lower, passed) {
             continue;
         }
-        match lower.as_slice() {
+        let (name, value) = (name.clone(), value.clone());
+        match lower {
             b"date" => foreign.date = Some(value),
             b"server" => foreign.server = Some(value),
             b"content-type" => response.content_type = ContentType::Is(value),
@@ -60,12 +64,12 @@ pub fn make(
                     response.fields.push((name, value));
                 }
             }
-            b"location" => match rewrite(x, &lower, &value) {
+            b"location" => match rewrite(x, lower, &value) {
                 Some(value) => response.location = Some(value),
                 None => response.fields.push((name, value)),
             },
             b"refresh" | b"set-cookie" => {
-                let value = rewrite(x, &lower, &value).unwrap_or(value);
+                let value = rewrite(x, lower, &value).unwrap_or(value);
                 response.fields.push((name, value));
             }
             _ => response.fields.push((name, value)),
@@ -86,9 +90,9 @@ pub fn make(
     Ok(Made::Here(Box::new(response), accel.buffering))
 }
 
-fn is_hidden(conf: &Conf, hidden: &[&[u8]], lower: &[u8], passed: bool) -> bool {
+fn is_hidden(conf: &Conf, hidden: &[&[u8]], name: &[u8], lower: &[u8], passed: bool) -> bool {
     let usual = || hidden.contains(&lower) || is_accel(lower);
-    FRAMING.contains(&lower) || (!passed && usual()) || conf.hide.iter().any(|hide| hide.eq_ignore_ascii_case(lower))
+    FRAMING.contains(&lower) || (!passed && usual()) || conf.hide.iter().any(|hide| hide.eq_ignore_ascii_case(name))
 }
 
 fn is_accel(lower: &[u8]) -> bool {
@@ -106,8 +110,8 @@ pub fn intercepted(head: Head) -> HttpError {
     let mut error = HttpError::new(head.status, "intercepted");
     if head.status == 401 {
         // RFC 9110 section 15.5.2: a 401 says how to authenticate.
-        error.fields =
-            head.fields.into_iter().filter(|(name, _)| name.eq_ignore_ascii_case(b"www-authenticate")).collect();
+        let asks = |field: &&(Bytes, Bytes)| field.0.eq_ignore_ascii_case(b"www-authenticate");
+        error.fields = head.fields.iter().filter(asks).cloned().collect();
     }
     error
 }

@@ -288,7 +288,8 @@ impl Conf {
         let word = args.word(0);
         match word.text.as_slice() {
             b"off" => Ok(()),
-            _ => Err(Fault::at(word, "stores answers in files, which is not built yet").help("write `off`, or remove the line")),
+            _ => Err(Fault::at(word, "stores answers in files, which is not built yet")
+                .help("write `off`, or remove the line")),
         }
     }
 

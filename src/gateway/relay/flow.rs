@@ -2,7 +2,7 @@
 //! connection put back once it is whole. The rest of a request that was answered early goes out meanwhile.
 
 use std::io::{self, ErrorKind};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -60,21 +60,21 @@ enum Pull {
 
 impl Flow {
     /// The flow behind a head that was just read from this link.
-    pub fn new(x: &Exchange, order: Order, tried: Tried, link: Link, buffering: Option<bool>, folder: PathBuf) -> Flow {
+    pub fn new(x: &Exchange, order: Order, tried: Tried, link: Link, buffering: Option<bool>) -> Flow {
         let conf = &order.conf;
         let buffering = buffering.unwrap_or(conf.buffering);
         let (memory, file) = if buffering { (conf.buffer_size + conf.buffers, conf.max_temp_file) } else { (0, 0) };
         let rate = parse_size(&x.eval(&conf.limit_rate)).filter(|rate| *rate > 0);
         Flow {
-            held: Held::new(memory.max(1), file, folder),
+            held: Held::new(memory.max(1), file, PathBuf::new()),
             first: link.received,
+            since: link.last_moved(),
             order,
             tried,
             link: Some(link),
             received: Received::Nothing,
             buffering,
             rate,
-            since: Instant::now(),
             pause: None,
             broken: None,
             notes: None,
@@ -82,8 +82,14 @@ impl Flow {
         }
     }
 
-    /// Gives an answer its body: all of it if it is there, else what comes.
-    pub fn respond(mut self, x: &mut Exchange, mut response: Box<Response>) -> Result<Response, HttpError> {
+    /// Gives an answer its body: all of it if it is there, else what comes. `folder` is for what its client is too slow for, unless
+    /// the conf names another.
+    pub fn respond(
+        mut self,
+        x: &mut Exchange,
+        mut response: Box<Response>,
+        folder: &Path,
+    ) -> Result<Response, HttpError> {
         let input = self.link.as_mut().map(|link| std::mem::take(&mut link.input)).unwrap_or_default();
         let mut out = Vec::new();
         let part = self.order.protocol.read_body(&input, &mut out).map_err(|fault| {
@@ -105,6 +111,8 @@ impl Flow {
             response.body = if x.is_head() && response.length.is_none() { self.nothing() } else { body(out) };
             return Ok(*response);
         }
+        let own = &self.order.conf.temp_path;
+        self.held.keep_in(x.prefix.join(if own.as_os_str().is_empty() { folder } else { own }));
         if self.link.as_ref().is_some_and(|link| !link.out.is_done()) {
             self.received = x.received.take();
         }
@@ -122,14 +130,14 @@ impl Flow {
     fn put_back(&mut self) {
         let Some(link) = self.link.take() else { return };
         let may_keep = self.order.protocol.may_keep() && link.out.is_done() && !link.deaf;
-        let (line, choice, mut age) = link.release();
+        let (line, choice, mut age, now) = link.release();
         age.requests += 1;
         if let Some(line) = line.filter(|_| may_keep) {
             let (upstream, address) = (choice.upstream(), choice.address().clone());
-            upstream.idle.put(&upstream.keepalive, address, self.order.purpose.clone(), line, age);
+            upstream.idle.put(&upstream.keepalive, address, self.order.purpose.clone(), line, age, now);
         }
         // Whoever is put aside by a success? Nobody; so there is nothing to say.
-        choice.finish(Outcome::Answered, &mut self.tried);
+        choice.finish(Outcome::Answered, &mut self.tried, now);
     }
 
     /// Takes in what has come, at most once.
@@ -193,7 +201,7 @@ impl Flow {
             attempt.received = link.received;
             attempt.sent = link.out.written;
             attempt.length = self.length;
-            attempt.response_time = Some(link.started.elapsed());
+            attempt.response_time = Some(link.took());
         }
     }
 

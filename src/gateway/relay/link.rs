@@ -76,8 +76,7 @@ pub enum Trouble {
 
 impl Link {
     /// A link over a socket, fresh or kept.
-    pub fn new(line: Box<Line>, choice: Choice, age: Option<Age>, head: &[u8], waker: Waker) -> Link {
-        let now = Instant::now();
+    pub fn new(line: Box<Line>, choice: Choice, age: Option<Age>, head: &[u8], waker: Waker, now: Instant) -> Link {
         if let Some(bell) = &line.bell {
             waker.answers(bell.as_ref());
         }
@@ -102,27 +101,44 @@ impl Link {
 
     /// Goes on until there is a head (then with what stands behind it in `input`), or something must be waited for.
     pub fn go(&mut self, conf: &Conf, protocol: &mut dyn Protocol, body: &Source<'_>) -> Result<Option<Head>, Trouble> {
+        let written = self.out.written;
         let sent = self.send(protocol, body)?;
-        let was_late = self.is_late(conf);
-        // Whatever came at the last moment counts.
-        self.drained &= !was_late;
-        if self.connected.is_some()
-            && self.is_watched
-            && let Some(head) = self.read_head(conf, protocol)?
-        {
+        if let Some(head) = self.look(conf, protocol)? {
             return Ok(Some(head));
         }
         if sent == Sent::More {
             self.waker.wake();
         }
-        if was_late && self.is_late(conf) {
-            return Err(match (self.connected, self.is_sending()) {
-                (None, _) => Trouble::ConnectTimeout,
-                (_, true) => Trouble::SendTimeout,
-                (_, false) => Trouble::ReadTimeout,
-            });
+        if self.out.written == written && self.is_late(conf) {
+            // Whatever came at the last moment counts.
+            self.drained = false;
+            if let Some(head) = self.look(conf, protocol)? {
+                return Ok(Some(head));
+            }
+            if self.is_late(conf) {
+                return Err(match (self.connected, self.is_sending()) {
+                    (None, _) => Trouble::ConnectTimeout,
+                    (_, true) => Trouble::SendTimeout,
+                    (_, false) => Trouble::ReadTimeout,
+                });
+            }
         }
         Ok(None)
+    }
+
+    /// Looks for the answer's head.
+    fn look(&mut self, conf: &Conf, protocol: &mut dyn Protocol) -> Result<Option<Head>, Trouble> {
+        if self.connected.is_some() && self.is_watched { self.read_head(conf, protocol) } else { Ok(None) }
+    }
+
+    /// When something moved last.
+    pub fn last_moved(&self) -> Instant {
+        self.moved
+    }
+
+    /// How long it took from the choice of the server until something moved last.
+    pub fn took(&self) -> Duration {
+        self.moved.duration_since(self.started)
     }
 
     /// Whether nothing moved for too long.
@@ -156,7 +172,7 @@ impl Link {
         if self.out.written > before {
             self.moved = Instant::now();
             if self.connected.is_none() {
-                self.connected = Some(self.started.elapsed());
+                self.connected = Some(self.took());
             }
         }
         let sent = match sent {
@@ -234,8 +250,9 @@ impl Link {
         })
     }
 
-    /// The connection as it may be kept for another request; none without a bell, which alone can wake that one.
-    pub fn release(self) -> (Option<Box<Line>>, Choice, Age) {
+    /// The connection as it may be kept for another request; none without a bell, which alone can wake that one. And when
+    /// something moved last.
+    pub fn release(self) -> (Option<Box<Line>>, Choice, Age, Instant) {
         let bell = self.line.bell.as_deref();
         if let Some(bell) = bell {
             bell.wakes(None);
@@ -243,7 +260,7 @@ impl Link {
                 bell.leave_news();
             }
         }
-        (Some(self.line).filter(|line| line.bell.is_some()), self.choice, self.age)
+        (Some(self.line).filter(|line| line.bell.is_some()), self.choice, self.age, self.moved)
     }
 
     /// From now on silence counts anew: the server was not asked for more until now.

@@ -1,6 +1,8 @@
 //! What a protocol must say for itself so that the relay can speak it: how a body is written, how an answer is read and when
 //! it is whole. Everything else (connecting, waiting, the next server, buffers) is the relay's.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use crate::exchange::error::Report;
@@ -13,7 +15,7 @@ pub struct Head {
     /// The words behind it, if the server sent some.
     pub reason: Option<Bytes>,
     /// All fields in order; those of framing and of the connection do no harm, they are left out later.
-    pub fields: Vec<(Bytes, Bytes)>,
+    pub fields: Arc<[(Bytes, Bytes)]>,
     /// The length of the body if it is known; of the one that is left out in an answer to HEAD.
     pub length: Option<u64>,
     /// How many bytes the head had.

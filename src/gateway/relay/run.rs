@@ -37,7 +37,7 @@ pub struct Order {
     /// Its protocol.
     pub protocol: Box<dyn Protocol>,
     /// Its head, coded.
-    pub head: Bytes,
+    pub head: Vec<u8>,
     /// What stands behind the server's address in its URL, for log lines.
     pub uri: Bytes,
     /// Its body.
@@ -73,9 +73,9 @@ pub fn resume(x: &mut Exchange) -> Option<Box<Relay>> {
 
 impl Relay {
     /// Begins to relay.
-    pub fn new(x: &mut Exchange, order: Order) -> Box<Relay> {
+    pub fn new(x: &mut Exchange, mut order: Order) -> Box<Relay> {
         x.attempts.begin();
-        x.attempts.url = (order.protocol.scheme(), order.uri.clone());
+        x.attempts.url = (order.protocol.scheme(), std::mem::take(&mut order.uri));
         x.outlives_client = order.conf.ignore_client_abort;
         let tried = Tried::at_most(order.conf.next_tries as usize);
         Box::new(Relay { order, tried, begun: Instant::now(), redirects: x.redirects, link: None })
@@ -98,8 +98,8 @@ impl Relay {
                 Ok(Some(head)) => head,
                 Ok(None) => {
                     // An hour without news is looked after too.
-                    let late = Instant::now() + std::time::Duration::from_secs(3600);
-                    let until = link.deadline(&self.order.conf).unwrap_or(late);
+                    let late = || Instant::now() + std::time::Duration::from_secs(3600);
+                    let until = link.deadline(&self.order.conf).unwrap_or_else(late);
                     x.handler = Some(self);
                     return Ok(Step::Wait(Wait::News(until)));
                 }
@@ -117,18 +117,19 @@ impl Relay {
 
     /// Chooses a server and begins to speak with it.
     fn open(&mut self, x: &mut Exchange) -> Result<(), HttpError> {
-        let Some(choice) = self.order.upstream.choose(x, &mut self.tried) else {
-            x.attempts.add(self.order.upstream.name.as_ref());
+        let now = Instant::now();
+        let Some(choice) = self.order.upstream.choose(x, &mut self.tried, now) else {
+            x.attempts.add(self.order.upstream.name.clone());
             self.note(x, 502);
             return Err(HttpError::new(502, "no-live-upstream")
                 .log(Level::Error, "no live upstreams while connecting to upstream"));
         };
-        x.attempts.add(choice.address().to_string());
-        let kept = self.order.upstream.idle.take::<Line>(choice.address(), &self.order.purpose, !may_repeat(x));
+        x.attempts.add(choice.shown().clone());
+        let kept = self.order.upstream.idle.take::<Line>(choice.address(), &self.order.purpose, !may_repeat(x), now);
         match kept {
-            Some((line, age)) => self.start(x, choice, line, Some(age)),
+            Some((line, age)) => self.start(x, choice, line, Some(age), now),
             None => match self.connect(x, &choice) {
-                Ok(socket) => self.start(x, choice, Box::new(socket.into()), None),
+                Ok(socket) => self.start(x, choice, Box::new(socket.into()), None, now),
                 // No other server can be reached from an address that is not ours either.
                 Err(error)
                     if error.raw_os_error() == Some(nix::libc::EADDRNOTAVAIL) && self.order.conf.bind.is_some() =>
@@ -172,9 +173,10 @@ impl Relay {
         choice: Choice,
         line: Box<Line>,
         age: Option<crate::gateway::upstream::idle::Age>,
+        now: Instant,
     ) {
         self.order.protocol.restart();
-        self.link = Some(Link::new(line, choice, age, &self.order.head, x.waker()));
+        self.link = Some(Link::new(line, choice, age, &self.order.head, x.waker(), now));
     }
 
     /// The link failed: on to the next server, or an error for the client.
@@ -213,7 +215,7 @@ impl Relay {
     }
 
     fn leave(&mut self, x: &Exchange, choice: Choice, outcome: Outcome, stage: &str) {
-        if choice.finish(outcome, &mut self.tried) {
+        if choice.finish(outcome, &mut self.tried, Instant::now()) {
             x.report(Level::Warn, format!("upstream server temporarily disabled{stage}"));
         }
     }
@@ -254,17 +256,13 @@ impl Relay {
         self.record(x, &link);
         self.note(x, head.status);
         if let Some(last) = x.attempts.last() {
-            last.header_time = Some(link.started.elapsed());
+            last.header_time = last.response_time;
         }
         x.attempts.fields = head.fields.clone();
         if self.order.conf.intercept_errors && head.status >= 300 && (around.catches)(head.status) {
             self.leave(x, link.choice, Outcome::Answered, READING_HEAD);
             return Err(answer::intercepted(head));
         }
-        let folder = x.prefix.join(match self.order.conf.temp_path.as_os_str().is_empty() {
-            true => around.folder,
-            false => &self.order.conf.temp_path,
-        });
         let (order, tried) = (self.order, self.tried);
         let made = answer::make(x, &order.conf, order.protocol.hidden(), head, rewrite)?;
         let (response, buffering) = match made {
@@ -286,8 +284,7 @@ impl Relay {
             }
             return Ok(Step::Done(*response));
         }
-        let flow = Flow::new(x, order, tried, link, buffering, folder);
-        flow.respond(x, response).map(Step::Done)
+        Flow::new(x, order, tried, link, buffering).respond(x, response, around.folder).map(Step::Done)
     }
 
     /// Brings what the link counted to the request.
@@ -296,7 +293,7 @@ impl Relay {
             last.connect_time = link.connected;
             last.sent = link.out.written;
             last.received = link.received;
-            last.response_time = Some(link.started.elapsed());
+            last.response_time = Some(link.took());
         }
     }
 

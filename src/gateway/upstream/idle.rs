@@ -76,7 +76,7 @@ impl Idle {
     /// A connection of this kind to an address, if one is kept that can be used. `purpose` tells connections to one address apart
     /// which cannot stand in for each other: the protocol, the name that TLS was asked for. `surely` asks the socket also where no
     /// news has come, for a request that cannot be sent twice.
-    pub fn take<T: Wire>(&self, address: &Address, purpose: &str, surely: bool) -> Option<(Box<T>, Age)> {
+    pub fn take<T: Wire>(&self, address: &Address, purpose: &str, surely: bool, now: Instant) -> Option<(Box<T>, Age)> {
         loop {
             let fits = |entry: &Entry| {
                 let wire: &dyn Any = entry.wire.as_ref();
@@ -87,7 +87,7 @@ impl Idle {
                 let at = entries.iter().position(fits)?;
                 entries.remove(at)?
             };
-            if Instant::now() < entry.until && entry.is_good(surely) {
+            if now < entry.until && entry.is_good(surely) {
                 let wire: Box<dyn Any> = entry.wire;
                 return wire.downcast().ok().map(|wire| (wire, entry.age));
             }
@@ -103,9 +103,9 @@ impl Idle {
         purpose: Cow<'static, str>,
         wire: Box<T>,
         age: Age,
+        now: Instant,
     ) {
-        let now = Instant::now();
-        let worn = age.requests >= keepalive.requests || now.duration_since(age.born) > keepalive.time;
+        let worn = age.requests >= keepalive.requests || now.saturating_duration_since(age.born) > keepalive.time;
         let Some(until) = now.checked_add(keepalive.timeout) else { return };
         if keepalive.connections == 0 || worn || keepalive.timeout.is_zero() {
             return;
@@ -240,7 +240,7 @@ mod tests {
 
     fn keep(idle: &Arc<Idle>, keepalive: &Keepalive, purpose: &str, age: Age) -> UnixStream {
         let (ours, theirs) = UnixStream::pair().unwrap();
-        idle.put(keepalive, address(), purpose.to_string().into(), Box::new(ours), age);
+        idle.put(keepalive, address(), purpose.to_string().into(), Box::new(ours), age, Instant::now());
         theirs
     }
 
@@ -252,11 +252,11 @@ mod tests {
         let mut talks = keep(&idle, &keepalive, "http", Age::new());
         drop(keep(&idle, &keepalive, "http", Age::new()));
         talks.write_all(b"x").unwrap();
-        assert!(idle.take::<UnixStream>(&address(), "https", true).is_none());
-        assert!(idle.take::<std::net::TcpStream>(&address(), "http", true).is_none());
-        let (_, age) = idle.take::<UnixStream>(&address(), "http", true).expect("one is quiet");
+        assert!(idle.take::<UnixStream>(&address(), "https", true, Instant::now()).is_none());
+        assert!(idle.take::<std::net::TcpStream>(&address(), "http", true, Instant::now()).is_none());
+        let (_, age) = idle.take::<UnixStream>(&address(), "http", true, Instant::now()).expect("one is quiet");
         assert_eq!(age.requests, 0);
-        assert!(idle.take::<UnixStream>(&address(), "http", true).is_none());
+        assert!(idle.take::<UnixStream>(&address(), "http", true, Instant::now()).is_none());
         assert!(idle.is_empty());
     }
 
@@ -267,7 +267,9 @@ mod tests {
         let age = |requests| Age { requests, ..Age::new() };
         let others: Vec<_> = (0..4).map(|n| keep(&idle, &keepalive, "http", age(n))).collect();
         assert_eq!(idle.len(), 2);
-        let taken = |idle: &Idle| idle.take::<UnixStream>(&address(), "http", true).map(|(_, age)| age.requests);
+        let taken = |idle: &Idle| {
+            idle.take::<UnixStream>(&address(), "http", true, Instant::now()).map(|(_, age)| age.requests)
+        };
         assert_eq!([taken(&idle), taken(&idle), taken(&idle)], [Some(3), Some(2), None]);
         drop(others);
         let _worn = keep(&idle, &keepalive, "http", age(5));

@@ -175,10 +175,10 @@ impl Upstream {
     }
 
     /// Chooses who is asked next for this request; none when nobody can be ("no live upstreams").
-    pub fn choose(self: &Arc<Self>, x: &Exchange, tried: &mut Tried) -> Option<Choice> {
+    pub fn choose(self: &Arc<Self>, x: &Exchange, tried: &mut Tried, now: Instant) -> Option<Choice> {
         let key = self.key.as_ref().map(|key| x.eval(key)).unwrap_or_default();
         let client = x.client.peer.map(|peer| peer.ip());
-        self.choose_by(Seed { client, key: &key }, tried, second())
+        self.choose_by(Seed { client, key: &key }, tried, second(now))
     }
 
     /// The same from the parts. `now` is a second of any clock that only goes forward.
@@ -213,6 +213,7 @@ impl Upstream {
 fn peer(line: &Line, address: &Address) -> Peer {
     Peer {
         address: address.clone(),
+        shown: address.to_string().into(),
         server: line.name.clone(),
         weight: i64::from(line.weight),
         max_conns: line.max_conns,
@@ -223,15 +224,20 @@ fn peer(line: &Line, address: &Address) -> Peer {
 }
 
 /// The second of the clock that failures are counted by. It begins late enough that nothing is recent at first.
-fn second() -> u64 {
+fn second(now: Instant) -> u64 {
     static START: LazyLock<Instant> = LazyLock::new(Instant::now);
-    START.elapsed().as_secs() + (1 << 40)
+    now.saturating_duration_since(*START).as_secs() + (1 << 40)
 }
 
 impl Choice {
     /// Where to connect to.
     pub fn address(&self) -> &Address {
         &self.peer().address
+    }
+
+    /// The same as variables and log lines show it.
+    pub fn shown(&self) -> &Arc<str> {
+        &self.peer().shown
     }
 
     /// The server as the conf names it.
@@ -245,8 +251,8 @@ impl Choice {
     }
 
     /// Says how it went. Answers whether the peer is put aside now, which is worth a line in the log.
-    pub fn finish(self, outcome: Outcome, tried: &mut Tried) -> bool {
-        self.finish_at(outcome, tried, second())
+    pub fn finish(self, outcome: Outcome, tried: &mut Tried, now: Instant) -> bool {
+        self.finish_at(outcome, tried, second(now))
     }
 
     fn finish_at(mut self, outcome: Outcome, tried: &mut Tried, now: u64) -> bool {

@@ -10,6 +10,8 @@ use super::address::Address;
 pub struct Peer {
     /// Where it listens.
     pub address: Address,
+    /// The same as variables and log lines show it.
+    pub shown: Arc<str>,
     /// Its server as the conf names it.
     pub server: Arc<str>,
     /// Its share.

@@ -2,6 +2,7 @@
 //! Asks nobody.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::balance::Method;
 use super::peers::Peer;
@@ -25,7 +26,7 @@ impl Upstream {
         let first = match self.method {
             // Nobody can say.
             Method::Random | Method::RandomTwo => None,
-            _ => self.choose(x, &mut Tried::at_most(0)).map(|choice| (choice.group, choice.peer)),
+            _ => self.choose(x, &mut Tried::at_most(0), Instant::now()).map(|choice| (choice.group, choice.peer)),
         };
         let mut list = Vec::new();
         for (group, peers) in self.groups.iter().enumerate() {
@@ -77,6 +78,7 @@ mod tests {
     fn what_the_conf_says_of_a_server() {
         let mut peer = Peer {
             address: crate::gateway::upstream::address::tcp([127, 0, 0, 1].into(), 80),
+            shown: "127.0.0.1:80".into(),
             server: "a".into(),
             weight: 1,
             max_conns: 0,
