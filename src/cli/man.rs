@@ -52,7 +52,20 @@ fn subcommand(name: &str, command: &clap::Command, out: &mut Vec<u8>) -> std::io
         };
         roff.control("TP", []);
         roff.text([bold(flag)]);
-        roff.text([roman(arg.get_help().map(|text| text.to_string()).unwrap_or_default())]);
+        let mut text = arg.get_help().map(|text| text.to_string()).unwrap_or_default();
+        // A flag's values would be true and false.
+        let words: Vec<String> = match takes_one {
+            true => arg.get_possible_values().iter().map(|value| value.get_name().to_string()).collect(),
+            false => Vec::new(),
+        };
+        if !words.is_empty() {
+            text.push_str(&format!(". One of: {}", words.join(", ")));
+        }
+        let defaults: Vec<_> = arg.get_default_values().iter().filter(|_| takes_one).collect();
+        if let [default] = defaults.as_slice() {
+            text.push_str(&format!(". Default: {}", default.to_string_lossy()));
+        }
+        roff.text([roman(text)]);
     }
     roff.to_writer(out)
 }

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use clap::error::ErrorKind;
 use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
+use super::expect::PACKS;
 use crate::conf::render::Format;
 
 /// A web server that you drop an nginx-style conf file into.
@@ -108,13 +109,13 @@ pub struct Expect {
     #[arg(long, value_name = "url", conflicts_with = "conf")]
     pub live: Option<String>,
     /// Expectations that come with Longshore; `--list-packs` names them. Without -c and --live, of the conf that comes with them.
-    #[arg(long = "pack", value_name = "name")]
+    #[arg(long = "pack", value_name = "name", value_parser = PACKS)]
     pub packs: Vec<String>,
     /// Say which packs there are.
     #[arg(long)]
     pub list_packs: bool,
     /// Print the expectations of a pack.
-    #[arg(long, value_name = "name")]
+    #[arg(long, value_name = "name", value_parser = PACKS)]
     pub print_pack: Option<String>,
     /// Write the pack's expectations, its conf for Longshore and its site into a folder.
     #[arg(long, value_name = "folder", requires = "packs")]
@@ -435,9 +436,10 @@ mod tests {
             ("longshore expect --pack webserv42 --unpack here", true),
             ("longshore expect --unpack here", false),
             ("longshore expect --list-packs", true),
+            ("longshore expect --pack webserv43", false),
             ("longshore expect --print-pack webserv42", true),
             (
-                "longshore expect --pack a b.expect --live https://localhost --set a=b --set c= --pid 1 --insecure --ca f",
+                "longshore expect --pack localhost01 b.expect --live https://localhost --set a=b --set c= --pid 1 --insecure --ca f",
                 true,
             ),
             ("longshore expect a.expect -c a.conf --live http://localhost", false),

@@ -14,7 +14,7 @@ like "$("$SERVER" expect --list-packs)" "^webserv42 +[a-z]" "the packs are liste
 "$SERVER" expect --print-pack localhost01 >"$DIR/printed"
 ok "one is printed" cmp "$checkout/conf/packs/localhost01.expect" "$DIR/printed"
 "$SERVER" expect --print-pack nothing >/dev/null 2>"$DIR/said"
-like "$? $(cat "$DIR/said")" "^2 .*there is no pack .nothing.; there are: localhost01 webserv42" "one that is not there is told"
+like "$? $(cat "$DIR/said")" "localhost01, webserv42" "one that is not there is told"
 "$SERVER" expect --pack webserv42 --pack localhost01 --unpack "$packs" 2>"$DIR/said"
 is "$? $(cd "$packs" && echo *)" "0 localhost01.conf localhost01.expect site webserv42.conf webserv42.expect" "both are unpacked"
 for path in localhost01.conf localhost01.expect webserv42.conf webserv42.expect \

@@ -2,9 +2,9 @@
 # `longshore serve`: a folder at once, and the conf it stands for. `longshore compat`: what becomes of nginx's confs.
 . "$(dirname "$0")/lib.sh"
 
-plan 27
+plan 28
 if is_nginx; then
-    skip 27 "nginx has no such words"
+    skip 28 "nginx has no such words"
     exit
 fi
 
@@ -82,3 +82,6 @@ printf 'server { listen 8080; location / { ssi on; } }\n' >"$DIR/part.conf"
 is "$? $(grep -c 'ssi .* changes meaning' "$DIR/said")" "1 1" "compat: one that is not, and why"
 "$SERVER" compat "$DIR/none.conf" >/dev/null 2>&1
 is "$?" 2 "compat: one that cannot be read"
+printf 'server { listen 8080; }\ninclude none/here.conf;\n' >"$DIR/part.conf"
+"$SERVER" compat "$DIR/part.conf" >"$DIR/said"
+is "$? $(grep -c 'cannot read .*none/here.conf' "$DIR/said") $(grep -c 'is not counted' "$DIR/said")" "1 1 1" "compat: a file that is not there"

@@ -131,7 +131,8 @@ fn rewritten(node: &Node, sources: &Sources) -> Option<String> {
     let args: Vec<String> = node.args.iter().map(|word| word.show()).collect();
     match (node.name.show().as_str(), args.as_slice()) {
         ("fastcgi_param", [name, value, ..]) => {
-            let is_usual = matches!(name.as_str(), "SCRIPT_FILENAME" | "DOCUMENT_ROOT" | "SCRIPT_NAME" | "HTTP_HOST")
+            let is_usual = matches!(name.as_str(), "SCRIPT_FILENAME" | "DOCUMENT_ROOT" | "SCRIPT_NAME")
+                || name == "HTTP_HOST" && matches!(value.as_str(), "$http_host" | "$host")
                 || value.contains("$fastcgi_")
                 || name == "PATH_INFO" && value == "$uri"
                 || is_stock(name, value)
@@ -256,6 +257,11 @@ mod tests {
             ),
             ("fastcgi_param DOCUMENT_ROOT /usr/lib;", &["root /usr/lib;", "cgi on;"], 2),
             ("fastcgi_param X 'a b';\nfastcgi_param QUERY_STRING $args;", &["cgi on;", "cgi_set_var X \"a b\";"], 3),
+            (
+                "fastcgi_param HTTP_HOST $http_host;\nfastcgi_param HTTP_HOST $server_name;",
+                &["cgi on;", "cgi_set_var HTTP_HOST $server_name;"],
+                3,
+            ),
             ("fastcgi_read_timeout 9s;\nfastcgi_index i.pl;", &["cgi on;", "cgi_timeout 9s;", "index i.pl;"], 3),
         ] {
             assert_eq!(

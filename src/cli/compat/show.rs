@@ -70,6 +70,9 @@ fn verdict(report: &Report) -> String {
             format!("{count} Longshore takes the conf where the files and hosts are that this machine lacks.")
         }
         (true, _) => format!("{count} Longshore takes the conf as it is."),
+        (false, _) if fine == all => {
+            format!("{count} What is not there, or cannot be read as a conf, is not counted: it is named above.")
+        }
         (false, false) => format!("{count} `--partial` starts the rest, unless what is left out guards access."),
         (false, true) => format!("{count} `longshore -t` tells of each line what to write instead."),
     }

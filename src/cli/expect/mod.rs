@@ -19,6 +19,7 @@ use std::process::ExitCode;
 
 use super::options::{Expect, Options};
 use super::{plain, say};
+pub use packs::NAMES as PACKS;
 use packs::Pack;
 use play::{Ground, Script, Way};
 use process::Watch;

@@ -18,6 +18,9 @@ pub struct Pack {
     conf: &'static str,
 }
 
+/// Their names.
+pub const NAMES: [&str; 2] = [PACKS[0].name, PACKS[1].name];
+
 const PACKS: [Pack; 2] = [
     Pack {
         name: "localhost01",
@@ -52,10 +55,10 @@ const EMPTY: [&str; 3] = ["up", "form", "closed"];
 
 /// The pack of a name.
 pub fn named(name: &str) -> Result<&'static Pack, String> {
-    PACKS.iter().find(|pack| pack.name == name).ok_or_else(|| {
-        let names: Vec<&str> = PACKS.iter().map(|pack| pack.name).collect();
-        format!("there is no pack `{name}`; there are: {}", names.join(" "))
-    })
+    PACKS
+        .iter()
+        .find(|pack| pack.name == name)
+        .ok_or_else(|| format!("there is no pack `{name}`; there are: {}", NAMES.join(" ")))
 }
 
 /// Says which packs there are.
