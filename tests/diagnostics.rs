@@ -66,6 +66,58 @@ fn a_comment_silences_one_rule() {
 }
 
 #[test]
+fn a_comment_at_a_block_silences_a_rule_within() {
+    let folder = folder();
+    let conf = |first: &str, second: &str| {
+        let body = "    location /a { alias /b/; }\n    location /c { alias /d/; }\n";
+        format!("server {{{first}\n    listen 8080;\n{body}}}\nserver {{{second}\n    listen 8081;\n{body}}}\n")
+    };
+    let allow = " # longshore: allow alias-slash";
+    for (text, want) in [
+        (conf("", ""), 4),
+        (conf(allow, ""), 2),
+        (conf(allow, allow), 0),
+        (format!("http {{{allow}\n{}}}\n", conf("", "")), 0),
+        (format!("http {{ # longshore: allow status-open\n{}}}\n", conf("", "")), 4),
+    ] {
+        let (said, taken) = said(folder.path(), &text, &["-t", "--format", "short"]);
+        assert!(taken && said.matches("[LS101]").count() == want, "{text}\n{said}");
+        assert!(!said.contains("[LS081]"), "{text}\n{said}");
+    }
+}
+
+#[test]
+fn a_comment_that_names_no_rule_is_named() {
+    let folder = folder();
+    let conf = "server {\n    listen 8080;\n    location /a { alias /b/; } # longshore: allow alias-slsh\n}\n";
+    let (text, taken) = said(folder.path(), conf, &["-t", "--format", "short"]);
+    let want = ":3:51: warning[LS081]: there is no rule `alias-slsh` (did you mean `alias-slash`?)";
+    assert!(taken && text.contains(want) && text.contains("[LS101]"), "{text}");
+}
+
+#[test]
+fn what_is_meant_otherwise_is_answered() {
+    let folder = folder();
+    for (line, want) in [
+        ("fastcgi_pass /usr/bin/php;", "`cgi_extension .py /usr/bin/php;` starts a program for each request"),
+        ("return /new;", "write `return 302 /new;`"),
+        ("allow GET POST;", "takes one word"),
+        ("allow GET;", "for methods write `allow_methods GET;`"),
+        ("listen 8080 9000;", "write `listen 9000;` below"),
+        ("location /a { location *.php { } }", "`location ~ \\.php$`"),
+        ("location $x /a { }", "write `location /path { ... }`"),
+        ("proxy_set_header Connection $connection_upgrade;", "write `map $http_upgrade $connection_upgrade"),
+    ] {
+        let conf = match line.split(' ').next() {
+            Some("listen" | "location" | "return") => format!("server {{\n    {line}\n}}\n"),
+            _ => format!("server {{\n    listen 8080;\n    location / {{ {line} }}\n}}\n"),
+        };
+        let (text, taken) = said(folder.path(), &conf, &["-t", "--format", "short"]);
+        assert!(!taken && text.contains(want), "{line}: {text}");
+    }
+}
+
+#[test]
 fn errors_come_before_warnings_and_both_are_counted() {
     let folder = folder();
     let conf = "server {\n    listen 8080;\n    server_name \u{201c}a\u{201d};\n    autoindx on;\n    root a b;\n}\n";

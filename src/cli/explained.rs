@@ -87,7 +87,12 @@ fn title(reason: &Reason) -> String {
 fn write_kind(out: &mut String, kind: &Kind, indent: &str) {
     line(out, &format!("{}: {}\n\n{}", kind.code, kind.title, kind.text));
     if let Some(rule) = kind.rule {
-        line(out, &format!("`# longshore: allow {rule}` on the line, or alone on the line above, silences it."));
+        line(
+            out,
+            &format!(
+                "`# longshore: allow {rule}` silences it: on the line, alone on the line above, or where a block around it begins."
+            ),
+        );
     }
     for (word, text) in [("This conf gives it:", kind.bad), ("Mended:", kind.mended)] {
         line(out, &format!("\n{word}\n"));
@@ -100,8 +105,8 @@ pub fn diagnostics() -> String {
     let mut out = String::from(
         "# What is said of a conf\n\n`longshore -t -c FILE` tests a conf and says all there is to say about it in one run. Every message has a \
          code; `longshore help CODE` explains it with an example and the same example mended. Errors refuse the conf. Warnings and notes \
-         never do.\n\nThe codes from LS101 are of what is allowed and dangerous. A comment on the line, or alone on the line above, silences \
-         one: `# longshore: allow alias-slash`.\n\n`--format short` writes one line for each message, for editors; `--format json` one \
+         never do.\n\nThe codes from LS101 are of what is allowed and dangerous. A comment silences one: `# longshore: allow \
+         alias-slash` on the line, alone on the line above, or where a block begins, for all that stands in it.\n\n`--format short` writes one line for each message, for editors; `--format json` one \
          object on standard output, with the code, the place in lines, columns and bytes, the remedy, and the `include` lines that \
          led there. Colour is used on a terminal, unless `NO_COLOR` is set.\n\nWritten from the rows in `src/conf/codes/`; \
          `LONGSHORE_BLESS=1 cargo test --test docs` writes it again.\n",

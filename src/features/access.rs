@@ -112,10 +112,14 @@ pub const VARIABLES: &[Variable<Conf>] = &[];
 fn add(conf: &mut Conf, args: &mut Args<'_>, may: bool) -> Result<(), Fault> {
     let word = args.word(0);
     let Some((who, is_exact)) = parse(&word.show()) else {
-        return Err(Fault::at(
-            word,
-            format!("takes an address, a network such as `192.0.2.0/24`, `unix:` or `all`, not `{}`", word.show()),
-        ));
+        let text =
+            format!("takes an address, a network such as `192.0.2.0/24`, `unix:` or `all`, not `{}`", word.show());
+        let fault = Fault::at(word, text);
+        // Other servers' confs name methods so.
+        return Err(match word.text.len() >= 3 && word.text.iter().all(u8::is_ascii_uppercase) {
+            true => fault.help(format!("for methods write `allow_methods {};`", word.show())),
+            false => fault,
+        });
     };
     if !is_exact {
         args.warn(Some(0), format!("ignores the low address bits of `{}`", word.show()));

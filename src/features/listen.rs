@@ -268,7 +268,14 @@ fn read_option(word: &Word, options: &mut Options) -> Result<(), Fault> {
         "setfib" | "accept_filter" => {
             return Err(Fault::at(word, format!("has `{name}`, which FreeBSD knows and Linux does not")));
         }
-        _ => return Err(Fault::at(word, format!("has an invalid parameter `{text}`"))),
+        _ => {
+            let fault = Fault::at(word, format!("has an invalid parameter `{text}`"));
+            // Who writes two ports means two.
+            return Err(match ports(&text).is_some() || text.contains(':') {
+                true => fault.help(format!("one line, one address: write `listen {text};` below")),
+                false => fault,
+            });
+        }
     }
     Ok(())
 }

@@ -68,6 +68,14 @@ impl Door {
             return Ok(Door::Text(text, schemes));
         }
         let (bare, secure) = without_scheme(&word.text, schemes);
+        if bare.first() == Some(&b'/') {
+            let path = escape::error_log(bare);
+            let text = format!("takes an address where a program listens, not the path `{path}`");
+            let help = format!(
+                "for a socket write `unix:{path}`; `cgi_extension .py {path};` starts a program for each request"
+            );
+            return Err(Fault::at(word, text).help(help));
+        }
         if bare.is_empty() {
             return Err(Fault::at(word, "needs an address, such as `127.0.0.1:9000` or `unix:/path/of/socket`"));
         }

@@ -139,7 +139,7 @@ impl Builder {
             _ => {
                 let word = &node.args[0];
                 return Err(Fault::at(word, format!("has an unknown modifier `{}`", word.show()))
-                    .help("the modifiers are `=`, `~`, `~*` and `^~`"));
+                    .help("write `location /path { ... }`; before the path may stand `=`, `~`, `~*` or `^~`"));
             }
         };
         if let Some(outer) = outer {
@@ -150,7 +150,11 @@ impl Builder {
                 && !path.starts_with(&outer.name)
             {
                 let (path, outer) = (String::from_utf8_lossy(path), String::from_utf8_lossy(&outer.name));
-                return Err(Fault::at(word, format!("\"{path}\" is outside location \"{outer}\" that it stands in")));
+                let fault = Fault::at(word, format!("\"{path}\" is outside location \"{outer}\" that it stands in"));
+                return Err(match path.strip_prefix("*.") {
+                    Some(end) => fault.help(format!("a path's end is matched by a regex: `location ~ \\.{end}$`")),
+                    None => fault.help(format!("begin it with `{outer}`, or put it beside that location")),
+                });
             }
         }
         Ok(matcher)

@@ -130,6 +130,10 @@ fn unknown(name: &str, span: Span, table: &Table) -> Diagnostic {
         table.names.iter().filter(|name| name.defined || name.declared.is_some()).map(|name| name.name.as_str());
     let diagnostic = Diagnostic::error(span, format!("unknown variable `${name}`")).code(Code::UnknownVariable);
     match suggest::closest(name, known.chain(defined)) {
+        // Not a variable of anybody's, though half of the web's confs have this line for it.
+        _ if name == "connection_upgrade" => {
+            diagnostic.help("write `map $http_upgrade $connection_upgrade { default upgrade; '' close; }` into `http`")
+        }
         Some(near) => diagnostic.help(format!("did you mean `${near}`?")),
         None => diagnostic,
     }

@@ -262,6 +262,8 @@ fn verdict(server: &Arc<Server>, chosen: &Arc<Server>, default: &Arc<Server>, ho
         (false, Some((_, word))) => {
             format!("its name `{}` fits too; exact names come first, then `*.x`, then `x.*`, then regexes", word.show())
         }
+        (false, None) if Arc::ptr_eq(server, default) => "it is the default, for names that no server here has".into(),
+        (false, None) if server.scope.server_name.names.is_empty() => "it has no name, and is not the default".into(),
         (false, None) => format!("no name of its is `{host}`"),
     }
 }

@@ -92,3 +92,80 @@ fn take_rights(settings: &Settings) -> Result<String, String> {
     }
     Ok(identity.name)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::Value;
+
+    const CONF: &str = "upstream app { hash $uri; server 127.0.0.1:9001; server 127.0.0.1:9002 weight=2; }
+        server {
+            listen 127.0.0.1:8080; server_name a.test; root .;
+            location / { add_header X-A 'b c'; expires 1h; }
+            location /private/ { satisfy any; deny all; auth_basic x; auth_basic_user_file none; }
+            location /old { rewrite ^/old(.*) /new$1 permanent; }
+            location /app/ { proxy_pass http://app/v1/; }
+            location /cgi/ { cgi on; }
+            location /dav/ { dav_methods PUT; alias ./; }
+        }
+        server { listen 127.0.0.1:8080; server_name b.test; return 444; }";
+
+    /// What is only in one of the forms, on purpose: names for programs, what the person who asks has written, and a path on disk
+    /// that does not matter to an answer without a file.
+    const FOR_PROGRAMS: [&str; 9] = ["end", "handler", "about", "request", "path", "file", "first", "kind", "user"];
+
+    fn leaves(value: &Value, name: &str, out: &mut Vec<String>) {
+        match value {
+            _ if FOR_PROGRAMS.contains(&name) => {}
+            Value::Object(members) => members.iter().for_each(|(name, value)| leaves(value, name, out)),
+            Value::Array(items) => items.iter().for_each(|item| leaves(item, name, out)),
+            Value::String(text) => out.push(text.clone()),
+            Value::Number(number) => out.push(number.to_string()),
+            Value::Bool(_) | Value::Null => {}
+        }
+    }
+
+    #[test]
+    fn both_forms_tell_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        std::fs::create_dir(at("cgi")).unwrap();
+        std::fs::write(at("a.txt"), "hello").unwrap();
+        std::fs::write(at("cgi/a"), "#!/bin/sh\necho\n").unwrap();
+        let everybody = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(at("cgi/a"), everybody).unwrap();
+        std::fs::write(at("site.conf"), CONF).unwrap();
+        let request = load::Request { file: at("site.conf"), prefix: folder.path().into(), ..load::Request::default() };
+        let settings = Arc::new(load::load(&request).settings.expect("the conf is right"));
+        for (url, method, end) in [
+            ("http://a.test:8080/a.txt", "GET", "answer"),
+            ("http://a.test:8080/none", "GET", "answer"),
+            ("http://a.test:8080/private/x", "GET", "answer"),
+            ("http://a.test:8080/old/x", "GET", "answer"),
+            ("http://a.test:8080/app/x?y", "GET", "pass"),
+            ("http://a.test:8080/cgi/a/b", "GET", "run"),
+            ("http://a.test:8080/dav/new", "PUT", "change"),
+            ("http://b.test:8080/", "GET", "close"),
+        ] {
+            let words = ["longshore", "explain", "-X", method, url];
+            let asked = <Explain as clap::FromArgMatches>::from_arg_matches(
+                &<Explain as clap::Args>::augment_args(clap::Command::new("explain").disable_help_flag(true))
+                    .get_matches_from(&words[1..]),
+            );
+            let asked = asked.expect("the words are right");
+            let question = asking::question(&asked, url, &settings).expect("somebody listens");
+            let found = finding::read(asking::ask(settings.clone(), question), "nobody");
+            let value: Value = serde_json::from_str(&json::object(&found)).expect("JSON");
+            assert_eq!(value["end"], end, "{url}");
+            // Long lines are broken where a blank stands, and places of one line stand there once.
+            let page = text::page(&found).split_whitespace().collect::<Vec<_>>().join(" ");
+            let mut told = Vec::new();
+            leaves(&value, "", &mut told);
+            assert!(told.len() > 20, "{url}");
+            for leaf in told {
+                let leaf = leaf.split_whitespace().collect::<Vec<_>>().join(" ");
+                assert!(page.contains(&leaf), "{url}: `{leaf}` is not in\n{}", text::page(&found));
+            }
+        }
+    }
+}

@@ -14,8 +14,8 @@ const WIDTH: usize = 100;
 /// The whole page.
 pub fn page(found: &Finding) -> String {
     let mut page = Page { text: String::new(), here: here() };
-    page.put(&format!("{} {}", found.method, shown(found.url.as_bytes())));
-    page.put(&format!("  => {}", ending(found)));
+    page.put(&format!("{} {}, asked by {}", found.method, shown(found.url.as_bytes()), found.client));
+    page.wrap(&format!("  => {}", ending(found)), "     ");
     if let Some(url) = &found.redirect {
         page.put(&format!("     the client is sent to {}", shown(url.as_bytes())));
     }
@@ -31,13 +31,10 @@ pub fn page(found: &Finding) -> String {
 
 /// The end in a few words.
 pub fn ending(found: &Finding) -> String {
+    let reason = found.reason.as_ref().map_or(String::new(), |reason| format!("  ({reason})"));
     match &found.end {
-        End::Answer(code) => {
-            let words = status::reason(*code);
-            let reason = found.reason.as_ref().map_or(String::new(), |reason| format!("  ({reason})"));
-            format!("{code} {words}{reason}")
-        }
-        End::Close => "the connection is closed without an answer".into(),
+        End::Answer(code) => format!("{code} {}{reason}", status::reason(*code)),
+        End::Close => format!("the connection is closed without an answer{reason}"),
         End::Act(Act::Run { .. }) => "a program is run; its answer decides the status".into(),
         End::Act(Act::Pass { by, to, .. }) => {
             format!("passed on by {by} to {}; the answer from there decides the status", shown(to))
@@ -99,6 +96,9 @@ impl Page {
 
     /// A text in as many lines as it needs; those after the first begin with the indent.
     fn wrap(&mut self, text: &str, indent: &str) {
+        if text.chars().count() <= WIDTH {
+            return self.put(text);
+        }
         let lead: String = text.chars().take_while(|c| *c == ' ').collect();
         let mut line = lead;
         let mut is_empty = true;
@@ -120,7 +120,8 @@ impl Page {
     fn addresses(&mut self, found: &Finding) {
         self.title("Who is asked");
         let tls = if found.is_tls { ", with TLS" } else { "" };
-        self.put_with_place(&format!("  the address {}{tls}", found.listener), found.listen_line.as_ref());
+        let line = found.listen_line.as_ref().map_or(String::new(), |line| format!(": {}", line.text));
+        self.put_with_place(&format!("  the address {}{tls}{line}", found.listener), found.listen_line.as_ref());
         // The one that takes the request comes first.
         let (chosen, others): (Vec<_>, Vec<_>) = found.servers.iter().partition(|server| server.is_chosen);
         for server in chosen.into_iter().chain(others) {

@@ -46,4 +46,14 @@ pub(super) const KINDS: &[Kind] = &[
          or `--partial` left a directive out.",
         ["http {\n    include mime.types;\n}\n", "http {\n    types { text/html html; }\n}\n"],
     ),
+    kind(
+        Code::UnknownRule,
+        "a comment that silences nothing",
+        "A comment that begins with `longshore:` goes on with `allow` and the names of rules, such as `alias-slash`, or their codes. What \
+         it says here is none of these, so the warning that it was meant for comes, or would come.",
+        [
+            "server {\n    listen 8080;\n    autoindex on; # longshore: allow listing\n}\n",
+            "server {\n    listen 8080;\n    autoindex on;\n}\n",
+        ],
+    ),
 ];

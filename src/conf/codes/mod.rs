@@ -47,6 +47,7 @@ pub enum Code {
     OddValue = 70,
     ServerNameTaken = 71,
     LeftOut = 80,
+    UnknownRule = 81,
     AliasSlash = 101,
     AllowWithoutDeny = 102,
     RuleBehindAll = 103,

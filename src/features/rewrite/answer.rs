@@ -32,10 +32,9 @@ pub fn read(args: &mut Args<'_>) -> Result<Answer, Fault> {
         (None, n) => {
             let word = args.word(0);
             let help = match n {
-                1 => {
-                    "a URL begins with `http://`, `https://` or `$scheme`; for another text write `return 200 \"text\";`"
-                }
-                _ => "a code is a number from 200 to 999",
+                1 if word.text.first() == Some(&b'/') => format!("to send clients there write `return 302 {};`", word.show()),
+                1 => "a URL begins with `http://`, `https://` or `$scheme`; for another text write `return 200 \"text\";`".into(),
+                _ => "a code is a number from 200 to 999".into(),
             };
             return Err(Fault::at(word, format!("has an invalid code `{}`", word.show())).help(help));
         }

@@ -33,7 +33,8 @@ pub fn add_header_hides(_: &Conf<'_>, block: &Block<'_>, found: &mut Vec<Diagnos
     let Some((_, place)) = lost.first() else { return };
     let names: Vec<String> =
         lost.iter().filter_map(|(_, node)| Some(format!("`{}`", node.args.first()?.show()))).collect();
-    let message = format!("this `add_header` takes away {}, which stands further out", names.join(", "));
+    let stand = if names.len() == 1 { "stands" } else { "stand" };
+    let message = format!("this `add_header` takes away {}, which {stand} further out", names.join(", "));
     let help = "repeat it here, or write `add_header_inherit merge;`";
     found.push(danger(Code::AddHeaderHides, first.span, message, help).also(place.span, "not sent from here"));
 }
