@@ -380,6 +380,9 @@ impl Run {
         cookies::filter(x, &scope.cookies, &mut response);
         headers::filter(x, &scope.headers, &mut response);
         redirect::filter(x, &scope.redirect, &mut response);
+        gunzip::filter(x, &scope.gunzip, &mut response, |x, response| {
+            gzip::accepts(x) && gzip::is_allowed(x, &scope.gzip, response)
+        });
         sub_filter::filter(x, &scope.sub_filter, &mut response);
         charset::filter(x, &scope.charset, &mut response);
         gzip::filter(x, &scope.gzip, &mut response);

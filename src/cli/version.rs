@@ -10,7 +10,9 @@ const LANGUAGE: &str = "1.28.0";
 const OPTIONAL: &[&str] = &[
     "ngx_http_stub_status_module",
     "ngx_http_dav_module",
+    "ngx_http_gunzip_module",
     "ngx_http_gzip_static_module",
+    "ngx_http_realip_module",
     "ngx_http_sub_module",
     "ngx_http_ssl_module",
 ];

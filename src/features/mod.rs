@@ -15,6 +15,7 @@ pub mod error_page;
 pub mod events;
 pub mod fastcgi;
 pub mod geo;
+pub mod gunzip;
 pub mod gzip;
 pub mod headers;
 pub mod http_versions;

@@ -21,6 +21,7 @@ pub const BUILT_IN: &[&str] = &[
     "ngx_http_dav_module",
     "ngx_http_empty_gif_module",
     "ngx_http_fastcgi_module",
+    "ngx_http_gunzip_module",
     "ngx_http_gzip_module",
     "ngx_http_gzip_static_module",
     "ngx_http_headers_module",

@@ -126,6 +126,8 @@ features! {
     headers,
     /// Cookies of answers.
     cookies,
+    /// Packed answers for clients that cannot unpack them.
+    gunzip,
     /// Texts replaced in answers.
     sub_filter,
     /// Charsets.
@@ -181,9 +183,19 @@ pub struct Places {
     pub parent: Option<Arc<Places>>,
     /// Directive and place, in order.
     pub set: Vec<(&'static str, Span)>,
+    /// Each of those directives once: a block may hold thousands of lines.
+    pub names: Vec<&'static str>,
 }
 
 impl Places {
+    /// Notes that a directive was set.
+    pub fn add(&mut self, name: &'static str, span: Span) {
+        self.set.push((name, span));
+        if !self.names.contains(&name) {
+            self.names.push(name);
+        }
+    }
+
     /// Where the value in force was set; none for a default.
     pub fn of(&self, name: &str) -> Option<Span> {
         let here = self.set.iter().rev().find(|(set, _)| *set == name).map(|(_, span)| *span);
