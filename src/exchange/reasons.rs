@@ -381,6 +381,12 @@ pub const REASONS: &[Reason] = &[
         ["A regex needs too many steps for this text.", "Write it without nested repeats such as `(a+)+`."],
     ),
     reason(
+        "text-too-long",
+        &[500],
+        &[],
+        ["A text that `rewrite` or `set` makes has more than 16 MiB.", "Look for a capture or a variable that a loop repeats."],
+    ),
+    reason(
         "empty-uri",
         &[500],
         &[],

@@ -168,7 +168,11 @@ impl Builder {
 
     pub(super) fn inner(&mut self, around: &Scope, same_location: bool) -> Scope {
         let mut scope = around.clone();
-        for (name, _) in &around.places.set {
+        // First of all: what is put back below copies what it changes, and a program may be long.
+        if !scope.rewrite.program.is_empty() {
+            scope.rewrite = Arc::new(around.rewrite.for_block_inside());
+        }
+        for name in &around.places.names {
             match INDEX.get(name).map(|row| &row.inherits) {
                 Some(Inherits::No(clear) | Inherits::Changed(clear)) => clear(&mut scope),
                 Some(Inherits::IntoIf(clear)) if !same_location => clear(&mut scope),
@@ -178,10 +182,7 @@ impl Builder {
         if !same_location && scope.unbuilt.handler.is_some() {
             Arc::make_mut(&mut scope.unbuilt).handler = None;
         }
-        if !scope.rewrite.program.is_empty() {
-            Arc::make_mut(&mut scope.rewrite).program.clear();
-        }
-        scope.places = Arc::new(Places { parent: Some(around.places.clone()), set: Vec::new() });
+        scope.places = Arc::new(Places { parent: Some(around.places.clone()), ..Places::default() });
         scope
     }
 
@@ -244,7 +245,7 @@ impl Builder {
             _ => {}
         }
         seen.entry(row.manual.name).or_insert(node.name.span);
-        Arc::make_mut(&mut scope.places).set.push((row.manual.name, node.span));
+        Arc::make_mut(&mut scope.places).add(row.manual.name, node.span);
         let mut args = Args { node, load: &mut self.load, context };
         if let Err(fault) = (row.set)(scope, &mut args) {
             self.fault(node, fault);

@@ -31,6 +31,13 @@ pub struct Conf {
     pub warns: bool,
 }
 
+impl Conf {
+    /// The same without its lines.
+    pub fn for_block_inside(&self) -> Conf {
+        Conf { program: Vec::new(), ..*self }
+    }
+}
+
 impl Default for Conf {
     fn default() -> Self {
         Conf { program: Vec::new(), log: false, warns: true }
@@ -218,7 +225,11 @@ fn variable_name(word: &Word) -> Result<String, Fault> {
 /// Begins an `if` that stands in this block; the lines inside it follow. The number is for [`end_if`].
 pub fn begin_if(conf: &mut Conf, args: &mut Args<'_>) -> Result<usize, Fault> {
     let condition = condition::read(args)?;
-    let number = conf.program.iter().filter(|line| matches!(line.op, Op::If { .. })).count();
+    let last = conf.program.iter().rev().find_map(|line| match line.op {
+        Op::If { number, .. } => Some(number),
+        _ => None,
+    });
+    let number = last.map_or(0, |last| last + 1);
     add(conf, args, Op::If { condition, number, end: 0 });
     Ok(conf.program.len() - 1)
 }

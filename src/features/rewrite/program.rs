@@ -11,7 +11,7 @@ use crate::http::escape;
 
 use super::answer::{self, Answer};
 use super::condition::Condition;
-use super::replacement::{Uri, Writer};
+use super::replacement::{self, Uri, Writer};
 use super::search::Search;
 
 /// One line with its place.
@@ -124,6 +124,7 @@ pub fn run(
             }
             Op::Set(place, text) => {
                 let value = run.writer.text(x, text).into_owned();
+                check_length(&value)?;
                 x.tell("set", Some(*span), || format!("the value is `{}`", escape::error_log(&value)));
                 match place {
                     Place::Args => x.args = Some(value),
@@ -148,6 +149,14 @@ pub fn run(
         }
     }
     Ok(if run.searches { Step::Search } else { Step::Next })
+}
+
+fn check_length(text: &[u8]) -> Result<(), HttpError> {
+    if text.len() <= replacement::LONGEST {
+        return Ok(());
+    }
+    let text = format!("a text that `rewrite` or `set` makes has more than {} bytes", replacement::LONGEST);
+    Err(HttpError::new(500, "text-too-long").log(Level::Error, text))
 }
 
 fn set_rate(x: &mut Exchange, value: &[u8]) {
@@ -175,6 +184,7 @@ impl Run<'_> {
         match &rewrite.into {
             Into::Url { status, text, has_query } => {
                 let mut url = self.writer.url(x, text);
+                check_length(&url)?;
                 if let Some(args) = x.args.as_ref().filter(|args| rewrite.keeps_args && !args.is_empty()) {
                     url.push(if *has_query { b'&' } else { b'?' });
                     url.extend_from_slice(args);
@@ -201,6 +211,8 @@ impl Run<'_> {
     fn replace(&mut self, x: &mut Exchange, uri: &Uri, keeps_args: bool) -> Result<(), HttpError> {
         self.writer.quote = false;
         let (path, args) = self.writer.uri(x, uri);
+        check_length(&path)?;
+        check_length(args.as_deref().unwrap_or_default())?;
         match (args, &mut x.args) {
             (Some(mut args), old) => {
                 if let Some(old) = old.as_ref().filter(|old| keeps_args && !old.is_empty()) {

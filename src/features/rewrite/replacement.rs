@@ -11,6 +11,9 @@ use crate::exchange::Exchange;
 /// What is escaped in a capture.
 const CAPTURE: &AsciiSet = &CONTROLS.add(b' ').add(b'#').add(b'%').add(b'&').add(b'+').add(b';').add(b'?');
 
+/// Texts grow no further. A rewritten path that holds a capture several times and is searched again grows by powers.
+pub const LONGEST: usize = 16 << 20;
+
 /// Fills in texts while a program runs.
 #[derive(Debug, Clone, Copy)]
 pub struct Writer {
@@ -39,6 +42,10 @@ impl Writer {
 
     fn append(&self, x: &Exchange, text: &Text, escape: bool, out: &mut Vec<u8>) {
         for piece in &text.pieces {
+            // Whoever keeps the text sees that it is too long.
+            if out.len() > LONGEST {
+                return;
+            }
             let Some(value) = x.piece(piece) else { continue };
             match piece {
                 Piece::Capture(_) if escape && self.escaped => {
