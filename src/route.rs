@@ -229,6 +229,8 @@ pub struct Hosts {
     leading: HashMap<Vec<u8>, Arc<Server>>,
     /// `www.example.*`, keyed by `www.example.`.
     trailing: HashMap<Vec<u8>, Arc<Server>>,
+    /// The longest key of these two. Longer parts of a host need no look: with thousands of dots they would cost its square.
+    longest: usize,
     regexes: Vec<(Pattern, NamedGroups, Arc<Server>)>,
 }
 
@@ -237,8 +239,14 @@ impl Hosts {
     pub fn add(&mut self, name: &Name, server: &Arc<Server>) -> bool {
         let (table, key) = match name {
             Name::Exact(key) => (&mut self.exact, key),
-            Name::Leading(key) => (&mut self.leading, key),
-            Name::Trailing(key) => (&mut self.trailing, key),
+            Name::Leading(key) => {
+                self.longest = self.longest.max(key.len());
+                (&mut self.leading, key)
+            }
+            Name::Trailing(key) => {
+                self.longest = self.longest.max(key.len());
+                (&mut self.trailing, key)
+            }
             Name::Regex { pattern, names } => {
                 self.regexes.push((pattern.clone(), names.clone(), server.clone()));
                 return true;
@@ -262,12 +270,13 @@ impl Hosts {
         if let Some(server) = self.exact.get(host) {
             return Ok(Some(plain(server)));
         }
-        let dots = || host.iter().enumerate().filter(|(_, b)| **b == b'.').map(|(i, _)| i);
-        if let Some(server) = dots().filter(|i| *i > 0).find_map(|i| self.leading.get(&host[i..])) {
+        let is_dot = |i: &usize| host[*i] == b'.';
+        let ends = host.len().saturating_sub(self.longest).max(1)..host.len();
+        if let Some(server) = ends.filter(is_dot).find_map(|i| self.leading.get(&host[i..])) {
             return Ok(Some(plain(server)));
         }
-        let ends: Vec<usize> = dots().collect();
-        if let Some(server) = ends.iter().rev().find_map(|i| self.trailing.get(&host[..=*i])) {
+        let begins = 0..host.len().min(self.longest);
+        if let Some(server) = begins.rev().filter(is_dot).find_map(|i| self.trailing.get(&host[..=i])) {
             return Ok(Some(plain(server)));
         }
         for (pattern, names, server) in &self.regexes {

@@ -11,6 +11,8 @@ pub struct Hostnames<T> {
     leading: HashMap<Box<[u8]>, T>,
     /// `www.example.*`, keyed by `www.example.`.
     trailing: HashMap<Box<[u8]>, T>,
+    /// The longest key of a wildcard. Longer parts of a host need no look: with thousands of dots they would cost its square.
+    longest: usize,
 }
 
 /// Why a name was not taken.
@@ -24,7 +26,7 @@ pub enum Refused {
 
 impl<T> Default for Hostnames<T> {
     fn default() -> Self {
-        Hostnames { exact: HashMap::new(), leading: HashMap::new(), trailing: HashMap::new() }
+        Hostnames { exact: HashMap::new(), leading: HashMap::new(), trailing: HashMap::new(), longest: 0 }
     }
 }
 
@@ -47,7 +49,11 @@ impl<T: Clone> Hostnames<T> {
         }
         if key.len() > 1 && key.starts_with(b".") {
             add(&mut self.exact, &key[1..], value.clone())?;
+            self.longest = self.longest.max(key.len());
             return add(&mut self.leading, key, value);
+        }
+        if key.len() > 2 && stars == 1 {
+            self.longest = self.longest.max(key.len() - 1);
         }
         if key.len() > 2 && key.starts_with(b"*.") {
             return add(&mut self.leading, &key[1..], value);
@@ -69,9 +75,11 @@ impl<T: Clone> Hostnames<T> {
         if self.leading.is_empty() && self.trailing.is_empty() {
             return None;
         }
-        let dots = || (0..host.len()).filter(|i| host[*i] == b'.');
-        let leading = dots().find_map(|i| self.leading.get(&host[i..]));
-        leading.or_else(|| dots().rev().find_map(|i| self.trailing.get(&host[..=i])))
+        let ends = host.len().saturating_sub(self.longest)..host.len();
+        let begins = 0..host.len().min(self.longest);
+        let is_dot = |i: &usize| host[*i] == b'.';
+        let leading = ends.filter(is_dot).find_map(|i| self.leading.get(&host[i..]));
+        leading.or_else(|| begins.rev().filter(is_dot).find_map(|i| self.trailing.get(&host[..=i])))
     }
 }
 
@@ -99,6 +107,8 @@ mod tests {
             ("g.h.i", Some("g.h.*")),
             ("g.i", Some("g.*")),
             ("", Some("")),
+            ("a.very.long.name.with.many.dots.x.b.c", Some("*.x.b.c")),
+            ("g.h.with.many.dots.behind.it", Some("g.h.*")),
         ] {
             assert_eq!(table.find(host.as_bytes()), key.as_ref(), "{host}");
         }

@@ -20,7 +20,6 @@ use crate::http::head::Known;
 use crate::http::{credentials, escape};
 use checks::Waiter;
 use scheme::Scheme;
-use users::Users;
 
 /// The settings.
 #[derive(Debug, Clone, Default)]
@@ -112,9 +111,9 @@ pub fn ask(x: &mut Exchange, conf: &Conf) -> Result<Verdict, HttpError> {
         return Err(refusal(&realm).log(Level::Info, "no user/password was provided for basic authentication"));
     };
     let path = path(x, file, conf);
-    let users = Users::of(&path).map_err(|error| unreadable(&path, &error))?;
+    let stored = users::stored(&path, &user).map_err(|error| unreadable(&path, &error))?;
     let shown = escape::error_log(&user);
-    let Some(stored) = users.stored(&user) else {
+    let Some(stored) = stored.as_deref() else {
         let text = format!("user \"{shown}\" was not found in \"{}\"", escape::error_log(&path));
         return Err(refusal(&realm).log(Level::Error, text));
     };
