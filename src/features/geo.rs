@@ -300,7 +300,7 @@ impl Geo {
     fn address(&self, x: &Exchange) -> Option<IpAddr> {
         let address = match self.source {
             None => x.client.peer?.ip(),
-            Some(id) => forwarded::parse(&x.variable(id)?)?.ip(),
+            Some(id) => std::str::from_utf8(&x.variable(id)?).ok()?.parse().ok()?,
         };
         if self.proxies.is_empty() {
             return Some(address.to_canonical());

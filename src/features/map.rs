@@ -51,7 +51,7 @@ pub const DIRECTIVES: &[Directive<Conf>] = &[Directive {
         arity: Arity::Words(2, 2),
         block: true,
         doc: "Makes a variable from a text: each line of the block is a value that the text may have, in any case, and what the variable \
-              is then; `~` or `~*` begins a regex, `default` is for all else. With `hostnames;` before them, values may be `*.x`, `x.*` and \
+              is then; `~` or `~*` begins a regex, which is not asked about an empty text; `default` is for all else. With `hostnames;` before them, values may be `*.x`, `x.*` and \
               `.x`. Results may hold variables and captures. A result is worked out when it is first asked for and kept for the \
               request, unless the block says `volatile;`.",
     },
@@ -171,6 +171,10 @@ impl Map {
     }
 
     fn find_regex(&self, x: &Exchange, subject: &[u8]) -> Option<&Text> {
+        // As in nginx, regexes are not asked about nothing: an empty key says what becomes of it.
+        if subject.is_empty() {
+            return None;
+        }
         self.regexes.iter().find_map(|(pattern, names, text)| match pattern.captures(subject) {
             Ok(found) => {
                 x.capture(&Bytes::copy_from_slice(subject), &found?.groups, names);

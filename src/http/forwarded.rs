@@ -27,11 +27,10 @@ pub fn origin(
     found
 }
 
-/// An address, perhaps with a port; without one it is 0.
+/// An address, perhaps with a port; without one it is 0. Brackets stand only where a port follows, as in nginx.
 pub fn parse(text: &[u8]) -> Option<SocketAddr> {
     let text = std::str::from_utf8(text).ok()?;
-    let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
-    let alone = bare.parse().ok().map(|ip: IpAddr| SocketAddr::new(ip, 0));
+    let alone = text.parse().ok().map(|ip: IpAddr| SocketAddr::new(ip, 0));
     alone.or_else(|| text.parse().ok().filter(|address: &SocketAddr| address.port() != 0))
 }
 
@@ -47,7 +46,7 @@ mod tests {
             ("192.0.2.1:0", None),
             ("192.0.2.1:65536", None),
             ("[::1]:80", Some("[::1]:80")),
-            ("[::1]", Some("[::1]:0")),
+            ("[::1]", None),
             ("::1", Some("[::1]:0")),
             ("unix:", None),
             ("", None),

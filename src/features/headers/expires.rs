@@ -71,6 +71,8 @@ pub fn expire(x: &Exchange, expires: &Expires, now: i64, response: &mut Response
         Expires::Epoch => (1, -1),
         // The last five minutes of what 32 bits can count, as nginx writes it.
         Expires::Max => (2_145_916_555, TEN_YEARS),
+        // As in nginx, 0 is now, whatever it counts from.
+        Expires::Modified(0) => (now, 0),
         Expires::Access(seconds) => (now.saturating_add(*seconds), *seconds),
         Expires::Daily(second) => {
             let at = next_time(*second, now, &TimeZone::system());
