@@ -52,7 +52,8 @@ pub fn filter(x: &Exchange, conf: &Conf, response: &mut Response, takes_gzip: im
     if takes_gzip(x, response) {
         return;
     }
-    response.fields.retain(|(name, _)| !name.eq_ignore_ascii_case(b"content-encoding"));
+    // Another server's word for ranges held for the bytes that it sent.
+    response.remove(&["Content-Encoding", "Accept-Ranges"]);
     let body = std::mem::take(&mut response.body);
     // An answer to HEAD has no body: it says only that GET's would be of this kind.
     response.change(match x.is_head() {

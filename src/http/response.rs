@@ -258,11 +258,14 @@ impl Response {
         self.body = body;
         self.length = None;
         self.ranges = false;
-        // Another server's word for ranges held for the bytes that it sent.
-        self.fields.retain(|(name, _)| !name.eq_ignore_ascii_case(b"accept-ranges"));
         if let Some(tag) = self.etag.as_mut().filter(|tag| !tag.starts_with(b"W/")) {
             *tag = [b"W/", tag.as_ref()].concat().into();
         }
+    }
+
+    /// Takes fields away.
+    pub fn remove(&mut self, names: &[&str]) {
+        self.fields.retain(|(field, _)| !names.iter().any(|name| field.eq_ignore_ascii_case(name.as_bytes())));
     }
 
     /// Adds one field at the end.

@@ -33,6 +33,8 @@ pub fn filter(x: &mut Exchange, conf: &Conf, response: &mut Response) {
     }
     response.varies = true;
     if accepts(x) && is_allowed(x, conf, response) {
+        // Another server's word for ranges held for the bytes that it sent.
+        response.remove(&["Accept-Ranges"]);
         response.push("Content-Encoding", "gzip");
         let tally = Arc::new(Tally::default());
         x.compressed = Some(tally.clone());

@@ -84,9 +84,7 @@ pub fn expire(x: &Exchange, expires: &Expires, now: i64, response: &mut Response
             (at, if *seconds < 0 { -1 } else { at - now })
         }
     };
-    response
-        .fields
-        .retain(|(name, _)| !name.eq_ignore_ascii_case(b"expires") && !name.eq_ignore_ascii_case(b"cache-control"));
+    response.remove(&["Expires", "Cache-Control"]);
     response.push("Expires", date::imf(at.max(0) as u64));
     match age {
         ..0 => response.push("Cache-Control", Bytes::from_static(b"no-cache")),
