@@ -45,7 +45,8 @@ pub fn filter(x: &Exchange, conf: &Conf, response: &mut Response, takes_gzip: im
     let is_packed = |response: &Response| {
         response.field("Content-Encoding").is_some_and(|coding| coding.eq_ignore_ascii_case(b"gzip"))
     };
-    if !conf.on || !is_packed(response) {
+    // A 304 has no coding: what the client keeps has.
+    if !conf.on || response.status == 304 || !is_packed(response) {
         return;
     }
     response.varies = true;
