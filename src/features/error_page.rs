@@ -332,13 +332,14 @@ pub fn note(x: &mut Exchange, error: &HttpError, place: Option<String>) {
         error.reason
     );
     let close = x.failure.as_ref().is_some_and(|failure| failure.close);
+    let fields = with_challenge(x, &error.fields);
     x.failure = Some(Failure {
         cause: error.status,
         status: status::on_wire(error.status),
         own_status: false,
         reason: error.reason,
         place,
-        fields: error.fields.clone(),
+        fields,
         close: close || error.close || CLOSING.contains(&error.status),
         is_last: true,
     });
@@ -358,12 +359,24 @@ fn redirect(x: &mut Exchange, new_status: NewStatus, url: Vec<u8>) -> HttpError 
         _ => 302,
     };
     let error = HttpError::redirect(status, url);
+    let fields = with_challenge(x, &error.fields);
     if let Some(failure) = &mut x.failure {
         failure.status = status;
         failure.own_status = false;
-        failure.fields = error.fields.clone();
+        failure.fields = fields;
     }
     error
+}
+
+/// The fields of a failure, and the question for a password that the failure before it asked: as in nginx it stays, whatever
+/// page answers it (RFC 9110 section 11.6.1 allows it beside any status).
+fn with_challenge(x: &Exchange, fields: &[(Bytes, Bytes)]) -> Vec<(Bytes, Bytes)> {
+    let mut fields = fields.to_vec();
+    let before = x.failure.iter().flat_map(|failure| &failure.fields).find(|(name, _)| name == CHALLENGE);
+    if let Some(challenge) = before.filter(|_| fields.iter().all(|(name, _)| name != CHALLENGE)) {
+        fields.push(challenge.clone());
+    }
+    fields
 }
 
 /// The page of a failure that nothing else answers. `server_line` stands at its foot.
@@ -419,6 +432,9 @@ fn json(x: &Exchange, code: u16) -> Vec<u8> {
         .into_bytes()
 }
 
+/// What a 401 asks.
+const CHALLENGE: &[u8] = b"WWW-Authenticate";
+
 /// Gives an answer the status and the fields of the failure that it answers.
 pub fn keep_status(x: &mut Exchange, response: &mut Response) {
     let Some(failure) = &x.failure else { return };
@@ -429,6 +445,7 @@ pub fn keep_status(x: &mut Exchange, response: &mut Response) {
     for (name, value) in &failure.fields {
         match name.as_ref() {
             b"Location" => response.location = Some(value.clone()),
+            CHALLENGE => response.fields.push((name.clone(), value.clone())),
             // They explain the error's status (Allow a 405), so they do not stand beside another.
             _ if response.status == status::on_wire(failure.cause) => {
                 response.fields.push((name.clone(), value.clone()))

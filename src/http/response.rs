@@ -258,6 +258,11 @@ impl Response {
         self.body = body;
         self.length = None;
         self.ranges = false;
+        self.weaken();
+    }
+
+    /// Makes its tag a weak one.
+    pub fn weaken(&mut self) {
         if let Some(tag) = self.etag.as_mut().filter(|tag| !tag.starts_with(b"W/")) {
             *tag = [b"W/", tag.as_ref()].concat().into();
         }

@@ -128,6 +128,10 @@ fn set_pair(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
 
 /// Has texts replaced in an answer.
 pub fn filter(x: &Exchange, conf: &Conf, response: &mut Response) {
+    // A 304 has the validators that its 200 would have. As in nginx it has no type, so only `sub_filter_types *` means it.
+    if response.status == 304 && !conf.pairs.is_empty() && conf.types.has(b"") {
+        return validators(conf, response);
+    }
     let ContentType::Is(kind) = &response.content_type else { return };
     let is_empty = !x.is_head() && response.body.known_len() == Some(0);
     if conf.pairs.is_empty() || is_empty || !conf.types.has(kind) || response.field("Content-Encoding").is_some() {
@@ -145,13 +149,18 @@ pub fn filter(x: &Exchange, conf: &Conf, response: &mut Response) {
     if search.is_none() {
         return;
     }
-    if !conf.last_modified {
-        response.last_modified = None;
-        response.etag = None;
-    }
+    validators(conf, response);
     let body = std::mem::take(&mut response.body);
     response.change(match x.is_head() {
         true => Body::unknown(),
         false => through(body, Replacer::new(pairs, search, conf.once), None),
     });
+}
+
+/// The validators of an answer whose texts are replaced.
+fn validators(conf: &Conf, response: &mut Response) {
+    match conf.last_modified {
+        true => response.weaken(),
+        false => (response.last_modified, response.etag) = (None, None),
+    }
 }
