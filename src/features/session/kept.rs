@@ -160,7 +160,7 @@ impl Kept {
             let Some((doing, order)) = self.order(session, job)? else { continue };
             // A zone that is used is declared, or the conf would not be in force.
             let Some(declared) = self.zone.get() else { return Ok(None) };
-            match declared.contents.store.ask(order, waker(), Instant::now() + self.left) {
+            match declared.contents.store.ask(order, &waker, Instant::now() + self.left) {
                 Ok(outcome) => self.take(session, doing, outcome)?,
                 Err(pending) => self.doing = Some((doing, pending)),
             }

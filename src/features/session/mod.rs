@@ -66,28 +66,27 @@ pub fn find(x: &mut Exchange, conf: &Conf) -> Result<Step, HttpError> {
 
 /// The first look at the cookie: what can be said without the store.
 fn name_session(x: &Exchange, kept: &mut Kept, keys: &ticket::Keys, name: &[u8], zone: &str) -> State {
-    let mut ids = Vec::new();
+    let (mut known, mut differ) = (None, false);
     let cookies = x.head.fields_named(b"cookie").flat_map(|field| cookie::values(field, name));
     for value in cookies.take(MOST_COOKIES) {
         kept.named = true;
-        match keys.verify(zone, value) {
-            Some(id) if ids.contains(&id) => {}
-            Some(id) => ids.push(id),
-            None => {}
+        if let Some(id) = keys.verify(zone, value) {
+            differ |= known.is_some_and(|known| known != id);
+            known = Some(id);
         }
     }
-    match ids.as_slice() {
-        [id] => {
+    match known {
+        Some(id) if !differ => {
             kept.todo.push_back(Job::Find(id.key()));
             State::None
         }
-        [] if kept.named => {
+        None if kept.named => {
             x.report(Level::Info, "client sent a session cookie that was not given out here");
             State::Forged
         }
-        [] => State::None,
+        None => State::None,
         // Somebody planted one beside the other: which of them the client means nobody can say.
-        _ => {
+        Some(_) => {
             x.report(Level::Warn, "client sent several session cookies, and none is believed");
             State::Repeated
         }
@@ -109,24 +108,28 @@ fn proceed(x: &mut Exchange) -> Result<Step, HttpError> {
         return Ok(Step::Next);
     };
     let driven = kept.drive(&mut session, || x.waker());
+    let trouble = match driven {
+        Ok(until) => {
+            session.kept = Some(kept);
+            x.session = Some(session);
+            return Ok(until.map_or(Step::Next, |until| Step::Wait(Wait::News(until))));
+        }
+        Err(trouble) => trouble,
+    };
     let on_error = kept.zone.get().map_or(OnError::Fail, |declared| declared.on_error);
     let name = kept.zone.get().map(|declared| declared.name.clone()).unwrap_or_default();
     session.kept = Some(kept);
-    if driven.is_err() {
-        session.state = State::Failed;
-        session.values.clear();
-    }
+    session.state = State::Failed;
+    session.values.clear();
     x.session = Some(session);
-    match driven {
-        Ok(None) => Ok(Step::Next),
-        Ok(Some(until)) => Ok(Step::Wait(Wait::News(until))),
-        Err(Trouble::TooLarge) => {
+    match trouble {
+        Trouble::TooLarge => {
             let text = format!(
                 "a session of the zone \"{name}\" would hold more than it may: 64 values, 4 KiB each, 16 KiB in all"
             );
             Err(HttpError::new(500, "session-too-large").log(Level::Error, text))
         }
-        Err(Trouble::Store(why)) => {
+        Trouble::Store(why) => {
             let text = format!("the store of the sessions \"{name}\" fails: {why}");
             match on_error {
                 OnError::Fail => {

@@ -8,7 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use ring::digest;
 
-use super::ticket::{self, Key};
+use super::ticket::{self, Key, hex};
 use crate::http::escape;
 
 /// Values that one session holds at most.
@@ -186,11 +186,6 @@ impl Entry {
 
 fn sum(bytes: &[u8]) -> String {
     digest::digest(&digest::SHA256, bytes).as_ref()[..8].iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// A key as a name of files and of other stores.
-pub fn hex(key: &Key) -> String {
-    key.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn unhex(text: &str) -> Option<Key> {

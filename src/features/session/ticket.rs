@@ -41,9 +41,15 @@ impl Id {
     }
 }
 
+/// Bytes in hexadecimal digits.
+pub fn hex(bytes: &[u8]) -> String {
+    let digit = |n: u8| char::from(b"0123456789abcdef"[usize::from(n & 15)]);
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(*byte)]).collect()
+}
+
 /// By what a log may name a session.
 pub fn reference(key: &Key) -> String {
-    key[..4].iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&key[..4])
 }
 
 /// A random text for forms.

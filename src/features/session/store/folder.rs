@@ -13,8 +13,8 @@ use rustix::fs::FlockOperation;
 
 use super::Vault;
 use crate::exchange::error::system_words;
-use crate::features::session::record::{Entry, hex};
-use crate::features::session::ticket::{self, Key, Keys};
+use crate::features::session::record::Entry;
+use crate::features::session::ticket::{self, Key, Keys, hex};
 
 /// Folders in the folder, by the first two digits of a key.
 const PARTS: u64 = 256;

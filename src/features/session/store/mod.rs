@@ -107,14 +107,14 @@ impl Pending {
 
 impl Store {
     /// Gives an order. A store of this machine answers at once; of another one the waker tells.
-    pub fn ask(&self, order: Order, waker: Waker, deadline: Instant) -> Result<Outcome, Arc<Pending>> {
+    pub fn ask(&self, order: Order, waker: impl FnOnce() -> Waker, deadline: Instant) -> Result<Outcome, Arc<Pending>> {
         match self {
             Store::Memory(memory) => Ok(carry_out(&mut memory.open(), order)),
             Store::Folder(folder) => {
                 folder.sweep(now());
                 Ok(folder.open().and_then(|mut vault| carry_out(&mut vault, order)))
             }
-            Store::Redis(redis) => Err(redis.ask(order, waker, deadline)),
+            Store::Redis(redis) => Err(redis.ask(order, waker(), deadline)),
         }
     }
 

@@ -10,8 +10,8 @@ use redis::{Client, Connection, RedisError, TlsCertificates};
 
 use super::{Order, Outcome, Pending, Vault, carry_out};
 use crate::exchange::engine::Waker;
-use crate::features::session::record::{Entry, hex};
-use crate::features::session::ticket::Key;
+use crate::features::session::record::Entry;
+use crate::features::session::ticket::{Key, hex};
 
 /// Threads, and connections.
 const CONNECTIONS: usize = 4;

@@ -18,7 +18,7 @@ fn add() -> Vec<Change> {
 /// The answer of a store of this machine.
 fn ask(store: &Store, order: Order) -> Reply {
     let deadline = Instant::now() + Duration::from_secs(10);
-    match store.ask(order, Waker::new(None, 0), deadline) {
+    match store.ask(order, || Waker::new(None, 0), deadline) {
         Ok(outcome) => outcome.unwrap(),
         Err(_) => panic!("a store of this machine answers at once"),
     }
@@ -115,7 +115,7 @@ fn files_outlive_the_process_and_half_of_one_is_none() {
     ask(&open(), Order::Create(id.key(), record(60_000)));
     assert_eq!(open().keys().unwrap().unwrap().verify("app", cookie.as_bytes()), Some(id));
     assert!(matches!(ask(&open(), Order::Find(id.key())), Reply::Found(_)));
-    let name = crate::features::session::record::hex(&id.key());
+    let name = crate::features::session::ticket::hex(&id.key());
     let file = folder.path().join(&name[..2]).join(&name);
     let whole = std::fs::read(&file).unwrap();
     std::fs::write(&file, &whole[..whole.len() / 2]).unwrap();
