@@ -2,7 +2,7 @@
 # Uploads: PUT with dav_methods, which nginx has too, and forms with upload_store, which is ours: curl -F, JSON for programs,
 # names that are taken, limits, two at once, a full disk, and nothing left of what broke off.
 . "$(dirname "$0")/lib.sh"
-plan 39
+plan 44
 
 mkdir -p "$DIR/html/files" "$DIR/store"
 chmod 777 "$DIR/html/files" "$DIR/store"
@@ -67,6 +67,7 @@ server {
     location /number/ { upload_store %DIR%/store; upload_on_conflict rename; upload_max_file_size 1m; }
     location /quota/  { upload_store %DIR%/store; upload_quota 12m; upload_on_conflict overwrite; }
     location /full/   { upload_store %DIR%/small; }
+    location /disk/   { alias %DIR%/; dav_methods PUT COPY; }
 }
 CONF
 
@@ -133,9 +134,23 @@ if [ "$(id -u)" -eq 0 ] && mount -t tmpfs -o size=1m,mode=777 tmpfs "$DIR/small"
     is "$(ls -A "$DIR/small")" "" "nothing half written"
     fetch "$URL1/full/" -F "file=@$DIR/server.conf"
     is "$status" 201 "what fits is stored"
+    fetch "$URL1/disk/small/put" -T "$DIR/large"
+    is "$status" 507 "a PUT for which there is no room"
+    mkdir -p "$DIR/tree/sub" "$DIR/small/old"
+    cp "$DIR/server.conf" "$DIR/tree/a"
+    head -c 2000000 "$DIR/large" >"$DIR/tree/sub/large"
+    chmod 777 "$DIR/small/old"
+    echo old >"$DIR/small/old/file"
+    fetch "$URL1/disk/tree/" -X COPY -H "Destination: /disk/small/new/"
+    is "$status" 507 "a COPY of a folder"
+    fetch "$URL1/disk/tree/" -X COPY -H "Destination: /disk/small/old/"
+    is "$status" 507 "and one in the place of another"
+    is "$(cd "$DIR/small" && find . -type f | sort | tr '\n' ' ')" "./old/file ./server.conf " "change nothing"
+    fetch "$URL1/disk/small/put" -T "$DIR/server.conf"
+    is "$status" 201 "and what fits finds its room"
     umount "$DIR/small"
 else
-    skip 3 "only root can make a small disk"
+    skip 8 "only root can make a small disk"
 fi
 
 stop
