@@ -96,6 +96,28 @@ fn a_comment_that_names_no_rule_is_named() {
 }
 
 #[test]
+fn a_block_that_is_never_opened_is_said_once() {
+    let folder = folder();
+    for (conf, want) in [
+        (
+            "http\n    server {\n        listen 8080;\n        location / { root html; }\n    }\n}\n",
+            ":2:5: error[LS011]: `http` has no `{`",
+        ),
+        (
+            "server {\n    listen 8080;\n    location ~ \\.php$\n        root html;\n        index a;\n    }\n    location / { }\n}\n",
+            "(write `location ~ \\.php$ {`)",
+        ),
+        (
+            "server {\n    listen 8080;\n    location / {\n        if ($arg_a)\n            return 403;\n        }\n    }\n}\n",
+            "`if` has no `{`",
+        ),
+    ] {
+        let (text, taken) = said(folder.path(), conf, &["-t", "--format", "short"]);
+        assert!(!taken && text.contains(want) && text.matches("error[").count() == 1, "{conf}\n{text}");
+    }
+}
+
+#[test]
 fn what_is_meant_otherwise_is_answered() {
     let folder = folder();
     for (line, want) in [

@@ -16,6 +16,7 @@ use std::process::{Command, ExitCode};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use longshore::exchange::reasons::REASONS;
 use serde_json::Value;
 use support::backend::Backends;
 use support::case::{self, Action, Case, Exchange, Order, Target};
@@ -26,8 +27,8 @@ use support::wire::{Shape, Wire};
 /// How long one case may take.
 const LIMIT: Duration = Duration::from_secs(40);
 
-/// Server, location, path, file, status and request line of each request, in a log of its own.
-const LOG: &str = "log_format truth escape=none '$server_line\t$location_line\t$uri\t$request_filename\t$status\t$request'; \
+/// Server, location, path, file, status, request line and reason of each request, in a log of its own.
+const LOG: &str = "log_format truth escape=none '$server_line\t$location_line\t$uri\t$request_filename\t$status\t$request\t$error_reason'; \
                    access_log %DIR%/truth.log truth; access_log %DIR%/access.log; ";
 
 #[derive(Default)]
@@ -42,6 +43,8 @@ struct Tally {
     left_out: BTreeMap<String, Vec<String>>,
     /// Cases with a difference.
     differ: BTreeMap<String, String>,
+    /// The reasons that the server gave.
+    reasons: BTreeSet<String>,
     /// How many lines for `longshore expect` were run.
     expected: usize,
     /// Cases with such lines, and those whose lines fail.
@@ -72,7 +75,7 @@ fn main() -> ExitCode {
             });
         }
     });
-    report(&lock(&tally))
+    report(&lock(&tally), filters.is_empty())
 }
 
 /// Compares explain and the server over one case; an error says why the case is left out.
@@ -111,6 +114,8 @@ fn compare(case: &Case, tally: &Mutex<Tally>) -> Result<(), String> {
         tally.failing.extend(failure.map(|failure| (case.name.clone(), failure)));
     }
     let lines = serve(case, &same, &program, &place, deadline)?;
+    let reasons = lines.iter().filter_map(|line| line.rsplit('\t').next()?.split(' ').next()?.split_once('/'));
+    lock(tally).reasons.extend(reasons.map(|(_, name)| name.to_string()));
     let counts: Vec<usize> = same.iter().map(|exchange| exchange.responses.len()).collect();
     if lines.len() != counts.iter().sum::<usize>() {
         return Err("not each request has its own line in the log".into());
@@ -394,7 +399,7 @@ fn exceptions(text: &'static str) -> BTreeMap<&'static str, &'static str> {
     lines.filter(|line| !line.starts_with('#')).filter_map(|line| line.split_once(": ")).collect()
 }
 
-fn report(tally: &Tally) -> ExitCode {
+fn report(tally: &Tally, is_whole: bool) -> ExitCode {
     let show = std::env::var_os("LONGSHORE_EXPLAIN_SHOW").is_some();
     for (why, names) in &tally.left_out {
         println!("left out {} times: {why}", names.len());
@@ -413,6 +418,9 @@ fn report(tally: &Tally) -> ExitCode {
     let passing = |name: &&&str| tally.expecting.contains(**name) && !tally.failing.contains_key(**name);
     let needless = known_to_fail.keys().filter(passing);
     failures.extend(needless.map(|name| format!("{name}: stands in expect.txt, and its lines pass")));
+    if is_whole {
+        failures.extend(unreached(&tally.reasons));
+    }
     println!("{} lines for expect of {} cases were run", tally.expected, tally.expecting.len());
     println!(
         "{} requests of {} cases were compared, {} with a settled status; {} cases differ for a known reason",
@@ -428,6 +436,17 @@ fn report(tally: &Tally) -> ExitCode {
         failures.len()
     );
     if failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(101) }
+}
+
+/// Reasons that no case gives though no other test is named for them, and those for which one is named needlessly.
+fn unreached(seen: &BTreeSet<String>) -> Vec<String> {
+    let elsewhere = exceptions(include_str!("explain/reasons.txt"));
+    let names: BTreeSet<&str> = REASONS.iter().map(|reason| reason.name).filter(|name| *name != "redirect").collect();
+    let missing = names.iter().filter(|name| !seen.contains(**name) && !elsewhere.contains_key(**name));
+    let mut said: Vec<String> = missing.map(|name| format!("the reason {name}: no case reaches it")).collect();
+    let needless = elsewhere.keys().filter(|name| seen.contains(**name) || !names.contains(**name));
+    said.extend(needless.map(|name| format!("the reason {name}: stands in reasons.txt, and need not")));
+    said
 }
 
 /// A lock that a failed comparison left behind is still good: it guards only lists.

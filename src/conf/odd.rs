@@ -16,13 +16,16 @@ const INVISIBLE: [(char, &str); 6] = [
 ];
 
 /// At the beginning or end of a bare word.
-const LOOKALIKES: [(char, &str); 6] = [
+const LOOKALIKES: [(char, &str); 9] = [
     ('\u{201c}', "a typographic quote"),
     ('\u{201d}', "a typographic quote"),
     ('\u{2018}', "a typographic quote"),
     ('\u{2019}', "a typographic quote"),
     ('\u{ff1b}', "a full-width semicolon"),
     ('\u{37e}', "a Greek question mark"),
+    ('\u{2013}', "a dash that is no hyphen"),
+    ('\u{2014}', "a dash that is no hyphen"),
+    ('\u{2212}', "a minus sign that is no hyphen"),
 ];
 
 /// A warning about the first odd character in a bare word that stands at `span`.

@@ -102,6 +102,7 @@ pub fn load_from(request: &Request, outside: &Arc<Outside>) -> Loaded {
     }
     diagnostics.append(&mut builder.load.warnings);
     diagnostics.sort_by_key(|diagnostic| diagnostic.span.map(|span| (span.file, span.start)));
+    drop_consequences(&mut diagnostics);
     let sources = Arc::new(files.sources);
     variables.sources = sources.clone();
     let settings = Settings {
@@ -134,6 +135,18 @@ pub fn load_from(request: &Request, outside: &Arc<Outside>) -> Loaded {
         loaded.settings = Some(settings);
     }
     loaded
+}
+
+/// Behind a block that was never opened everything stands one level too far out: to say so of each line helps nobody.
+fn drop_consequences(diagnostics: &mut Vec<Diagnostic>) {
+    let place = |found: &Diagnostic| found.span.map(|span| (span.file, span.start));
+    let unopened = diagnostics.iter().filter(|found| found.code == Code::UnopenedBlock).filter_map(place);
+    let unopened: Vec<(u32, u32)> = unopened.collect();
+    let is_behind = |(file, at): (u32, u32)| unopened.iter().any(|(other, start)| *other == file && at > *start);
+    diagnostics.retain(|found| {
+        let is_of_places = matches!(found.code, Code::WrongPlace | Code::StrayBrace);
+        !(is_of_places && place(found).is_some_and(is_behind))
+    });
 }
 
 fn context(request: &Request, outside: Arc<Outside>) -> (Load, NameTable) {

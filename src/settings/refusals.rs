@@ -8,7 +8,7 @@ use super::blocks::{BLOCKS, BlockRow, INDEX, contexts_of};
 use super::rows::Row;
 use super::{ROWS, Scope};
 use crate::conf::args::Fault;
-use crate::conf::ast::Node;
+use crate::conf::ast::{Node, Word};
 use crate::conf::codes::Code;
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::directive::{Arity, Contexts};
@@ -22,6 +22,16 @@ impl Builder {
             return false;
         }
         let given = node.args.len();
+        let is_unopened = node.block.is_none() || given > block.arity.1;
+        let another = |word: &&Word| !word.quoted && contexts_of(&word.text).is_some();
+        if let Some(next) = node.args.iter().find(another).filter(|_| is_unopened) {
+            let words = |shown: String, word: &Word| format!("{shown} {}", word.show());
+            let own = node.args.iter().take_while(|word| !std::ptr::eq(*word, next));
+            let opener = own.fold(block.name.to_string(), words);
+            let fault = Fault::at(next, format!("has no `{{`: with `{}` another line begins already", next.show()));
+            self.fault(node, fault.help(format!("write `{opener} {{`")).code(Code::UnopenedBlock));
+            return false;
+        }
         if given < block.arity.0 || given > block.arity.1 {
             let fault = miscounted(node, block.arity.0, block.arity.1);
             self.fault(
@@ -95,8 +105,11 @@ impl Builder {
             }
             return;
         }
-        let diagnostic =
-            Diagnostic::error(node.name.span, format!("unknown directive `{name}`")).code(Code::UnknownDirective);
+        let message = match name.is_empty() {
+            true => "a directive's name stands here, not an empty word".into(),
+            false => format!("unknown directive `{name}`"),
+        };
+        let diagnostic = Diagnostic::error(node.name.span, message).code(Code::UnknownDirective);
         let here = ROWS.iter().filter(|row| row.manual.contexts.meets(context)).map(|row| row.manual.name);
         let blocks = BLOCKS.iter().filter(|block| block.contexts.meets(context)).map(|block| block.name);
         let near = suggest::closest(&name, here.chain(blocks));

@@ -24,6 +24,7 @@ pub enum Code {
     ByteOrderMark = 8,
     OddCharacter = 9,
     TooLarge = 10,
+    UnopenedBlock = 11,
     Unreadable = 20,
     IncludeCircle = 21,
     IncludeShape = 22,

@@ -85,6 +85,16 @@ pub(super) const KINDS: &[Kind] = &[
         ],
     ),
     kind(
+        Code::UnopenedBlock,
+        "the `{` of a block is missing",
+        "What belongs into the block was read as words of the line that should open it. What follows stands one level too far out then, so \
+         nothing more is said of places and braces behind it: write the `{`, and test again.",
+        [
+            "server {\n    listen 8080;\n    location /a\n        root html;\n    }\n}\n",
+            "server {\n    listen 8080;\n    location /a {\n        root html;\n    }\n}\n",
+        ],
+    ),
+    kind(
         Code::Unreadable,
         "a file of the conf cannot be read",
         "The file that `-c` or `include` names is not there, is a folder, or may not be read. A relative name starts at the folder of \
