@@ -201,6 +201,8 @@ pub fn not_modified(x: &Exchange, conf: &Conf, response: &mut Response) -> Resul
         Outcome::NotModified => {
             response.status = 304;
             response.content_type = ContentType::None;
+            // As in nginx: there are no bytes that a coding could be of.
+            response.remove(&["Content-Encoding"]);
             response.ranges = false;
             response.length = None;
             response.body = Body::empty();

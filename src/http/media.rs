@@ -25,6 +25,11 @@ impl MediaTypes {
         is_new
     }
 
+    /// Whether it is all of them.
+    pub fn is_all(&self) -> bool {
+        self.all
+    }
+
     /// Whether the type that a Content-Type begins with is in the set. Its parameters do not count.
     pub fn has(&self, content_type: &[u8]) -> bool {
         let kind = content_type.split(|&b| b == b';').next().unwrap_or_default().trim_ascii();

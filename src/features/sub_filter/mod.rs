@@ -129,7 +129,7 @@ fn set_pair(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
 /// Has texts replaced in an answer.
 pub fn filter(x: &Exchange, conf: &Conf, response: &mut Response) {
     // A 304 has the validators that its 200 would have. As in nginx it has no type, so only `sub_filter_types *` means it.
-    if response.status == 304 && !conf.pairs.is_empty() && conf.types.has(b"") {
+    if response.status == 304 && !conf.pairs.is_empty() && conf.types.is_all() {
         return validators(conf, response);
     }
     let ContentType::Is(kind) = &response.content_type else { return };
