@@ -101,17 +101,14 @@ pub const DIRECTIVES: &[Directive<Conf>] = gateway_rows!(
             },
         },
         Directive {
-            manual: Manual {
-                contexts: Contexts::LOCATION,
-                ..manual(
-                    "fastcgi_split_path_info",
-                    &["regex"],
-                    None,
-                    Arity::Words(1, 1),
-                    "An expression with two groups that splits a path: the first becomes `$fastcgi_script_name`, the second \
-                     `$fastcgi_path_info`.",
-                )
-            },
+            manual: manual(
+                "fastcgi_split_path_info",
+                &["regex"],
+                None,
+                Arity::Words(1, 1),
+                "An expression with two groups that splits a path: the first becomes `$fastcgi_script_name`, the second \
+                 `$fastcgi_path_info`.",
+            ),
             repeat: Repeat::Refused,
             inherit: Inherit::Yes,
             set: set_split,
