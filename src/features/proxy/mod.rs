@@ -58,7 +58,8 @@ pub fn step(x: &mut Exchange, conf: &Arc<Conf>, around: &Around<'_>) -> Result<S
     let relay = match relay::resume(x) {
         Some(relay) => relay,
         None => {
-            if conf.relay.pass_request_body && conf.body.is_none() && relay::expects_body(x) {
+            // A body of the conf's own may be made of the client's.
+            if (conf.relay.pass_request_body || conf.body.is_some()) && relay::expects_body(x) {
                 return Ok(Step::Body(sink(x, conf, around)));
             }
             match pass.find(x, around.upstreams, around.names)? {
@@ -95,7 +96,8 @@ fn would_pass(x: &Exchange, conf: &Conf, pass: &pass::Pass, parts: &pass::Parts,
 
 /// Where the request's body goes. What has no length can be passed on as it comes only to who understands chunks.
 fn sink(x: &Exchange, conf: &Conf, around: &Around<'_>) -> Sink {
-    let live = !conf.relay.request_buffering && (conf.http11 || x.head.body_length != BodyLength::Chunked);
+    let is_passed = conf.body.is_none() && !conf.relay.request_buffering;
+    let live = is_passed && (conf.http11 || x.head.body_length != BodyLength::Chunked);
     match live {
         true => Sink::Live { most: AHEAD },
         false => Sink::Spool { memory: around.memory, folder: folder(x, around.body_folder) },
