@@ -32,8 +32,8 @@ impl Search {
     }
 }
 
-/// Fields of which only the first counts.
-const SINGLE: [&[u8]; 10] = [
+/// Fields of answers, in lower case, of which only the first counts.
+pub const SINGLE: [&[u8]; 10] = [
     b"status",
     b"content-type",
     b"location",

@@ -216,7 +216,7 @@ pub struct Foreign {
     pub reason: Option<Bytes>,
     /// Date, where the conf passes it on.
     pub date: Option<Bytes>,
-    /// Server, where the conf passes it on.
+    /// Server, where the conf passes it on; empty where none is sent.
     pub server: Option<Bytes>,
     /// The other end, if the connection switches protocols behind this answer.
     pub switch: Option<Switch>,

@@ -327,7 +327,8 @@ pub fn write_head(out: &mut Vec<u8>, run: &mut Run, response: &Response, keep: b
     let server = server_tokens::field(x, &scope.server_tokens);
     let foreign = response.foreign.as_ref();
     let fields = HeadFields {
-        server: foreign.and_then(|foreign| foreign.server.as_deref()).or((!server.is_empty()).then_some(&server)),
+        server: Some(foreign.and_then(|foreign| foreign.server.as_deref()).unwrap_or(&server))
+            .filter(|name| !name.is_empty()),
         date: foreign.and_then(|foreign| foreign.date.as_deref()).unwrap_or(date),
         content_type: match &response.content_type {
             ContentType::Is(value) => Some(value),

@@ -9,6 +9,7 @@ use crate::exchange::Exchange;
 use crate::exchange::error::HttpError;
 use crate::exchange::step::Step;
 use crate::gateway::accel::Accel;
+use crate::gateway::answer::SINGLE;
 use crate::http::fields::Lower;
 use crate::http::response::{ContentType, Foreign, Response};
 use crate::http::{date, status};
@@ -40,10 +41,17 @@ pub fn make(
     response.content_type = ContentType::None;
     response.length = head.length;
     let (mut accel, mut refuses_ranges) = (Accel::default(), false);
+    let mut seen = 0u16;
     response.fields.reserve_exact(head.fields.len());
     for (name, value) in head.fields.iter() {
         let lower = Lower::of(name);
         let lower = lower.as_ref();
+        if let Some(at) = SINGLE.iter().position(|single| *single == lower) {
+            if seen & (1 << at) != 0 {
+                continue;
+            }
+            seen |= 1 << at;
+        }
         let passed = conf.pass.iter().any(|pass| pass.eq_ignore_ascii_case(name));
         if is_accel(lower) && !conf.ignored.has(std::str::from_utf8(lower).unwrap_or_default()) {
             accel.take(lower, value);
@@ -55,6 +63,7 @@ pub fn make(
         match lower {
             b"date" => foreign.date = Some(value),
             b"server" => foreign.server = Some(value),
+            b"content-type" if value.is_empty() => {}
             b"content-type" => response.content_type = ContentType::Is(value),
             b"etag" if response.etag.is_none() => response.etag = Some(value),
             b"last-modified" if is_plain_date(&value) => response.last_modified = date::parse(&value),
@@ -79,6 +88,12 @@ pub fn make(
         ContentType::Is(kind) => Some(kind),
         _ => None,
     };
+    let passes =
+        |field: &[u8]| hidden.contains(&field) && conf.pass.iter().any(|pass| pass.eq_ignore_ascii_case(field));
+    if foreign.server.is_none() && passes(b"server") {
+        // What another server says of itself takes the place of what we say, also when it says nothing.
+        foreign.server = Some(Bytes::new());
+    }
     if let Some(step) = accel.lead(x, kind, refuses_ranges, &response.fields)? {
         return Ok(Made::Elsewhere(Box::new(step)));
     }
