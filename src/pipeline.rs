@@ -113,7 +113,8 @@ const AT_LOCATION: usize = 5;
 const AT_NAMED: usize = 9;
 
 impl Run {
-    /// A request in front of its first step.
+    /// A request in front of its first step. Inlined, so that so large a value is made where it stays.
+    #[inline(always)]
     pub fn new(arrival: Arrival, settings: Arc<Settings>, server: Arc<Server>) -> Self {
         let scope = server.scope.clone();
         let (variables, prefix) = (settings.variables.clone(), settings.prefix.clone());
@@ -139,19 +140,19 @@ impl Run {
     /// Goes on until something is to be done outside.
     pub fn advance(&mut self) -> Outcome {
         loop {
-            let went = match STEPS.get(self.cursor) {
-                _ if self.answer.is_some() => Ok(Step::Next),
-                Some((_, step)) => step(self),
+            let followed = match STEPS.get(self.cursor) {
+                _ if self.answer.is_some() => {
+                    self.answer.take().map_or(Ok(None), |response| self.settle(response).map(Some))
+                }
+                Some((_, step)) => match step(self) {
+                    // Most steps have nothing to say to a request, and there are many: what they answer is not moved about.
+                    Ok(Step::Next) => {
+                        self.cursor += 1;
+                        continue;
+                    }
+                    went => went.and_then(|step| self.follow(step)),
+                },
                 None => Err(HttpError::new(404, "no-handler")),
-            };
-            // Most steps have nothing to say to a request, and there are many: what they answer is not moved about.
-            if matches!(went, Ok(Step::Next)) && self.answer.is_none() {
-                self.cursor += 1;
-                continue;
-            }
-            let followed = match self.answer.take() {
-                Some(response) => self.settle(response).map(Some),
-                None => went.and_then(|step| self.follow(step)),
             };
             match followed {
                 Ok(None) => {}

@@ -12,6 +12,9 @@ use crate::features::server_name::Name;
 use crate::features::ssl;
 use crate::settings::Scope;
 
+/// What is found by its name. The names are the conf's, so nobody else can choose them to collide.
+type Table<T> = HashMap<Vec<u8>, Arc<T>, foldhash::fast::RandomState>;
+
 /// One `server` block.
 pub struct Server {
     /// Its settings outside any location.
@@ -73,8 +76,8 @@ pub struct Location {
 /// The locations of one block.
 #[derive(Default)]
 pub struct Locations {
-    exact: HashMap<Vec<u8>, Arc<Location>>,
-    prefixes: HashMap<Vec<u8>, Arc<Location>>,
+    exact: Table<Location>,
+    prefixes: Table<Location>,
     /// The lengths that occur among the prefixes, longest first.
     lengths: Vec<usize>,
     regexes: Vec<Arc<Location>>,
@@ -224,11 +227,11 @@ impl Locations {
 /// The servers of one address, by name.
 #[derive(Default)]
 pub struct Hosts {
-    exact: HashMap<Vec<u8>, Arc<Server>>,
+    exact: Table<Server>,
     /// `*.example.com`, keyed by `.example.com`.
-    leading: HashMap<Vec<u8>, Arc<Server>>,
+    leading: Table<Server>,
     /// `www.example.*`, keyed by `www.example.`.
-    trailing: HashMap<Vec<u8>, Arc<Server>>,
+    trailing: Table<Server>,
     /// The longest key of these two. Longer parts of a host need no look: with thousands of dots they would cost its square.
     longest: usize,
     regexes: Vec<(Pattern, NamedGroups, Arc<Server>)>,

@@ -34,7 +34,10 @@ pub struct Attempts {
     pub url: (&'static str, Bytes),
     /// The last try, while its answer goes on coming.
     live: Option<Arc<Mutex<Attempt>>>,
-    chains: Vec<Vec<Attempt>>,
+    /// How many chains were begun.
+    chains: usize,
+    /// All tries in order, each with the chain it belongs to, counted from one.
+    tries: Vec<(usize, Attempt)>,
     /// The fields of the last answer as they came.
     pub fields: Arc<[(Bytes, Bytes)]>,
     /// The trailer fields of the last answer.
@@ -44,32 +47,30 @@ pub struct Attempts {
 impl Attempts {
     /// Begins a chain: a handler takes the request up.
     pub fn begin(&mut self) {
-        self.chains.push(Vec::new());
+        self.chains += 1;
         self.fields = Arc::default();
         self.trailers.clear();
     }
 
     /// Notes a new try; the one before it is over.
     pub fn add(&mut self, address: impl Into<Arc<str>>) {
-        if self.chains.is_empty() {
+        if self.chains == 0 {
             self.begin();
         }
-        if let Some(chain) = self.chains.last_mut() {
-            chain.push(Attempt { address: address.into(), ..Attempt::default() });
-        }
+        self.tries.push((self.chains, Attempt { address: address.into(), ..Attempt::default() }));
         self.fields = Arc::default();
         self.trailers.clear();
     }
 
     /// The URL that is asked for, or was last; none before any server was.
     pub fn url(&self) -> Option<String> {
-        let address = &self.chains.last()?.last()?.address;
+        let (_, Attempt { address, .. }) = self.tries.last().filter(|(chain, _)| *chain == self.chains)?;
         Some(format!("{}{address}{}", self.url.0, crate::http::escape::error_log(&self.url.1)))
     }
 
     /// The try that is under way, or the last one.
     pub fn last(&mut self) -> Option<&mut Attempt> {
-        self.chains.last_mut()?.last_mut()
+        self.tries.last_mut().filter(|(chain, _)| *chain == self.chains).map(|(_, one)| one)
     }
 
     /// A handle on the last try for whatever goes on with its answer.
@@ -91,9 +92,11 @@ impl Attempts {
 
     /// A text of all tries: those of a chain are separated by a comma, chains by a colon. None without any chain.
     pub fn join(&self, one: impl Fn(&Attempt) -> String) -> Option<String> {
-        let chain = |chain: &Vec<Attempt>| chain.iter().map(&one).collect::<Vec<_>>().join(", ");
-        let chains: Vec<_> = self.chains.iter().map(chain).collect();
-        (!chains.is_empty()).then(|| chains.join(" : "))
+        let chain = |chain| {
+            let tries = self.tries.iter().filter(|(of, _)| *of == chain);
+            tries.map(|(_, attempt)| one(attempt)).collect::<Vec<_>>().join(", ")
+        };
+        (self.chains > 0).then(|| (1..=self.chains).map(chain).collect::<Vec<_>>().join(" : "))
     }
 }
 

@@ -280,7 +280,8 @@ pub struct Exchange {
 }
 
 impl Exchange {
-    /// A request in front of its first step.
+    /// A request in front of its first step. Inlined, so that so large a value is made where it stays.
+    #[inline(always)]
     pub fn new(
         arrival: Arrival,
         place: Place,

@@ -14,7 +14,19 @@ pub enum Comparison {
 
 /// The strong tag of a file: its time and size in hexadecimal, `"69a7bdbf-a"`.
 pub fn make(mtime: u64, size: u64) -> Bytes {
-    Bytes::from(format!("\"{mtime:x}-{size:x}\""))
+    let mut tag = Vec::with_capacity(36);
+    tag.push(b'"');
+    push_hexadecimal(&mut tag, mtime);
+    tag.push(b'-');
+    push_hexadecimal(&mut tag, size);
+    tag.push(b'"');
+    tag.into()
+}
+
+/// Without leading zeros; each file that is answered with has two such numbers.
+fn push_hexadecimal(out: &mut Vec<u8>, number: u64) {
+    let digits = (64 - number.leading_zeros()).div_ceil(4).max(1);
+    out.extend((0..digits).rev().map(|at| b"0123456789abcdef"[(number >> (at * 4) & 15) as usize]));
 }
 
 /// The weak form of a tag: for a representation that was changed on its way, as by compression.

@@ -189,7 +189,7 @@ pub fn is_safe(response: &Response) -> bool {
 
 /// RFC 9110 section 5.5: CR, LF and NUL are dangerous in a value, whoever made it.
 pub fn is_safe_value(value: &[u8]) -> bool {
-    !value.iter().any(|&b| b == b'\r' || b == b'\n' || b == 0)
+    memchr::memchr3(b'\r', b'\n', 0, value).is_none()
 }
 
 /// A name that ends where it seems to end; odd letters in it are the conf's own wish.

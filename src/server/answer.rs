@@ -262,9 +262,10 @@ impl Worker {
         let silence = lingering.timeout.as_millis() as u64;
         let until = self.after(lingering.time);
         let keep = task.run.scope.keepalive.timeout;
-        let Task { run, intake, keep: kept, linger, .. } = *task;
         // The next request on this thread uses the head's memory again.
-        self.spare = run.x.head;
+        self.spare = std::mem::take(&mut task.run.x.head);
+        let (intake, kept, linger) = (task.intake.take(), task.keep, task.linger);
+        drop(task);
         if kept {
             let Some(intake) = intake else {
                 c.phase = Phase::Idle;

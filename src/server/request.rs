@@ -80,6 +80,7 @@ impl Worker {
         Turn::Close
     }
 
+    #[inline(always)]
     pub(super) fn task(&self, c: &Connection, entry: &Entry, group: &Group, head: Head, started: Instant) -> Task {
         let (local, unix) = match &entry.socket.address {
             crate::features::listen::Address::Unix(path) => (None, Some(Arc::from(path.to_string_lossy()))),

@@ -64,14 +64,14 @@ impl Http {
         let (minor, status, reason) =
             status_line(line).ok_or_else(|| Fault::Head("no valid HTTP/1.0 header".to_string()))?;
         let (mut few, mut many) = ([httparse::EMPTY_HEADER; FEW], Vec::new());
-        let places = match memchr::memchr_iter(b'\n', rest).count().min(FIELDS) {
-            lines @ ..=FEW => &mut few[..lines],
-            lines => {
-                many.resize(lines, httparse::EMPTY_HEADER);
-                &mut many
+        let parsed = match httparse::parse_headers(rest, &mut few) {
+            Err(httparse::Error::TooManyHeaders) => {
+                many.resize(memchr::memchr_iter(b'\n', rest).count().min(FIELDS), httparse::EMPTY_HEADER);
+                httparse::parse_headers(rest, &mut many)
             }
+            parsed => parsed,
         };
-        let fields = match httparse::parse_headers(rest, places) {
+        let fields = match parsed {
             Ok(httparse::Status::Complete((_, fields))) => fields,
             Ok(httparse::Status::Partial) => return Err(Fault::Closed),
             Err(httparse::Error::TooManyHeaders) => return Err(Fault::Head(format!("more than {FIELDS} fields"))),
@@ -87,7 +87,8 @@ impl Http {
     /// RFC 9112 section 6.3. Answers with the length that the head names.
     fn find_frame(&mut self, status: u16, minor: u8, fields: &[(Bytes, Bytes)]) -> Result<Option<u64>, Fault> {
         let (mut length, mut is_chunked, mut keep) = (None, false, minor > 0);
-        for (name, value) in fields {
+        // Fields of other lengths are none of these.
+        for (name, value) in fields.iter().filter(|(name, _)| matches!(name.len(), 10 | 14 | 17)) {
             match Lower::of(name).as_ref() {
                 b"content-length" if length.is_some() => {
                     return Err(Fault::Head("duplicate header line: \"Content-Length\"".into()));

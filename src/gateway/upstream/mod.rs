@@ -193,7 +193,9 @@ impl Upstream {
                 self.method.choose(group, seed, &mut tried.search, now, &may)
             };
             if let Some(peer) = chosen {
-                tried.tried[peer] = !self.is_single();
+                if !self.is_single() {
+                    tried.tried[peer] = true;
+                }
                 return Some(Choice { upstream: self.clone(), group: tried.group, peer, released: false });
             }
             if tried.group + 1 == self.groups.len() {
@@ -282,7 +284,7 @@ impl Tried {
     fn begin(&mut self, upstream: &Upstream) {
         if !self.begun {
             let ready = upstream.groups.iter().flat_map(|group| &group.peers).filter(|peer| !peer.down).count();
-            let first = vec![false; upstream.groups[0].peers.len()];
+            let first = if upstream.is_single() { Vec::new() } else { vec![false; upstream.groups[0].peers.len()] };
             (self.begun, self.tried, self.left) = (true, first, self.left.min(ready));
         }
     }
