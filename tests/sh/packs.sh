@@ -84,7 +84,7 @@ is "$?" 1 "a server without CGI fails"
 for right in 'Ports and host names +4 of 4' 'CGI +1 of 7 +<-'; do
     like "$said" "^# $right" "and the sections say where: $right"
 done
-like "$said" 'the script itself: it was not run' "a script that is not run is told"
+like "$said" 'the script itself came, it was not run: ' "a script that is not run is told"
 like "$said" '^ok .*[$]{hangs} .*# SKIP hangs is empty' "a route that is said not to be there is left out"
 like "$said" '^# webserv42:[0-9]+: wanted 413; 405 came' "a limit that is not there too"
 stop

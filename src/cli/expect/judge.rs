@@ -42,10 +42,14 @@ pub fn judge(wanted: &Wanted, outcome: &Outcome, folder: &Path) -> Vec<String> {
         Ok(None) if !may_close => return vec![format!("wanted {names}; the connection was closed without an answer")],
         Ok(None) => {}
         Ok(Some(answer)) => {
-            if !wanted.statuses.iter().any(|status| fits(*status, answer.status)) {
-                said.push(format!("wanted {names}; {} came", answer.status));
+            // Another answer has other fields and another body; to name them all would hide what is wrong.
+            match wanted.statuses.iter().any(|status| fits(*status, answer.status)) {
+                true => said.extend(wanted.checks.iter().filter_map(|check| fault(check, answer, folder))),
+                false => {
+                    let remark = if is_script(&answer.body) { ", with the script itself: it was not run" } else { "" };
+                    said.push(format!("wanted {names}; {} came{remark}", answer.status));
+                }
             }
-            said.extend(wanted.checks.iter().filter_map(|check| fault(check, answer, folder)));
         }
     }
     match outcome.ends {
@@ -83,7 +87,9 @@ fn fault(check: &Check, answer: &Answer, folder: &Path) -> Option<String> {
     let values: Vec<&[u8]> = if is_body { vec![&answer.body] } else { answer.values(&check.of).collect() };
     let (fits, want) = match &check.test {
         Test::There => (values.iter().any(|value| !is_body || !value.is_empty()), String::new()),
-        Test::Matches(regex) => (values.iter().any(|value| regex.is_match(value)), format!(" ~ {regex}")),
+        Test::Matches(regex) => {
+            (values.iter().any(|value| regex.is_match(value)), format!(" ~ {}", regex.as_str().replace('\n', "\\n")))
+        }
         Test::Is(Content::Size(size)) => (values.iter().any(|value| value.len() == *size), format!(" of {size} bytes")),
         Test::Is(content) => match outgoing::load(content, folder) {
             Ok(text) => {
@@ -98,15 +104,17 @@ fn fault(check: &Check, answer: &Answer, folder: &Path) -> Option<String> {
     }
     let came = match values.as_slice() {
         [] => format!("there is no field {}", check.of),
-        [body] if is_body => {
-            let script = body.starts_with(b"#!") || body.starts_with(b"<?php");
-            let remark = if script { " (the script itself: it was not run)" } else { "" };
-            format!("{} bytes came: {}{remark}", body.len(), shown(body))
-        }
+        [body] if is_body && is_script(body) => format!("the script itself came, it was not run: {}", shown(body)),
+        [body] if is_body => format!("{} bytes came: {}", body.len(), shown(body)),
         values => format!("{} came", values.iter().map(|value| shown(value)).collect::<Vec<_>>().join(" and ")),
     };
     let not = if check.not { "no " } else { "" };
     Some(format!("wanted {not}{}{want}; {came}", check.of))
+}
+
+/// Whether a body is a script's own text, which a client should never see.
+fn is_script(body: &[u8]) -> bool {
+    body.starts_with(b"#!") || body.starts_with(b"<?php")
 }
 
 /// Whether an absolute address leads to this path: servers may write the one or the other (RFC 9110, section 10.2.2).
@@ -121,7 +129,8 @@ fn leads_to(value: &[u8], path: &[u8]) -> bool {
 
 fn shown(text: &[u8]) -> String {
     let more = if text.len() > SHOWN { " ..." } else { "" };
-    format!("\"{}\"{more}", text[..text.len().min(SHOWN)].escape_ascii())
+    let text = text[..text.len().min(SHOWN)].escape_ascii().to_string();
+    format!("\"{}\"{more}", text.replace("\\'", "'"))
 }
 
 #[cfg(test)]
@@ -168,9 +177,27 @@ mod tests {
             ("301 !allow", "wanted no allow; \"GET, HEAD\" came"),
             ("301 body=4b", "wanted body of 4 bytes; 5 bytes came: \"hello\""),
             ("301 body~x", "wanted body ~ x; 5 bytes came: \"hello\""),
+            ("301 body~\"^x\\nb\"", "wanted body ~ ^x\\nb; 5 bytes came: \"hello\""),
+            ("200 body=x location=/old within 1s", "wanted 200; 301 came"),
             ("301 within 10ms", "wanted within 10ms; it took 20.0ms"),
         ] {
             assert_eq!(said(wrong), [want], "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_script_that_was_not_run_is_told() {
+        let body = b"#!/bin/sh\necho 'hello'\n".to_vec();
+        let answer = Answer { status: 200, fields: Vec::new(), body };
+        let outcome = Outcome { answer: Ok(Some(answer)), took: Duration::ZERO, was_kept: false, ends: None };
+        for (text, want) in [
+            ("500", "wanted 500; 200 came, with the script itself: it was not run"),
+            (
+                "200 body=hello",
+                "wanted body = \"hello\"; the script itself came, it was not run: \"#!/bin/sh\\necho 'hello'\\n\"",
+            ),
+        ] {
+            assert_eq!(judge(&wanted(text), &outcome, Path::new("")), [want]);
         }
     }
 
