@@ -62,7 +62,8 @@ wait_until redis-cli -p "$redis_port" ping
 start one "$PORT1" <"$DIR/machine"
 one=$started
 start two "$PORT2" <"$DIR/machine"
-block 2 | start balancer "$PORT3"
+block 2 >"$DIR/before"
+start balancer "$PORT3" <"$DIR/before"
 site=https://127.0.0.1:$PORT3
 jar=$DIR/jar
 
