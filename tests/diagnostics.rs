@@ -217,6 +217,20 @@ fn messages_in_the_readme_are_real() {
 }
 
 #[test]
+fn forms_of_messages_and_colours() {
+    let folder = folder();
+    let conf = "server {\n    listen 8080;\n    rot x;\n}\n";
+    let (long, _) = said(folder.path(), conf, &["-t"]);
+    let (pretty, _) = said(folder.path(), conf, &["-t", "--format", "pretty"]);
+    assert!(long == pretty && long.contains("rot x;"), "{long}\n{pretty}");
+    let (short, _) = said(folder.path(), conf, &["-t", "--format", "short"]);
+    assert!(short.contains(":3:5: error[LS030]: ") && !short.contains("rot x;"), "{short}");
+    for text in [long, short] {
+        assert!(!text.contains('\u{1b}'), "where no terminal is there are no colours: {text:?}");
+    }
+}
+
+#[test]
 fn help_and_completions() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     for (words, want, fine) in [
