@@ -154,7 +154,8 @@ impl Worker {
     /// Parks a connection; it comes back at once if its socket had news meanwhile.
     fn park(&mut self, mut c: Box<Connection>, how: Parked, deadline: u64) -> Option<Box<Connection>> {
         c.deadline = deadline;
-        if deadline.saturating_sub(self.now()) < SOON && waits_for_us(&c) {
+        // By the clock itself: the step that asks for a short delay may have worked for long.
+        if waits_for_us(&c) && deadline.saturating_sub(self.shared.clock.now()) < SOON {
             // The look at deadlines is too coarse for the delays of a limit.
             self.inbox.send(Message::Soon { at: deadline, token: c.place.token() });
         }
