@@ -162,7 +162,7 @@ impl Worker {
                 // What a client sends meanwhile wakes us too; that is no progress and buys it no time.
                 if resumed || got_on {
                     c.deadline = self.after(timeout);
-                    c.parked = self.now();
+                    c.parked = self.shared.clock.now();
                 } else if c.fast {
                     c.fast = false;
                     c.socket.bound_unsent(Some(super::listen::UNSENT));

@@ -182,8 +182,9 @@ impl Worker {
         self.now
     }
 
+    /// So long from now: by the clock itself, since what was done in this turn is nobody's delay but ours.
     pub(super) fn after(&self, time: Duration) -> u64 {
-        self.now().saturating_add(time.as_millis() as u64)
+        self.shared.clock.now().saturating_add(time.as_millis() as u64)
     }
 
     /// Lets the pipeline go on. A panic in a handler costs the request: 500, and the connection closes.
