@@ -3,7 +3,7 @@
 
 mod table;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 
@@ -31,6 +31,28 @@ pub struct Conf {
     overrides: bool,
     types: MediaTypes,
     tables: Vec<Arc<Table>>,
+    named: Named,
+}
+
+/// The charsets that any line of the conf names: one list for all blocks, which grows while they are read.
+#[derive(Debug, Clone, Default)]
+struct Named(Arc<Mutex<Vec<Vec<u8>>>>);
+
+impl Named {
+    fn add(&self, name: &[u8]) {
+        if !self.has(name) {
+            self.names().push(name.to_vec());
+        }
+    }
+
+    fn has(&self, name: &[u8]) -> bool {
+        self.names().iter().any(|known| known.eq_ignore_ascii_case(name))
+    }
+
+    fn names(&self) -> MutexGuard<'_, Vec<Vec<u8>>> {
+        // Whoever panicked with the lock left a list of whole names.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 const TYPES: [&str; 6] =
@@ -39,7 +61,7 @@ const TYPES: [&str; 6] =
 impl Default for Conf {
     fn default() -> Self {
         let types = MediaTypes::of(&TYPES);
-        Conf { charset: None, source: None, overrides: false, types, tables: Vec::new() }
+        Conf { charset: None, source: None, overrides: false, types, tables: Vec::new(), named: Named::default() }
     }
 }
 
@@ -61,7 +83,7 @@ pub const DIRECTIVES: &[Directive<Conf>] = &[
         repeat: Repeat::Refused,
         inherit: Inherit::Yes,
         set: |conf, args| {
-            conf.charset = name(args)?;
+            conf.charset = name(conf, args)?;
             Ok(())
         },
     },
@@ -78,7 +100,7 @@ pub const DIRECTIVES: &[Directive<Conf>] = &[
         repeat: Repeat::Refused,
         inherit: Inherit::Yes,
         set: |conf, args| {
-            conf.source = name(args)?;
+            conf.source = name(conf, args)?;
             Ok(())
         },
     },
@@ -137,11 +159,13 @@ pub const DIRECTIVES: &[Directive<Conf>] = &[
 /// The variables.
 pub const VARIABLES: &[Variable<Conf>] = &[];
 
-fn name(args: &mut Args<'_>) -> Result<Option<Text>, Fault> {
-    match args.word(0).text.as_slice() {
-        b"off" => Ok(None),
-        _ => args.text(0).map(Some),
+fn name(conf: &Conf, args: &mut Args<'_>) -> Result<Option<Text>, Fault> {
+    if args.word(0).text == b"off" {
+        return Ok(None);
     }
+    let name = args.text(0)?;
+    name.constant().into_iter().for_each(|constant| conf.named.add(constant));
+    Ok(Some(name))
 }
 
 fn set_map(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
@@ -149,6 +173,7 @@ fn set_map(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
     if conf.recoder(&table.names[0], &table.names[1]).is_some() {
         return Err(Fault::at(args.word(1), "has a duplicate: these two charsets are mapped already"));
     }
+    table.names.iter().for_each(|name| conf.named.add(name));
     conf.tables.push(Arc::new(table));
     Ok(())
 }
@@ -183,13 +208,23 @@ pub fn filter(x: &Exchange, conf: &Conf, response: &mut Response) {
     let ContentType::Is(kind) = &response.content_type else { return };
     let (kind, own) = split(kind);
     let to = match (wish, &conf.charset) {
-        (Some(wish), _) => wish.clone(),
+        (Some(wish), _) if wish.is_empty() || conf.named.has(wish) => wish.clone(),
+        (Some(wish), _) => {
+            let wish = escape::error_log(wish);
+            x.report(
+                Level::Error,
+                format!("X-Accel-Charset asks for the charset \"{wish}\", which the conf never names"),
+            );
+            return;
+        }
         (None, Some(charset)) if (conf.overrides || own.is_none()) && conf.types.has(&kind) => x.eval_bytes(charset),
         _ => return,
     };
     if matches!(to.as_ref(), b"" | b"off") {
         return;
     }
+    // A charset that an answer asks for keeps its spelling, as in nginx.
+    let name = if wish.is_some() { &to } else { conf.spelling(&to) };
     let from = own.or_else(|| conf.source.as_ref().map(|source| x.eval_bytes(source)));
     if let Some(from) = from.filter(|from| !from.is_empty() && !from.eq_ignore_ascii_case(&to)) {
         let Some(recoder) = conf.recoder(&from, &to) else {
@@ -203,7 +238,7 @@ pub fn filter(x: &Exchange, conf: &Conf, response: &mut Response) {
         }
         recode(x, recoder, response);
     }
-    response.content_type = ContentType::Is([&kind, &b"; charset="[..], conf.spelling(&to)].concat().into());
+    response.content_type = ContentType::Is([&kind, &b"; charset="[..], name].concat().into());
 }
 
 fn recode(x: &Exchange, recoder: Recoder, response: &mut Response) {
