@@ -226,6 +226,8 @@ impl Builder {
             let allowed = contexts_of(&node.name.text).unwrap_or(row.manual.contexts);
             return self.misplaced(node, allowed, context);
         }
+        // A line that turns out wrong counts as written: nobody is told that it is missing as well.
+        Arc::make_mut(&mut scope.places).add(row.manual.name, node.span);
         if let Err(fault) = check_shape(node, row) {
             return self.fault(node, fault);
         }
@@ -245,7 +247,6 @@ impl Builder {
             _ => {}
         }
         seen.entry(row.manual.name).or_insert(node.name.span);
-        Arc::make_mut(&mut scope.places).add(row.manual.name, node.span);
         let mut args = Args { node, load: &mut self.load, context };
         if let Err(fault) = (row.set)(scope, &mut args) {
             self.fault(node, fault);

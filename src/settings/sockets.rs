@@ -190,7 +190,9 @@ fn check_certificates(
     listen: &Listen,
     diagnostics: &mut Vec<Diagnostic>,
 ) {
-    let lacks = |server: &Server| server.tls.is_none() && !server.scope.ssl.has_certificate();
+    // A line that names one wrongly has a message of its own.
+    let names_one = |server: &Server| server.scope.places.of("ssl_certificate").is_some();
+    let lacks = |server: &Server| server.tls.is_none() && !names_one(server);
     let rejects = default.tls.as_ref().is_some_and(|context| context.config.is_none());
     let lacking = match lacks(default) {
         true => Some(listen.span),

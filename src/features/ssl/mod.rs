@@ -116,13 +116,6 @@ impl Default for Conf {
     }
 }
 
-impl Conf {
-    /// Whether a certificate is named.
-    pub fn has_certificate(&self) -> bool {
-        !self.certificates.is_empty()
-    }
-}
-
 /// Turns away what came without TLS on a port that speaks it, and clients without the certificate that is asked for.
 /// The context is that of the server the request came to.
 pub fn step(x: &Exchange, conf: &Conf, context: Option<&Arc<Context>>) -> Result<Step, HttpError> {
