@@ -37,9 +37,9 @@ pub fn main() -> ExitCode {
             say(&text);
             return ExitCode::SUCCESS;
         }
-        Err(text) => {
-            say(&text);
-            return ExitCode::FAILURE;
+        Err(refused) => {
+            say(&refused.text);
+            return ExitCode::from(refused.code);
         }
     };
     if options.version || options.build {

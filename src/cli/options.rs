@@ -377,9 +377,19 @@ pub enum Asked {
     Help(String),
 }
 
-/// Reads the command line; an error is the text to show.
-pub fn read(args: impl Iterator<Item = OsString>) -> Result<Asked, String> {
-    match Options::try_parse_from(args) {
+/// A command line that cannot be followed.
+#[derive(Debug)]
+pub struct Refused {
+    /// What to say.
+    pub text: String,
+    /// The exit code: 1 as nginx has it, and 2 of `expect`, whose 1 is for a line that did not get what it wants.
+    pub code: u8,
+}
+
+/// Reads the command line.
+pub fn read(args: impl Iterator<Item = OsString>) -> Result<Asked, Refused> {
+    let args: Vec<OsString> = args.collect();
+    match Options::try_parse_from(&args) {
         Ok(options) if options.help => Ok(Asked::Help(Options::command().render_help().to_string())),
         Ok(options) => Ok(Asked::Run(Box::new(options))),
         Err(error) if error.kind() == ErrorKind::DisplayHelp => Ok(Asked::Help(error.render().to_string())),
@@ -387,7 +397,9 @@ pub fn read(args: impl Iterator<Item = OsString>) -> Result<Asked, String> {
             let text = error.render().to_string();
             let text = text.strip_prefix("error: ").unwrap_or(&text);
             let word = if error.kind() == ErrorKind::UnknownArgument { "invalid option: " } else { "" };
-            Err(format!("longshore: {word}{text}"))
+            let seen = Options::command().ignore_errors(true).try_get_matches_from(&args);
+            let is_expect = seen.is_ok_and(|seen| seen.subcommand_name() == Some("expect"));
+            Err(Refused { text: format!("longshore: {word}{text}"), code: if is_expect { 2 } else { 1 } })
         }
     }
 }
@@ -454,6 +466,19 @@ mod tests {
             ("longshore completions csh", false),
         ] {
             assert_eq!(matches!(read(line), Ok(Asked::Run(_))), fine, "{line}");
+        }
+        for (line, code) in [
+            ("longshore -x", 1),
+            ("longshore explain", 1),
+            ("longshore -c expect --nothing", 1),
+            ("longshore expect", 2),
+            ("longshore -p . expect --pack webserv43", 2),
+            ("longshore expect --pack webserv43", 2),
+            ("longshore expect --print-pack webserv43", 2),
+            ("longshore expect --pid many --pack webserv42", 2),
+            ("longshore expect --nothing", 2),
+        ] {
+            assert!(matches!(read(line), Err(refused) if refused.code == code), "{line}");
         }
         for line in ["longshore -h", "longshore -?", "longshore -h -t", "longshore cgi run --help"] {
             assert!(matches!(read(line), Ok(Asked::Help(text)) if text.contains("-c")), "{line}");
