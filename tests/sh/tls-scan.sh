@@ -44,7 +44,8 @@ for port in "$PORT1" "$PORT2"; do
     unlike "$found" "^TLSv1.[23] +.*(SHA1|MD5|DSA_SHA224)$" "$which: no signatures over weak hashes"
 done
 
-# s_client asks for a new handshake on a line of its own that is R; TLS 1.2 had that.
+# s_client asks for a new handshake on a line of its own that is R; TLS 1.2 had that. Nothing says when s_client has
+# looked at its input, so that each line gets a second of its own.
 renegotiated() {
     { sleep 1; echo R; sleep 1; printf 'GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n'; sleep 1; } |
         timeout 20 openssl s_client -connect "127.0.0.1:$1" -tls1_2 -legacy_renegotiation 2>&1
