@@ -96,6 +96,44 @@ fn a_comment_that_names_no_rule_is_named() {
 }
 
 #[test]
+fn a_return_that_comes_after_the_session_is_no_danger() {
+    let folder = folder();
+    for (session, dangers) in
+        [("", 1), ("session app; session_set user x;", 0), ("session app; session_rotate off;", 1)]
+    {
+        let conf = format!(
+            "session_zone app:1m;\nserver {{\n    listen 8080;\n    location = /login {{ deny all; {session} return 303 /; }}\n}}\n"
+        );
+        let (text, taken) = said(folder.path(), &conf, &["-t", "--format", "short"]);
+        assert!(taken && text.matches("[LS104]").count() == dangers, "{session}: {text}");
+    }
+}
+
+#[test]
+fn a_cache_is_left_out_by_partial() {
+    let folder = folder();
+    let conf = "proxy_cache_path /var/cache/a keys_zone=a:1m;\nserver {\n    listen 8080;\n    location / { proxy_cache a; proxy_pass http://127.0.0.1:1; }\n}\n";
+    let (text, taken) = said(folder.path(), conf, &["-t", "--format", "short"]);
+    assert!(!taken && text.matches("error[LS036]").count() == 2, "{text}");
+    let (text, taken) = said(folder.path(), conf, &["--partial", "-t", "--format", "short"]);
+    assert!(taken && text.matches("note[LS080]").count() == 2, "{text}");
+}
+
+#[test]
+fn a_file_of_nginx_s_packages_is_found_where_they_put_it() {
+    if !Path::new("/etc/nginx/snippets/fastcgi-php.conf").exists() {
+        println!("skipped: nginx's package is not installed");
+        return;
+    }
+    let folder = folder();
+    let conf = |name: &str| format!("server {{\n    listen 8080;\n    location / {{ include {name}; }}\n}}\n");
+    let (text, taken) = said(folder.path(), &conf("snippets/fastcgi-php.conf"), &["-t", "--format", "short"]);
+    assert!(!taken && text.contains("write `include /etc/nginx/snippets/fastcgi-php.conf;`"), "{text}");
+    let (text, taken) = said(folder.path(), &conf("snippets/none.conf"), &["-t", "--format", "short"]);
+    assert!(!taken && !text.contains("/etc/nginx"), "{text}");
+}
+
+#[test]
 fn a_block_that_is_never_opened_is_said_once() {
     let folder = folder();
     for (conf, want) in [

@@ -175,7 +175,10 @@ impl Loader<'_> {
         let shown = path.display();
         let copy = if matches!(reason, Unreadable::Absent) { self.stock(path) } else { None };
         let Some(text) = copy else {
-            return self.refuse(Code::Unreadable, from, format!("cannot read `{shown}`: {reason}"));
+            let error = Diagnostic::error(from, format!("cannot read `{shown}`: {reason}")).code(Code::Unreadable);
+            let help = self.elsewhere(path, reason);
+            self.loaded.diagnostics.push(Diagnostic { help, ..error });
+            return Vec::new();
         };
         let message = format!("`{shown}` is not there: Longshore's own copy is used");
         let note = Diagnostic::note(from, message);
@@ -192,6 +195,15 @@ impl Loader<'_> {
             Ok(beside) => stock::copy_of(beside),
             Err(_) => stock::copy_of(path),
         }
+    }
+
+    /// Where a file is that is not beside the conf, if it is where nginx's packages put theirs.
+    fn elsewhere(&self, path: &Path, reason: &Unreadable) -> Option<String> {
+        let beside = path.strip_prefix(&self.folder).ok().filter(|_| matches!(reason, Unreadable::Absent))?;
+        let there = Path::new("/etc/nginx").join(beside);
+        self.outside.read(&there, MAX_FILE).ok()?;
+        let (there, folder) = (there.display(), self.folder.display());
+        Some(format!("write `include {there};`: a relative name starts at the conf's folder, `{folder}`"))
     }
 
     /// An error if `path` is being read already: a file that includes itself, if by detours.

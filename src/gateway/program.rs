@@ -11,6 +11,7 @@ use super::resolver::Names;
 use super::upstream::Upstreams;
 use super::upstream::finding::{self, Finding};
 use crate::conf::args::{Args, Fault};
+use crate::conf::codes::Code;
 use crate::conf::value::Text;
 use crate::exchange::error::{HttpError, Level};
 use crate::exchange::step::{Sink, Step};
@@ -209,16 +210,20 @@ pub fn length(x: &Exchange, conf: &relay::Conf) -> u64 {
     }
 }
 
-/// Reads `fastcgi_cache` and its siblings: there is no cache, and `off` asks for none.
+/// Reads `proxy_cache` and its siblings: there is no cache, and `off` asks for none.
 pub fn read_cache(args: &mut Args<'_>) -> Result<(), Fault> {
     let word = args.word(0);
-    match word.text.as_slice() {
-        b"off" => Ok(()),
-        _ => {
-            let text = format!("names the zone `{}`, but answers of programs are not cached yet", word.show());
-            Err(Fault::at(word, text).help("write `off`, or leave the line out"))
-        }
+    if word.text == b"off" {
+        return Ok(());
     }
+    let zone = word.show();
+    if args.load.partial {
+        args.note(0, format!("the cache `{zone}` is left out, since answers are not cached yet"));
+        return Ok(());
+    }
+    Err(Fault::at(word, format!("names the zone `{zone}`, but answers are not cached yet"))
+        .help("write `off`, or leave the line out; `--partial` starts all the same")
+        .code(Code::NotBuilt))
 }
 
 #[cfg(test)]

@@ -13,8 +13,8 @@ use crate::conf::directive::Arity::{AtLeast, Words};
 use crate::conf::directive::{Arity, Contexts, Directive, Inherit, Manual, Repeat};
 use crate::conf::value::Text;
 use crate::exchange::variables::{Value, Variable};
-use crate::gateway::relay;
 use crate::gateway::secure::{self, Lack};
+use crate::gateway::{program, relay};
 use crate::secure_gateway_rows;
 
 /// The settings.
@@ -251,11 +251,7 @@ pub const DIRECTIVES: &[Directive<Conf>] = secure_gateway_rows!(
                 Words(1, 1),
                 "Answers are not cached, so `off` is all it takes.",
             ),
-            |_, args| match args.word(0).text.as_slice() {
-                b"off" => Ok(()),
-                _ => Err(Fault::at(args.word(0), "names a cache, and caches are not built yet")
-                    .help("write `proxy_cache off;`, or remove the line")),
-            },
+            |_, args| program::read_cache(args),
         ),
     ]
 );

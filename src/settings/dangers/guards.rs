@@ -8,6 +8,10 @@ use crate::conf::diagnostic::Diagnostic;
 
 const LIST: &[&str] = &["allow", "deny"];
 
+/// What asks something of a session or changes it: where one of these is in force everybody is asked before `return`.
+const OF_SESSIONS: &[&str] =
+    &["session_require", "session_set", "session_incr", "session_unset", "session_rotate", "session_destroy"];
+
 pub fn allow_without_deny(_: &Conf<'_>, block: &Block<'_>, found: &mut Vec<Diagnostic>) {
     let Some(first) = block.own(&["allow"]).find(|node| !is_all(node)) else { return };
     // With `satisfy any` an address that is allowed needs no password; the others do.
@@ -32,9 +36,12 @@ pub fn return_before_access(_: &Conf<'_>, block: &Block<'_>, found: &mut Vec<Dia
     if status.is_some_and(|status| status >= 400) {
         return;
     }
+    let is_on = |node: &Node| !node.args.first().is_some_and(|word| is(word, "off"));
+    if OF_SESSIONS.iter().any(|name| block.in_force(name).is_some_and(is_on)) {
+        return;
+    }
     let guards = ["allow", "deny", "auth_basic", "auth_request", "limit_except"];
-    let guard =
-        block.own(&guards).find(|node| !node.args.first().is_some_and(|word| is(word, "off")) && !allows_all(node));
+    let guard = block.own(&guards).find(|node| is_on(node) && !allows_all(node));
     if let Some(guard) = guard {
         let message = format!("`return` answers before `{}` is asked: it guards nothing here", guard.name.show());
         let help =
