@@ -13,6 +13,7 @@ use super::offline::{self, Answer, Seen};
 use super::options::{Form, Options, RunScript};
 use super::script_url::{self, Way};
 use super::{check, plain, say};
+use crate::exchange::Failure;
 use crate::exchange::error::Level;
 use crate::features::server_tokens;
 use crate::gateway::head;
@@ -62,8 +63,9 @@ fn answer(asked: &RunScript) -> Result<Answer, String> {
     }
     let answer = offline::ask(settings, &way.group, head, body.unwrap_or_default())
         .map_err(|error| format!("the system has no room to run a script: {error}"))?;
-    let meant = |seen: &Seen| seen.command.iter().any(|word| word.as_bytes() == script.as_os_str().as_bytes());
-    if !answer.scripts.iter().any(meant) {
+    let meant = |seen: &Seen| seen.command.iter().any(|word| plain(Path::new(word)) == script);
+    let fails = |failure: &Failure| failure.reason.starts_with("cgi-") && failure.reason != "cgi-no-script";
+    if !answer.run.x.failure.as_ref().is_some_and(fails) && !answer.scripts.iter().any(meant) {
         say(&format!("longshore: note: {} does not lead to {}", way.url, script.display()));
     }
     Ok(answer)

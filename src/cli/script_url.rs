@@ -5,6 +5,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::plain;
+use crate::conf::args::bytes_to_path;
 use crate::features::cgi::Mode;
 use crate::features::listen::Address;
 use crate::features::server_name::Name;
@@ -114,19 +116,42 @@ fn uri(scope: &Scope, location: Option<&Location>, script: &[u8]) -> Option<Vec<
     }
     let root = &scope.root;
     let uri = match &root.alias {
-        Some(alias) => [prefix, script.strip_prefix(alias.text.constant()?)?].concat(),
+        Some(alias) => [prefix, script.strip_prefix(&*tidy(alias.text.constant()?))?].concat(),
         None => {
-            let root = root.root.constant()?;
-            script.strip_prefix(root.strip_suffix(b"/").unwrap_or(root))?.to_vec()
+            let root = tidy(root.root.constant()?);
+            script.strip_prefix(root.strip_suffix(b"/").unwrap_or(&root))?.to_vec()
         }
     };
     (uri.starts_with(b"/") && uri.starts_with(prefix)).then_some(uri)
+}
+
+/// The path of a folder without `.` on its way, as the script's has none: `root .;` is the prefix itself.
+fn tidy(path: &[u8]) -> Vec<u8> {
+    let end: &[u8] = if path.ends_with(b"/") { b"/" } else { b"" };
+    let path = plain(bytes_to_path(path));
+    let path = path.as_os_str().as_bytes();
+    [path.strip_suffix(b"/").unwrap_or(path), end].concat()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::settings::load::{Request, load};
+
+    #[test]
+    fn a_dot_in_a_folder_of_the_conf_is_no_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        for (line, url) in
+            [("root .;", "/x/a.sh"), ("root ./;", "/x/a.sh"), ("alias ./x/;", "/xa.sh"), ("alias x;", "/x/a.sh")]
+        {
+            let file = folder.path().join("c.conf");
+            std::fs::write(&file, format!("server {{ listen 127.0.0.1:1; location /x {{ {line} cgi on; }} }}"))
+                .unwrap();
+            let loaded = load(&Request { file, prefix: folder.path().to_path_buf(), ..Request::default() });
+            let way = find(&loaded.settings.unwrap(), &folder.path().join("x/a.sh"), None).ok().unwrap();
+            assert_eq!(way.url, url, "{line}");
+        }
+    }
 
     #[test]
     fn of_two_ways_the_longer_prefix_counts_and_then_the_first() {

@@ -26,9 +26,12 @@ pub fn send(signal: Signal, request: &Request, options: &Options) -> ExitCode {
             let words = system_words(&error);
             say(&format!("longshore: [error] cannot read the pid file \"{}\": {words}", path.display()));
             if error.kind() == ErrorKind::NotFound {
-                say(
-                    "longshore: a server writes it if its conf has a `pid` line, or with `-p`; or send the signal by `kill`",
-                );
+                say(match settings.main.process.pid {
+                    Some(_) => "longshore: no server of this conf runs, or it was started with another `pid` line",
+                    None => {
+                        "longshore: a server writes it if its conf has a `pid` line, or with `-p`; or send the signal by `kill`"
+                    }
+                });
             }
             return ExitCode::FAILURE;
         }

@@ -67,7 +67,7 @@ fn verdict(report: &Report) -> String {
     let unknown = report.uses(|fate| matches!(fate, Fate::Missing | Fate::Refused)) > 0 || !report.others.is_empty();
     match (report.is_taken(), unknown) {
         (true, _) if report.uses(|fate| fate == Fate::Absent) > 0 => {
-            format!("{count} Longshore takes the conf where the files and hosts are that this machine lacks.")
+            format!("{count} Longshore takes the conf on a machine that has the files and hosts named as `not here`.")
         }
         (true, _) => format!("{count} Longshore takes the conf as it is."),
         (false, _) if fine == all => {
