@@ -17,6 +17,10 @@ use crate::exchange::engine::Bell;
 /// In the token of an event: it names a bell, not a connection. Connections never get such high numbers.
 pub const BELL: usize = OURS | 0x4000_0000;
 
+// Who rings says that there is news, then looks whom it wakes; who takes a kept socket says whom it wakes, then looks for news. Each
+// stores one word and loads the other's, so release and acquire would let both miss what the other stored, and a request would
+// wait for news that has come: those four are sequentially consistent, as is the slot's word behind them.
+
 /// Whom a bell wakes that works for nobody.
 const NOBODY: usize = usize::MAX;
 
@@ -101,10 +105,10 @@ impl Ringer {
             return None;
         }
         if ended {
-            place.ended.store(true, Release);
+            place.ended.store(true, SeqCst);
         }
-        place.news.store(true, Release);
-        let connection = place.wakes.load(Acquire);
+        place.news.store(true, SeqCst);
+        let connection = place.wakes.load(SeqCst);
         (connection != NOBODY).then_some(connection)
     }
 }
@@ -140,16 +144,16 @@ impl Hung {
 
 impl Bell for Hung {
     fn wakes(&self, connection: Option<usize>) {
-        self.place().wakes.store(connection.unwrap_or(NOBODY), Release);
+        self.place().wakes.store(connection.unwrap_or(NOBODY), SeqCst);
     }
 
     fn has_news(&self) -> bool {
-        self.place().news.load(Acquire) || self.place().ended.load(Acquire)
+        self.place().news.load(SeqCst) || self.place().ended.load(SeqCst)
     }
 
     fn take_news(&self) -> bool {
         let place = self.place();
-        (place.news.load(Relaxed) && place.news.swap(false, AcqRel)) || place.ended.load(Acquire)
+        (place.news.load(SeqCst) && place.news.swap(false, SeqCst)) || place.ended.load(SeqCst)
     }
 
     fn leave_news(&self) {

@@ -70,7 +70,9 @@ impl<T> Slot<T> {
         match self.word.compare_exchange(RUNNING, how as u8, AcqRel, Acquire) {
             Ok(_) => None,
             Err(_) => {
-                self.word.store(RUNNING, Release);
+                // An edge that finds the old mark leaves none of its own: it relies on us to see what it noted before. Each of us
+                // stores one word and loads the other's, which only a single order of all four keeps from missing both.
+                self.word.swap(RUNNING, SeqCst);
                 self.value().take()
             }
         }
@@ -78,29 +80,30 @@ impl<T> Slot<T> {
 
     /// Notes that the client closed its end; before [`Slot::notify`] tells of the edge.
     pub fn mark_ended(&self) {
-        self.ended.store(true, Release);
+        self.ended.store(true, SeqCst);
     }
 
     /// Whether the client closed its end.
     pub fn has_ended(&self) -> bool {
-        self.ended.load(Acquire)
+        self.ended.load(SeqCst)
     }
 
     /// Notes that the client sent something, or closed its end; before [`Slot::notify`] tells of the edge. News of what a request
     /// waits for leaves no such mark, so that its worker need not ask the client's socket.
     pub fn mark_heard(&self) {
-        self.heard.store(true, Release);
+        self.heard.store(true, SeqCst);
     }
 
     /// Whether the client was heard of since this was asked last.
     pub fn take_heard(&self) -> bool {
-        self.heard.load(Relaxed) && self.heard.swap(false, AcqRel)
+        self.heard.load(SeqCst) && self.heard.swap(false, SeqCst)
     }
 
     /// An edge came: takes the connection if it is parked, else leaves the mark for its worker.
     pub fn notify(&self) -> Option<T> {
         loop {
-            let word = self.word.load(Acquire);
+            // In one order with what was noted before and with the worker's look for it, see `park`.
+            let word = self.word.load(SeqCst);
             match word {
                 RUNNING => {
                     if self.word.compare_exchange(RUNNING, NOTIFIED, AcqRel, Acquire).is_ok() {
