@@ -78,10 +78,15 @@ fn head(wire: &mut Wire) -> Result<Answer, Broken> {
     let status = text.strip_prefix("HTTP/1.").and_then(|rest| rest.get(2..5)).and_then(|code| code.parse().ok());
     let status = status.ok_or_else(|| Broken::Bad(format!("the answer begins with no status line: {text:?}")))?;
     let mut answer = Answer { status, ..Answer::default() };
+    let mut size = text.len();
     loop {
         let line = wire.line(false)?;
         if line.is_empty() {
             return Ok(answer);
+        }
+        size += line.len();
+        if size > MOST_HEAD {
+            return Err("the head has more than 1 MiB".into());
         }
         let at = line.iter().position(|&byte| byte == b':');
         let at = at.ok_or_else(|| {
@@ -182,5 +187,63 @@ impl Wire {
     fn rest(&mut self) -> Result<Vec<u8>, Broken> {
         while self.ahead.len() <= MOST_BODY && self.fill()? {}
         Ok(std::mem::take(&mut self.ahead))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::wire::Place;
+    use super::*;
+    use std::io::Write;
+    use std::net::TcpListener;
+    use std::time::{Duration, Instant};
+
+    const PLAIN: Asked = Asked { is_head: false, is_old: false };
+
+    /// A connection to a server that says this, and then that for ever.
+    fn endless(first: &'static str, then: &'static [u8], time: Duration) -> Wire {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let place = Place::Tcp("127.0.0.1".into(), listener.local_addr().unwrap().port());
+        std::thread::spawn(move || {
+            let (mut socket, _) = listener.accept().unwrap();
+            let much = then.repeat(4096 / then.len() + 1);
+            let _ = socket.write_all(first.as_bytes());
+            // It ends when the other side has closed.
+            while socket.write_all(&much).is_ok() {}
+        });
+        match Wire::open(&place, None, Instant::now() + time) {
+            Ok(wire) => wire,
+            Err(_) => panic!("the listener stands"),
+        }
+    }
+
+    #[test]
+    fn a_server_that_never_stops_is_late() {
+        let begun = Instant::now();
+        for (first, then) in [
+            ("", &b"HTTP/1.1 100 Continue\r\n\r\n"[..]),
+            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n", b"a: b\r\n"),
+            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\na\r\n"),
+        ] {
+            let mut wire = endless(first, then, Duration::from_millis(300));
+            assert_eq!(read(&mut wire, PLAIN).err().as_deref(), Some("the answer did not end in time"), "{first:?}");
+        }
+        let mut wire = endless("", b"bytes", Duration::from_millis(300));
+        assert!(!wire.ends_within(Duration::from_millis(100)).unwrap());
+        assert!(begun.elapsed() < Duration::from_secs(60));
+    }
+
+    #[test]
+    fn a_head_is_bounded_in_lines_and_bytes() {
+        let long = Duration::from_secs(60);
+        for (then, why) in [
+            (&b"a: b\r\n"[..], "the head has more than 10,000 fields"),
+            (b"a", "a line of the answer has no end"),
+            (&[b'a', b':', b'b', b'\n', b':'], "the head has more than 10,000 fields"),
+            (Box::leak([&vec![b':'; 20_000][..], b"\n"].concat().into_boxed_slice()), "the head has more than 1 MiB"),
+        ] {
+            let mut wire = endless("HTTP/1.1 200 OK\r\n", then, long);
+            assert_eq!(read(&mut wire, PLAIN).err().as_deref(), Some(why));
+        }
     }
 }

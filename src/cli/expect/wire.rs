@@ -127,6 +127,9 @@ impl Wire {
     pub fn send(&mut self, bytes: &[u8]) -> Result<(), String> {
         let mut rest = bytes;
         while !rest.is_empty() {
+            if Instant::now() >= self.until {
+                return Err("the server did not take the request in time".into());
+            }
             match self.ready(PollFlags::POLLIN | PollFlags::POLLOUT, left(self.until))? {
                 ready if ready.is_empty() => return Err("the server did not take the request in time".into()),
                 ready if ready.contains(PollFlags::POLLIN) && self.look()? => return Ok(()),
@@ -162,16 +165,20 @@ impl Wire {
         }
     }
 
-    /// Reads more, until the moment that was set.
+    /// Reads more, until the moment that was set. A server that never stops does not put it off.
     pub fn more(&mut self) -> Result<More, String> {
-        self.read(left(self.until))
+        self.read_until(self.until)
+    }
+
+    fn read_until(&mut self, until: Instant) -> Result<More, String> {
+        if Instant::now() >= until { Ok(More::Late) } else { self.read(left(until)) }
     }
 
     /// Whether the other side closes within a time; bytes that come are kept.
     pub fn ends_within(&mut self, time: Duration) -> Result<bool, String> {
         let end = Instant::now() + time;
         loop {
-            match self.read(left(end))? {
+            match self.read_until(end)? {
                 More::End => return Ok(true),
                 More::Late => return Ok(false),
                 More::Came => {}
