@@ -39,6 +39,8 @@ pub struct FileCopy {
 /// A folder on its way to where nothing is.
 pub struct TreeCopy {
     reach: Reach,
+    /// The copy itself, which may stand below what is copied: by its device and number.
+    own: (u64, u64),
     levels: Vec<Level>,
     file: Option<(Pour, File)>,
 }
@@ -95,7 +97,8 @@ impl TreeCopy {
         use std::os::unix::ffi::OsStrExt;
         let source = Folder::open(from.path_of(name).as_os_str().as_bytes(), &Symlinks::Followed)?;
         let level = Level::open(source, to, new, reach)?;
-        Ok(TreeCopy { reach, levels: vec![level], file: None })
+        let own = rustix::fs::fstat(&level.to)?;
+        Ok(TreeCopy { reach, own: (own.st_dev, own.st_ino), levels: vec![level], file: None })
     }
 
     /// Goes on until a moment; true when all of it is there.
@@ -140,17 +143,19 @@ impl TreeCopy {
         // Gone meanwhile, or a link that leads nowhere.
         let Ok(stat) = rustix::fs::statat(&level.from, name, at) else { return Ok(()) };
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | nofollow;
+        let open = |flags| still_there(rustix::fs::openat(&level.from, name, flags, Mode::empty()));
         match FileType::from_raw_mode(stat.st_mode) {
             FileType::Directory if self.is_above(&stat) => Ok(()),
             FileType::Directory if self.levels.len() >= DEEPEST => Err(Errno::NAMETOOLONG.into()),
             FileType::Directory => {
-                let inner = rustix::fs::openat(&level.from, name, flags | OFlags::DIRECTORY, Mode::empty())?;
+                let Some(inner) = open(flags | OFlags::DIRECTORY)? else { return Ok(()) };
                 let level = Level::open(File::from(inner).try_into()?, &level.to, name.to_bytes(), self.reach)?;
                 self.levels.push(level);
                 Ok(())
             }
             FileType::RegularFile => {
-                let source = File::from(rustix::fs::openat(&level.from, name, flags, Mode::empty())?);
+                let Some(source) = open(flags)? else { return Ok(()) };
+                let source = File::from(source);
                 let made = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
                 let into = rustix::fs::openat(&level.to, name, made, Mode::RUSR | Mode::WUSR)?;
                 self.file = Some((Pour { meta: source.metadata()?, source }, into.into()));
@@ -160,9 +165,18 @@ impl TreeCopy {
         }
     }
 
-    /// Whether a folder is one of those that are being copied: a link back to it leads in a circle.
+    /// Whether a folder is one of those that are being copied, to which a link back leads in a circle, or the copy itself.
     fn is_above(&self, stat: &Stat) -> bool {
-        self.levels.iter().any(|level| (level.stat.st_dev, level.stat.st_ino) == (stat.st_dev, stat.st_ino))
+        self.own == (stat.st_dev, stat.st_ino)
+            || self.levels.iter().any(|level| (level.stat.st_dev, level.stat.st_ino) == (stat.st_dev, stat.st_ino))
+    }
+}
+
+/// Nothing, if it went since it was listed: a tree may be removed while it is copied.
+fn still_there<T>(opened: Result<T, Errno>) -> io::Result<Option<T>> {
+    match opened {
+        Err(Errno::NOENT) => Ok(None),
+        done => Ok(Some(done?)),
     }
 }
 
@@ -220,6 +234,37 @@ mod tests {
         let copied = fs::metadata(at.path().join("all/sub/a")).unwrap();
         let original = fs::metadata(from.join("sub/a")).unwrap();
         assert_eq!((copied.mode() & 0o777, copied.mtime()), (0o640, original.mtime()));
+    }
+
+    #[test]
+    fn a_link_to_where_the_copy_stands_does_not_lead_into_the_copy() {
+        let at = tempfile::tempdir().unwrap();
+        fs::create_dir(at.path().join("from")).unwrap();
+        fs::write(at.path().join("beside"), "text").unwrap();
+        symlink("..", at.path().join("from/up")).unwrap();
+        let folder = Folder::open(at.path().as_os_str().as_bytes(), &Symlinks::Followed).unwrap();
+        let mut copy = TreeCopy::begin(&folder, b"from", &folder, b"copy", Reach::All { follows: true }).unwrap();
+        assert!(copy.go_on(Instant::now() + Duration::from_secs(600)).unwrap());
+        let mut names: Vec<_> =
+            fs::read_dir(at.path().join("copy/up")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        assert_eq!(names, ["beside"]);
+    }
+
+    #[test]
+    fn a_tree_that_goes_while_it_is_copied_is_no_error() {
+        let at = tempfile::tempdir().unwrap();
+        for n in 0..50 {
+            fs::create_dir_all(at.path().join(format!("from/{n}"))).unwrap();
+            fs::write(at.path().join(format!("from/{n}/file")), "text").unwrap();
+        }
+        let folder = Folder::open(at.path().as_os_str().as_bytes(), &Symlinks::Followed).unwrap();
+        let mut copy = TreeCopy::begin(&folder, b"from", &folder, b"copy", Reach::All { follows: true }).unwrap();
+        for _ in 0..20 {
+            assert!(!copy.go_on(Instant::now()).unwrap());
+        }
+        fs::remove_dir_all(at.path().join("from")).unwrap();
+        assert!(copy.go_on(Instant::now() + Duration::from_secs(600)).unwrap());
     }
 
     #[test]
