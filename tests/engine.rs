@@ -42,6 +42,8 @@ mod slow;
 mod status;
 #[path = "engine/stop.rs"]
 mod stop;
+#[path = "engine/stores.rs"]
+mod stores;
 #[path = "engine/tls.rs"]
 mod tls;
 #[path = "engine/tls_attacks.rs"]

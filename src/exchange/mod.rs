@@ -261,6 +261,8 @@ pub struct Exchange {
     pub session: Option<Box<session::Session>>,
     /// What a handler keeps between two entries of its step.
     pub handler: Option<Box<dyn Any + Send>>,
+    /// Who has a say when the file that this request brings gets its name.
+    pub gate: Option<Box<dyn store::Gate>>,
     /// The moment that a step waits for; the step clears it.
     pub until: Option<Instant>,
     /// What the limits decided. They are asked once, whatever internal redirects follow.
@@ -325,6 +327,7 @@ impl Exchange {
             outlives_client: false,
             session: None,
             handler: None,
+            gate: None,
             until: None,
             limits: Default::default(),
             attempts: Default::default(),

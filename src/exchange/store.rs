@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, RenameFlags, Stat};
 use rustix::io::Errno;
 
+use super::error::HttpError;
 use super::symlinks::{self, Symlinks};
 
 /// Attempts to find a name of our own that nobody has.
@@ -22,6 +23,13 @@ pub const MARK: &[u8] = b".longshore-";
 /// An open folder.
 #[derive(Debug)]
 pub struct Folder(File);
+
+/// Who has a say when a file that came whole is to get its name.
+pub trait Gate: Send {
+    /// Lets the file of so many bytes appear, or says why it may not. Nobody else passes meanwhile.
+    fn pass(&self, name: &[u8], size: u64, publish: &mut dyn FnMut() -> Result<(), HttpError>)
+    -> Result<(), HttpError>;
+}
 
 /// What there is under a name; a symbolic link is itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

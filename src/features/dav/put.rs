@@ -161,7 +161,15 @@ fn finish(x: &Exchange, conf: &Conf, mut put: Put) -> Result<Response, HttpError
         let times = FileTimes::new().set_modified(UNIX_EPOCH + Duration::from_secs(seconds));
         put.draft.file.set_times(times).map_err(|error| failed("utimes()", &put.path, &error, 409))?;
     }
-    put.draft.publish(&spot.folder, &spot.name).map_err(|error| failed("rename()", &put.path, &error, 409))?;
+    let size = put.draft.len();
+    let mut publish = || {
+        let done = put.draft.publish(&spot.folder, &spot.name);
+        done.map_err(|error| failed("rename()", &put.path, &error, 409))
+    };
+    match &x.gate {
+        Some(gate) => gate.pass(&spot.name, size, &mut publish)?,
+        None => publish()?,
+    }
     let mut response = empty(if existed { 204 } else { 201 });
     if !existed {
         response.location = Some(escape::path(&x.uri).into_owned().into());

@@ -1,6 +1,7 @@
 //! From a form that comes in pieces to files in the store: each part into a draft of its own, within the conf's limits, and
 //! all of them under their names when the last byte is there. Must not know how the answer looks.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Seek};
 use std::sync::Mutex;
@@ -22,7 +23,7 @@ const FIELD_BYTES: usize = 1 << 20;
 const NUMBERS: u32 = 10_000;
 
 /// Whoever counts what is in a store must be the only one who adds to it.
-static COUNTING: Mutex<()> = Mutex::new(());
+pub static COUNTING: Mutex<()> = Mutex::new(());
 
 /// A form that is being read.
 pub struct Receiving {
@@ -239,7 +240,7 @@ impl Receiving {
             return Err(too_large(conf, &file.name));
         }
         if conf.quota > 0 && self.used + before + data.len() as u64 > conf.quota {
-            return Err(over_quota(conf));
+            return Err(over_quota(conf.quota));
         }
         if let Some(hash) = &mut file.hash {
             hash.update(data);
@@ -302,12 +303,16 @@ impl Receiving {
         let _counting = COUNTING.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         let here = bytes_in(&self.folder).map_err(|error| store_failed(conf, "readdir()", &error))?;
         let replaced: u64 = match conf.conflict {
-            Conflict::Overwrite => self.files.iter().map(|file| self.size_of(&file.name)).sum(),
+            // Two of one name replace the same file.
+            Conflict::Overwrite => {
+                let names: HashSet<&str> = self.files.iter().map(|file| file.name.as_str()).collect();
+                names.into_iter().map(|name| self.size_of(name)).sum()
+            }
             Conflict::Error | Conflict::Rename => 0,
         };
         let own: u64 = self.files.iter().map(|file| file.draft.len()).sum();
         match here.saturating_sub(replaced) + own > conf.quota {
-            true => Err(over_quota(conf)),
+            true => Err(over_quota(conf.quota)),
             false => self.publish_all(conf),
         }
     }
@@ -375,8 +380,8 @@ fn taken(name: &str) -> HttpError {
 }
 
 /// The answer to what the store has no room for.
-pub fn over_quota(conf: &Conf) -> HttpError {
-    let text = format!("the store would hold more than {} bytes (upload_quota)", conf.quota);
+pub fn over_quota(quota: u64) -> HttpError {
+    let text = format!("the store would hold more than {quota} bytes (upload_quota)");
     HttpError::new(507, "quota").log(Level::Error, text)
 }
 
