@@ -82,9 +82,10 @@ pub fn begin(x: &Exchange, conf: &Conf) -> Result<Begun, HttpError> {
     if let Some(step) = withhold(x, what, &to_path) {
         return Ok(Begun::Withheld(step));
     }
-    let follows = x.symlinks(&from.path) == Symlinks::Followed;
+    let rule = x.symlinks(&from.path);
+    let follows = rule == Symlinks::Followed;
     let reach = if depth == Depth::Zero { Reach::Itself } else { Reach::All { follows } };
-    let order = Order { from, to, moves, replaces: there.is_some(), reach: is_folder.then_some(reach) };
+    let order = Order { from, to, moves, replaces: there.is_some(), rule, reach: is_folder.then_some(reach) };
     Work::carry(order).map(Begun::Work)
 }
 

@@ -226,6 +226,8 @@ fn failed(call: &str, path: &[u8], error: &io::Error, missing: u16) -> HttpError
         (ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem, _) | (_, ELOOP) => {
             (403, "no-permission", Level::Error)
         }
+        // Somebody else put something there meanwhile.
+        (ErrorKind::DirectoryNotEmpty, _) => (409, "exists", Level::Error),
         // RFC 4918 section 9.3.1: MKCOL only where nothing is.
         (ErrorKind::AlreadyExists, _) => (405, "exists", Level::Error),
         _ => (500, "file-error", Level::Crit),

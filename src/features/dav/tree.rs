@@ -11,7 +11,6 @@ use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat, Timespec, Timestamp
 use rustix::io::Errno;
 
 use crate::exchange::store::{Draft, Folder};
-use crate::exchange::symlinks::Symlinks;
 
 /// Bytes between two looks at the clock.
 const PIECE: u64 = 4 << 20;
@@ -59,10 +58,13 @@ struct Pour {
 }
 
 impl FileCopy {
-    /// Of what has a name in a folder, into another folder.
-    pub fn begin(from: &Folder, name: &[u8], to: &Folder) -> io::Result<FileCopy> {
-        let source = File::open(from.path_of(name))?;
+    /// Of an open file, into a folder.
+    pub fn begin(source: File, to: &Folder) -> io::Result<FileCopy> {
         let meta = source.metadata()?;
+        if !meta.is_file() {
+            // It was one when it was looked at.
+            return Err(io::ErrorKind::PermissionDenied.into());
+        }
         let draft = to.draft(meta.mode() & 0o777)?;
         Ok(FileCopy { pour: Pour { source, meta }, draft })
     }
@@ -92,10 +94,8 @@ impl Pour {
 }
 
 impl TreeCopy {
-    /// Of what has a name in a folder, a link to a folder too, under another name.
-    pub fn begin(from: &Folder, name: &[u8], to: &Folder, new: &[u8], reach: Reach) -> io::Result<TreeCopy> {
-        use std::os::unix::ffi::OsStrExt;
-        let source = Folder::open(from.path_of(name).as_os_str().as_bytes(), &Symlinks::Followed)?;
+    /// Of an open folder, under a name in another.
+    pub fn begin(source: Folder, to: &Folder, new: &[u8], reach: Reach) -> io::Result<TreeCopy> {
         let level = Level::open(source, to, new, reach)?;
         let own = rustix::fs::fstat(&level.to)?;
         Ok(TreeCopy { reach, own: (own.st_dev, own.st_ino), levels: vec![level], file: None })
@@ -202,6 +202,7 @@ impl Level {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::exchange::symlinks::Symlinks;
     use std::fs;
     use std::os::unix::ffi::OsStrExt;
     use std::os::unix::fs::symlink;
@@ -223,7 +224,7 @@ mod tests {
             ("plain", Reach::All { follows: false }, [true, false]),
             ("itself", Reach::Itself, [false, false]),
         ] {
-            let mut copy = TreeCopy::begin(&folder, b"from", &folder, name.as_bytes(), reach).unwrap();
+            let mut copy = TreeCopy::begin(folder.inner(b"from").unwrap(), &folder, name.as_bytes(), reach).unwrap();
             // As little as possible at a time.
             let over = Instant::now();
             while !copy.go_on(over).unwrap() {}
@@ -243,7 +244,8 @@ mod tests {
         fs::write(at.path().join("beside"), "text").unwrap();
         symlink("..", at.path().join("from/up")).unwrap();
         let folder = Folder::open(at.path().as_os_str().as_bytes(), &Symlinks::Followed).unwrap();
-        let mut copy = TreeCopy::begin(&folder, b"from", &folder, b"copy", Reach::All { follows: true }).unwrap();
+        let mut copy =
+            TreeCopy::begin(folder.inner(b"from").unwrap(), &folder, b"copy", Reach::All { follows: true }).unwrap();
         assert!(copy.go_on(Instant::now() + Duration::from_secs(600)).unwrap());
         let mut names: Vec<_> =
             fs::read_dir(at.path().join("copy/up")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
@@ -259,7 +261,8 @@ mod tests {
             fs::write(at.path().join(format!("from/{n}/file")), "text").unwrap();
         }
         let folder = Folder::open(at.path().as_os_str().as_bytes(), &Symlinks::Followed).unwrap();
-        let mut copy = TreeCopy::begin(&folder, b"from", &folder, b"copy", Reach::All { follows: true }).unwrap();
+        let mut copy =
+            TreeCopy::begin(folder.inner(b"from").unwrap(), &folder, b"copy", Reach::All { follows: true }).unwrap();
         for _ in 0..20 {
             assert!(!copy.go_on(Instant::now()).unwrap());
         }
@@ -279,7 +282,7 @@ mod tests {
             }
             let new = format!("{name}-copy");
             let reach = Reach::All { follows: false };
-            let mut copy = TreeCopy::begin(&root, name.as_bytes(), &root, new.as_bytes(), reach).unwrap();
+            let mut copy = TreeCopy::begin(root.inner(name.as_bytes()).unwrap(), &root, new.as_bytes(), reach).unwrap();
             let done = copy.go_on(later);
             assert_eq!(done.is_ok(), fits, "{name}: {done:?}");
         }

@@ -2,7 +2,9 @@
 //! A folder is copied under a name of its own and appears whole; what it replaces goes last, so a copy that fails has changed
 //! nothing. All is done to its end, even if the client leaves. Must not know requests.
 
+use std::fs::File;
 use std::io::{self, ErrorKind};
+use std::os::unix::ffi::OsStrExt;
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
@@ -12,6 +14,7 @@ use super::tree::{FileCopy, Reach, TreeCopy};
 use super::{Spot, failed};
 use crate::exchange::error::HttpError;
 use crate::exchange::store::Folder;
+use crate::exchange::symlinks::{self, Symlinks};
 
 /// How long one turn takes.
 const TURN: Duration = Duration::from_millis(10);
@@ -26,6 +29,8 @@ pub struct Order {
     pub moves: bool,
     /// Whether something stands at the destination.
     pub replaces: bool,
+    /// What the place says of symbolic links on the way to the source.
+    pub rule: Symlinks,
     /// How much of it; none for a file.
     pub reach: Option<Reach>,
 }
@@ -64,11 +69,14 @@ impl Work {
             }
         }
         let Some(reach) = *reach else {
-            let copy = FileCopy::begin(&from.folder, &from.name, &to.folder);
+            let copy = order.open().and_then(|source| FileCopy::begin(source, &to.folder));
             return copy.map_err(|error| order.copy_failed(&error)).map(|copy| Work::File(order, copy));
         };
         let begun = to.folder.under_some_name(|own| {
-            let copy = TreeCopy::begin(&from.folder, &from.name, &to.folder, own, reach);
+            let copy = order
+                .open()
+                .and_then(Folder::try_from)
+                .and_then(|source| TreeCopy::begin(source, &to.folder, own, reach));
             copy.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))
         });
         let (own, copy) = begun.map_err(|error| order.copy_failed(&error))?;
@@ -129,7 +137,11 @@ fn tree(order: &Order, copy: &mut TreeCopy, own: &[u8], until: Instant) -> Resul
 /// Gives a folder the name of the destination: what had it before, under the name that it has now.
 fn replace(order: &Order, folder: &Folder, name: &[u8]) -> io::Result<Option<(Folder, Vec<u8>)>> {
     let to = &order.to;
-    let old = if order.replaces { Some(to.folder.put_aside(&to.name, &to.folder)?) } else { None };
+    let old = match order.replaces.then(|| to.folder.put_aside(&to.name, &to.folder)).transpose() {
+        // It went meanwhile.
+        Err(error) if error.kind() == ErrorKind::NotFound && folder.find(name).is_ok() => None,
+        old => old?,
+    };
     let renamed = folder.rename(name, &to.folder, &to.name);
     if let (Some(old), Err(_)) = (&old, &renamed) {
         to.folder.rename(old, &to.folder, &to.name)?;
@@ -139,6 +151,15 @@ fn replace(order: &Order, folder: &Folder, name: &[u8]) -> io::Result<Option<(Fo
 }
 
 impl Order {
+    /// Opens what is to be copied: under the rule again, since it may be another by now.
+    fn open(&self) -> io::Result<File> {
+        let Spot { folder, name, path } = &self.from;
+        match self.rule {
+            Symlinks::Followed => symlinks::open(folder.path_of(name).as_os_str().as_bytes(), &self.rule),
+            rule => symlinks::open(path, &rule),
+        }
+    }
+
     /// The source, if it is to go.
     fn source(&self) -> io::Result<Vec<(Folder, Vec<u8>)>> {
         match self.moves {
@@ -185,5 +206,67 @@ impl Clearing {
             let Some((folder, name)) = self.left.pop() else { return Ok(true) };
             self.removal = Some(Removal::begin(&folder, &name)?);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::os::unix::fs::symlink;
+    use std::path::Path;
+
+    fn spot(at: &Path, name: &str) -> Spot {
+        let folder = Folder::open(at.as_os_str().as_bytes(), &Symlinks::Followed).unwrap();
+        Spot { folder, name: name.into(), path: at.join(name).as_os_str().as_bytes().to_vec() }
+    }
+
+    fn done(order: Order) -> Result<u16, u16> {
+        let mut work = Work::carry(order).map_err(|error| error.status)?;
+        loop {
+            if let Some(status) = work.go_on().map_err(|error| error.status)? {
+                return Ok(status);
+            }
+        }
+    }
+
+    #[test]
+    fn a_link_that_came_behind_the_look_is_not_copied() {
+        let at = tempfile::tempdir().unwrap();
+        fs::create_dir_all(at.path().join("secret/sub")).unwrap();
+        fs::write(at.path().join("secret/key"), "key").unwrap();
+        symlink("secret/key", at.path().join("file")).unwrap();
+        symlink("secret", at.path().join("folder")).unwrap();
+        let trusted = Symlinks::Refused { from: at.path().as_os_str().len() };
+        for (name, reach) in [("file", None), ("folder", Some(Reach::All { follows: false }))] {
+            for (rule, copied) in [(trusted, false), (Symlinks::Followed, true)] {
+                let (from, to) = (spot(at.path(), name), spot(at.path(), "copy"));
+                let order = Order { from, to, moves: false, replaces: false, rule, reach };
+                assert_eq!(done(order).is_ok(), copied, "{name} {rule:?}");
+                assert_eq!(at.path().join("copy").exists(), copied, "{name} {rule:?}");
+            }
+            let copy = at.path().join("copy");
+            if reach.is_some() { fs::remove_dir_all(copy).unwrap() } else { fs::remove_file(copy).unwrap() }
+        }
+        assert_eq!(fs::read_dir(at.path()).unwrap().count(), 3);
+    }
+
+    #[test]
+    fn a_destination_that_went_or_came_meanwhile() {
+        let at = tempfile::tempdir().unwrap();
+        fs::create_dir(at.path().join("from")).unwrap();
+        let order = |replaces| Order {
+            from: spot(at.path(), "from"),
+            to: spot(at.path(), "to"),
+            moves: false,
+            replaces,
+            rule: Symlinks::Followed,
+            reach: Some(Reach::Itself),
+        };
+        assert_eq!(done(order(true)), Ok(201));
+        fs::write(at.path().join("to/file"), "").unwrap();
+        assert_eq!(done(order(false)), Err(409));
+        assert!(at.path().join("to/file").exists());
+        assert_eq!(fs::read_dir(at.path()).unwrap().count(), 2);
     }
 }
