@@ -239,7 +239,7 @@ mod tests {
         for (then, why) in [
             (&b"a: b\r\n"[..], "the head has more than 10,000 fields"),
             (b"a", "a line of the answer has no end"),
-            (&[b'a', b':', b'b', b'\n', b':'], "the head has more than 10,000 fields"),
+            (b"a:b\n:", "the head has more than 10,000 fields"),
             (Box::leak([&vec![b':'; 20_000][..], b"\n"].concat().into_boxed_slice()), "the head has more than 1 MiB"),
         ] {
             let mut wire = endless("HTTP/1.1 200 OK\r\n", then, long);
