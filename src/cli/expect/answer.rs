@@ -108,7 +108,7 @@ fn body(wire: &mut Wire, answer: &Answer) -> Result<Vec<u8>, Broken> {
         }
         return chunks(wire);
     }
-    let Some(length) = answer.values("content-length").next() else { return wire.rest() };
+    let Some(length) = answer.values("content-length").next() else { return wire.rest(MOST_BODY) };
     let length: Option<usize> = std::str::from_utf8(length).ok().and_then(|length| length.parse().ok());
     match length.filter(|length| *length <= MOST_BODY) {
         Some(length) => wire.take(length),
@@ -184,8 +184,13 @@ impl Wire {
         Ok(std::mem::replace(&mut self.ahead, rest))
     }
 
-    fn rest(&mut self) -> Result<Vec<u8>, Broken> {
-        while self.ahead.len() <= MOST_BODY && self.fill()? {}
+    /// All that comes until the end, if it is no more than this.
+    fn rest(&mut self, most: usize) -> Result<Vec<u8>, Broken> {
+        while self.fill()? {
+            if self.ahead.len() > most {
+                return Err(Broken::Bad(format!("the answer has no end: it has more than {most} bytes")));
+            }
+        }
         Ok(std::mem::take(&mut self.ahead))
     }
 }
@@ -231,6 +236,13 @@ mod tests {
         let mut wire = endless("", b"bytes", Duration::from_millis(300));
         assert!(!wire.ends_within(Duration::from_millis(100)).unwrap());
         assert!(begun.elapsed() < Duration::from_secs(60));
+    }
+
+    #[test]
+    fn a_body_without_end_is_no_answer() {
+        let mut wire = endless("", b"bytes", Duration::from_secs(60));
+        let Err(Broken::Bad(why)) = wire.rest(1 << 20) else { panic!("it never ends") };
+        assert_eq!(why, "the answer has no end: it has more than 1048576 bytes");
     }
 
     #[test]
