@@ -10,9 +10,7 @@ if is_nginx || [ ! -x "$backend" ]; then
 fi
 plan 11
 
-# git reads no settings of this machine, and asks nobody anything.
-export HOME="$DIR" GIT_CONFIG_NOSYSTEM=1 GIT_TERMINAL_PROMPT=0
-export GIT_AUTHOR_NAME=a GIT_AUTHOR_EMAIL=a@example.com GIT_COMMITTER_NAME=a GIT_COMMITTER_EMAIL=a@example.com
+git_as_aurora
 mkdir "$DIR/repos"
 git init -q --bare "$DIR/repos/one.git"
 git -C "$DIR/repos/one.git" config http.receivepack true
@@ -50,21 +48,7 @@ server {
 }
 CONF
 
-work=$DIR/work
-ok "an empty repository is cloned" git clone -q "$URL1/git/one.git" "$work"
-echo one >"$work/file"
-head -c 3000000 /dev/urandom >"$work/large"
-git -C "$work" checkout -q -b main 2>/dev/null
-git -C "$work" add . && git -C "$work" commit -q -m one
-ok "three megabytes are pushed, in chunks" git -C "$work" push -q origin main
-echo two >"$work/file"
-git -C "$work" commit -q -a -m two
-ok "and a change" git -C "$work" push -q origin main
-ok "another clone" git clone -q "$URL1/git/one.git" "$DIR/second"
-is "$(cat "$DIR/second/file")" two "has the change"
-ok "and the large file, byte for byte" cmp "$work/large" "$DIR/second/large"
-ok "a shallow clone" git clone -q --depth 1 "$URL1/git/one.git" "$DIR/shallow"
-is "$(git -C "$DIR/shallow" rev-list --count HEAD)" 1 "has one commit"
+git_there_and_back "$URL1/git/one.git"
 echo three >"$work/file"
 head -c 3000000 /dev/urandom >"$work/large"
 git -C "$work" commit -q -a -m three

@@ -10,9 +10,7 @@ if is_nginx || [ ! -x "$gitweb" ] || ! command -v git >/dev/null; then
 fi
 plan 24
 
-# git reads no settings of this machine.
-export HOME="$DIR" GIT_CONFIG_NOSYSTEM=1
-export GIT_AUTHOR_NAME=Aurora GIT_AUTHOR_EMAIL=a@example.com GIT_COMMITTER_NAME=Aurora GIT_COMMITTER_EMAIL=a@example.com
+git_as_aurora
 work=$DIR/work
 git init -q "$work"
 mkdir "$work/docs"

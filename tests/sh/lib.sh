@@ -293,3 +293,28 @@ header() {
 talk() {
     curl -sN --max-time 10 "telnet://127.0.0.1:$1" 2>/dev/null | tr -d '\r'
 }
+
+# git_as_aurora: git commits as her, reads no settings of this machine and asks nobody anything.
+git_as_aurora() {
+    export HOME="$DIR" GIT_CONFIG_NOSYSTEM=1 GIT_TERMINAL_PROMPT=0
+    export GIT_AUTHOR_NAME=Aurora GIT_AUTHOR_EMAIL=a@example.com GIT_COMMITTER_NAME=Aurora GIT_COMMITTER_EMAIL=a@example.com
+}
+
+# git_there_and_back URL: eight tests that push to an empty repository and clone it again; $work is the clone that pushed.
+git_there_and_back() {
+    work=$DIR/work
+    ok "an empty repository is cloned" git clone -q "$1" "$work"
+    echo one >"$work/file"
+    head -c 3000000 /dev/urandom >"$work/large"
+    git -C "$work" checkout -q -b main 2>/dev/null
+    git -C "$work" add . && git -C "$work" commit -q -m one
+    ok "three megabytes are pushed, in chunks" git -C "$work" push -q origin main
+    echo two >"$work/file"
+    git -C "$work" commit -q -a -m two
+    ok "and a change" git -C "$work" push -q origin main
+    ok "another clone" git clone -q "$1" "$DIR/second"
+    is "$(cat "$DIR/second/file")" two "has the change"
+    ok "and the large file, byte for byte" cmp "$work/large" "$DIR/second/large"
+    ok "a shallow clone" git clone -q --depth 1 "$1" "$DIR/shallow"
+    is "$(git -C "$DIR/shallow" rev-list --count HEAD)" 1 "has one commit"
+}
