@@ -31,6 +31,10 @@ CONF
 
 for port in "$PORT1" "$PORT2"; do
     [ "$port" = "$PORT1" ] && which="Debian's lines" || which="no lines"
+    if [ "$which" = "no lines" ] && is_nginx; then
+        skip 8 "what nginx speaks without a line depends on its age"
+        continue
+    fi
     timeout 120 sslscan --no-colour --show-sigs "127.0.0.1:$port" >"$DIR/scan" 2>&1
     found=$(cat "$DIR/scan")
     like "$found" "^TLSv1.2 +enabled" "$which: TLS 1.2 is spoken"

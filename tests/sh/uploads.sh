@@ -53,7 +53,7 @@ is "$(ls -A "$DIR/html/files")" "race" "and nothing else is left"
 stop
 
 if is_nginx; then
-    skip 24 "upload_store is not in nginx"
+    skip 29 "upload_store is not in nginx"
     exit
 fi
 
