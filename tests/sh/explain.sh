@@ -2,9 +2,9 @@
 # `longshore explain`, as somebody asks it at two in the morning: why 403, which location took it, what is the limit, may files
 # be stored there? No server runs for the questions; at the end one does, and says the same.
 . "$(dirname "$0")/lib.sh"
-plan 19
+plan 20
 if is_nginx; then
-    skip 19 "nginx has no such word"
+    skip 20 "nginx has no such word"
     exit
 fi
 
@@ -29,6 +29,7 @@ server {
     root html;
     index index.php index.html;
     error_page 404 /a.txt;
+    error_page 500 502 /b.txt;
     location / {
         try_files $uri $uri/ /index.php?$args;
     }
@@ -69,7 +70,7 @@ ask() {
 }
 
 said=$(ask http://blog.test:8080/private/x)
-like "$said" "=> 403 Forbidden  .403/denied site.conf:21.$" "why 403 for /private/x? the line that denies"
+like "$said" "=> 403 Forbidden  .403/denied site.conf:22.$" "why 403 for /private/x? the line that denies"
 like "$said" "127.0.0.1 may not come in" "and who is denied"
 said=$(ask --client 10.1.2.3 http://blog.test:8080/private/x)
 unlike "$said" "403" "somebody else may come in"
@@ -78,7 +79,7 @@ like "$said" "goes on as ./index.php[?]x=1., from inside" "what try_files falls 
 like "$said" "passed on by fastcgi_pass to unix:/run/php/php-fpm.sock" "which location took it: the one for PHP"
 like "$said" "SCRIPT_FILENAME=.*/html/index.php" "and what the program is told"
 said=$(ask --body-size 3000000 http://blog.test:8080/up)
-like "$said" "413/body-too-large site.conf:24" "what body limit is on /up?"
+like "$said" "413/body-too-large site.conf:25" "what body limit is on /up?"
 said=$(ask -H 'Content-Type: multipart/form-data; boundary=x' --body-size 300 http://blog.test:8080/up)
 like "$said" "store/*  may be written in" "the server's user may store files there"
 said=$(ask http://blog.test:8080/api/users?id=7)
@@ -88,6 +89,8 @@ said=$(ask http://blog.test:8080/static/a.txt)
 like "$said" "X-Frame-Options: DENY" "the fields of the answer"
 said=$(ask http://other.test:8080/)
 like "$said" "no server here has the name .other.test., and this one is the default" "whose name fits no server"
+said=$(ask http://blog.test:8080/static/none)
+like "$said" "error_page 404 /a.txt; *site.conf:11" "which of two error_page lines is meant"
 
 long=$(for path in /private/x /post/7 /up /api/x /static/a.txt /none.txt; do
     ask "http://blog.test:8080$path"

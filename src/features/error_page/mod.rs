@@ -9,6 +9,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use ipnet::IpNet;
 
+use crate::conf::source::Span;
 use crate::conf::value::{Piece, Text};
 use crate::exchange::error::HttpError;
 use crate::exchange::step::Target;
@@ -39,6 +40,8 @@ pub struct Page {
     pub new_status: NewStatus,
     /// A path, a named location, or a URL.
     pub target: Text,
+    /// Where the line stands.
+    pub span: Span,
 }
 
 /// The settings.
@@ -123,14 +126,14 @@ pub fn answer(x: &mut Exchange, conf: &Conf, error: &HttpError, place: Option<St
     }
     let page = conf.pages.iter().find(|page| page.status == error.status).filter(|_| !is_last);
     let (Some(page), Some(failure)) = (page, &mut x.failure) else { return Answer::Page(error.clone()) };
-    let (status, new_status) = (page.status, page.new_status);
+    let (status, new_status, span) = (page.status, page.new_status, page.span);
     match new_status {
         NewStatus::Keep => {}
         NewStatus::OfPage => failure.own_status = true,
         NewStatus::Is(status) => failure.status = status,
     }
     let target = x.eval(&page.target).into_owned();
-    x.tell("error_page", None, || {
+    x.tell("error_page", Some(span), || {
         let new = match new_status {
             NewStatus::Keep => String::new(),
             NewStatus::OfPage => ", and the page's own status counts".into(),

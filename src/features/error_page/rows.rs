@@ -93,12 +93,13 @@ fn set_page(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
         _ => (&words[..last], NewStatus::Keep),
     };
     let target = args.text(last)?;
+    let span = args.node.span;
     for word in codes {
         let status = std::str::from_utf8(&word.text).ok().and_then(|text| text.parse().ok());
         let Some(status) = status.filter(|status| (300..=599).contains(status) && *status != 499) else {
             return Err(Fault::at(word, format!("takes codes from 300 to 599 but 499, not `{}`", word.show())));
         };
-        conf.pages.push(Page { status, new_status, target: target.clone() });
+        conf.pages.push(Page { status, new_status, target: target.clone(), span });
     }
     Ok(())
 }
