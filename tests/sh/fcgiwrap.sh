@@ -29,7 +29,10 @@ chmod 755 "$DIR/cgi/told.sh"
 "$wrap" -f -c 2 -s "unix:$DIR/wrap.sock" >"$DIR/wrap.log" 2>&1 &
 wrap_pid=$!
 leave() {
-    kill -TERM "$wrap_pid" 2>/dev/null || :
+    # Its children outlive it.
+    children=$(ps -o pid= --ppid "$wrap_pid" 2>/dev/null || :)
+    # shellcheck disable=SC2086
+    kill -TERM "$wrap_pid" $children 2>/dev/null || :
     wait "$wrap_pid" 2>/dev/null || :
 }
 trap 'leave; clean_up' EXIT
