@@ -73,7 +73,7 @@ said=$(ask http://blog.test:8080/private/x)
 like "$said" "=> 403 Forbidden  .403/denied site.conf:22.$" "why 403 for /private/x? the line that denies"
 like "$said" "127.0.0.1 may not come in" "and who is denied"
 said=$(ask --client 10.1.2.3 http://blog.test:8080/private/x)
-unlike "$said" "403" "somebody else may come in"
+unlike "$said" "=> 403|403/denied|may not come in" "somebody else may come in"
 said=$(ask http://blog.test:8080/post/7?x=1)
 like "$said" "goes on as ./index.php[?]x=1., from inside" "what try_files falls back to"
 like "$said" "passed on by fastcgi_pass to unix:/run/php/php-fpm.sock" "which location took it: the one for PHP"
