@@ -1,17 +1,20 @@
-//! The acceptor: owns the listeners, the parked connections' deadlines and the messages to the process. It
-//! does no file, DNS or TLS work and never waits for a worker: a full queue is answered with a fast 503.
+//! The acceptor: owns the listeners, the parked connections' deadlines and the messages to the process. It hands what it accepts
+//! to the workers, and hears for them while all are stuck. It does no file, DNS or TLS work and never waits for a worker: a
+//! full queue is answered with a fast 503.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::io::{self, ErrorKind};
+use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam_channel::Receiver;
+use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
 
-use super::bells::{BELL, Bells, Ringer};
 use super::connection::{Connection, Job, Phase, Why};
+use super::ear::Ear;
 use super::listen::Listener;
 use super::refusal::{self, Refusals};
 use super::shared::Shared;
@@ -24,12 +27,15 @@ use crate::exchange::counters;
 /// Tokens from here on are not connections.
 const SPECIAL: usize = 0xffff_0000;
 const WAKE: usize = 0xffff_ffff;
+const ALARM: usize = 0xffff_fffe;
 /// How often deadlines are looked at, in milliseconds.
 pub(super) const SWEEP: u64 = 100;
 /// How long accepting pauses when descriptors or memory are short, in milliseconds.
 const PAUSE: u64 = 500;
 /// How many connections one listener takes before others get a turn.
 const BATCH: usize = 256;
+/// How often it looks for the workers' news before its own gets a turn.
+const LOOKS: usize = 128;
 /// How many idle connections make room at once when all are taken.
 const ROOM: usize = 32;
 /// Of how many idle connections one is closed to make room.
@@ -54,8 +60,8 @@ pub struct Acceptor {
     /// Listeners that may have more connections waiting.
     pub(super) hungry: Vec<usize>,
     pub(super) chunks: Vec<Arc<[Slot<Box<Connection>>]>>,
-    /// Who hears of what requests wait for.
-    pub(super) ringer: Ringer,
+    /// For the time when every worker is busy.
+    ear: Ear,
     /// Work that found the queue full and cannot be refused any more.
     pub(super) backlog: VecDeque<Job>,
     /// Whom to wake sooner than the next look at deadlines: when, and the token.
@@ -88,7 +94,7 @@ impl Acceptor {
     pub fn new(
         poll: Poll,
         shared: Arc<Shared>,
-        bells: Arc<Bells>,
+        ear: Ear,
         messages: Receiver<Message>,
         listeners: Vec<Listener>,
         reloader: Reloader,
@@ -101,7 +107,7 @@ impl Acceptor {
             listeners: Vec::new(),
             hungry: Vec::new(),
             chunks: Vec::new(),
-            ringer: Ringer::new(bells),
+            ear,
             backlog: VecDeque::new(),
             soon: BinaryHeap::new(),
             most: 0,
@@ -116,6 +122,8 @@ impl Acceptor {
             shutdown_timeout: None,
         };
         acceptor.take_limits(&current);
+        let alarm = acceptor.shared.jobs.alarm().as_raw_fd();
+        acceptor.poll.registry().register(&mut SourceFd(&alarm), Token(ALARM), Interest::READABLE)?;
         for (number, listener) in listeners.into_iter().enumerate() {
             acceptor.listen(number, listener)?;
         }
@@ -132,8 +140,12 @@ impl Acceptor {
                 log::error!("epoll_wait() failed: {error}");
             }
             for event in &events {
-                let news = event.is_readable() || event.is_read_closed() || event.is_error();
-                self.event(event.token(), news, event.is_read_closed());
+                match event.token().0 {
+                    WAKE => {}
+                    ALARM if self.shared.jobs.look_after() => self.stand_in(),
+                    ALARM => {}
+                    listener => self.accept(listener - SPECIAL),
+                }
             }
             while let Ok(message) = self.messages.try_recv() {
                 if let Some(ended) = self.message(message) {
@@ -198,31 +210,19 @@ impl Acceptor {
         }
     }
 
-    fn event(&mut self, token: Token, news: bool, ended: bool) {
-        let low = token.0 & 0xffff_ffff;
-        if low == WAKE {
-            return;
-        }
-        if low >= SPECIAL {
-            return self.accept(low - SPECIAL);
-        }
-        if low & BELL == BELL {
-            let woken = self.ringer.ring(token.0, ended);
-            return woken.into_iter().for_each(|connection| self.wake(connection));
-        }
-        let Some(slot) = slot::find(&self.chunks, token.0) else { return };
-        // Room to write is no news to who waits for a request; each fresh connection brings such an edge.
-        if !news && matches!(slot.parked(), Some(Parked::Idle | Parked::Head)) {
-            return;
-        }
-        if news && token.0 & slot::OURS == 0 {
-            if ended {
-                slot.mark_ended();
+    /// Hears for the workers, who are all busy and none gets on: what comes is queued, and refused where the queue is full.
+    fn stand_in(&mut self) {
+        let mut events = Vec::new();
+        for _ in 0..LOOKS {
+            self.shared.jobs.look(&mut events);
+            if events.is_empty() {
+                return;
             }
-            slot.mark_heard();
-        }
-        if let Some(connection) = slot.notify() {
-            self.dispatch(Job { connection, why: Why::Ready });
+            for event in events.drain(..) {
+                if let Some(connection) = self.ear.hear(event) {
+                    self.dispatch(Job { connection, why: Why::Ready });
+                }
+            }
         }
     }
 
@@ -272,26 +272,30 @@ impl Acceptor {
             }
         }
         let place = self.shared.slots.claim();
-        let (chunk, at) = place.position();
-        if chunk >= self.chunks.len() {
+        if place.position().0 >= self.chunks.len() {
             self.chunks = self.shared.slots.chunks();
-        }
-        let token = Token(place.token());
-        let interest = Interest::READABLE | Interest::WRITABLE;
-        if let Err(error) = self.poll.registry().register(socket.source(), token, interest) {
-            return log::error!("epoll_ctl() failed: {error}");
         }
         self.number += 1;
         let mut connection = Box::new(Connection::new(place, socket, number as u32, self.number, peer));
-        connection.drained = true;
         if full {
             return self.refuse(connection);
         }
         counters::handled();
-        let deadline = self.shared.clock.now() + time;
-        connection.deadline = deadline;
-        if let Some(connection) = self.chunks[chunk][at].park(connection, Parked::Idle, deadline) {
-            self.dispatch(Job { connection, why: Why::Ready });
+        connection.deadline = self.shared.clock.now() + time;
+        if let Err(job) = self.shared.jobs.send(Job { connection, why: Why::Ready }) {
+            // It has asked for nothing yet that could be refused.
+            self.park(job.connection, Parked::Idle);
+        }
+    }
+
+    /// Leaves a connection to its news and its deadline.
+    fn park(&mut self, mut connection: Box<Connection>, how: Parked) {
+        if let Err(error) = connection.be_watched(self.shared.jobs.news()) {
+            return log::error!("epoll_ctl() failed: {error}");
+        }
+        let ((chunk, at), deadline) = (connection.place.position(), connection.deadline);
+        if let Some(connection) = self.chunks[chunk][at].park(connection, how, deadline) {
+            self.backlog.push_back(Job { connection, why: Why::Ready });
         }
     }
 
@@ -343,10 +347,7 @@ impl Acceptor {
         connection.input = Vec::new();
         connection.phase = Phase::Lingering { until, silence: refusal::LINGER };
         connection.deadline = until;
-        let (chunk, at) = connection.place.position();
-        if let Some(connection) = self.chunks[chunk][at].park(connection, Parked::Busy, until) {
-            self.backlog.push_back(Job { connection, why: Why::Ready });
-        }
+        self.park(connection, Parked::Busy);
     }
 
     fn retry(&mut self) {

@@ -4,13 +4,11 @@
 
 use std::fmt;
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::*};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use mio::unix::SourceFd;
-use mio::{Interest, Registry, Token};
-
+use super::news::News;
 use super::slot::OURS;
 use crate::exchange::engine::Bell;
 
@@ -48,18 +46,18 @@ impl Bells {
     /// Registers a socket; its news wakes this connection until somebody says otherwise.
     pub fn hang(
         self: &Arc<Self>,
-        registry: &Arc<Registry>,
+        news: &Arc<News>,
         connection: usize,
         socket: BorrowedFd<'_>,
         writes: bool,
     ) -> io::Result<Box<dyn Bell>> {
         let (chunk, index) = self.claim();
-        let hung = Hung { table: self.clone(), registry: registry.clone(), chunk, index };
+        let hung = Hung { table: self.clone(), news: news.clone(), chunk, index };
         let place = hung.place();
         place.news.store(false, Relaxed);
         place.ended.store(false, Relaxed);
         place.wakes.store(connection, Release);
-        registry.register(&mut SourceFd(&socket.as_raw_fd()), hung.token(), interest(writes))?;
+        news.watch(socket, hung.token(), writes)?;
         Ok(Box::new(hung))
     }
 
@@ -82,7 +80,7 @@ impl Bells {
     }
 }
 
-/// The bells as the acceptor knows them.
+/// The bells as one who hears of events knows them.
 pub struct Ringer {
     table: Arc<Bells>,
     chunks: Vec<Chunk>,
@@ -127,7 +125,7 @@ impl Default for Place {
 /// A bell that hangs at a socket; its place is free again when it is dropped.
 struct Hung {
     table: Arc<Bells>,
-    registry: Arc<Registry>,
+    news: Arc<News>,
     chunk: Chunk,
     index: u32,
 }
@@ -137,8 +135,8 @@ impl Hung {
         &self.chunk[self.index as usize % PER_CHUNK]
     }
 
-    fn token(&self) -> Token {
-        Token((self.place().generation.load(Relaxed) as usize) << 32 | BELL | self.index as usize)
+    fn token(&self) -> usize {
+        (self.place().generation.load(Relaxed) as usize) << 32 | BELL | self.index as usize
     }
 }
 
@@ -161,7 +159,7 @@ impl Bell for Hung {
     }
 
     fn watch_room(&self, socket: BorrowedFd<'_>) -> io::Result<()> {
-        self.registry.reregister(&mut SourceFd(&socket.as_raw_fd()), self.token(), interest(true))
+        self.news.watch_again(socket, self.token(), true)
     }
 }
 
@@ -180,10 +178,6 @@ impl Drop for Hung {
     }
 }
 
-fn interest(writes: bool) -> Interest {
-    if writes { Interest::READABLE | Interest::WRITABLE } else { Interest::READABLE }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -193,52 +187,50 @@ mod tests {
     use std::time::Duration;
 
     /// The tokens of the events that are there, each with whether the other end closed.
-    fn events(poll: &mut mio::Poll) -> Vec<(usize, bool)> {
-        let mut events = mio::Events::with_capacity(8);
-        poll.poll(&mut events, Some(Duration::ZERO)).unwrap();
-        events.iter().map(|event| (event.token().0, event.is_read_closed())).collect()
+    fn events(news: &News) -> Vec<(usize, bool)> {
+        let mut events = Vec::new();
+        news.wait(Some(Duration::ZERO), |event| events.push((event.token, event.ended))).unwrap();
+        events
     }
 
     #[test]
     fn one_registration_wakes_one_connection_after_another() {
-        let mut poll = mio::Poll::new().unwrap();
-        let registry = Arc::new(poll.registry().try_clone().unwrap());
+        let news = Arc::new(News::new().unwrap());
         let bells = Arc::<Bells>::default();
         let mut ringer = Ringer::new(bells.clone());
         let (ours, mut theirs) = UnixStream::pair().unwrap();
-        let bell = bells.hang(&registry, 7, ours.as_fd(), false).unwrap();
-        assert!(events(&mut poll).is_empty() && !bell.take_news());
+        let bell = bells.hang(&news, 7, ours.as_fd(), false).unwrap();
+        assert!(events(&news).is_empty() && !bell.take_news());
         for (connection, want) in [(Some(7), Some(7)), (Some(8), Some(8)), (None, None)] {
             bell.wakes(connection);
             theirs.write_all(b"x").unwrap();
-            let [(token, ended)] = events(&mut poll)[..] else { panic!("one event") };
+            let [(token, ended)] = events(&news)[..] else { panic!("one event") };
             assert_eq!((ringer.ring(token, ended), ended), (want, false));
             assert_eq!([bell.take_news(), bell.take_news()], [true, false], "news is taken once");
         }
         bell.leave_news();
         assert!(bell.has_news() && bell.take_news() && !bell.has_news());
         drop(theirs);
-        let [(token, ended)] = events(&mut poll)[..] else { panic!("one event") };
+        let [(token, ended)] = events(&news)[..] else { panic!("one event") };
         ringer.ring(token, ended);
         assert_eq!((ended, [bell.take_news(), bell.take_news()]), (true, [true, true]), "an end stays");
     }
 
     #[test]
     fn a_late_event_finds_nobody() {
-        let poll = mio::Poll::new().unwrap();
-        let registry = Arc::new(poll.registry().try_clone().unwrap());
+        let news = Arc::new(News::new().unwrap());
         let bells = Arc::<Bells>::default();
         let mut ringer = Ringer::new(bells.clone());
         let (ours, theirs) = UnixStream::pair().unwrap();
-        let first = bells.hang(&registry, 7, ours.as_fd(), false).unwrap();
+        let first = bells.hang(&news, 7, ours.as_fd(), false).unwrap();
         let token = BELL;
         assert_eq!(ringer.ring(token, false), Some(7));
         drop(first);
-        let second = bells.hang(&registry, 8, theirs.as_fd(), false).unwrap();
+        let second = bells.hang(&news, 8, theirs.as_fd(), false).unwrap();
         assert_eq!((ringer.ring(token, true), second.has_news()), (None, false));
         assert_eq!(ringer.ring(1 << 32 | BELL, false), Some(8));
         let more: Vec<_> = (0..PER_CHUNK).map(|_| UnixStream::pair().unwrap()).collect();
-        let hung: Vec<_> = more.iter().map(|(one, _)| bells.hang(&registry, 9, one.as_fd(), true).unwrap()).collect();
+        let hung: Vec<_> = more.iter().map(|(one, _)| bells.hang(&news, 9, one.as_fd(), true).unwrap()).collect();
         assert_eq!(ringer.ring(BELL | PER_CHUNK, false), Some(9));
         drop(hung);
     }

@@ -1,6 +1,7 @@
 //! A connection as a value that moves between acceptor and workers, and the phase it is in. In every phase a
 //! worker that would have to wait parks it; the phase holds all progress.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
@@ -8,6 +9,7 @@ use std::time::Instant;
 use super::greeting::Greeting;
 use super::intake::Intake;
 use super::logfile::Logs;
+use super::news::News;
 use super::output::Output;
 use super::slot::{NEVER, Place};
 use super::transport::Transport;
@@ -44,6 +46,8 @@ pub struct Connection {
     pub connected: Instant,
     /// Bytes that were read and belong to the next phase; no buffer while idle.
     pub input: Vec<u8>,
+    /// What news of its socket comes.
+    pub watched: Watched,
     /// Where it stands.
     pub phase: Phase,
     /// When it must have got on, in milliseconds on the server's clock.
@@ -159,6 +163,7 @@ impl Connection {
             security: Security::Plain,
             connected: Instant::now(),
             input: Vec::new(),
+            watched: Watched::Not,
             phase: Phase::Idle,
             deadline: NEVER,
             drained: false,
@@ -166,6 +171,37 @@ impl Connection {
             fast: false,
             delayed: false,
         }
+    }
+}
+
+/// What a connection is told of its socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Watched {
+    /// Nothing yet: it has not waited for its client.
+    Not,
+    /// What comes.
+    Input,
+    /// And when it takes bytes again.
+    Room,
+}
+
+impl Connection {
+    /// Sees to it that news of the socket wakes it. Room to write is asked for once somebody waits for it: most answers fit, and
+    /// a fresh socket would tell at once that it has room.
+    pub fn be_watched(&mut self, news: &News) -> io::Result<()> {
+        let waits_to_write = matches!(self.phase, Phase::Greeting(_) | Phase::Sending(_) | Phase::Tunnel(..));
+        let is_bare = matches!(self.socket, Transport::Plain(_));
+        let wanted = if is_bare && !waits_to_write { Watched::Input } else { Watched::Room };
+        if self.watched >= wanted {
+            return Ok(());
+        }
+        let (socket, token, room) = (self.socket.descriptor(), self.place.token(), wanted == Watched::Room);
+        match self.watched {
+            Watched::Not => news.watch(socket, token, room)?,
+            _ => news.watch_again(socket, token, room)?,
+        }
+        self.watched = wanted;
+        Ok(())
     }
 }
 

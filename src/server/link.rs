@@ -2,11 +2,8 @@
 //! wakes them.
 
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::BorrowedFd;
 use std::sync::Arc;
-
-use mio::unix::SourceFd;
-use mio::{Interest, Registry, Token};
 
 use super::bells::Bells;
 use super::connection::{Job, Why};
@@ -17,7 +14,6 @@ use crate::exchange::engine::{Bell, Engine};
 
 /// What requests reach of the engine.
 pub struct Link {
-    registry: Arc<Registry>,
     bells: Arc<Bells>,
     shared: Arc<Shared>,
     inbox: Inbox,
@@ -25,20 +21,18 @@ pub struct Link {
 
 impl Link {
     /// A link to this engine.
-    pub fn new(registry: Registry, bells: Arc<Bells>, shared: Arc<Shared>, inbox: Inbox) -> Self {
-        Link { registry: Arc::new(registry), bells, shared, inbox }
+    pub fn new(bells: Arc<Bells>, shared: Arc<Shared>, inbox: Inbox) -> Self {
+        Link { bells, shared, inbox }
     }
 }
 
 impl Engine for Link {
     fn watch(&self, connection: usize, descriptor: BorrowedFd<'_>) -> io::Result<()> {
-        let raw = descriptor.as_raw_fd();
-        let interest = Interest::READABLE | Interest::WRITABLE;
-        self.registry.register(&mut SourceFd(&raw), Token(connection | OURS), interest)
+        self.shared.jobs.news().watch(descriptor, connection | OURS, true)
     }
 
     fn hang(&self, connection: usize, socket: BorrowedFd<'_>, writes: bool) -> io::Result<Option<Box<dyn Bell>>> {
-        self.bells.hang(&self.registry, connection, socket, writes).map(Some)
+        self.bells.hang(self.shared.jobs.news(), connection, socket, writes).map(Some)
     }
 
     fn wake(&self, connection: usize) {

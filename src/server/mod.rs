@@ -8,6 +8,7 @@ mod body;
 pub mod connection;
 mod control;
 pub mod daemon;
+mod ear;
 pub mod events;
 mod greeting;
 mod intake;
@@ -15,6 +16,7 @@ pub mod keeper;
 mod link;
 pub mod listen;
 pub mod logfile;
+mod news;
 pub mod open;
 mod output;
 #[cfg(test)]
@@ -52,6 +54,9 @@ use slot::Parked;
 
 pub use acceptor::Ended;
 pub use answer::write_head;
+
+/// At least so many idle workers wait for news, so that one that is busy leaves another.
+const WATCHERS: usize = 2;
 
 /// What other threads tell the acceptor.
 pub enum Message {
@@ -149,6 +154,7 @@ impl Reloader {
 pub struct Server {
     acceptor: acceptor::Acceptor,
     shared: Arc<Shared>,
+    bells: Arc<bells::Bells>,
     link: Arc<dyn Engine>,
     threads: usize,
     inbox: Inbox,
@@ -170,17 +176,19 @@ impl Server {
             gone: false,
         };
         let entries = settings.sockets.iter().map(entry).collect();
-        let shared =
-            Shared::new(pool::Pool::new(pool.max_queue), Current { settings: settings.clone(), entries, logs });
+        let threads = pool.threads.max(1);
+        let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let jobs = pool::Pool::new(pool.max_queue, processors.max(WATCHERS).min(threads))?;
+        let shared = Shared::new(jobs, Current { settings: settings.clone(), entries, logs });
         let (poll, waker) = acceptor::poll_and_waker()?;
         let (sender, messages) = crossbeam_channel::unbounded();
         let inbox = Inbox { sender, waker };
         let reloader = Reloader { keeper, shared: shared.clone(), inbox: inbox.clone() };
         let bells = Arc::<bells::Bells>::default();
-        let link =
-            Arc::new(link::Link::new(poll.registry().try_clone()?, bells.clone(), shared.clone(), inbox.clone()));
-        let acceptor = acceptor::Acceptor::new(poll, shared.clone(), bells, messages, listeners, reloader)?;
-        Ok(Server { acceptor, shared, link, threads: pool.threads.max(1), inbox })
+        let link = Arc::new(link::Link::new(bells.clone(), shared.clone(), inbox.clone()));
+        let ear = ear::Ear::new(shared.slots.clone(), bells.clone());
+        let acceptor = acceptor::Acceptor::new(poll, shared.clone(), ear, messages, listeners, reloader)?;
+        Ok(Server { acceptor, shared, bells, link, threads, inbox })
     }
 
     /// Where signals and the like are sent.
@@ -192,7 +200,8 @@ impl Server {
     pub fn run(self, started: impl FnOnce()) -> std::io::Result<Ended> {
         schedule::as_batch();
         for n in 0..self.threads {
-            let worker = worker::Worker::new(self.shared.clone(), self.link.clone(), self.inbox.clone());
+            let ear = ear::Ear::new(self.shared.slots.clone(), self.bells.clone());
+            let worker = worker::Worker::new(self.shared.clone(), ear, self.link.clone(), self.inbox.clone());
             std::thread::Builder::new().name(format!("worker-{n}")).spawn(move || worker.run())?;
         }
         let slots = self.shared.slots.clone();

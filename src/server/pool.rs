@@ -1,47 +1,98 @@
-//! The queue between acceptor and workers: a bounded crossbeam channel, and who sleeps beside it. A worker that
-//! finds the channel empty sleeps at once instead of spinning in `recv`, and a new job wakes at most one
-//! worker at a time; that one wakes the next if there is more to do than it can take. So a burst of jobs
-//! costs few switches, and no job waits while a worker sleeps.
+//! The pool's queue, a bounded crossbeam channel, and who waits beside it. A few idle workers, as many as there are processors, wait
+//! for the kernel's news themselves: whoever hears of something does it, and no thread has to wake another. The others are the
+//! reserve and sleep. While nobody watches, an alarm has the acceptor look now and then whether the busy ones get on: if they are
+//! stuck in something slow, one of the reserve takes their place. So a burst costs few switches of threads, and nothing waits longer
+//! than the alarm while a worker sleeps.
 
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::*, fence};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::Thread;
+use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender, TryRecvError, TrySendError};
+use crossbeam_channel::{Receiver, Sender, TrySendError};
+use rustix::time::{Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec};
 
-/// Both ends of the queue, and its sleepers.
+use super::news::{Event, News};
+
+/// How long nobody watches until somebody looks whether the busy ones get on.
+const PATIENCE: Duration = Duration::from_millis(1);
+/// The same when no worker is left to take their place.
+const STARVED: Duration = Duration::from_millis(10);
+
+/// The queue, the kernel's news, and the idle workers.
 pub struct Pool<T> {
     sender: Sender<T>,
     receiver: Receiver<T>,
-    sleepers: Mutex<Vec<(Thread, Arc<AtomicBool>)>>,
-    sleeping: AtomicUsize,
-    /// A worker was woken and has not looked at the queue yet.
+    news: Arc<News>,
+    /// How many may watch at once.
+    most: usize,
+    watching: AtomicUsize,
+    reserve: Mutex<Vec<(Thread, Arc<AtomicBool>)>>,
+    /// A watcher was woken and has not looked at the queue yet.
     waking: AtomicBool,
+    /// Counts how often workers came for more.
+    turns: AtomicUsize,
+    /// That count when the alarm went off last.
+    seen: AtomicUsize,
+    alarm: OwnedFd,
+    armed: AtomicBool,
 }
 
 impl<T> Pool<T> {
-    /// A queue that holds so many jobs.
-    pub fn new(most: usize) -> Self {
+    /// A queue that holds so many jobs. So many workers watch while they are idle.
+    pub fn new(most: usize, watchers: usize) -> io::Result<Self> {
         let (sender, receiver) = crossbeam_channel::bounded(most.max(1));
-        Pool {
+        let flags = TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK;
+        Ok(Pool {
             sender,
             receiver,
-            sleepers: Mutex::default(),
-            sleeping: AtomicUsize::new(0),
+            news: Arc::new(News::new()?),
+            most: watchers.max(1),
+            watching: AtomicUsize::new(0),
+            reserve: Mutex::default(),
             waking: AtomicBool::new(false),
-        }
+            turns: AtomicUsize::new(0),
+            seen: AtomicUsize::new(0),
+            alarm: rustix::time::timerfd_create(TimerfdClockId::Monotonic, flags)?,
+            armed: AtomicBool::new(false),
+        })
     }
 
-    /// Queues a job; it comes back if the queue is full.
+    /// Where sockets are registered.
+    pub fn news(&self) -> &Arc<News> {
+        &self.news
+    }
+
+    /// Readable when [`Pool::look_after`] is to be called.
+    pub fn alarm(&self) -> BorrowedFd<'_> {
+        self.alarm.as_fd()
+    }
+
+    /// Queues a job and wakes an idle worker; it comes back if the queue is full.
     pub fn send(&self, job: T) -> Result<(), T> {
-        match self.sender.try_send(job) {
-            Ok(()) => {
-                self.wake();
-                Ok(())
-            }
-            // Both ends live in this value, so the channel is never disconnected.
-            Err(TrySendError::Full(job) | TrySendError::Disconnected(job)) => Err(job),
+        self.push(job)?;
+        // Pairs with the fence in `rest`: either we see the watcher, or it sees the job.
+        fence(SeqCst);
+        match self.watching.load(SeqCst) {
+            0 => self.arm(PATIENCE),
+            _ => self.wake(),
         }
+        Ok(())
+    }
+
+    /// Queues a job that the caller itself will do soon, unless another is free sooner; it comes back if the queue is full.
+    pub fn put(&self, job: T) -> Result<(), T> {
+        self.push(job)?;
+        fence(SeqCst);
+        self.arm(PATIENCE);
+        Ok(())
+    }
+
+    fn push(&self, job: T) -> Result<(), T> {
+        // Both ends live in this value, so the channel is never disconnected.
+        self.sender.try_send(job).map_err(|(TrySendError::Full(job) | TrySendError::Disconnected(job))| job)
     }
 
     /// Whether nobody waits in the queue.
@@ -49,121 +100,189 @@ impl<T> Pool<T> {
         self.receiver.is_empty()
     }
 
-    /// The next job, for as long as it takes.
-    pub fn receive(&self, woken: &Arc<AtomicBool>) -> T {
-        loop {
-            match self.receiver.try_recv() {
-                Ok(job) => {
-                    if !self.receiver.is_empty() {
-                        self.wake();
-                    }
-                    return job;
-                }
-                Err(TryRecvError::Empty | TryRecvError::Disconnected) => self.sleep(woken),
-            }
+    /// The next job, if there is one.
+    pub fn take(&self) -> Option<T> {
+        self.turns.fetch_add(1, Relaxed);
+        self.receiver.try_recv().ok()
+    }
+
+    /// Waits until there is something to do: what the kernel tells is added to `events`, and the queue may hold jobs. `woken` is the
+    /// worker's own.
+    pub fn rest(&self, woken: &Arc<AtomicBool>, events: &mut Vec<Event>) {
+        let watch = |watching| (watching < self.most).then_some(watching + 1);
+        if self.watching.fetch_update(SeqCst, SeqCst, watch).is_err() {
+            return self.sleep(woken);
+        }
+        fence(SeqCst);
+        if self.receiver.is_empty() {
+            self.hear(None, events);
+        }
+        if self.watching.fetch_sub(1, SeqCst) == 1 {
+            self.arm(PATIENCE);
         }
     }
 
-    /// Sleeps until woken, unless a job came between the look at the queue and the sleep.
+    /// Adds what the kernel has to tell now.
+    pub fn look(&self, events: &mut Vec<Event>) {
+        self.hear(Some(Duration::ZERO), events);
+    }
+
+    fn hear(&self, time: Option<Duration>, events: &mut Vec<Event>) {
+        match self.news.wait(time, |event| events.push(event)) {
+            Ok(false) => {}
+            // Who hears it looks at the queue next, so it sees what was sent before. More than one can do is for one more.
+            Ok(true) => {
+                self.waking.store(false, SeqCst);
+                fence(SeqCst);
+                if self.receiver.len() > 1 && self.watching.load(SeqCst) > 1 {
+                    self.wake();
+                }
+            }
+            Err(error) => log::error!("epoll_wait() failed: {error}"),
+        }
+    }
+
+    /// Sleeps until the reserve is needed.
     fn sleep(&self, woken: &Arc<AtomicBool>) {
         woken.store(false, Relaxed);
-        let mut sleepers = self.sleepers();
-        sleepers.push((std::thread::current(), woken.clone()));
-        self.sleeping.store(sleepers.len(), SeqCst);
-        drop(sleepers);
-        // Pairs with the fence in `wake`: either we see the job, or its sender sees us.
-        fence(SeqCst);
-        if !self.receiver.is_empty() {
-            let mut sleepers = self.sleepers();
-            let own = sleepers.iter().position(|(_, flag)| Arc::ptr_eq(flag, woken));
-            if let Some(own) = own {
-                sleepers.swap_remove(own);
-                self.sleeping.store(sleepers.len(), SeqCst);
-                return;
-            }
-        }
+        self.reserve().push((std::thread::current(), woken.clone()));
         while !woken.load(Acquire) {
             std::thread::park();
         }
-        self.waking.store(false, SeqCst);
-        fence(SeqCst);
     }
 
-    /// Wakes the worker that fell asleep last, whose memory is warmest; none if one is on its way already: it
-    /// looks at the queue after it cleared the mark, so it sees what was sent before.
+    /// Wakes a watcher, unless one is on its way already.
     fn wake(&self) {
-        loop {
-            fence(SeqCst);
-            if self.sleeping.load(SeqCst) == 0 || self.waking.swap(true, SeqCst) {
-                return;
-            }
-            let mut sleepers = self.sleepers();
-            let last = sleepers.pop();
-            self.sleeping.store(sleepers.len(), SeqCst);
-            drop(sleepers);
-            if let Some((thread, flag)) = last {
-                flag.store(true, Release);
-                return thread.unpark();
-            }
-            self.waking.store(false, SeqCst);
-            fence(SeqCst);
-            // Who sent a job while the mark stood relied on us, and a worker may have gone to sleep just before.
-            if self.receiver.is_empty() {
-                return;
-            }
+        if !self.waking.swap(true, SeqCst) {
+            self.news.wake();
         }
     }
 
-    fn sleepers(&self) -> MutexGuard<'_, Vec<(Thread, Arc<AtomicBool>)>> {
+    fn arm(&self, time: Duration) {
+        if self.armed.load(SeqCst) || self.armed.swap(true, SeqCst) {
+            return;
+        }
+        let never = Timespec { tv_sec: 0, tv_nsec: 0 };
+        let once =
+            Itimerspec { it_interval: never, it_value: Timespec { tv_sec: 0, tv_nsec: time.subsec_nanos().into() } };
+        // It fails for no descriptor and no time of ours.
+        let _ = rustix::time::timerfd_settime(&self.alarm, TimerfdTimerFlags::empty(), &once);
+    }
+
+    /// The alarm went off: sees to it that somebody watches, or does what waits. Whether all workers are busy and none gets on: then
+    /// the caller has to [`Pool::look`] for them, so that the queue fills and is refused what it cannot hold.
+    pub fn look_after(&self) -> bool {
+        // Who stops watching behind this sets the alarm again; who stopped before is seen below.
+        self.armed.store(false, SeqCst);
+        if self.watching.load(SeqCst) > 0 {
+            if !self.receiver.is_empty() {
+                self.wake();
+                self.arm(PATIENCE);
+            }
+            return false;
+        }
+        let turns = self.turns.load(Relaxed);
+        let stuck = self.seen.swap(turns, Relaxed) == turns;
+        let starved = stuck && !self.call_reserve();
+        self.arm(if starved { STARVED } else { PATIENCE });
+        starved
+    }
+
+    /// Wakes the one that fell asleep last, whose memory is warmest; false if none sleeps.
+    fn call_reserve(&self) -> bool {
+        let last = self.reserve().pop();
+        let Some((thread, woken)) = last else { return false };
+        woken.store(true, Release);
+        thread.unpark();
+        true
+    }
+
+    fn reserve(&self) -> MutexGuard<'_, Vec<(Thread, Arc<AtomicBool>)>> {
         // Nothing that can panic runs under this lock.
-        self.sleepers.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        self.reserve.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rustix::event::{PollFd, PollFlags, poll};
+
+    /// Looks after a pool as the acceptor does, until it is dropped.
+    struct Acceptor {
+        end: Arc<AtomicBool>,
+        starved: Arc<AtomicUsize>,
+    }
+
+    impl Acceptor {
+        fn of<T: Send + 'static>(pool: &Arc<Pool<T>>) -> Acceptor {
+            let acceptor = Acceptor { end: Arc::default(), starved: Arc::default() };
+            let (pool, end, starved) = (pool.clone(), acceptor.end.clone(), acceptor.starved.clone());
+            std::thread::spawn(move || {
+                while !end.load(SeqCst) {
+                    let time = Timespec { tv_sec: 0, tv_nsec: 20_000_000 };
+                    let mut fds = [PollFd::from_borrowed_fd(pool.alarm(), PollFlags::IN)];
+                    if poll(&mut fds, Some(&time)) == Ok(1) {
+                        let _ = rustix::io::read(pool.alarm(), &mut [0; 8]);
+                        starved.fetch_add(usize::from(pool.look_after()), SeqCst);
+                    }
+                }
+            });
+            acceptor
+        }
+    }
+
+    impl Drop for Acceptor {
+        fn drop(&mut self) {
+            self.end.store(true, SeqCst);
+        }
+    }
+
+    fn next<T>(pool: &Pool<T>, woken: &Arc<AtomicBool>) -> T {
+        let mut events = Vec::new();
+        loop {
+            if let Some(job) = pool.take() {
+                return job;
+            }
+            pool.rest(woken, &mut events);
+        }
+    }
+
+    fn wait_for(what: &str, done: impl Fn() -> bool) {
+        let start = std::time::Instant::now();
+        while !done() {
+            assert!(start.elapsed() < Duration::from_secs(60), "{what}");
+            std::thread::yield_now();
+        }
+    }
 
     /// Senders and workers race; a job that nobody is woken for would hang this test.
     #[test]
     fn every_job_is_done() {
         const JOBS: usize = 100_000;
-        let pool: Arc<Pool<usize>> = Arc::new(Pool::new(16));
+        let pool: Arc<Pool<usize>> = Arc::new(Pool::new(16, 2).unwrap());
+        let _acceptor = Acceptor::of(&pool);
         let done = Arc::new(AtomicUsize::new(0));
-        let workers: Vec<_> = (0..4)
-            .map(|_| {
-                let (pool, done) = (pool.clone(), done.clone());
-                std::thread::spawn(move || {
-                    let woken = Arc::default();
-                    while pool.receive(&woken) != 0 {
-                        done.fetch_add(1, Relaxed);
-                    }
-                })
-            })
-            .collect();
-        let send = |job| {
-            let mut job = job;
-            while let Err(back) = pool.send(job) {
-                job = back;
+        for _ in 0..4 {
+            let (pool, done) = (pool.clone(), done.clone());
+            std::thread::spawn(move || {
+                let woken = Arc::default();
+                loop {
+                    next(&pool, &woken);
+                    done.fetch_add(1, Relaxed);
+                }
+            });
+        }
+        for n in 1..=JOBS {
+            while pool.send(n).is_err() {
                 std::thread::yield_now();
             }
-        };
-        for n in 1..=JOBS {
-            send(n);
             if n % 64 == 0 {
                 // Let the workers fall asleep now and then.
-                while done.load(Relaxed) < n {
-                    std::thread::yield_now();
-                }
+                wait_for("the workers get on", || done.load(Relaxed) >= n);
             }
         }
-        for _ in &workers {
-            send(0);
-        }
-        for worker in workers {
-            worker.join().unwrap();
-        }
-        assert_eq!(done.load(Relaxed), JOBS);
+        wait_for("all is done", || done.load(Relaxed) == JOBS);
     }
 
     /// Two senders, so that one relies on the other's wake-up. The last job of each burst is waited for: nothing
@@ -171,51 +290,68 @@ mod tests {
     #[test]
     fn no_job_is_left_behind_a_burst() {
         const BURSTS: usize = 20_000;
-        let pool: Arc<Pool<bool>> = Arc::new(Pool::new(64));
+        let pool: Arc<Pool<()>> = Arc::new(Pool::new(64, 2).unwrap());
+        let _acceptor = Acceptor::of(&pool);
         let done = Arc::new(AtomicUsize::new(0));
         let go = Arc::new(AtomicUsize::new(0));
-        let workers: Vec<_> = (0..3)
-            .map(|_| {
-                let (pool, done) = (pool.clone(), done.clone());
-                std::thread::spawn(move || {
-                    let woken = Arc::default();
-                    while pool.receive(&woken) {
-                        done.fetch_add(1, SeqCst);
-                    }
-                })
-            })
-            .collect();
+        for _ in 0..3 {
+            let (pool, done) = (pool.clone(), done.clone());
+            std::thread::spawn(move || {
+                let woken = Arc::default();
+                loop {
+                    next(&pool, &woken);
+                    done.fetch_add(1, SeqCst);
+                }
+            });
+        }
         let other = {
             let (pool, go) = (pool.clone(), go.clone());
             std::thread::spawn(move || {
                 for burst in 1..=BURSTS {
-                    while go.load(SeqCst) < burst {
-                        std::thread::yield_now();
-                    }
-                    assert!(pool.send(true).is_ok());
+                    wait_for("the other sender gets on", || go.load(SeqCst) >= burst);
+                    assert!(pool.send(()).is_ok());
                 }
             })
         };
         for burst in 1..=BURSTS {
             go.store(burst, SeqCst);
-            assert!(pool.send(true).is_ok());
-            while done.load(SeqCst) < burst * 2 {
-                std::thread::yield_now();
-            }
+            assert!(pool.send(()).is_ok());
+            wait_for("the burst is done", || done.load(SeqCst) >= burst * 2);
         }
         other.join().unwrap();
-        for _ in &workers {
-            assert!(pool.send(false).is_ok());
+    }
+
+    /// One is stuck, and the one that watched gets stuck as well: the next of the reserve watches, until none is left.
+    #[test]
+    fn the_reserve_takes_the_place_of_the_stuck() {
+        let pool: Arc<Pool<usize>> = Arc::new(Pool::new(16, 2).unwrap());
+        let acceptor = Acceptor::of(&pool);
+        let (stuck, go) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
+        for _ in 0..5 {
+            let (pool, stuck, go) = (pool.clone(), stuck.clone(), go.clone());
+            std::thread::spawn(move || {
+                let woken = Arc::default();
+                loop {
+                    next(&pool, &woken);
+                    stuck.fetch_add(1, SeqCst);
+                    wait_for("the end", || go.load(SeqCst));
+                }
+            });
         }
-        for worker in workers {
-            worker.join().unwrap();
+        wait_for("all rest", || pool.watching.load(SeqCst) == 2 && pool.reserve().len() == 3);
+        for n in 1..=5 {
+            assert_eq!((pool.send(n), acceptor.starved.load(SeqCst)), (Ok(()), 0));
+            wait_for("somebody does it", || stuck.load(SeqCst) == n);
         }
+        wait_for("nobody is left", || acceptor.starved.load(SeqCst) > 0);
+        go.store(true, SeqCst);
+        wait_for("all rest again", || pool.watching.load(SeqCst) == 2 && pool.reserve().len() == 3);
     }
 
     #[test]
     fn a_full_queue_gives_the_job_back() {
-        let pool = Pool::new(1);
+        let pool = Pool::new(1, 1).unwrap();
         assert_eq!(pool.send(1), Ok(()));
-        assert_eq!(pool.send(2), Err(2));
+        assert_eq!([pool.send(2), pool.put(3)], [Err(2), Err(3)]);
     }
 }

@@ -1,6 +1,6 @@
 //! How the kernel is asked to schedule us: as batch work (`SCHED_BATCH`), which changes no share of the CPU but lets a
-//! running thread finish its piece before a woken one takes its place. An acceptor that is woken at each
-//! event would cut the workers short; so it finds several events at its next look. Measured: a
+//! running thread finish its piece before a woken one takes its place. A thread that is woken at each
+//! event would cut the others short; so it finds several events at its next look. Measured: a
 //! quarter less CPU for a small file, a tenth for a large one.
 
 use thread_priority::unix::{

@@ -1,4 +1,4 @@
-//! The hand-over between acceptor and workers: one slot for each connection, with one atomic word. A parked
+//! The hand-over between those who hear of news and those who work: one slot for each connection, with one atomic word. A parked
 //! connection lies in its slot; whoever turns the word from parked to running owns it. Parking costs no system
 //! call, and no wake-up is lost: an edge that comes while a worker runs leaves its mark, and the
 //! worker that tries to park sees it.
@@ -234,6 +234,11 @@ impl<T> Slots<T> {
         place.slot().word.store(RUNNING, Release);
         place
     }
+}
+
+/// Which chunk a token's slot is in.
+pub fn chunk_of(token: usize) -> usize {
+    (token & u32::MAX as usize & !OURS) / PER_CHUNK
 }
 
 /// The slot that an event's token names, if the connection it was meant for is still there.

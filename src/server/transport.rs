@@ -5,7 +5,6 @@ use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::net::{Shutdown, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd};
 
-use mio::event::Source;
 use mio::net::{TcpStream, UnixStream};
 
 use super::tls::Tls;
@@ -187,10 +186,10 @@ impl Transport {
     }
 
     /// The part that events are registered for.
-    pub fn source(&mut self) -> &mut dyn Source {
-        match self.socket() {
-            Socket::Tcp(socket) => socket,
-            Socket::Unix(socket) => socket,
+    pub fn descriptor(&self) -> BorrowedFd<'_> {
+        match self {
+            Transport::Plain(socket) => socket.fd(),
+            Transport::Tls(tls) => tls.socket().fd(),
         }
     }
 

@@ -3,10 +3,13 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use super::body::Passed;
 use super::connection::{Connection, Job, Phase, Task, Why};
+use super::ear::Ear;
+use super::news::Event;
 use super::request::{late_body, late_head};
 use super::shared::{Current, Shared};
 use super::slot::{Parked, Slot};
@@ -55,11 +58,16 @@ pub struct Worker {
     chunks: Vec<Arc<[Slot<Box<Connection>>]>>,
     pub(super) link: Option<Arc<dyn Engine>>,
     inbox: Inbox,
+    ear: Ear,
+    /// What the kernel told and was not looked at yet.
+    events: Vec<Event>,
+    /// Set by who ends its sleep.
+    woken: Arc<AtomicBool>,
 }
 
 impl Worker {
     /// A worker of this server.
-    pub fn new(shared: Arc<Shared>, link: Arc<dyn Engine>, inbox: Inbox) -> Self {
+    pub fn new(shared: Arc<Shared>, ear: Ear, link: Arc<dyn Engine>, inbox: Inbox) -> Self {
         let (version, current) = (shared.version(), shared.current());
         Worker {
             shared,
@@ -73,18 +81,55 @@ impl Worker {
             chunks: Vec::new(),
             link: Some(link),
             inbox,
+            ear,
+            events: Vec::new(),
+            woken: Arc::default(),
         }
     }
 
     /// Works until the process ends. A panic costs the connection it happened on, never the worker.
     pub fn run(mut self) {
-        let woken = Arc::default();
         loop {
-            let job = self.shared.jobs.receive(&woken);
+            let job = self.next();
             let work = AssertUnwindSafe(|| self.drive(job));
             if catch_unwind(work).is_err() {
                 log::error!("a worker panicked outside a handler; its connection was closed");
             }
+        }
+    }
+
+    /// The next piece of work, for as long as it takes.
+    fn next(&mut self) -> Job {
+        loop {
+            if let Some(job) = self.shared.jobs.take() {
+                return job;
+            }
+            self.shared.jobs.rest(&self.woken, &mut self.events);
+            if let Some(job) = self.hear() {
+                return job;
+            }
+        }
+    }
+
+    /// The first piece of work among what the kernel told. The others are for whoever is free first.
+    fn hear(&mut self) -> Option<Job> {
+        let (mut first, mut events) = (None, std::mem::take(&mut self.events));
+        for event in events.drain(..) {
+            let Some(connection) = self.ear.hear(event) else { continue };
+            let job = Job { connection, why: Why::Ready };
+            match first {
+                None => first = Some(job),
+                Some(_) => self.put(job),
+            }
+        }
+        self.events = events;
+        first
+    }
+
+    /// Queues work; what the queue cannot hold the acceptor refuses, or keeps.
+    fn put(&self, job: Job) {
+        if let Err(job) = self.shared.jobs.put(job) {
+            self.inbox.send(Message::Overflow(Box::new(job)));
         }
     }
 
@@ -159,6 +204,10 @@ impl Worker {
             // The look at deadlines is too coarse for the delays of a limit.
             self.inbox.send(Message::Soon { at: deadline, token: c.place.token() });
         }
+        if let Err(error) = c.be_watched(self.shared.jobs.news()) {
+            log::error!("epoll_ctl() failed: {error}");
+            return None;
+        }
         let (chunk, at) = c.place.position();
         if chunk >= self.chunks.len() {
             self.chunks = self.shared.slots.chunks();
@@ -171,7 +220,14 @@ impl Worker {
     /// Puts a connection behind the others; it comes back if nobody else waits.
     fn requeue(&mut self, connection: Box<Connection>) -> Option<Box<Connection>> {
         if self.shared.jobs.is_empty() {
-            return Some(connection);
+            self.shared.jobs.look(&mut self.events);
+            if let Some(job) = self.hear() {
+                self.put(job);
+            }
+            // The look may have taken a wake-up that was meant for the queue.
+            if self.shared.jobs.is_empty() {
+                return Some(connection);
+            }
         }
         let sent = self.shared.jobs.send(Job { connection, why: Why::Ready });
         sent.err().map(|job| job.connection)
@@ -285,7 +341,7 @@ impl Worker {
     }
 }
 
-/// Takes the acceptor's word whether the client's socket is worth a look.
+/// Takes the slot's word whether the client's socket is worth a look.
 fn hear(c: &mut Connection) {
     c.drained &= !c.place.slot().take_heard();
 }

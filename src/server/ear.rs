@@ -1,0 +1,51 @@
+//! From an event to the connection that it wakes: by the slot that its token names, or by a bell. Whoever waits for the kernel's news
+//! has one of these.
+
+use std::sync::Arc;
+
+use super::bells::{BELL, Bells, Ringer};
+use super::connection::Connection;
+use super::news::Event;
+use super::slot::{self, OURS, Parked, Slot, Slots};
+
+/// What turns events into work.
+pub struct Ear {
+    slots: Arc<Slots<Box<Connection>>>,
+    chunks: Vec<Arc<[Slot<Box<Connection>>]>>,
+    ringer: Ringer,
+}
+
+impl Ear {
+    /// Over these connections and bells.
+    pub fn new(slots: Arc<Slots<Box<Connection>>>, bells: Arc<Bells>) -> Ear {
+        Ear { slots, chunks: Vec::new(), ringer: Ringer::new(bells) }
+    }
+
+    /// Notes what an event says. The connection that it wakes is the caller's from now on; none if there is nothing to do, or somebody
+    /// works on it and will see the mark.
+    pub fn hear(&mut self, event: Event) -> Option<Box<Connection>> {
+        if event.token & BELL == BELL {
+            let woken = self.ringer.ring(event.token, event.ended)?;
+            return self.slot(woken)?.notify();
+        }
+        let slot = self.slot(event.token)?;
+        // Room to write is no news to who waits for a request.
+        if !event.news && matches!(slot.parked(), Some(Parked::Idle | Parked::Head)) {
+            return None;
+        }
+        if event.news && event.token & OURS == 0 {
+            if event.ended {
+                slot.mark_ended();
+            }
+            slot.mark_heard();
+        }
+        slot.notify()
+    }
+
+    fn slot(&mut self, token: usize) -> Option<&Slot<Box<Connection>>> {
+        if slot::chunk_of(token) >= self.chunks.len() {
+            self.chunks = self.slots.chunks();
+        }
+        slot::find(&self.chunks, token)
+    }
+}
