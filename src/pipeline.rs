@@ -60,49 +60,64 @@ pub enum Outcome {
 
 type StepFn = fn(&mut Run) -> Result<Step, HttpError>;
 
-/// The steps, in the order of a request's life. Everything up to `content` decides before the first byte
-/// of a body is read.
-pub const STEPS: &[(&str, StepFn)] = &[
-    ("tls", |run| ssl::step(&run.x, &run.scope.ssl, run.server.tls.as_ref())),
-    ("realip", |run| realip::step(&mut run.x, &run.scope.realip)),
-    ("refused methods", |run| methods::refuse(&mut run.x)),
-    ("not built", |run| unbuilt::before(&mut run.x, &run.scope.unbuilt)),
-    ("server rewrite", rewrite_in_server),
-    ("location", find_location),
-    ("internal", |run| internal::step(&mut run.x, &run.scope.internal)),
-    ("alias", |run| root::step(&mut run.x)),
-    ("body size", |run| request_body::step(&mut run.x, &run.scope.request_body)),
-    ("methods", |run| methods::step(&mut run.x, &run.scope.methods)),
+/// Whether a step has anything to do under these settings.
+type UseFn = fn(&Scope) -> bool;
+
+/// The steps, in the order of a request's life: its name, which settings it is for, and what it does. Everything up to
+/// `content` decides before the first byte of a body is read.
+pub const STEPS: &[(&str, UseFn, StepFn)] = &[
+    ("tls", always, |run| ssl::step(&run.x, &run.scope.ssl, run.server.tls.as_ref())),
+    ("realip", |scope| scope.realip.is_used(), |run| realip::step(&mut run.x, &run.scope.realip)),
+    ("refused methods", always, |run| methods::refuse(&mut run.x)),
+    ("not built", leads_elsewhere, |run| unbuilt::before(&mut run.x, &run.scope.unbuilt)),
+    ("server rewrite", rewrites, rewrite_in_server),
+    ("location", always, find_location),
+    ("internal", |scope| scope.internal.only, |run| internal::step(&mut run.x, &run.scope.internal)),
+    ("alias", always, |run| root::step(&mut run.x)),
+    ("body size", always, |run| request_body::step(&mut run.x, &run.scope.request_body)),
+    ("methods", |scope| scope.methods.allowed.is_some(), |run| methods::step(&mut run.x, &run.scope.methods)),
     // What is done to a session is done before the location's own lines, so that a `return` can show it; and nothing
     // is done to it for somebody who may not come in.
-    ("session", |run| session::find(&mut run.x, &run.scope.session)),
-    ("realip", |run| if_session_acts(run, |run| realip::step(&mut run.x, &run.scope.realip))),
-    ("limit_req", |run| if_session_acts(run, |run| limit_req::step(&mut run.x, &run.scope.limit_req))),
-    ("limit_conn", |run| if_session_acts(run, |run| limit_conn::step(&mut run.x, &run.scope.limit_conn))),
-    ("access", |run| if_session_acts(run, admit)),
-    ("session_require", |run| session::admit(&mut run.x, &run.scope.session)),
-    ("session", |run| session::change(&mut run.x, &run.scope.session)),
-    ("not built", |run| unbuilt::before(&mut run.x, &run.scope.unbuilt)),
-    ("rewrite", rewrite_in_location),
-    ("realip", |run| realip::step(&mut run.x, &run.scope.realip)),
-    ("limit_req", |run| limit_req::step(&mut run.x, &run.scope.limit_req)),
-    ("limit_conn", |run| limit_conn::step(&mut run.x, &run.scope.limit_conn)),
-    ("access", admit),
-    ("not built", |run| unbuilt::step(&mut run.x, &run.scope.unbuilt)),
-    ("alias", |run| root::after_rewrite(&mut run.x)),
-    ("try_files", |run| try_files::step(&mut run.x, &run.scope.try_files)),
-    ("status", |run| stub_status::step(&mut run.x, &run.scope.stub_status)),
-    ("empty_gif", |run| empty_gif::step(&mut run.x, &run.scope.empty_gif)),
-    ("upload", store_uploads),
-    ("proxy", pass_on),
-    ("fastcgi", |run| ask_program(run, |x, scope, around| fastcgi::step(x, &scope.fastcgi, around))),
-    ("scgi", |run| ask_program(run, |x, scope, around| scgi::step(x, &scope.scgi, around))),
-    ("uwsgi", |run| ask_program(run, |x, scope, around| uwsgi::step(x, &scope.uwsgi, around))),
-    ("cgi", run_script),
-    ("dav", |run| dav::step(&mut run.x, &run.scope.dav)),
-    ("index", |run| index::step(&mut run.x, &run.scope.index)),
-    ("autoindex", list_folder),
-    ("file", serve_file),
+    ("session", |scope| scope.session.zone.is_some(), |run| session::find(&mut run.x, &run.scope.session)),
+    ("realip", session_acts, |run| realip::step(&mut run.x, &run.scope.realip)),
+    ("limit_req", session_acts, |run| limit_req::step(&mut run.x, &run.scope.limit_req)),
+    ("limit_conn", session_acts, |run| limit_conn::step(&mut run.x, &run.scope.limit_conn)),
+    ("access", session_acts, admit),
+    ("session_require", session_acts, |run| session::admit(&mut run.x, &run.scope.session)),
+    ("session", always, |run| session::change(&mut run.x, &run.scope.session)),
+    ("not built", leads_elsewhere, |run| unbuilt::before(&mut run.x, &run.scope.unbuilt)),
+    ("rewrite", rewrites, rewrite_in_location),
+    ("realip", |scope| scope.realip.is_used(), |run| realip::step(&mut run.x, &run.scope.realip)),
+    ("limit_req", |scope| scope.limit_req.is_used(), |run| limit_req::step(&mut run.x, &run.scope.limit_req)),
+    ("limit_conn", |scope| scope.limit_conn.is_used(), |run| limit_conn::step(&mut run.x, &run.scope.limit_conn)),
+    ("access", is_guarded, admit),
+    ("not built", |scope| scope.unbuilt.handler.is_some(), |run| unbuilt::step(&mut run.x, &run.scope.unbuilt)),
+    ("alias", always, |run| root::after_rewrite(&mut run.x)),
+    ("try_files", |scope| scope.try_files.list.is_some(), |run| try_files::step(&mut run.x, &run.scope.try_files)),
+    ("status", |scope| scope.stub_status.on, |run| stub_status::step(&mut run.x, &run.scope.stub_status)),
+    ("empty_gif", |scope| scope.empty_gif.on, |run| empty_gif::step(&mut run.x, &run.scope.empty_gif)),
+    ("upload", |scope| scope.upload.store.is_some(), store_uploads),
+    ("proxy", |scope| scope.proxy.pass.is_some(), pass_on),
+    (
+        "fastcgi",
+        |scope| scope.fastcgi.pass.is_some(),
+        |run| ask_program(run, |x, scope, around| fastcgi::step(x, &scope.fastcgi, around)),
+    ),
+    (
+        "scgi",
+        |scope| scope.scgi.pass.is_some(),
+        |run| ask_program(run, |x, scope, around| scgi::step(x, &scope.scgi, around)),
+    ),
+    (
+        "uwsgi",
+        |scope| scope.uwsgi.pass.is_some(),
+        |run| ask_program(run, |x, scope, around| uwsgi::step(x, &scope.uwsgi, around)),
+    ),
+    ("cgi", |scope| scope.cgi.is_on(), run_script),
+    ("dav", |scope| scope.dav.methods != 0, |run| dav::step(&mut run.x, &run.scope.dav)),
+    ("index", always, |run| index::step(&mut run.x, &run.scope.index)),
+    ("autoindex", always, list_folder),
+    ("file", always, serve_file),
 ];
 
 /// Where an internal redirect begins again.
@@ -134,25 +149,25 @@ impl Run {
 
     /// The step that it stands at.
     pub fn at(&self) -> &'static str {
-        STEPS.get(self.cursor).map_or("", |(name, _)| name)
+        STEPS.get(self.cursor).map_or("", |(name, ..)| name)
     }
 
     /// Goes on until something is to be done outside.
     pub fn advance(&mut self) -> Outcome {
         loop {
-            let followed = match STEPS.get(self.cursor) {
-                _ if self.answer.is_some() => {
-                    self.answer.take().map_or(Ok(None), |response| self.settle(response).map(Some))
-                }
-                Some((_, step)) => match step(self) {
-                    // Most steps have nothing to say to a request, and there are many: what they answer is not moved about.
-                    Ok(Step::Next) => {
-                        self.cursor += 1;
-                        continue;
-                    }
-                    went => went.and_then(|step| self.follow(step)),
+            let followed = match self.answer.take() {
+                Some(response) => self.settle(response).map(Some),
+                None => match self.next_step() {
+                    Some(step) => match step(self) {
+                        // Most steps have nothing to say to a request: what they answer is not moved about.
+                        Ok(Step::Next) => {
+                            self.cursor += 1;
+                            continue;
+                        }
+                        went => went.and_then(|step| self.follow(step)),
+                    },
+                    None => Err(HttpError::new(404, "no-handler")),
                 },
-                None => Err(HttpError::new(404, "no-handler")),
             };
             match followed {
                 Ok(None) => {}
@@ -165,6 +180,13 @@ impl Run {
                 },
             }
         }
+    }
+
+    /// The step at which the request stands, or the next one that the settings in force have a use for.
+    fn next_step(&mut self) -> Option<StepFn> {
+        let ahead = self.scope.steps.get(|| steps_of(&self.scope)) >> self.cursor;
+        self.cursor = if ahead == 0 { STEPS.len() } else { self.cursor + ahead.trailing_zeros() as usize };
+        STEPS.get(self.cursor).map(|(_, _, step)| *step)
     }
 
     /// Answers a request that was refused before it had a pipeline (a bad head), or that failed in the
@@ -264,6 +286,8 @@ impl Run {
     }
 
     fn enter(&mut self, scope: Arc<Scope>) {
+        // That of a location before an internal redirect.
+        self.x.gate = None;
         self.x.place = scope.place();
         self.x.scope = scope.clone();
         self.scope = scope;
@@ -404,6 +428,12 @@ impl Run {
         }
         Ok(Outcome::Respond(Box::new(response)))
     }
+}
+
+/// The steps that settings have a use for: a bit for each.
+fn steps_of(scope: &Scope) -> u64 {
+    const { assert!(STEPS.len() < u64::BITS as usize, "the cursor may stand behind the last step") };
+    STEPS.iter().enumerate().filter(|(_, (_, is_used, _))| is_used(scope)).map(|(at, _)| 1 << at).sum()
 }
 
 /// Statuses that stand in logs only: the connection closes without an answer, as in nginx.

@@ -13,7 +13,8 @@ use crate::http::response::{Body, ContentType, Response};
 /// The settings.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Conf {
-    on: bool,
+    /// Whether it is here.
+    pub on: bool,
 }
 
 /// The directives.

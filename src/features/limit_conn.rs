@@ -57,6 +57,13 @@ impl Default for Conf {
     }
 }
 
+impl Conf {
+    /// Whether anything is limited.
+    pub fn is_used(&self) -> bool {
+        !self.rules.is_empty()
+    }
+}
+
 const ZONE: &str = "limit_conn_zone";
 
 /// The directives.

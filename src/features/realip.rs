@@ -197,6 +197,11 @@ pub fn step(x: &mut Exchange, conf: &Conf) -> Result<Step, HttpError> {
 }
 
 impl Conf {
+    /// Whether anybody's word is taken.
+    pub fn is_used(&self) -> bool {
+        !self.from.is_empty()
+    }
+
     fn believes(&self, peer: Option<SocketAddr>) -> bool {
         let address = peer.map(|peer| peer.ip().to_canonical());
         self.from.iter().any(|from| match (from, &address) {

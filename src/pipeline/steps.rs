@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::{Run, StepFn};
+use super::Run;
 use crate::exchange::Exchange;
 use crate::exchange::error::{HttpError, Level};
 use crate::exchange::step::Step;
@@ -12,6 +12,28 @@ use crate::gateway::program;
 use crate::http::escape;
 use crate::http::response::Response;
 use crate::settings::Scope;
+
+/// For steps that look at the request itself.
+pub(super) fn always(_: &Scope) -> bool {
+    true
+}
+
+pub(super) fn leads_elsewhere(scope: &Scope) -> bool {
+    scope.unbuilt.rewrite.is_some()
+}
+
+pub(super) fn rewrites(scope: &Scope) -> bool {
+    !scope.rewrite.program.is_empty()
+}
+
+pub(super) fn session_acts(scope: &Scope) -> bool {
+    scope.session.acts()
+}
+
+/// Whether anybody may be turned away.
+pub(super) fn is_guarded(scope: &Scope) -> bool {
+    !scope.access.rules.is_empty() || scope.auth_basic.asks()
+}
 
 /// The lines of the server: what they rewrite has its location searched anyway.
 pub(super) fn rewrite_in_server(run: &mut Run) -> Result<Step, HttpError> {
@@ -58,10 +80,6 @@ pub(super) fn find_location(run: &mut Run) -> Result<Step, HttpError> {
         None => run.x.tell("search", None, || "no location takes it: the settings of the server are in force".into()),
     }
     Ok(Step::Next)
-}
-
-pub(super) fn if_session_acts(run: &mut Run, step: StepFn) -> Result<Step, HttpError> {
-    if run.scope.session.acts() { step(run) } else { Ok(Step::Next) }
 }
 
 /// By address, then by password; `satisfy` says whether one of them is enough. Nobody is asked twice under the same settings.

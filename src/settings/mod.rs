@@ -14,7 +14,7 @@ pub mod rows;
 pub mod sockets;
 
 use std::path::PathBuf;
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, OnceLock};
 
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::source::{Sources, Span};
@@ -35,6 +35,8 @@ macro_rules! features {
             $($(#[$doc])* pub $field: Arc<features::$field::Conf>,)*
             /// Where each value was set.
             pub places: Arc<Places>,
+            /// Which steps of the pipeline these settings have a use for.
+            pub steps: Memo,
         }
 
         fn directive_rows() -> Vec<Row> {
@@ -175,6 +177,24 @@ pub static ROWS: LazyLock<Vec<Row>> = LazyLock::new(directive_rows);
 
 /// The variables of all features, in the features' order.
 pub static VARIABLES: LazyLock<Vec<VariableRow>> = LazyLock::new(variable_rows);
+
+/// Bits that are worked out of finished settings when they are asked for first. A copy of the settings is made to be changed, so
+/// it begins without.
+#[derive(Default)]
+pub struct Memo(OnceLock<u64>);
+
+impl Memo {
+    /// The bits.
+    pub fn get(&self, work_out: impl FnOnce() -> u64) -> u64 {
+        *self.0.get_or_init(work_out)
+    }
+}
+
+impl Clone for Memo {
+    fn clone(&self) -> Memo {
+        Memo::default()
+    }
+}
 
 /// Where values were set: the ones of this block, then those of the blocks around it.
 #[derive(Debug, Clone, Default)]

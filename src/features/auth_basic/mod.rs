@@ -30,6 +30,13 @@ pub struct Conf {
     folder: PathBuf,
 }
 
+impl Conf {
+    /// Whether a password may be asked for.
+    pub fn asks(&self) -> bool {
+        self.realm.is_some() && self.file.is_some()
+    }
+}
+
 const PLACES: Contexts = Contexts::SCOPES.or(Contexts::LIMIT_EXCEPT);
 
 /// The directives.

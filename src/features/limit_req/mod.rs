@@ -52,6 +52,13 @@ impl Default for Conf {
     }
 }
 
+impl Conf {
+    /// Whether anything is limited.
+    pub fn is_used(&self) -> bool {
+        !self.rules.is_empty()
+    }
+}
+
 const ZONE: &str = "limit_req_zone";
 
 /// The directives.

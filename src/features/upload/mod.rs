@@ -61,8 +61,6 @@ enum State {
 
 /// Answers for a store, where there is one.
 pub fn step(x: &mut Exchange, conf: &Conf, around: &Around<'_>) -> Result<Step, HttpError> {
-    // That of a location before an internal redirect.
-    x.gate = None;
     let Some(store) = &conf.store else { return Ok(Step::Next) };
     let Some(rest) = x.uri.strip_prefix(store.prefix.as_ref()) else { return Ok(Step::Next) };
     let name = rest.strip_prefix(b"/").unwrap_or(rest).to_vec();
