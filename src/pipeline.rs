@@ -43,7 +43,7 @@ pub struct Run {
     /// The settings under which it was let in already.
     admitted: Option<Arc<Scope>>,
     /// An answer that waits for the store of its session.
-    answer: Option<Response>,
+    answer: Option<Box<Response>>,
 }
 
 /// What the engine has to do next.
@@ -378,20 +378,20 @@ impl Run {
         let line = server_tokens::page_line(&self.x, &self.scope.server_tokens);
         let response = error_page::built_in(&self.x, &self.scope.error_page, error, &line);
         // The filters refuse nothing here: a built-in page is no file, has no tag and no ranges.
-        match self.filter(response) {
+        match self.filter(Box::new(response)) {
             Ok(outcome) => outcome,
             Err(_) => Outcome::Close,
         }
     }
 
     /// From a handler's answer to the one that is sent.
-    fn filter(&mut self, mut response: Response) -> Result<Outcome, HttpError> {
+    fn filter(&mut self, mut response: Box<Response>) -> Result<Outcome, HttpError> {
         wishes::grant(&self.x, &mut response);
         self.settle(response)
     }
 
     /// The same once the session is as the answer says; until then the answer waits.
-    fn settle(&mut self, mut response: Response) -> Result<Outcome, HttpError> {
+    fn settle(&mut self, mut response: Box<Response>) -> Result<Outcome, HttpError> {
         let (x, scope) = (&mut self.x, &self.scope);
         if let Some(wait) = session::close(x, &mut response)? {
             self.answer = Some(response);
@@ -426,7 +426,7 @@ impl Run {
         if status::is_bodiless(response.status) {
             response.body = Body::empty();
         }
-        Ok(Outcome::Respond(Box::new(response)))
+        Ok(Outcome::Respond(response))
     }
 }
 

@@ -65,7 +65,7 @@ fn answer(asked: &RunScript) -> Result<Answer, String> {
         .map_err(|error| format!("the system has no room to run a script: {error}"))?;
     let meant = |seen: &Seen| seen.command.iter().any(|word| plain(Path::new(word)) == script);
     let fails = |failure: &Failure| failure.reason.starts_with("cgi-") && failure.reason != "cgi-no-script";
-    if !answer.run.x.failure.as_ref().is_some_and(fails) && !answer.scripts.iter().any(meant) {
+    if !answer.run.x.failure.as_deref().is_some_and(fails) && !answer.scripts.iter().any(meant) {
         say(&format!("longshore: note: {} does not lead to {}", way.url, script.display()));
     }
     Ok(answer)

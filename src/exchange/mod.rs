@@ -59,9 +59,9 @@ pub struct Client {
     /// The connection's number since the process started, as nginx's `*17` in logs.
     pub number: u64,
     /// The address that was its peer before a field of the request named another (`real_ip_header`); none if nothing did.
-    pub replaced: Option<Option<SocketAddr>>,
+    pub replaced: Option<Box<Option<SocketAddr>>>,
     /// What a proxy said of it; none where nobody did.
-    pub announced: Option<Announced>,
+    pub announced: Option<Arc<Announced>>,
     /// How the connection is protected.
     pub security: tls::Security,
 }
@@ -216,7 +216,7 @@ pub struct Exchange {
     /// Where files are, here.
     pub place: Place,
     /// The error being answered, if any.
-    pub failure: Option<Failure>,
+    pub failure: Option<Box<Failure>>,
     /// The reason of an answer from 400 upwards that no error page stands for, and the line that gives it.
     pub blamed: Option<(&'static str, Span)>,
     /// The request body, once it was asked for.
@@ -226,7 +226,7 @@ pub struct Exchange {
     /// What a regex captured last; a variable that is asked for may match one.
     pub captures: RefCell<Captures>,
     /// What a program asked for beyond its own answer.
-    pub wishes: Wishes,
+    pub wishes: Option<Box<Wishes>>,
     /// How much the answer was compressed, if it was.
     pub compressed: Option<Arc<Tally>>,
     /// What went out.
@@ -333,7 +333,7 @@ impl Exchange {
             attempts: Default::default(),
             holds: Vec::new(),
             limit_rate: None,
-            wishes: Default::default(),
+            wishes: None,
             compressed: None,
             blocks: Default::default(),
             trace: None,

@@ -70,7 +70,7 @@ pub enum Step {
     /// Go on with the next one.
     Next,
     /// This is the answer.
-    Done(Response),
+    Done(Box<Response>),
     /// Begin again elsewhere.
     Goto(Target),
     /// The path was rewritten: search its location, and go on there.
@@ -81,4 +81,11 @@ pub enum Step {
     Wait(Wait),
     /// Close the connection without an answer (444).
     Close,
+}
+
+impl Step {
+    /// This is the answer.
+    pub fn done(response: Response) -> Step {
+        Step::Done(Box::new(response))
+    }
 }

@@ -21,7 +21,7 @@ pub struct Wishes {
 
 /// Gives an answer that came from elsewhere what the program asked for.
 pub fn grant(x: &Exchange, response: &mut Response) {
-    let wishes = &x.wishes;
+    let Some(wishes) = &x.wishes else { return };
     if let (Some(kind), ContentType::ByExtension) = (&wishes.content_type, &response.content_type) {
         response.content_type = ContentType::Is(kind.clone());
     }

@@ -65,5 +65,5 @@ pub fn step(x: &mut Exchange, conf: &Conf) -> Result<Step, HttpError> {
     response.content_type = ContentType::Is(Bytes::from_static(b"image/gif"));
     response.last_modified = Some(CHANGED);
     response.body = Body::bytes(PIXEL);
-    Ok(Step::Done(response))
+    Ok(Step::done(response))
 }

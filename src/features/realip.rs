@@ -125,7 +125,7 @@ pub const VARIABLES: &[Variable<Conf>] = &[
 ];
 
 fn original(x: &Exchange) -> Option<SocketAddr> {
-    x.client.replaced.unwrap_or(x.client.peer)
+    x.client.replaced.as_deref().copied().unwrap_or(x.client.peer)
 }
 
 fn add(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
@@ -179,7 +179,7 @@ pub fn step(x: &mut Exchange, conf: &Conf) -> Result<Step, HttpError> {
             let all = x.head.fields_named(b"x-forwarded-for").collect::<Vec<_>>();
             ((!all.is_empty()).then(|| all.join(&b", "[..])), None)
         }
-        Source::Protocol => match x.client.announced {
+        Source::Protocol => match &x.client.announced {
             Some(announced) => (Some(announced.source.ip().to_string().into_bytes()), Some(announced.source.port())),
             None => (None, None),
         },
@@ -192,7 +192,7 @@ pub fn step(x: &mut Exchange, conf: &Conf) -> Result<Step, HttpError> {
     if let Some(port) = port {
         origin.set_port(port);
     }
-    x.client.replaced = Some(x.client.peer.replace(origin));
+    x.client.replaced = Some(Box::new(x.client.peer.replace(origin)));
     Ok(Step::Next)
 }
 

@@ -141,7 +141,7 @@ pub fn step(x: &mut Exchange, conf: &Conf) -> Result<Step, HttpError> {
         Kind::File if method == Method::Post => return Err(not_allowed()),
         Kind::File => {}
     }
-    Ok(Step::Done(answer(opened, conf)))
+    Ok(Step::done(answer(opened, conf)))
 }
 
 /// RFC 9110 section 15.5.6: a 405 names the methods there are.

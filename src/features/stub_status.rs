@@ -70,7 +70,7 @@ pub fn step(x: &mut Exchange, conf: &Conf) -> Result<Step, HttpError> {
     let mut response = Response::new(200);
     response.content_type = ContentType::Is("text/plain".into());
     response.body = Body::bytes(page(&counters::look()));
-    Ok(Step::Done(response))
+    Ok(Step::done(response))
 }
 
 fn page(counters: &Counters) -> String {

@@ -57,7 +57,7 @@ impl Accel {
     pub fn note(&self, x: &mut Exchange) {
         x.limit_rate = self.limit_rate.or(x.limit_rate);
         if let Some(charset) = &self.charset {
-            x.wishes.charset = Some(charset.clone());
+            x.wishes.get_or_insert_default().charset = Some(charset.clone());
         }
     }
 
@@ -74,9 +74,10 @@ impl Accel {
         let Some(to) = &self.redirect else { return Ok(None) };
         self.note(x);
         let kept = fields.iter().filter(|(name, _)| CARRIED.iter().any(|kept| name.eq_ignore_ascii_case(kept)));
-        x.wishes.fields.extend(kept.cloned());
-        x.wishes.content_type = content_type.cloned();
-        x.wishes.refuses_ranges = refuses_ranges;
+        let wishes = x.wishes.get_or_insert_default();
+        wishes.fields.extend(kept.cloned());
+        wishes.content_type = content_type.cloned();
+        wishes.refuses_ranges = refuses_ranges;
         if to.starts_with(b"@") {
             return Ok(Some(Step::Goto(Target::Named(to.to_vec()))));
         }

@@ -143,7 +143,7 @@ pub(super) fn serve_file(run: &mut Run) -> Result<Step, HttpError> {
     let found = precompressed::find(x, &scope.precompressed, is_allowed);
     let mut response = match found.file {
         Some((opened, coding)) => {
-            let mut response = static_files::answer(opened, &scope.static_files);
+            let mut response = Box::new(static_files::answer(opened, &scope.static_files));
             response.ranges = false;
             response.push("Content-Encoding", coding.name);
             response

@@ -1,6 +1,8 @@
 //! What a proxy says of its client before anything else (`listen ... proxy_protocol`): read off the socket, below TLS, and
 //! never more than that.
 
+use std::sync::Arc;
+
 use super::connection::{Connection, Phase};
 use super::slot::Parked;
 use super::transport::Io;
@@ -43,7 +45,7 @@ impl Worker {
             Announcement::Whole(len, ends) => {
                 // The bytes are there: they were just seen.
                 c.socket.socket().receive(&mut self.buffer[..len]);
-                c.announced = ends.map(|(source, destination)| Announced { source, destination });
+                c.announced = ends.map(|(source, destination)| Arc::new(Announced { source, destination }));
                 c.is_announced = true;
                 None
             }

@@ -39,7 +39,7 @@ pub struct Connection {
     /// Whether nothing is to be read that a proxy says of its client.
     pub is_announced: bool,
     /// What a proxy said.
-    pub announced: Option<Announced>,
+    pub announced: Option<Arc<Announced>>,
     /// How it is protected.
     pub security: Security,
     /// When it was accepted.

@@ -98,7 +98,7 @@ impl Worker {
                 unix,
                 number: c.number,
                 replaced: None,
-                announced: c.announced,
+                announced: c.announced.clone(),
                 security: c.security.clone(),
             },
             nth: u64::from(c.requests),

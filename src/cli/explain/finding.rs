@@ -204,7 +204,7 @@ pub fn read(answer: Answer, user: &str) -> Finding {
         location: run.x.blocks.1.and_then(|span| line(sources, span)),
         decisions: decisions.unwrap_or_default(),
         step: run.at(),
-        reason: run.x.failure.as_ref().and_then(Failure::why),
+        reason: run.x.failure.as_deref().and_then(Failure::why),
         redirect: fields.iter().find(|(name, _)| name == b"Location").map(|(_, value)| show(value)),
         answer: fields,
         path: show(&run.x.uri),

@@ -174,7 +174,7 @@ pub fn step<L: AsRef<str>>(
     let mut response = Response::new(200);
     response.content_type = ContentType::Is(Bytes::from_static(kind.as_bytes()));
     response.body = Body::bytes(page);
-    Ok(Step::Done(response))
+    Ok(Step::done(response))
 }
 
 /// What a folder holds, without hidden files.

@@ -219,7 +219,7 @@ impl Running {
             }
         }
         self.child.let_go();
-        Ok(Step::Done(answer::document(x, head, self.held.into_body(len), conf.body_only)))
+        Ok(Step::done(answer::document(x, head, self.held.into_body(len), conf.body_only)))
     }
 
     /// The output ended before an empty line came.
@@ -244,7 +244,7 @@ impl Running {
         head.accel.note(x);
         let live = Live::new(self, conf.errors.clone(), x);
         let body = Body::stream(Arc::new(Mutex::new(live)));
-        Step::Done(answer::document(x, head, body, conf.body_only))
+        Step::done(answer::document(x, head, body, conf.body_only))
     }
 
     fn bad_head(&self, fault: &Fault) -> HttpError {

@@ -201,7 +201,7 @@ impl Conf {
 
 /// Names the charset of an answer, and recodes it where it is written in another.
 pub fn filter(x: &Exchange, conf: &Conf, response: &mut Response) {
-    let wish = x.wishes.charset.as_ref();
+    let wish = x.wishes.as_ref().and_then(|wishes| wishes.charset.as_ref());
     if (conf.charset.is_none() && wish.is_none()) || matches!(response.status, 301 | 302) {
         return;
     }

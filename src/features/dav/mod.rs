@@ -49,7 +49,7 @@ pub fn step(x: &mut Exchange, conf: &Conf) -> Result<Step, HttpError> {
         return Ok(Step::Next);
     }
     match x.method() {
-        Method::Options => Ok(Step::Done(options(conf))),
+        Method::Options => Ok(Step::done(options(conf))),
         method if conf.methods & method.bit() == 0 => Ok(Step::Next),
         Method::Put => put::step(x, conf),
         Method::Mkcol => make_folder(x, conf),
@@ -78,7 +78,7 @@ fn work(x: &mut Exchange, begin: impl Fn(&Exchange) -> Result<Begun, HttpError>)
         },
     };
     if let Some(status) = kept.0.go_on()? {
-        return Ok(Step::Done(empty(status)));
+        return Ok(Step::done(empty(status)));
     }
     x.handler = Some(kept);
     // Half a tree would be of no use to anybody.
@@ -162,7 +162,7 @@ fn make_folder(x: &Exchange, conf: &Conf) -> Result<Step, HttpError> {
     made.map_err(|error| failed("mkdir()", &path, &error, 409))?;
     let mut response = empty(201);
     response.location = Some(escape::path(&x.uri).into_owned().into());
-    Ok(Step::Done(response))
+    Ok(Step::done(response))
 }
 
 /// RFC 4918 section 9.3 and others: a body that means nothing to us must be refused.

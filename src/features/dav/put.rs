@@ -76,7 +76,7 @@ pub fn step(x: &mut Exchange, conf: &Conf) -> Result<Step, HttpError> {
             return Ok(Step::Wait(Wait::News(Instant::now() + LONG)));
         }
     }
-    finish(x, conf, *put).map(Step::Done)
+    finish(x, conf, *put).map(Step::done)
 }
 
 fn has_body(x: &Exchange) -> bool {

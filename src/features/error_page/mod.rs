@@ -165,7 +165,7 @@ pub fn note(x: &mut Exchange, error: &HttpError, place: Option<String>) {
     );
     let close = x.failure.as_ref().is_some_and(|failure| failure.close);
     let fields = with_challenge(x, &error.fields);
-    x.failure = Some(Failure {
+    x.failure = Some(Box::new(Failure {
         cause: error.status,
         status: status::on_wire(error.status),
         own_status: false,
@@ -174,7 +174,7 @@ pub fn note(x: &mut Exchange, error: &HttpError, place: Option<String>) {
         fields,
         close: close || error.close || CLOSING.contains(&error.status),
         is_last: true,
-    });
+    }));
 }
 
 fn split(target: Vec<u8>) -> Target {
@@ -256,7 +256,7 @@ fn fill(x: &Exchange, template: &Text) -> Vec<u8> {
 }
 
 fn json(x: &Exchange, code: u16) -> Vec<u8> {
-    let reason = x.failure.as_ref().and_then(Failure::why).unwrap_or_default();
+    let reason = x.failure.as_deref().and_then(Failure::why).unwrap_or_default();
     let reason = reason.split(' ').next().unwrap_or_default();
     let words = status::title(code).unwrap_or_default();
     let (code, id) = (status::on_wire(code), x.request_id());

@@ -63,7 +63,7 @@ pub fn give(x: &mut Exchange, answer: &Answer) -> Result<Step, HttpError> {
         (status, text) => {
             // A text of its own is no error page, and is an error all the same.
             x.blamed = (status >= 400).then_some(("return", answer.span));
-            Ok(Step::Done(page(status, text.unwrap_or_default())))
+            Ok(Step::done(page(status, text.unwrap_or_default())))
         }
     }
 }

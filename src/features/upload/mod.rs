@@ -65,8 +65,8 @@ pub fn step(x: &mut Exchange, conf: &Conf, around: &Around<'_>) -> Result<Step, 
     let Some(rest) = x.uri.strip_prefix(store.prefix.as_ref()) else { return Ok(Step::Next) };
     let name = rest.strip_prefix(b"/").unwrap_or(rest).to_vec();
     match (x.method(), name.is_empty()) {
-        (Method::Get | Method::Head, true) => answer::listing(x, conf, around).map(Step::Done),
-        (Method::Get | Method::Head, false) => fetch(store, &name, around).map(Step::Done),
+        (Method::Get | Method::Head, true) => answer::listing(x, conf, around).map(Step::done),
+        (Method::Get | Method::Head, false) => fetch(store, &name, around).map(Step::done),
         (Method::Post, true) => post(x, conf, around),
         (Method::Delete, false) if conf.delete => {
             let folder = open(store)?;
@@ -77,7 +77,7 @@ pub fn step(x: &mut Exchange, conf: &Conf, around: &Around<'_>) -> Result<Step, 
             remove(&folder, &name)?;
             let mut response = Response::new(204);
             response.content_type = ContentType::None;
-            Ok(Step::Done(response))
+            Ok(Step::done(response))
         }
         (Method::Put, false) => put::admit(x, conf, &name, around).map(|()| Step::Next),
         (method, _) if is_for_others(method) => Ok(Step::Next),
@@ -263,6 +263,6 @@ fn receive(
             x.received = Received::Memory(stored.form);
             Ok(Step::Goto(target.clone()))
         }
-        None => answer::stored(x, conf, around, &stored.files).map(Step::Done),
+        None => answer::stored(x, conf, around, &stored.files).map(Step::done),
     }
 }

@@ -89,7 +89,7 @@ impl Flow {
         x: &mut Exchange,
         mut response: Box<Response>,
         folder: &Path,
-    ) -> Result<Response, HttpError> {
+    ) -> Result<Box<Response>, HttpError> {
         let input = self.link.as_mut().map(|link| std::mem::take(&mut link.input)).unwrap_or_default();
         let mut out = Vec::new();
         let part = self.order.protocol.read_body(&input, &mut out).map_err(|fault| {
@@ -109,7 +109,7 @@ impl Flow {
         if part == Part::Whole {
             // The body of an answer to HEAD is not there, and nobody may know how long it would be.
             response.body = if x.is_head() && response.length.is_none() { self.nothing() } else { body(out) };
-            return Ok(*response);
+            return Ok(response);
         }
         let own = &self.order.conf.temp_path;
         self.held.keep_in(x.prefix.join(if own.as_os_str().is_empty() { folder } else { own }));
@@ -119,7 +119,7 @@ impl Flow {
         self.notes = Some((x.notebook(), x.attempts.share()));
         response.body = body(out);
         response.body.chunks.push_back(crate::http::response::Chunk::Stream(Arc::new(Mutex::new(self))));
-        Ok(*response)
+        Ok(response)
     }
 
     fn nothing(self) -> Body {

@@ -282,7 +282,7 @@ impl Relay {
             if let Some(foreign) = &mut response.foreign {
                 foreign.switch = Some(Switch(Arc::new(Mutex::new(switched))));
             }
-            return Ok(Step::Done(*response));
+            return Ok(Step::Done(response));
         }
         Flow::new(x, order, tried, link, buffering).respond(x, response, around.folder).map(Step::Done)
     }
