@@ -103,6 +103,9 @@ pub fn pace(x: &mut Exchange, conf: &Conf) -> Option<Pace> {
 }
 
 fn size(x: &Exchange, text: &Text) -> u64 {
+    if let Some(b"0") = text.constant() {
+        return 0;
+    }
     let value = x.eval(text);
     parse_size(&value).unwrap_or_else(|| {
         x.report(Level::Error, format!("invalid size \"{}\"", escape::error_log(&value)));

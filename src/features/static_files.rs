@@ -213,10 +213,15 @@ pub fn not_modified(x: &Exchange, conf: &Conf, response: &mut Response) -> Resul
 
 /// Cuts the answer down to the ranges that were asked for.
 pub fn ranges(x: &Exchange, conf: &Conf, response: &mut Response) -> Result<(), HttpError> {
-    // What nobody knows the length of has no ranges.
-    let size = response.body.known_len().or(response.length);
-    response.ranges &= response.status == 200 && conf.max_ranges > 0 && size.is_some();
-    let Some(size) = size.filter(|_| response.ranges) else { return Ok(()) };
+    response.ranges &= response.status == 200 && conf.max_ranges > 0;
+    if !response.ranges {
+        return Ok(());
+    }
+    let Some(size) = response.body.known_len().or(response.length) else {
+        // What nobody knows the length of has no ranges.
+        response.ranges = false;
+        return Ok(());
+    };
     // RFC 9110 section 14.2: Range is defined for GET alone.
     if x.head.method != Method::Get {
         return Ok(());

@@ -21,10 +21,12 @@ use coder::Coder;
 
 /// Compresses an answer where the settings and the client allow it.
 pub fn filter(x: &mut Exchange, conf: &Conf, response: &mut Response) {
+    if !conf.on {
+        return;
+    }
     let ContentType::Is(kind) = &response.content_type else { return };
     let length = response.length.or(response.body.known_len());
-    if !conf.on
-        || !matches!(response.status, 200 | 403 | 404)
+    if !matches!(response.status, 200 | 403 | 404)
         || response.field("Content-Encoding").is_some()
         || length.is_some_and(|length| length < conf.min_length)
         || !conf.types.has(kind)

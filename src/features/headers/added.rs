@@ -49,6 +49,11 @@ impl List {
         self.own.iter().chain(self.outer.iter().filter(move |_| outer))
     }
 
+    /// Whether there is none, in force or not.
+    pub fn is_empty(&self) -> bool {
+        self.own.is_empty() && self.outer.is_empty()
+    }
+
     /// Begins a block's own list: what was in force becomes what is around it.
     pub fn begin(&mut self) {
         self.outer = self.fields().cloned().collect();

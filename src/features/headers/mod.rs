@@ -28,6 +28,11 @@ pub struct Conf {
 }
 
 impl Conf {
+    /// Whether answers stay as they are.
+    fn adds_nothing(&self) -> bool {
+        self.headers.is_empty() && self.trailers.is_empty() && self.expires == Expires::default()
+    }
+
     /// Begins a block inside.
     fn descend(&mut self) {
         self.headers.descend();
@@ -163,7 +168,7 @@ fn set_expires(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
 
 /// Adds the conf's fields to an answer.
 pub fn filter(x: &mut Exchange, conf: &Conf, response: &mut Response) {
-    if *conf == Conf::default() {
+    if conf.adds_nothing() {
         return;
     }
     // Texts may name fields of this very answer (`$sent_http_content_type`).

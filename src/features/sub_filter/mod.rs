@@ -128,13 +128,16 @@ fn set_pair(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
 
 /// Has texts replaced in an answer.
 pub fn filter(x: &Exchange, conf: &Conf, response: &mut Response) {
+    if conf.pairs.is_empty() {
+        return;
+    }
     // A 304 has the validators that its 200 would have. As in nginx it has no type, so only `sub_filter_types *` means it.
-    if response.status == 304 && !conf.pairs.is_empty() && conf.types.is_all() {
+    if response.status == 304 && conf.types.is_all() {
         return validators(conf, response);
     }
     let ContentType::Is(kind) = &response.content_type else { return };
     let is_empty = !x.is_head() && response.body.known_len() == Some(0);
-    if conf.pairs.is_empty() || is_empty || !conf.types.has(kind) || response.field("Content-Encoding").is_some() {
+    if is_empty || !conf.types.has(kind) || response.field("Content-Encoding").is_some() {
         return;
     }
     let pair = |(search, replacement): &(Text, Text)| Pair {
