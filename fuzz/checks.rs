@@ -158,9 +158,14 @@ fn answer_pieces(data: &[u8], method: &[u8], step: usize) -> (Option<Answer>, Ve
             piece.to_vec()
         } else {
             input.extend_from_slice(piece);
-            match http.read_head(&mut input) {
-                Ok(Some(found)) => head = Some(found),
-                Ok(None) => continue,
+            match http.read_head(&input) {
+                Ok((used, found)) => {
+                    input.drain(..used);
+                    head = found;
+                    if head.is_none() {
+                        continue;
+                    }
+                }
                 Err(_) => return (None, body, Some(false)),
             }
             std::mem::take(&mut input)

@@ -6,6 +6,7 @@
 mod steps;
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 
@@ -30,7 +31,7 @@ const REDIRECTS: u8 = 10;
 /// One request on its way through the pipeline.
 pub struct Run {
     /// The request.
-    pub x: Exchange,
+    pub x: Box<Exchange>,
     /// The settings it began with.
     pub settings: Arc<Settings>,
     /// The server it came to.
@@ -133,7 +134,7 @@ impl Run {
     pub fn new(arrival: Arrival, settings: Arc<Settings>, server: Arc<Server>) -> Self {
         let scope = server.scope.clone();
         let (variables, prefix) = (settings.variables.clone(), settings.prefix.clone());
-        let mut x = Exchange::new(arrival, scope.place(), scope.clone(), variables, prefix);
+        let mut x = Box::new(Exchange::new(arrival, scope.place(), scope.clone(), variables, prefix));
         x.server_name = server.name.clone();
         x.blocks.0 = server.span;
         Run { x, settings, server, location: None, scope, cursor: 0, admitted: None, answer: None }
@@ -154,6 +155,7 @@ impl Run {
 
     /// Goes on until something is to be done outside.
     pub fn advance(&mut self) -> Outcome {
+        self.x.now = Instant::now();
         loop {
             let followed = match self.answer.take() {
                 Some(response) => self.settle(response).map(Some),
@@ -307,7 +309,8 @@ impl Run {
 
     /// Notes why an answer is an error that was given as it is, without a page.
     fn blame(&mut self, response: &Response) {
-        let Some((reason, span)) = self.x.blamed.take().filter(|_| self.x.failure.is_none()) else { return };
+        let blamed = self.x.blamed.take().filter(|_| self.x.failure.is_none());
+        let Some((reason, span)) = blamed.map(|blamed| *blamed) else { return };
         let place = self.settings.sources.short_place(span);
         error_page::note(&mut self.x, &HttpError::new(response.status, reason), place);
         if let Some(failure) = &mut self.x.failure {
@@ -447,8 +450,9 @@ fn unsafe_field() -> HttpError {
     HttpError::new(500, "unsafe-field").log(Level::Error, text)
 }
 
-/// The server of a group for a host name; what a regex name captured goes to the exchange.
-pub fn find_server(group: &Group, host: &[u8], x: &mut Exchange) -> Result<Arc<Server>, HttpError> {
+/// The server of a group for the host that a request names; what a regex name captured goes to the exchange.
+pub fn find_server(group: &Group, x: &Exchange) -> Result<Arc<Server>, HttpError> {
+    let host = x.head.host().unwrap_or_default();
     let found = group.hosts.find(host).map_err(|_| {
         HttpError::new(500, "regex-too-hard")
             .log(Level::Error, "a regex of server_name needs too many steps for this host")

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::http::field_list::FieldList;
+
 /// One try at one server.
 #[derive(Debug, Clone, Default)]
 pub struct Attempt {
@@ -27,63 +29,76 @@ pub struct Attempt {
     pub length: u64,
 }
 
-/// All tries of one request, and what the last answer said.
+/// All tries of one request, and what the last answer said. Most requests have none.
 #[derive(Debug, Clone, Default)]
-pub struct Attempts {
+pub struct Attempts(Option<Box<Tries>>);
+
+#[derive(Debug, Clone, Default)]
+struct Tries {
     /// The beginning and the end of the URL that is asked for, around the server's address, for log lines.
-    pub url: (&'static str, Bytes),
+    url: (&'static str, Bytes),
     /// The last try, while its answer goes on coming.
     live: Option<Arc<Mutex<Attempt>>>,
     /// How many chains were begun.
     chains: usize,
-    /// All tries in order, each with the chain it belongs to, counted from one.
-    tries: Vec<(usize, Attempt)>,
+    /// The last try, and those before it in order, each with the chain it belongs to, counted from one.
+    last: Option<(usize, Attempt)>,
+    earlier: Vec<(usize, Attempt)>,
     /// The fields of the last answer as they came.
-    pub fields: Arc<[(Bytes, Bytes)]>,
-    /// The trailer fields of the last answer.
-    pub trailers: Vec<(Bytes, Bytes)>,
+    fields: FieldList,
 }
 
 impl Attempts {
-    /// Begins a chain: a handler takes the request up.
-    pub fn begin(&mut self) {
-        self.chains += 1;
-        self.fields = Arc::default();
-        self.trailers.clear();
+    /// Begins a chain: a handler takes the request up. `url` is the beginning and the end of what it asks for.
+    pub fn begin(&mut self, url: (&'static str, Bytes)) {
+        let tries = self.0.get_or_insert_default();
+        tries.url = url;
+        tries.chains += 1;
+        tries.fields = FieldList::default();
     }
 
-    /// Notes a new try; the one before it is over.
+    /// Notes a new try in the chain that was begun; the one before it is over.
     pub fn add(&mut self, address: impl Into<Arc<str>>) {
-        if self.chains == 0 {
-            self.begin();
-        }
-        self.tries.push((self.chains, Attempt { address: address.into(), ..Attempt::default() }));
-        self.fields = Arc::default();
-        self.trailers.clear();
+        let tries = self.0.get_or_insert_default();
+        let next = (tries.chains, Attempt { address: address.into(), ..Attempt::default() });
+        tries.earlier.extend(tries.last.replace(next));
+        tries.fields = FieldList::default();
     }
 
     /// The URL that is asked for, or was last; none before any server was.
     pub fn url(&self) -> Option<String> {
-        let (_, Attempt { address, .. }) = self.tries.last().filter(|(chain, _)| *chain == self.chains)?;
-        Some(format!("{}{address}{}", self.url.0, crate::http::escape::error_log(&self.url.1)))
+        let tries = self.0.as_ref()?;
+        let (_, Attempt { address, .. }) = tries.last.as_ref().filter(|(chain, _)| *chain == tries.chains)?;
+        Some(format!("{}{address}{}", tries.url.0, crate::http::escape::error_log(&tries.url.1)))
     }
 
     /// The try that is under way, or the last one.
     pub fn last(&mut self) -> Option<&mut Attempt> {
-        self.tries.last_mut().filter(|(chain, _)| *chain == self.chains).map(|(_, one)| one)
+        let tries = self.0.as_mut()?;
+        tries.last.as_mut().filter(|(chain, _)| *chain == tries.chains).map(|(_, one)| one)
+    }
+
+    /// Notes what the last answer's head says.
+    pub fn answered(&mut self, fields: FieldList) {
+        self.0.get_or_insert_default().fields = fields;
+    }
+
+    /// The fields of the last answer as they came; none before there is one.
+    pub fn fields(&self) -> Option<&FieldList> {
+        self.0.as_ref().map(|tries| &tries.fields)
     }
 
     /// A handle on the last try for whatever goes on with its answer.
     pub fn share(&mut self) -> Arc<Mutex<Attempt>> {
         let last = self.last().cloned().unwrap_or_default();
         let shared = Arc::new(Mutex::new(last));
-        self.live = Some(shared.clone());
+        self.0.get_or_insert_default().live = Some(shared.clone());
         shared
     }
 
     /// Takes in how the last try stands now.
     pub fn settle(&mut self) {
-        let Some(live) = self.live.clone() else { return };
+        let Some(live) = self.0.as_ref().and_then(|tries| tries.live.clone()) else { return };
         if let Some(last) = self.last() {
             // Nothing that can panic runs under this lock.
             last.clone_from(&live.lock().unwrap_or_else(|poisoned| poisoned.into_inner()));
@@ -92,11 +107,12 @@ impl Attempts {
 
     /// A text of all tries: those of a chain are separated by a comma, chains by a colon. None without any chain.
     pub fn join(&self, one: impl Fn(&Attempt) -> String) -> Option<String> {
+        let tries = self.0.as_ref()?;
         let chain = |chain| {
-            let tries = self.tries.iter().filter(|(of, _)| *of == chain);
-            tries.map(|(_, attempt)| one(attempt)).collect::<Vec<_>>().join(", ")
+            let its = tries.earlier.iter().chain(&tries.last).filter(|(of, _)| *of == chain);
+            its.map(|(_, attempt)| one(attempt)).collect::<Vec<_>>().join(", ")
         };
-        (self.chains > 0).then(|| (1..=self.chains).map(chain).collect::<Vec<_>>().join(" : "))
+        Some((1..=tries.chains).map(chain).collect::<Vec<_>>().join(" : "))
     }
 }
 
@@ -110,14 +126,16 @@ mod tests {
         let shown = |attempts: &Attempts| attempts.join(|one| format!("{}={}", one.address, one.status));
         assert_eq!(shown(&attempts), None);
         assert!(attempts.last().is_none());
+        attempts.begin(("http://", Bytes::new()));
         for address in ["a", "b"] {
             attempts.add(address);
             attempts.last().expect("one was added").status = 502;
         }
         assert_eq!(shown(&attempts).as_deref(), Some("a=502, b=502"));
-        attempts.begin();
+        attempts.begin(("http://", "/x".into()));
         assert_eq!(shown(&attempts).as_deref(), Some("a=502, b=502 : "));
         attempts.add("c");
         assert_eq!(shown(&attempts).as_deref(), Some("a=502, b=502 : c=0"));
+        assert_eq!(attempts.url().as_deref(), Some("http://c/x"));
     }
 }

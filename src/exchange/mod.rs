@@ -31,7 +31,7 @@ use std::net::SocketAddr;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 
 use bytes::Bytes;
 
@@ -193,8 +193,8 @@ pub struct Exchange {
     pub connected: Instant,
     /// When the first byte of the head came.
     pub started: Instant,
-    /// The same on the wall clock.
-    pub started_at: SystemTime,
+    /// When the pipeline was entered last: steps that need not be exact go by it instead of reading the clock.
+    pub now: Instant,
     /// The request's head as it came.
     pub head: Head,
     /// The current path, decoded and normalised; internal redirects change it.
@@ -218,7 +218,7 @@ pub struct Exchange {
     /// The error being answered, if any.
     pub failure: Option<Box<Failure>>,
     /// The reason of an answer from 400 upwards that no error page stands for, and the line that gives it.
-    pub blamed: Option<(&'static str, Span)>,
+    pub blamed: Option<Box<(&'static str, Span)>>,
     /// The request body, once it was asked for.
     pub received: Received,
     /// How many bytes of it were read from the wire.
@@ -250,7 +250,7 @@ pub struct Exchange {
     /// How many variables are being worked out, each for the one before.
     pub depth: Cell<u8>,
     /// The random id of `$request_id`, made when asked for.
-    pub id: OnceCell<String>,
+    pub id: OnceCell<Box<str>>,
     /// The folder that relative paths start from.
     pub prefix: Arc<PathBuf>,
     /// What other servers were asked for it.
@@ -281,6 +281,9 @@ pub struct Exchange {
     pub trace: Option<Box<trace::Trace>>,
 }
 
+// The C library keeps free memory of up to this size at hand for each thread; one byte more costs several times as much.
+const _: () = assert!(size_of::<Exchange>() <= 1032, "what few requests need lies in a box");
+
 impl Exchange {
     /// A request in front of its first step. Inlined, so that so large a value is made where it stays.
     #[inline(always)]
@@ -296,7 +299,7 @@ impl Exchange {
             nth: arrival.nth,
             connected: arrival.connected,
             started: arrival.started,
-            started_at: SystemTime::now(),
+            now: arrival.started,
             head: arrival.head,
             uri: Vec::new(),
             args: None,
@@ -366,7 +369,7 @@ impl Exchange {
             let mut bytes = [0; 16];
             // Without randomness the id is less than unique, but the request goes on.
             let _ = getrandom::fill(&mut bytes);
-            format!("{:032x}", u128::from_be_bytes(bytes))
+            format!("{:032x}", u128::from_be_bytes(bytes)).into()
         })
     }
 

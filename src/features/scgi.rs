@@ -120,7 +120,7 @@ pub fn step(x: &mut Exchange, conf: &Conf, around: &Around<'_>) -> Result<Step, 
         upstream,
         purpose: "scgi".into(),
         protocol: Box::new(Unframed::new("scgi://", x.is_head(), conf.relay.buffer_size)),
-        head,
+        head: head.into(),
         uri: Bytes::new(),
         body: program::payload(x, &conf.relay),
     };

@@ -194,7 +194,7 @@ pub fn step(x: &mut Exchange, conf: &Conf, around: &Around<'_>) -> Result<Step, 
         upstream,
         purpose: "uwsgi".into(),
         protocol: Box::new(Unframed::new(scheme, x.is_head(), conf.relay.buffer_size)),
-        head: packet,
+        head: packet.into(),
         uri: Bytes::new(),
         body: program::payload(x, &conf.relay),
     };

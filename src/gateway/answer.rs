@@ -3,9 +3,11 @@
 
 use bytes::Bytes;
 
+use super::names::Name;
 use super::relay::Head;
 use crate::http::escape;
-use crate::http::fields::{Lower, is_token_byte};
+use crate::http::field_list::FieldList;
+use crate::http::fields::is_token_byte;
 
 /// Where a head ends that arrives in pieces.
 #[derive(Debug, Clone, Default)]
@@ -32,30 +34,15 @@ impl Search {
     }
 }
 
-/// Fields of answers, in lower case, of which only the first counts.
-pub const SINGLE: [&[u8]; 10] = [
-    b"status",
-    b"content-type",
-    b"location",
-    b"refresh",
-    b"last-modified",
-    b"etag",
-    b"expires",
-    b"date",
-    b"server",
-    b"x-accel-redirect",
-];
-
 fn too_big() -> String {
     "too big header".into()
 }
 
 /// Reads a whole head. `status_line`: whether it may begin as an answer of HTTP does. The fault is what follows "upstream sent".
 pub fn read(head: &[u8], status_line: bool) -> Result<Head, String> {
-    // One piece of memory, which all its fields share.
-    let head = &Bytes::copy_from_slice(head);
-    let mut fields = Vec::with_capacity(memchr::memchr_iter(b'\n', head).count());
-    let mut read = Head { size: head.len(), ..Head::default() };
+    let lines = memchr::memchr_iter(b'\n', head).count();
+    let mut read = Head { size: head.len(), fields: FieldList::of(head, lines), ..Head::default() };
+    let mut seen = 0;
     let (mut status, mut is_elsewhere, mut is_coded) = (None, false, false);
     let lines = head.split(|&b| b == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
     for (n, line) in lines.take_while(|line| !line.is_empty()).enumerate() {
@@ -67,35 +54,34 @@ pub fn read(head: &[u8], status_line: bool) -> Result<Head, String> {
             continue;
         }
         let (name, value) = field(line).ok_or_else(|| bad_line(line))?;
-        let lower = Lower::of(name);
-        let is_known = |(known, _): &(Bytes, Bytes)| known.eq_ignore_ascii_case(name);
-        if SINGLE.contains(&lower.as_ref()) && fields.iter().any(is_known) {
+        let known = Name::of(name);
+        if seen & known.single() != 0 {
             continue;
         }
-        match lower.as_ref() {
-            b"status" if status.is_none() => {
+        seen |= known.single();
+        match known {
+            Name::Status if status.is_none() => {
                 status = Some(code(value).ok_or_else(|| format!("invalid status \"{}\"", escape::error_log(value)))?);
             }
-            b"location" => is_elsewhere = true,
-            b"transfer-encoding" => is_coded = true,
-            b"content-length" if read.length.is_some() => {
+            Name::Location => is_elsewhere = true,
+            Name::TransferEncoding => is_coded = true,
+            Name::ContentLength if read.length.is_some() => {
                 return Err("duplicate header line: \"Content-Length\"".into());
             }
-            b"content-length" => read.length = Some(number(value).ok_or("invalid \"Content-Length\" header")?),
+            Name::ContentLength => read.length = Some(number(value).ok_or("invalid \"Content-Length\" header")?),
             _ => {}
         }
-        fields.push((head.slice_ref(name), head.slice_ref(value)));
+        read.fields.push(head, name, value);
     }
     // RFC 9112 section 6.3: of two lengths nobody knows which is meant.
     if is_coded && read.length.is_some() {
         return Err("\"Content-Length\" and \"Transfer-Encoding\" headers at the same time".into());
     }
     (read.status, read.reason) = match status {
-        Some((code, reason)) => (code, (!reason.is_empty()).then(|| head.slice_ref(reason))),
+        Some((code, reason)) => (code, (!reason.is_empty()).then(|| Bytes::copy_from_slice(reason))),
         None if is_elsewhere => (302, None),
         None => (200, None),
     };
-    read.fields = fields.into();
     Ok(read)
 }
 
@@ -177,10 +163,10 @@ mod tests {
             assert_eq!(found, (status, reason.map(str::as_bytes), length, text.len()), "{text:?}");
         }
         let head = read(b"A: b\r\nbare\nC:  d e \n\n", false).unwrap();
-        let fields: Vec<_> = head.fields.iter().map(|(name, value)| (&name[..], &value[..])).collect();
+        let fields: Vec<_> = head.fields.iter().collect();
         assert_eq!(fields, [(&b"A"[..], &b"b"[..]), (b"bare", b""), (b"C", b"d e")]);
         let head = read(b"Location: /a\nlocation: /b\nX: 1\nX: 2\n\n", false).unwrap();
-        let fields: Vec<_> = head.fields.iter().map(|(_, value)| &value[..]).collect();
+        let fields: Vec<_> = head.fields.iter().map(|(_, value)| value).collect();
         assert_eq!(fields, [&b"/a"[..], b"1", b"2"]);
     }
 

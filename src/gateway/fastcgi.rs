@@ -19,7 +19,7 @@ const STDOUT: u8 = 6;
 const STDERR: u8 = 7;
 
 /// Writes the start of a request: its first record and its parameters. `keep` asks the program to leave the connection open.
-pub fn begin(out: &mut Vec<u8>, keep: bool, pairs: &Pairs) {
+pub fn begin(out: &mut Vec<u8>, keep: bool, pairs: &Pairs<'_>) {
     // Section 5.1: role (1, responder), flags, five reserved bytes.
     record(out, BEGIN_REQUEST, &[0, 1, u8::from(keep), 0, 0, 0, 0, 0]);
     let mut params = Vec::with_capacity(512);
@@ -39,10 +39,8 @@ pub fn body(out: &mut Vec<u8>, bytes: &[u8]) {
     bytes.chunks(MOST).for_each(|piece| record(out, STDIN, piece));
 }
 
-/// Writes that the body is whole.
-pub fn body_end(out: &mut Vec<u8>) {
-    record(out, STDIN, &[]);
-}
+/// The record which says that the body is whole.
+pub const BODY_END: &[u8] = &[VERSION, STDIN, 0, ID as u8, 0, 0, 0, 0];
 
 /// Writes that nobody waits for the answer any more (section 5.4).
 pub fn abort(out: &mut Vec<u8>) {
@@ -250,8 +248,8 @@ impl Decoder {
 mod tests {
     use super::*;
 
-    fn pairs(list: &[(&str, &str)]) -> Pairs {
-        list.iter().map(|(name, value)| (name.as_bytes().to_vec(), value.as_bytes().to_vec())).collect()
+    fn pairs(list: &[(&'static str, &'static str)]) -> Pairs<'static> {
+        list.iter().map(|(name, value)| (name.as_bytes().into(), value.as_bytes().into())).collect()
     }
 
     /// Output, errors, end, and how many bytes were read.
@@ -278,7 +276,7 @@ mod tests {
         let mut out = Vec::new();
         begin(&mut out, true, &pairs(&[("A", "/f2"), ("B", "")]));
         body(&mut out, b"hello");
-        body_end(&mut out);
+        out.extend_from_slice(BODY_END);
         let wanted: &[&[u8]] = &[
             b"\x01\x01\0\x01\0\x08\0\0\0\x01\x01\0\0\0\0\0",
             b"\x01\x04\0\x01\0\x09\x07\0\x01\x03A/f2\x01\0B\0\0\0\0\0\0\0",

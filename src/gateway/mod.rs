@@ -7,6 +7,7 @@ pub mod answer;
 pub mod env;
 pub mod fastcgi;
 pub mod head;
+pub mod names;
 pub mod params;
 pub mod program;
 pub mod relay;

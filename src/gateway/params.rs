@@ -1,6 +1,8 @@
 //! What a program is told about a request by the conf's own words (`fastcgi_param` and its siblings) and by the
 //! request's fields. How the pairs are written on the wire is the protocols' affair.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 
 use crate::conf::value::Text;
@@ -8,7 +10,7 @@ use crate::exchange::Exchange;
 use crate::http::authority;
 
 /// Names and values, in order.
-pub type Pairs = Vec<(Vec<u8>, Vec<u8>)>;
+pub type Pairs<'a> = Vec<(Cow<'a, [u8]>, Cow<'a, [u8]>)>;
 
 /// One line of the conf.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,17 +31,17 @@ impl Param {
 }
 
 /// The pairs for a request: the conf's first, then the fields that none of them stands for.
-pub fn pairs(x: &Exchange, params: &[Param], with_fields: bool) -> Pairs {
+pub fn pairs<'a>(x: &'a Exchange, params: &'a [Param], with_fields: bool) -> Pairs<'a> {
     let mut pairs = Pairs::with_capacity(params.len() + 16);
     for param in params.iter().filter(|param| !param.only_hides()) {
         let value = x.eval(&param.value);
         if !(param.if_not_empty && value.is_empty()) {
-            pairs.push((param.name.to_vec(), value.into_owned()));
+            pairs.push((Cow::Borrowed(param.name.as_ref()), value));
         }
     }
     for (name, value) in x.session_variables() {
         if !params.iter().any(|param| param.name == name) {
-            pairs.push((name, value));
+            pairs.push((name.into(), value.into()));
         }
     }
     if with_fields {
@@ -59,7 +61,7 @@ fn asked_host(target: &[u8]) -> Option<&[u8]> {
 }
 
 /// RFC 3875 section 4.1.18: HTTP_ and the name with `_` for `-`; fields that are repeated become one.
-fn add_field(pairs: &mut Pairs, named: usize, params: &[Param], name: &[u8], value: &[u8]) {
+fn add_field<'a>(pairs: &mut Pairs<'a>, named: usize, params: &[Param], name: &[u8], value: &'a [u8]) {
     let fold = |b: &u8| if *b == b'-' { b'_' } else { b.to_ascii_uppercase() };
     let variable: Vec<u8> = b"HTTP_".iter().copied().chain(name.iter().map(fold)).collect();
     // A program would take HTTP_PROXY for a setting of its own.
@@ -68,10 +70,11 @@ fn add_field(pairs: &mut Pairs, named: usize, params: &[Param], name: &[u8], val
     }
     match pairs[named..].iter_mut().find(|(known, _)| *known == variable) {
         Some((_, joined)) => {
+            let joined = joined.to_mut();
             joined.extend_from_slice(if variable == b"HTTP_COOKIE" { b"; " } else { b", " });
             joined.extend_from_slice(value);
         }
-        None => pairs.push((variable, value.to_vec())),
+        None => pairs.push((variable.into(), value.into())),
     }
 }
 
@@ -113,7 +116,7 @@ mod tests {
         ] {
             add_field(&mut pairs, 0, &params, name.as_bytes(), value.as_bytes());
         }
-        let shown: Vec<_> = pairs.iter().map(|(name, value)| (name.as_slice(), value.as_slice())).collect();
+        let shown: Vec<_> = pairs.iter().map(|(name, value)| (name.as_ref(), value.as_ref())).collect();
         let wanted: [(&[u8], &[u8]); 3] =
             [(b"HTTP_HOST", b"h"), (b"HTTP_X_TWO", b"a, b"), (b"HTTP_COOKIE", b"a=b; c=d")];
         assert_eq!(shown, wanted);

@@ -117,7 +117,8 @@ impl Door {
                     (text, upstream)
                 }
             };
-            let told = Told::Values(params::pairs(x, params, with_fields));
+            let told = params::pairs(x, params, with_fields).into_iter();
+            let told = Told::Values(told.map(|(name, value)| (name.into_owned(), value.into_owned())).collect());
             Act::Pass { by, to, peers: upstream.map(|upstream| upstream.show(x)), told }
         })
     }

@@ -143,13 +143,12 @@ impl Protocol for Responder {
         fastcgi::body(out, piece);
     }
 
-    fn finish(&mut self, out: &mut Vec<u8>) {
-        fastcgi::body_end(out);
+    fn end(&self) -> &'static [u8] {
+        fastcgi::BODY_END
     }
 
-    fn read_head(&mut self, input: &mut Vec<u8>) -> Result<Option<Head>, Fault> {
-        let input = mem::take(input);
-        self.take(&input).map_err(|fault| Fault::Head(fault.words()))?;
+    fn read_head(&mut self, input: &[u8]) -> Result<(usize, Option<Head>), Fault> {
+        self.take(input).map_err(|fault| Fault::Head(fault.words()))?;
         if let Some(text) = &self.answer.caught {
             let text = escape::error_log(text);
             return Err(Fault::Head(format!("an error that fastcgi_catch_stderr names: \"{text}\"")));
@@ -159,7 +158,7 @@ impl Protocol for Responder {
             return match answer.ended.and_then(Ended::words) {
                 Some(words) => Err(Fault::Refused(words.into())),
                 None if answer.ended.is_some() || answer.output_ended => Err(Fault::Refused(CUT_SHORT.into())),
-                None => Ok(None),
+                None => Ok((input.len(), None)),
             };
         };
         let head = answer::read(&answer.output[..len], false).map_err(Fault::Head)?;
@@ -170,7 +169,7 @@ impl Protocol for Responder {
         answer.has_head = true;
         let has_none = self.is_head || crate::http::status::is_bodiless(head.status);
         answer.left = if has_none { Some(0) } else { head.length };
-        Ok(Some(head))
+        Ok((input.len(), Some(head)))
     }
 
     fn read_body(&mut self, input: &[u8], out: &mut Vec<u8>) -> Result<Part, Fault> {
@@ -218,16 +217,16 @@ mod tests {
 
     /// Head and body of an answer that comes in parts of `step` bytes and then ends.
     fn read(responder: &mut Responder, bytes: &[u8], step: usize) -> Result<(Head, Vec<u8>), Fault> {
-        let (mut input, mut head, mut body, mut part) = (Vec::new(), None, Vec::new(), Part::More);
+        let (mut head, mut body, mut part) = (None, Vec::new(), Part::More);
         for piece in bytes.chunks(step) {
             if part == Part::Whole {
                 break;
             }
             if head.is_none() {
-                input.extend_from_slice(piece);
-                head = responder.read_head(&mut input)?;
+                let used;
+                (used, head) = responder.read_head(piece)?;
                 if head.is_some() {
-                    part = responder.read_body(&mem::take(&mut input), &mut body)?;
+                    part = responder.read_body(&piece[used..], &mut body)?;
                 }
             } else {
                 part = responder.read_body(piece, &mut body)?;
@@ -338,7 +337,7 @@ mod tests {
     fn a_body_goes_out_in_records() {
         let (mut responder, mut out) = (responder(true), Vec::new());
         responder.encode(b"hello", &mut out);
-        responder.finish(&mut out);
+        out.extend_from_slice(responder.end());
         assert_eq!(out, b"\x01\x05\0\x01\0\x05\x03\0hello\0\0\0\x01\x05\0\x01\0\0\0\0");
     }
 }

@@ -4,7 +4,7 @@
 use super::params::Pairs;
 
 /// Writes the head of a request. The length of the body comes first, as the protocol demands.
-pub fn head(out: &mut Vec<u8>, body: u64, pairs: &Pairs) {
+pub fn head(out: &mut Vec<u8>, body: u64, pairs: &Pairs<'_>) {
     let mut names = format!("CONTENT_LENGTH\0{body}\0").into_bytes();
     for (name, value) in pairs {
         for text in [name, value] {
@@ -23,7 +23,7 @@ mod tests {
 
     #[test]
     fn a_head() {
-        let pairs = vec![(b"SCGI".to_vec(), b"1".to_vec()), (b"E".to_vec(), Vec::new())];
+        let pairs = vec![(b"SCGI"[..].into(), b"1"[..].into()), (b"E"[..].into(), b""[..].into())];
         let mut out = Vec::new();
         head(&mut out, 27, &pairs);
         assert_eq!(out, b"28:CONTENT_LENGTH\x0027\0SCGI\x001\0E\0\0,");

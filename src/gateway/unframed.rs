@@ -42,15 +42,16 @@ impl Protocol for Unframed {
         out.extend_from_slice(piece);
     }
 
-    fn finish(&mut self, _: &mut Vec<u8>) {}
+    fn end(&self) -> &'static [u8] {
+        b""
+    }
 
-    fn read_head(&mut self, input: &mut Vec<u8>) -> Result<Option<Head>, Fault> {
-        let Some(len) = self.search.end(input, self.most).map_err(Fault::Head)? else { return Ok(None) };
+    fn read_head(&mut self, input: &[u8]) -> Result<(usize, Option<Head>), Fault> {
+        let Some(len) = self.search.end(input, self.most).map_err(Fault::Head)? else { return Ok((0, None)) };
         let head = answer::read(&input[..len], true).map_err(Fault::Head)?;
-        input.drain(..len);
         let has_none = self.is_head || crate::http::status::is_bodiless(head.status);
         self.left = if has_none { Some(0) } else { head.length };
-        Ok(Some(head))
+        Ok((len, Some(head)))
     }
 
     fn read_body(&mut self, input: &[u8], out: &mut Vec<u8>) -> Result<Part, Fault> {
@@ -94,9 +95,10 @@ mod tests {
             }
             if status.is_none() {
                 input.extend_from_slice(piece);
-                status = unframed.read_head(&mut input)?.map(|head| head.status);
+                let (used, head) = unframed.read_head(&input)?;
+                status = head.map(|head| head.status);
                 if status.is_some() {
-                    part = unframed.read_body(&std::mem::take(&mut input), &mut body)?;
+                    part = unframed.read_body(&input[used..], &mut body)?;
                 }
             } else {
                 part = unframed.read_body(piece, &mut body)?;

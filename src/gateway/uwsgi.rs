@@ -11,7 +11,7 @@ pub const LONGEST: usize = u16::MAX as usize;
 pub struct TooLong(pub usize);
 
 /// Writes the head of a request with its two modifiers; `string` ends the packet, as what the modifier asks for.
-pub fn head(out: &mut Vec<u8>, modifiers: (u8, u8), pairs: &Pairs, string: &[u8]) -> Result<(), TooLong> {
+pub fn head(out: &mut Vec<u8>, modifiers: (u8, u8), pairs: &Pairs<'_>, string: &[u8]) -> Result<(), TooLong> {
     let len = pairs.iter().map(|(name, value)| 4 + name.len() + value.len()).sum::<usize>() + string.len();
     let short = u16::try_from(len).map_err(|_| TooLong(len))?;
     let [low, high] = short.to_le_bytes();
@@ -31,7 +31,7 @@ mod tests {
 
     #[test]
     fn a_head() {
-        let pairs = vec![(b"A".to_vec(), b"1".to_vec()), (b"E".to_vec(), Vec::new())];
+        let pairs = vec![(b"A"[..].into(), b"1"[..].into()), (b"E"[..].into(), b""[..].into())];
         let mut out = Vec::new();
         assert_eq!(head(&mut out, (9, 3), &pairs, b"abc"), Ok(()));
         assert_eq!(out, b"\x09\x0e\0\x03\x01\0A\x01\x001\x01\0E\0\0abc");
@@ -39,7 +39,7 @@ mod tests {
 
     #[test]
     fn a_packet_has_a_longest() {
-        let with = |n: usize| vec![(b"A".to_vec(), vec![b'x'; n - 5])];
+        let with = |n: usize| vec![(b"A"[..].into(), vec![b'x'; n - 5].into())];
         let mut out = Vec::new();
         assert_eq!(head(&mut out, (0, 0), &with(LONGEST), b""), Ok(()));
         assert_eq!(out.len(), LONGEST + 4);

@@ -130,8 +130,8 @@ pub struct List {
 }
 
 /// Name and value of one field, as offsets that a head of less than 4 GiB can have.
-#[derive(Debug, Clone, Copy)]
-struct Place {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Place {
     name: u32,
     name_len: u32,
     value: u32,
@@ -177,21 +177,13 @@ impl List {
         if headers.len() > limits.max_headers {
             return Err(HeadError::TooManyFields);
         }
-        let base = raw.as_ptr().addr();
         for header in headers {
             let name = header.name.as_bytes();
             if !is_kept(name, limits) {
-                self.dropped.push((name.as_ptr().addr() - base) as u32);
+                self.dropped.push(Place::within(raw, name, b"").name);
                 continue;
             }
-            // Both are parts of `raw`, except an empty value, whose place does not matter.
-            let value = if header.value.is_empty() { 0 } else { header.value.as_ptr().addr() - base };
-            self.places.push(Place {
-                name: (name.as_ptr().addr() - base) as u32,
-                name_len: name.len() as u32,
-                value: value as u32,
-                value_len: header.value.len() as u32,
-            });
+            self.places.push(Place::within(raw, name, header.value));
             let Some(known) = recognise(name) else { continue };
             let first = &mut self.known[known as usize];
             match known {
@@ -237,11 +229,17 @@ impl List {
 }
 
 impl Place {
-    fn name(self, raw: &[u8]) -> &[u8] {
+    /// That of a name and a value which are parts of `raw`; where an empty value is does not matter.
+    pub(super) fn within(raw: &[u8], name: &[u8], value: &[u8]) -> Place {
+        let at = |part: &[u8]| if part.is_empty() { 0 } else { (part.as_ptr().addr() - raw.as_ptr().addr()) as u32 };
+        Place { name: at(name), name_len: name.len() as u32, value: at(value), value_len: value.len() as u32 }
+    }
+
+    pub(super) fn name(self, raw: &[u8]) -> &[u8] {
         slice(raw, self.name, self.name_len)
     }
 
-    fn value(self, raw: &[u8]) -> &[u8] {
+    pub(super) fn value(self, raw: &[u8]) -> &[u8] {
         slice(raw, self.value, self.value_len)
     }
 }

@@ -8,6 +8,7 @@ pub mod credentials;
 pub mod date;
 pub mod escape;
 pub mod etag;
+pub mod field_list;
 pub mod fields;
 pub mod forwarded;
 pub mod framing;

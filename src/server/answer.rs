@@ -15,7 +15,6 @@ use super::tunnel::{End, Pipes};
 use super::worker::{Turn, Worker, has_left};
 use crate::exchange::Received;
 use crate::exchange::error::{Level, Report};
-use crate::exchange::notebook::Notebook;
 use crate::features::lingering::Lingering;
 use crate::features::{access_log, error_log, headers, keepalive, limit_rate, server_tokens};
 use crate::http::framing::{self, BodyFraming, Framing, HeadFields};
@@ -259,8 +258,6 @@ impl Worker {
         task.run.x.holds.clear();
         self.record(&mut task);
         let lingering = task.run.scope.lingering.clone();
-        let silence = lingering.timeout.as_millis() as u64;
-        let until = self.after(lingering.time);
         let keep = task.run.scope.keepalive.timeout;
         // The next request on this thread uses the head's memory again.
         self.spare = std::mem::take(&mut task.run.x.head);
@@ -272,6 +269,7 @@ impl Worker {
                 c.deadline = self.after(keep);
                 return Turn::Go;
             };
+            let (silence, until) = (lingering.timeout.as_millis() as u64, self.after(lingering.time));
             let keep = keep.as_millis() as u64;
             c.phase = Phase::Draining(Box::new(Rest { intake, until, silence, keep }));
             return Turn::Go;
@@ -285,7 +283,8 @@ impl Worker {
             return Turn::Close;
         }
         c.socket.finish();
-        c.phase = Phase::Lingering { until, silence };
+        let silence = lingering.timeout.as_millis() as u64;
+        c.phase = Phase::Lingering { until: self.after(lingering.time), silence };
         Turn::Go
     }
 
@@ -305,8 +304,12 @@ impl Worker {
 
     /// Writes what the request has to say to the error log.
     pub(super) fn write_reports(&mut self, task: &mut Task) {
-        let noted = task.run.x.notebook.get().map(Notebook::take).unwrap_or_default();
-        noted.into_iter().for_each(|report| task.run.x.keep(Some(report)));
+        if let Some(notebook) = task.run.x.notebook.get() {
+            notebook.take().into_iter().for_each(|report| task.run.x.keep(Some(report)));
+        }
+        if task.run.x.reports.get_mut().is_empty() {
+            return;
+        }
         for report in task.run.x.reports.take() {
             let (logs, scope) = (&task.logs, &task.run.scope);
             error_log::write(&task.run.x, &scope.error_log, &report, &mut |log, line| logs.write_error(log, line));

@@ -240,6 +240,7 @@ impl Clock {
 
     /// A moment as milliseconds since the start; not before it.
     pub fn at(&self, moment: Instant) -> u64 {
-        moment.saturating_duration_since(self.start).as_nanos().div_ceil(1_000_000) as u64
+        let since = moment.saturating_duration_since(self.start);
+        since.as_secs() * 1000 + u64::from(since.subsec_nanos().div_ceil(1_000_000))
     }
 }

@@ -150,6 +150,9 @@ pub(super) fn left_in_body() -> HttpError {
 
 /// One line for each field that was dropped for its name.
 fn report_dropped(x: &mut Exchange) {
+    if x.head.dropped().next().is_none() {
+        return;
+    }
     let texts: Vec<String> = x
         .head
         .dropped()
@@ -187,12 +190,11 @@ pub fn resolve(run: &mut Run, group: &Group) -> Option<HttpError> {
     if group.hosts.is_empty() {
         return None;
     }
-    let host = run.x.head.host().unwrap_or_default().to_vec();
-    let server = match pipeline::find_server(group, &host, &mut run.x) {
+    let server = match pipeline::find_server(group, &run.x) {
         Ok(server) => server,
         Err(error) => return Some(error),
     };
-    if is_misdirected(&run.x, &host, &server) {
+    if is_misdirected(&run.x, &server) {
         let text = "client attempted to request the server name different from the one that was negotiated";
         return Some(HttpError::new(421, "misdirected").log(Level::Info, text));
     }
@@ -209,7 +211,7 @@ fn home(c: &Connection, group: &Group) -> Arc<Server> {
 
 /// Whether a request asks for another server than the handshake did, and that one wants to see clients' certificates: they
 /// were not asked for in its name.
-fn is_misdirected(x: &Exchange, host: &[u8], server: &Server) -> bool {
+fn is_misdirected(x: &Exchange, server: &Server) -> bool {
     let Some(session) = x.client.security.session().filter(|session| session.is_bound) else { return false };
-    session.name.as_deref() != Some(host) && server.scope.ssl.verify != Verify::Off
+    session.name.as_deref() != Some(x.head.host().unwrap_or_default()) && server.scope.ssl.verify != Verify::Off
 }

@@ -86,7 +86,7 @@ pub fn begin(x: &Exchange, conf: &Conf) -> Result<Begun, HttpError> {
     let follows = rule == Symlinks::Followed;
     let reach = if depth == Depth::Zero { Reach::Itself } else { Reach::All { follows } };
     let order = Order { from, to, moves, replaces: there.is_some(), rule, reach: is_folder.then_some(reach) };
-    Work::carry(order).map(Begun::Work)
+    Work::carry(order).map(|work| Begun::Work(Box::new(work)))
 }
 
 fn is_below_file(error: &io::Error) -> bool {

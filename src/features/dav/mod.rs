@@ -62,7 +62,7 @@ pub fn step(x: &mut Exchange, conf: &Conf) -> Result<Step, HttpError> {
 /// What came of the first look at a work that may take long.
 enum Begun {
     /// It may be done.
-    Work(Work),
+    Work(Box<Work>),
     /// Nothing may be done.
     Withheld(Step),
 }
@@ -73,7 +73,7 @@ fn work(x: &mut Exchange, begin: impl Fn(&Exchange) -> Result<Begun, HttpError>)
     let mut kept = match kept {
         Some(kept) if kept.1 == x.redirects => kept,
         _ => match begin(x)? {
-            Begun::Work(work) => Box::new((work, x.redirects)),
+            Begun::Work(work) => Box::new((*work, x.redirects)),
             Begun::Withheld(step) => return Ok(step),
         },
     };
@@ -131,7 +131,7 @@ fn delete(x: &Exchange, conf: &Conf) -> Result<Begun, HttpError> {
     let what = if is_folder { "removes the folder" } else { "removes the file" };
     Ok(match withhold(x, what, &path) {
         Some(step) => Begun::Withheld(step),
-        None => Begun::Work(Work::remove(spot)),
+        None => Begun::Work(Box::new(Work::remove(spot))),
     })
 }
 

@@ -44,7 +44,7 @@ pub fn step(x: &mut Exchange, conf: &Conf, around: &Around<'_>) -> Result<Step, 
         upstream,
         purpose: "fastcgi".into(),
         protocol: Box::new(protocol),
-        head,
+        head: head.into(),
         uri: Bytes::new(),
         body: program::payload(x, &conf.relay),
     };

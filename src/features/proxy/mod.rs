@@ -88,7 +88,7 @@ fn would_pass(x: &Exchange, conf: &Conf, pass: &pass::Pass, parts: &pass::Parts,
     let (head, uri) = request::head(x, conf, pass, parts, &length);
     Act::Pass {
         by: "proxy_pass",
-        to: [parts.base(), uri].concat(),
+        to: [&parts.base(), &head[uri]].concat(),
         peers: pass.known(parts, upstreams).map(|upstream| upstream.show(x)),
         told: Told::Head(head),
     }
@@ -140,7 +140,8 @@ fn begin(x: &mut Exchange, conf: &Arc<Conf>, pass: &pass::Pass, there: There) ->
         None => "http".into(),
     };
     let protocol = Box::new(wire::Http::new(&method, there.parts.secure, length == request::Length::Unknown));
-    let uri = Bytes::from(uri);
+    let head = Bytes::from(head);
+    let uri = head.slice(uri);
     let order =
         Order { conf: conf.relay.clone(), upstream: there.upstream, purpose, secure, protocol, head, uri, body };
     Ok(Relay::new(x, order))

@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 use std::io::Write;
+use std::ops::Range;
 
 use super::pass::{Parts, Pass};
 use super::rows::Conf;
@@ -34,13 +35,15 @@ pub fn method<'a>(x: &'a Exchange, conf: &'a Conf) -> Cow<'a, [u8]> {
     }
 }
 
-/// The head, and the URI in it.
-pub fn head(x: &Exchange, conf: &Conf, pass: &Pass, parts: &Parts, length: &Length) -> (Vec<u8>, Vec<u8>) {
+/// The head, and where the URI stands in it.
+pub fn head(x: &Exchange, conf: &Conf, pass: &Pass, parts: &Parts, length: &Length) -> (Vec<u8>, Range<usize>) {
     let uri = uri::make(x, &parts.uri, &pass.prefix, pass.is_computed(parts));
     let mut out = Vec::with_capacity(512 + x.head.raw().len());
     let version: &[u8] = if conf.http11 { b" HTTP/1.1\r\n" } else { b" HTTP/1.0\r\n" };
     let mut line = |parts: &[&[u8]]| parts.iter().for_each(|part| out.extend_from_slice(part));
-    line(&[&method(x, conf), b" ", &safe(&uri), version]);
+    let (method, uri) = (method(x, conf), safe(&uri));
+    line(&[&method, b" ", &uri, version]);
+    let uri = method.len() + 1..method.len() + 1 + uri.len();
     for (name, text) in conf.fields.iter() {
         let value = x.eval(text);
         if !value.is_empty() {

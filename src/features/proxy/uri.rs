@@ -1,20 +1,22 @@
 //! Which path and query a request gets on its way to another server: nginx's rules for what is replaced, what is escaped again
 //! and what is passed as it came.
 
+use std::borrow::Cow;
+
 use crate::exchange::Exchange;
 use crate::http::{escape, target};
 
 /// The URI for the other server. `uri` is the path of the conf's URL, `prefix` what it takes the place of.
-pub fn make(x: &Exchange, uri: &[u8], prefix: &[u8], is_computed: bool) -> Vec<u8> {
+pub fn make<'a>(x: &'a Exchange, uri: &'a [u8], prefix: &[u8], is_computed: bool) -> Cow<'a, [u8]> {
     if is_computed {
-        return uri.to_vec();
+        return Cow::Borrowed(uri);
     }
     let raw = x.head.target();
     if uri.is_empty()
         && let Some(origin) = comes_from(x, raw, x.asked.as_ref().unwrap_or(&x.uri))
         && raw.get(origin) == Some(&b'/')
     {
-        return raw[origin..].to_vec();
+        return Cow::Borrowed(&raw[origin..]);
     }
     let (before, from) = match (uri.is_empty(), x.rewritten) {
         (false, false) => (uri, prefix.len()),
@@ -32,7 +34,7 @@ pub fn make(x: &Exchange, uri: &[u8], prefix: &[u8], is_computed: bool) -> Vec<u
         out.push(b'?');
         out.extend_from_slice(args);
     }
-    out
+    Cow::Owned(out)
 }
 
 /// Where the path begins in the target as it came, if this path and the query still are what it says.

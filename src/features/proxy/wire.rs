@@ -1,14 +1,13 @@
 //! HTTP/1 as a client speaks it (RFC 9112): the body of a request, the head of an answer, and where its body ends. Strict where
 //! two readers might see two answers.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 
 use crate::exchange::error::{Level, Report};
+use crate::gateway::names::Name;
 use crate::gateway::relay::{Fault, Head, Part, Protocol};
 use crate::http::chunked::{self, Decoder};
-use crate::http::fields::Lower;
+use crate::http::field_list::FieldList;
 use crate::http::{escape, status};
 
 /// How the end of an answer's body is found.
@@ -56,8 +55,8 @@ impl Http {
         }
     }
 
-    /// All of a head lies in one piece of memory, which its fields share.
-    fn parse(&mut self, bytes: &Bytes) -> Result<Head, Fault> {
+    /// Reads a whole head.
+    fn parse(&mut self, bytes: &[u8]) -> Result<Head, Fault> {
         let end = memchr::memchr(b'\n', bytes).unwrap_or(bytes.len());
         let (line, rest) = (&bytes[..end], bytes.get(end + 1..).unwrap_or_default());
         let line = line.strip_suffix(b"\r").unwrap_or(line);
@@ -77,39 +76,37 @@ impl Http {
             Err(httparse::Error::TooManyHeaders) => return Err(Fault::Head(format!("more than {FIELDS} fields"))),
             Err(_) => return Err(Fault::Head(format!("invalid header: \"{}\"", first_wrong(rest)))),
         };
-        let fields: Arc<[_]> =
-            fields.iter().map(|field| (bytes.slice_ref(field.name.as_bytes()), bytes.slice_ref(field.value))).collect();
-        let length = self.find_frame(status, minor, &fields)?;
-        let reason = (!reason.is_empty()).then(|| bytes.slice_ref(reason));
-        Ok(Head { status, reason, fields, length, size: bytes.len() })
+        let length = self.find_frame(status, minor, fields)?;
+        let mut list = FieldList::of(bytes, fields.len());
+        fields.iter().for_each(|field| list.push(bytes, field.name.as_bytes(), field.value));
+        let is_usual = reason.is_empty() || reason == status::reason(status).as_bytes();
+        let reason = (!is_usual).then(|| Bytes::copy_from_slice(reason));
+        Ok(Head { status, reason, fields: list, length, size: bytes.len() })
     }
 
     /// RFC 9112 section 6.3. Answers with the length that the head names.
-    fn find_frame(&mut self, status: u16, minor: u8, fields: &[(Bytes, Bytes)]) -> Result<Option<u64>, Fault> {
+    fn find_frame(&mut self, status: u16, minor: u8, fields: &[httparse::Header<'_>]) -> Result<Option<u64>, Fault> {
         let (mut length, mut is_chunked, mut keep) = (None, false, minor > 0);
-        // Fields of other lengths are none of these.
-        for (name, value) in fields.iter().filter(|(name, _)| matches!(name.len(), 10 | 14 | 17)) {
-            match Lower::of(name).as_ref() {
-                b"content-length" if length.is_some() => {
+        for httparse::Header { name, value } in fields {
+            match Name::of(name.as_bytes()) {
+                Name::ContentLength if length.is_some() => {
                     return Err(Fault::Head("duplicate header line: \"Content-Length\"".into()));
                 }
-                b"content-length" => {
-                    let digits =
-                        value.iter().all(u8::is_ascii_digit).then(|| std::str::from_utf8(value).ok()?.parse().ok());
-                    let number = digits.flatten().filter(|number: &u64| *number <= i64::MAX as u64);
+                Name::ContentLength => {
+                    let number = decimal(value).filter(|number| *number <= i64::MAX as u64);
                     length = Some(number.ok_or_else(|| {
                         Fault::Head(format!("invalid \"Content-Length\" header: \"{}\"", escape::error_log(value)))
                     })?);
                 }
-                b"transfer-encoding" if is_chunked => {
+                Name::TransferEncoding if is_chunked => {
                     return Err(Fault::Head("duplicate header line: \"Transfer-Encoding\"".into()));
                 }
-                b"transfer-encoding" if value.eq_ignore_ascii_case(b"chunked") => is_chunked = true,
-                b"transfer-encoding" => {
+                Name::TransferEncoding if value.eq_ignore_ascii_case(b"chunked") => is_chunked = true,
+                Name::TransferEncoding => {
                     let text = escape::error_log(value);
                     return Err(Fault::Head(format!("unknown \"Transfer-Encoding\": \"{text}\"")));
                 }
-                b"connection" => {
+                Name::Connection => {
                     let has = |word: &[u8]| {
                         value.split(|&b| b == b',').any(|one| one.trim_ascii().eq_ignore_ascii_case(word))
                     };
@@ -165,28 +162,28 @@ impl Protocol for Http {
         out.extend_from_slice(b"\r\n");
     }
 
-    fn finish(&mut self, out: &mut Vec<u8>) {
-        if self.chunks {
-            out.extend_from_slice(chunked::LAST_CHUNK);
-        }
+    fn end(&self) -> &'static [u8] {
+        if self.chunks { chunked::LAST_CHUNK } else { b"" }
     }
 
-    fn read_head(&mut self, input: &mut Vec<u8>) -> Result<Option<Head>, Fault> {
+    fn read_head(&mut self, input: &[u8]) -> Result<(usize, Option<Head>), Fault> {
+        let mut used = 0;
         loop {
+            let rest = &input[used..];
             // What is no status line is known before its head would end.
-            if !b"HTTP/".starts_with(&input[..input.len().min(5)]) {
+            if !b"HTTP/".starts_with(&rest[..rest.len().min(5)]) {
                 return Err(Fault::Head("no valid HTTP/1.0 header".into()));
             }
-            let Some(end) = end_of_head(input, self.looked) else {
-                self.looked = input.len();
-                return Ok(None);
+            let Some(end) = end_of_head(rest, self.looked) else {
+                self.looked = rest.len();
+                return Ok((used, None));
             };
-            let head = self.parse(&Bytes::copy_from_slice(&input[..end]))?;
-            input.drain(..end);
+            let head = self.parse(&rest[..end])?;
+            used += end;
             self.looked = 0;
             // RFC 9110 section 15.2: interim answers, of which nobody here has asked for one. 101 is final.
             if head.status >= 200 || head.status == 101 {
-                return Ok(Some(head));
+                return Ok((used, Some(head)));
             }
         }
     }
@@ -263,10 +260,7 @@ fn status_line(line: &[u8]) -> Option<(u8, u16, &[u8])> {
     let rest = line.strip_prefix(b"HTTP/")?;
     let (version, rest) = rest.split_at(rest.iter().position(|&b| b == b' ')?);
     let dot = version.iter().position(|&b| b == b'.')?;
-    let number = |digits: &[u8]| -> Option<u32> {
-        let is_number = !digits.is_empty() && digits.len() <= 3 && digits.iter().all(u8::is_ascii_digit);
-        std::str::from_utf8(digits).ok().filter(|_| is_number)?.parse().ok()
-    };
+    let number = |digits: &[u8]| decimal(digits).filter(|_| digits.len() <= 3);
     let (major, minor) = (number(&version[..dot])?, number(&version[dot + 1..])?);
     let rest = rest.trim_ascii_start();
     let (code, words) = rest.split_at_checked(3)?;
@@ -276,6 +270,15 @@ fn status_line(line: &[u8]) -> Option<(u8, u16, &[u8])> {
     }
     let minor = if major > 1 || minor > 0 { 1 } else { 0 };
     (major >= 1).then_some((minor, status as u16, words.trim_ascii_start()))
+}
+
+/// A number that is all digits, if it is not too large.
+fn decimal(digits: &[u8]) -> Option<u64> {
+    let add = |number: u64, &digit: &u8| match digit.is_ascii_digit() {
+        true => number.checked_mul(10)?.checked_add(u64::from(digit - b'0')),
+        false => None,
+    };
+    if digits.is_empty() { None } else { digits.iter().try_fold(0, add) }
 }
 
 /// The first line that is no field, for the log.
@@ -294,10 +297,9 @@ mod tests {
 
     fn read(text: &str) -> Result<(u16, Option<u64>, bool, String), Fault> {
         let mut http = Http::new(b"GET", false, false);
-        let mut input = text.as_bytes().to_vec();
-        let head = http.read_head(&mut input)?.ok_or(Fault::Closed)?;
-        let mut out = Vec::new();
-        if http.read_body(&input, &mut out)? == Part::More {
+        let (used, head) = http.read_head(text.as_bytes())?;
+        let (head, mut out) = (head.ok_or(Fault::Closed)?, Vec::new());
+        if http.read_body(&text.as_bytes()[used..], &mut out)? == Part::More {
             http.closed()?;
         }
         Ok((head.status, head.length, http.may_keep(), String::from_utf8(out).unwrap()))
@@ -372,12 +374,14 @@ mod tests {
                     continue;
                 }
                 input.extend_from_slice(piece);
-                head = http.read_head(&mut input).unwrap();
+                let used;
+                (used, head) = http.read_head(&input).unwrap();
+                input.drain(..used);
                 if head.is_some() {
                     let _ = http.read_body(&input, &mut out).unwrap();
                 }
             }
-            assert_eq!((head.unwrap().fields.len(), out.as_slice()), (2, &b"ok"[..]), "{cut}");
+            assert_eq!((head.unwrap().fields.iter().count(), out.as_slice()), (2, &b"ok"[..]), "{cut}");
         }
     }
 }

@@ -62,7 +62,7 @@ pub fn give(x: &mut Exchange, answer: &Answer) -> Result<Step, HttpError> {
         (status @ 400.., None) => Err(HttpError::new(status, "return").at(answer.span)),
         (status, text) => {
             // A text of its own is no error page, and is an error all the same.
-            x.blamed = (status >= 400).then_some(("return", answer.span));
+            x.blamed = (status >= 400).then(|| Box::new(("return", answer.span)));
             Ok(Step::done(page(status, text.unwrap_or_default())))
         }
     }

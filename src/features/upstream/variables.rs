@@ -8,6 +8,7 @@ use super::Conf;
 use crate::exchange::Exchange;
 use crate::exchange::attempts::Attempt;
 use crate::exchange::variables::{Value, Variable};
+use crate::http::field_list::FieldList;
 
 type Get = for<'a> fn(&'a Exchange, &'a Conf, &str) -> Value<'a>;
 
@@ -50,7 +51,7 @@ pub const VARIABLES: &[Variable<Conf>] = &[
     family(
         "upstream_http_",
         "The field NAME of the last server's answer, in lower case with `_` for `-`.",
-        |x, _, name| join(&x.attempts.fields, name),
+        |x, _, name| join(x.attempts.fields()?, name),
     ),
     one("upstream_response_length", "How long the body of each server's answer was.", |x, _, _| {
         all(x, |one| one.length.to_string())
@@ -61,9 +62,8 @@ pub const VARIABLES: &[Variable<Conf>] = &[
     one("upstream_status", "The status of each server's answer; 502 or 504 for one that gave none.", |x, _, _| {
         all(x, |one| if one.status == 0 { "-".into() } else { one.status.to_string() })
     }),
-    family("upstream_trailer_", "The field NAME behind the body of the last server's answer.", |x, _, name| {
-        join(&x.attempts.trailers, name)
-    }),
+    // Nobody reads them of an answer yet.
+    family("upstream_trailer_", "The field NAME behind the body of the last server's answer.", |_, _, _| None),
 ];
 
 fn all<'a>(x: &'a Exchange, one: impl Fn(&Attempt) -> String) -> Value<'a> {
@@ -83,14 +83,14 @@ fn is_named(field: &[u8], name: &str) -> bool {
     field.len() == name.len() && field.iter().map(fold).eq(name.bytes())
 }
 
-fn join<'a>(fields: &'a [(bytes::Bytes, bytes::Bytes)], name: &str) -> Value<'a> {
-    let mut values = fields.iter().filter(|(field, _)| is_named(field, name)).map(|(_, value)| value.as_ref());
-    let first: &[u8] = values.next()?;
+fn join<'a>(fields: &'a FieldList, name: &str) -> Value<'a> {
+    let mut values = fields.iter().filter(|(field, _)| is_named(field, name)).map(|(_, value)| value);
+    let first = values.next()?;
     Some(values.fold(Cow::Borrowed(first), |all, value| Cow::Owned([&all, b", ".as_slice(), value].concat())))
 }
 
 fn cookie<'a>(x: &'a Exchange, _: &'a Conf, name: &str) -> Value<'a> {
-    let set = x.attempts.fields.iter().filter(|(field, _)| field.eq_ignore_ascii_case(b"set-cookie"));
+    let set = x.attempts.fields()?.iter().filter(|(field, _)| field.eq_ignore_ascii_case(b"set-cookie"));
     set.filter_map(|(_, value)| value_of(value, name)).next().map(Cow::Borrowed)
 }
 
@@ -104,13 +104,14 @@ fn value_of<'a>(field: &'a [u8], name: &str) -> Option<&'a [u8]> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bytes::Bytes;
 
     #[test]
     fn fields_of_one_name_are_joined() {
-        let fields: Vec<_> = [("X-Y", "1"), ("x_y", "3"), ("X-Y", "2"), ("Server", "s")]
-            .map(|(name, value)| (Bytes::from_static(name.as_bytes()), Bytes::from_static(value.as_bytes())))
-            .into();
+        let head = b"X-Y1x_y3X-Y2Servers";
+        let mut fields = FieldList::of(head, 4);
+        for (start, middle, end) in [(0, 3, 4), (4, 7, 8), (8, 11, 12), (12, 18, 19)] {
+            fields.push(head, &head[start..middle], &head[middle..end]);
+        }
         for (name, want) in [("x_y", Some("1, 3, 2")), ("server", Some("s")), ("x", None)] {
             assert_eq!(join(&fields, name).as_deref(), want.map(str::as_bytes), "{name}");
         }

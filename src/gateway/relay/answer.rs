@@ -9,7 +9,8 @@ use crate::exchange::Exchange;
 use crate::exchange::error::HttpError;
 use crate::exchange::step::Step;
 use crate::gateway::accel::Accel;
-use crate::gateway::answer::SINGLE;
+use crate::gateway::names::Name;
+use crate::http::field_list::FieldList;
 use crate::http::fields::Lower;
 use crate::http::response::{ContentType, Foreign, Response};
 use crate::http::{date, status};
@@ -25,10 +26,8 @@ pub enum Made {
     Elsewhere(Box<Step>),
 }
 
-/// Fields that belong to the connection they came by, or are worked out anew.
-const FRAMING: [&[u8]; 4] = [b"connection", b"keep-alive", b"content-length", b"transfer-encoding"];
-
-/// Makes an answer of a head. `hidden`: fields, in lower case, that are not passed on unless the conf says so.
+/// Makes an answer of a head, whose fields the request knows by now. `hidden`: fields, in lower case, that are not passed on
+/// unless the conf says so.
 pub fn make(
     x: &mut Exchange,
     conf: &Conf,
@@ -36,52 +35,52 @@ pub fn make(
     head: Head,
     rewrite: Rewrite<'_>,
 ) -> Result<Made, HttpError> {
-    let mut response = Response::new(head.status);
-    let mut foreign = Foreign { status: head.status, reason: head.reason, ..Foreign::default() };
+    let mut response = Box::new(Response::new(head.status));
+    let mut foreign = Box::new(Foreign { status: head.status, reason: head.reason, ..Foreign::default() });
     response.content_type = ContentType::None;
     response.length = head.length;
     let (mut accel, mut refuses_ranges) = (Accel::default(), false);
-    let mut seen = 0u16;
-    response.fields.reserve_exact(head.fields.len());
-    for (name, value) in head.fields.iter() {
-        let lower = Lower::of(name);
-        let lower = lower.as_ref();
-        if let Some(at) = SINGLE.iter().position(|single| *single == lower) {
-            if seen & (1 << at) != 0 {
-                continue;
-            }
-            seen |= 1 << at;
-        }
-        let passed = conf.pass.iter().any(|pass| pass.eq_ignore_ascii_case(name));
-        if is_accel(lower) && !conf.ignored.has(std::str::from_utf8(lower).unwrap_or_default()) {
-            accel.take(lower, value);
-        }
-        if is_hidden(conf, hidden, name, lower, passed) {
+    let (mut seen, none) = (0, FieldList::default());
+    let fields = x.attempts.fields().unwrap_or(&none);
+    for (name, value) in fields.iter() {
+        let known = Name::of(name);
+        if seen & known.single() != 0 {
             continue;
         }
-        let (name, value) = (name.clone(), value.clone());
-        match lower {
-            b"date" => foreign.date = Some(value),
-            b"server" => foreign.server = Some(value),
-            b"content-type" if value.is_empty() => {}
-            b"content-type" => response.content_type = ContentType::Is(value),
-            b"etag" if response.etag.is_none() => response.etag = Some(value),
-            b"last-modified" if is_plain_date(&value) => response.last_modified = date::parse(&value),
-            b"accept-ranges" => {
+        seen |= known.single();
+        if known.is_accel() {
+            let lower = Lower::of(name);
+            if !conf.ignored.has(std::str::from_utf8(lower.as_ref()).unwrap_or_default()) {
+                accel.take(lower.as_ref(), &fields.share(value));
+            }
+        }
+        if is_hidden(conf, hidden, name, known) {
+            continue;
+        }
+        let value = fields.share(value);
+        let field = |value: Bytes| (fields.share(name), value);
+        match known {
+            Name::Date => foreign.date = Some(value),
+            Name::Server => foreign.server = Some(value),
+            Name::ContentType if value.is_empty() => {}
+            Name::ContentType => response.content_type = ContentType::Is(value),
+            Name::Etag => response.etag = Some(value),
+            Name::LastModified if is_plain_date(&value) => response.last_modified = date::parse(&value),
+            Name::AcceptRanges => {
                 refuses_ranges |= value.eq_ignore_ascii_case(b"none");
                 if !conf.force_ranges {
-                    response.fields.push((name, value));
+                    response.fields.push(field(value));
                 }
             }
-            b"location" => match rewrite(x, lower, &value) {
+            Name::Location => match rewrite(x, b"location", &value) {
                 Some(value) => response.location = Some(value),
-                None => response.fields.push((name, value)),
+                None => response.fields.push(field(value)),
             },
-            b"refresh" | b"set-cookie" => {
-                let value = rewrite(x, lower, &value).unwrap_or(value);
-                response.fields.push((name, value));
+            Name::Refresh | Name::SetCookie => {
+                let lower: &[u8] = if known == Name::Refresh { b"refresh" } else { b"set-cookie" };
+                response.fields.push(field(rewrite(x, lower, &value).unwrap_or(value)));
             }
-            _ => response.fields.push((name, value)),
+            _ => response.fields.push(field(value)),
         }
     }
     let kind = match &response.content_type {
@@ -98,21 +97,19 @@ pub fn make(
         return Ok(Made::Elsewhere(Box::new(step)));
     }
     accel.note(x);
-    response.foreign = Some(Box::new(foreign));
+    response.foreign = Some(foreign);
     if status::is_bodiless(response.status) {
         response.length = None;
     }
-    Ok(Made::Here(Box::new(response), accel.buffering))
+    Ok(Made::Here(response, accel.buffering))
 }
 
-fn is_hidden(conf: &Conf, hidden: &[&[u8]], name: &[u8], lower: &[u8], passed: bool) -> bool {
-    let usual = || hidden.contains(&lower) || is_accel(lower);
-    FRAMING.contains(&lower) || (!passed && usual()) || conf.hide.iter().any(|hide| hide.eq_ignore_ascii_case(name))
-}
-
-fn is_accel(lower: &[u8]) -> bool {
-    lower.starts_with(b"x-accel-")
-        && matches!(&lower[8..], b"expires" | b"redirect" | b"limit-rate" | b"buffering" | b"charset")
+fn is_hidden(conf: &Conf, hidden: &[&[u8]], name: &[u8], known: Name) -> bool {
+    let is_one = |of: &[u8]| of.eq_ignore_ascii_case(name);
+    let usual = || known.is_accel() || hidden.iter().any(|hide| is_one(hide));
+    known.is_framing()
+        || (usual() && !conf.pass.iter().any(|pass| is_one(pass)))
+        || conf.hide.iter().any(|hide| is_one(hide))
 }
 
 /// Whether a date is written as we would write it, so that nothing is lost when we do.
@@ -120,13 +117,13 @@ fn is_plain_date(value: &[u8]) -> bool {
     date::parse(value).is_some_and(|seconds| date::imf(seconds).as_bytes() == value)
 }
 
-/// An answer that `error_page` takes the place of.
-pub fn intercepted(head: Head) -> HttpError {
-    let mut error = HttpError::new(head.status, "intercepted");
-    if head.status == 401 {
+/// An answer of this status that `error_page` takes the place of.
+pub fn intercepted(x: &Exchange, status: u16) -> HttpError {
+    let mut error = HttpError::new(status, "intercepted");
+    if let Some(fields) = x.attempts.fields().filter(|_| status == 401) {
         // RFC 9110 section 15.5.2: a 401 says how to authenticate.
-        let asks = |field: &&(Bytes, Bytes)| field.0.eq_ignore_ascii_case(b"www-authenticate");
-        error.fields = head.fields.iter().filter(asks).cloned().collect();
+        let asks = fields.iter().filter(|(name, _)| name.eq_ignore_ascii_case(b"www-authenticate"));
+        error.fields = asks.map(|(name, value)| (fields.share(name), fields.share(value))).collect();
     }
     error
 }

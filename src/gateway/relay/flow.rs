@@ -2,7 +2,7 @@
 //! connection put back once it is whole. The rest of a request that was answered early goes out meanwhile.
 
 use std::io::{self, ErrorKind};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -15,12 +15,11 @@ use super::protocol::{Fault, Part};
 use super::run::Order;
 use crate::conf::args::parse_size;
 use crate::exchange::attempts::Attempt;
-use crate::exchange::error::{HttpError, Level};
+use crate::exchange::error::Level;
 use crate::exchange::notebook::Notebook;
 use crate::exchange::{Exchange, Received};
 use crate::gateway::upstream::Tried;
-use crate::gateway::upstream::peers::Outcome;
-use crate::http::response::{Body, Response, Stream};
+use crate::http::response::Stream;
 
 /// What one turn takes in of an answer whose client is slower.
 const TURN: usize = 1 << 20;
@@ -42,7 +41,7 @@ pub struct Flow {
     pause: Option<Instant>,
     /// Why it broke off.
     broken: Option<ErrorKind>,
-    notes: Option<(Notebook, Arc<Mutex<Attempt>>)>,
+    notes: (Notebook, Arc<Mutex<Attempt>>),
     length: u64,
 }
 
@@ -59,85 +58,44 @@ enum Pull {
 }
 
 impl Flow {
-    /// The flow behind a head that was just read from this link.
-    pub fn new(x: &Exchange, order: Order, tried: Tried, link: Link, buffering: Option<bool>) -> Flow {
+    /// The flow behind what came with a head: `length` bytes of the body. `folder` is for what its client is too slow for, unless
+    /// the conf names another.
+    pub fn new(
+        x: &mut Exchange,
+        order: Order,
+        tried: Tried,
+        link: Link,
+        length: u64,
+        buffering: Option<bool>,
+        folder: &Path,
+    ) -> Flow {
         let conf = &order.conf;
         let buffering = buffering.unwrap_or(conf.buffering);
         let (memory, file) = if buffering { (conf.buffer_size + conf.buffers, conf.max_temp_file) } else { (0, 0) };
         let rate = parse_size(&x.eval(&conf.limit_rate)).filter(|rate| *rate > 0);
+        let folder = x.prefix.join(if conf.temp_path.as_os_str().is_empty() { folder } else { &conf.temp_path });
         Flow {
-            held: Held::new(memory.max(1), file, PathBuf::new()),
+            held: Held::new(memory.max(1), file, folder),
             first: link.received,
             since: link.last_moved(),
+            received: if link.out.is_done() { Received::Nothing } else { x.received.take() },
             order,
             tried,
             link: Some(link),
-            received: Received::Nothing,
             buffering,
             rate,
             pause: None,
             broken: None,
-            notes: None,
-            length: 0,
+            notes: (x.notebook(), x.attempts.share()),
+            length,
         }
     }
 
-    /// Gives an answer its body: all of it if it is there, else what comes. `folder` is for what its client is too slow for, unless
-    /// the conf names another.
-    pub fn respond(
-        mut self,
-        x: &mut Exchange,
-        mut response: Box<Response>,
-        folder: &Path,
-    ) -> Result<Box<Response>, HttpError> {
-        let input = self.link.as_mut().map(|link| std::mem::take(&mut link.input)).unwrap_or_default();
-        let mut out = Vec::new();
-        let part = self.order.protocol.read_body(&input, &mut out).map_err(|fault| {
-            HttpError::new(502, "upstream-bad-body").log(Level::Error, fault.words() + " while reading upstream")
-        })?;
-        self.length = out.len() as u64;
-        if part == Part::Whole {
-            self.put_back();
-        }
-        for remark in self.order.protocol.remarks() {
-            x.report(remark.level, remark.text);
-        }
-        if let Some(last) = x.attempts.last() {
-            last.length = self.length;
-        }
-        response.ranges = self.order.conf.force_ranges && response.status == 200;
-        if part == Part::Whole {
-            // The body of an answer to HEAD is not there, and nobody may know how long it would be.
-            response.body = if x.is_head() && response.length.is_none() { self.nothing() } else { body(out) };
-            return Ok(response);
-        }
-        let own = &self.order.conf.temp_path;
-        self.held.keep_in(x.prefix.join(if own.as_os_str().is_empty() { folder } else { own }));
-        if self.link.as_ref().is_some_and(|link| !link.out.is_done()) {
-            self.received = x.received.take();
-        }
-        self.notes = Some((x.notebook(), x.attempts.share()));
-        response.body = body(out);
-        response.body.chunks.push_back(crate::http::response::Chunk::Stream(Arc::new(Mutex::new(self))));
-        Ok(response)
-    }
-
-    fn nothing(self) -> Body {
-        Body::stream(Arc::new(Mutex::new(self)))
-    }
-
-    /// The answer is whole: the connection is kept if it can be, and the server has done well.
+    /// The answer is whole.
     fn put_back(&mut self) {
-        let Some(link) = self.link.take() else { return };
-        let may_keep = self.order.protocol.may_keep() && link.out.is_done() && !link.deaf;
-        let (line, choice, mut age, now) = link.release();
-        age.requests += 1;
-        if let Some(line) = line.filter(|_| may_keep) {
-            let (upstream, address) = (choice.upstream(), choice.address().clone());
-            upstream.idle.put(&upstream.keepalive, address, self.order.purpose.clone(), line, age, now);
+        if let Some(link) = self.link.take() {
+            self.order.put_back(link, &mut self.tried);
         }
-        // Whoever is put aside by a success? Nobody; so there is nothing to say.
-        choice.finish(Outcome::Answered, &mut self.tried, now);
     }
 
     /// Takes in what has come, at most once.
@@ -152,14 +110,15 @@ impl Flow {
             }
             self.pause = None;
         }
+        let now = Instant::now();
         let mut out = Vec::new();
         let mut decoded = Ok(Part::More);
         let protocol = &mut self.order.protocol;
-        match link.receive(|_, bytes| decoded = protocol.read_body(bytes, &mut out)) {
+        match link.receive(now, |_, bytes| decoded = protocol.read_body(bytes, &mut out)) {
             Ok(0) => decoded = protocol.closed().map(|()| Part::Whole),
             Ok(_) => {}
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                return match link.is_late(&self.order.conf) {
+                return match link.is_late(&self.order.conf, now) {
                     true => self.break_off(
                         ErrorKind::TimedOut,
                         "upstream timed out (110: Connection timed out) while reading upstream".into(),
@@ -193,7 +152,7 @@ impl Flow {
     /// Brings the counters and the protocol's remarks to the request.
     fn note(&mut self) {
         let remarks = self.order.protocol.remarks();
-        let Some((notebook, attempt)) = &self.notes else { return };
+        let (notebook, attempt) = &self.notes;
         remarks.into_iter().for_each(|remark| notebook.report(remark.level, remark.text));
         if let Some(link) = &self.link {
             // Nothing that can panic runs under this lock.
@@ -207,9 +166,7 @@ impl Flow {
 
     fn break_off(&mut self, kind: ErrorKind, text: String) -> Pull {
         self.note();
-        if let Some((notebook, _)) = &self.notes {
-            notebook.report(Level::Error, text);
-        }
+        self.notes.0.report(Level::Error, text);
         self.link = None;
         self.broken = Some(kind);
         Pull::Broken
@@ -219,18 +176,13 @@ impl Flow {
     fn push(&mut self) {
         let Some(link) = self.link.as_mut().filter(|link| !link.deaf && !link.out.is_done()) else { return };
         let source = self.order.body.source(&self.received);
-        match link.send(self.order.protocol.as_mut(), &source) {
+        match link.send(self.order.protocol.as_mut(), &source, Instant::now()) {
             Ok(Sent::More) => link.waker.wake(),
             Ok(_) => {}
             // It answers; that it takes no more of the request is its own affair.
             Err(_) => link.deaf = true,
         }
     }
-}
-
-/// A body of these bytes; an empty one has no pieces.
-fn body(bytes: Vec<u8>) -> Body {
-    if bytes.is_empty() { Body::empty() } else { Body::bytes(bytes) }
 }
 
 impl Stream for Flow {

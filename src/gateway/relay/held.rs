@@ -29,11 +29,6 @@ impl Held {
         Held { memory: Vec::new(), taken: 0, file: None, from: 0, to: 0, most, most_in_file, folder }
     }
 
-    /// The folder for the file is this one.
-    pub fn keep_in(&mut self, folder: PathBuf) {
-        self.folder = folder;
-    }
-
     /// Whether nothing is in it.
     pub fn is_empty(&self) -> bool {
         self.taken == self.memory.len() && self.from == self.to

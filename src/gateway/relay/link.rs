@@ -6,9 +6,11 @@ use std::io::{self, ErrorKind};
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
+
 use super::conf::Conf;
 use super::outgoing::{Outgoing, Sent, Source};
-use super::protocol::{Fault, Head, Protocol};
+use super::protocol::{Fault, Head, Part, Protocol};
 use super::socket::Line;
 use crate::exchange::engine::Waker;
 use crate::gateway::upstream::Choice;
@@ -31,8 +33,10 @@ pub struct Link {
     pub(super) age: Age,
     pub(super) out: Outgoing,
     pub(super) waker: Waker,
-    /// What has come and is not understood yet.
+    /// What has come and is not understood: the beginning of a head, or what is no answer any more behind a 101.
     pub(super) input: Vec<u8>,
+    /// What of the body came with the head, and whether that is all; none before there is a head.
+    pub(super) body: (Vec<u8>, Option<Result<Part, Fault>>),
     /// Bytes that have come.
     pub(super) received: u64,
     /// When it was chosen.
@@ -76,7 +80,7 @@ pub enum Trouble {
 
 impl Link {
     /// A link over a socket, fresh or kept.
-    pub fn new(line: Box<Line>, choice: Choice, age: Option<Age>, head: &[u8], waker: Waker, now: Instant) -> Link {
+    pub fn new(line: Box<Line>, choice: Choice, age: Option<Age>, head: Bytes, waker: Waker, now: Instant) -> Link {
         if let Some(bell) = &line.bell {
             waker.answers(bell.as_ref());
         }
@@ -90,6 +94,7 @@ impl Link {
             out: Outgoing::new(head),
             waker,
             input: Vec::new(),
+            body: (Vec::new(), None),
             received: 0,
             started: now,
             connected: age.map(|_| Duration::ZERO),
@@ -99,23 +104,29 @@ impl Link {
         }
     }
 
-    /// Goes on until there is a head (then with what stands behind it in `input`), or something must be waited for.
-    pub fn go(&mut self, conf: &Conf, protocol: &mut dyn Protocol, body: &Source<'_>) -> Result<Option<Head>, Trouble> {
+    /// Goes on until there is a head, or something must be waited for.
+    pub fn go(
+        &mut self,
+        conf: &Conf,
+        protocol: &mut dyn Protocol,
+        body: &Source<'_>,
+        now: Instant,
+    ) -> Result<Option<Head>, Trouble> {
         let written = self.out.written;
-        let sent = self.send(protocol, body)?;
-        if let Some(head) = self.look(conf, protocol)? {
+        let sent = self.send(protocol, body, now)?;
+        if let Some(head) = self.look(conf, protocol, now)? {
             return Ok(Some(head));
         }
         if sent == Sent::More {
             self.waker.wake();
         }
-        if self.out.written == written && self.is_late(conf) {
+        if self.out.written == written && self.is_late(conf, now) {
             // Whatever came at the last moment counts.
             self.drained = false;
-            if let Some(head) = self.look(conf, protocol)? {
+            if let Some(head) = self.look(conf, protocol, now)? {
                 return Ok(Some(head));
             }
-            if self.is_late(conf) {
+            if self.is_late(conf, now) {
                 return Err(match (self.connected, self.is_sending()) {
                     (None, _) => Trouble::ConnectTimeout,
                     (_, true) => Trouble::SendTimeout,
@@ -127,8 +138,8 @@ impl Link {
     }
 
     /// Looks for the answer's head.
-    fn look(&mut self, conf: &Conf, protocol: &mut dyn Protocol) -> Result<Option<Head>, Trouble> {
-        if self.connected.is_some() && self.is_watched { self.read_head(conf, protocol) } else { Ok(None) }
+    fn look(&mut self, conf: &Conf, protocol: &mut dyn Protocol, now: Instant) -> Result<Option<Head>, Trouble> {
+        if self.connected.is_some() && self.is_watched { self.read_head(conf, protocol, now) } else { Ok(None) }
     }
 
     /// When something moved last.
@@ -142,8 +153,8 @@ impl Link {
     }
 
     /// Whether nothing moved for too long.
-    pub fn is_late(&self, conf: &Conf) -> bool {
-        self.deadline(conf).is_some_and(|deadline| deadline <= Instant::now())
+    pub fn is_late(&self, conf: &Conf, now: Instant) -> bool {
+        self.deadline(conf).is_some_and(|deadline| deadline <= now)
     }
 
     fn is_sending(&self) -> bool {
@@ -163,14 +174,14 @@ impl Link {
     }
 
     /// Sends what the server takes, and sees to it that news of it comes.
-    pub fn send(&mut self, protocol: &mut dyn Protocol, body: &Source<'_>) -> Result<Sent, Trouble> {
+    pub fn send(&mut self, protocol: &mut dyn Protocol, body: &Source<'_>, now: Instant) -> Result<Sent, Trouble> {
         if !self.is_sending() {
             return Ok(Sent::All);
         }
         let before = self.out.written;
         let sent = self.out.send(&mut self.line.socket, protocol, body);
         if self.out.written > before {
-            self.moved = Instant::now();
+            self.moved = now;
             if self.connected.is_none() {
                 self.connected = Some(self.took());
             }
@@ -188,7 +199,7 @@ impl Link {
             }
         };
         if self.hungry && sent != Sent::Hungry {
-            self.moved = Instant::now();
+            self.moved = now;
         }
         self.hungry = sent == Sent::Hungry;
         self.watch(sent == Sent::Blocked)?;
@@ -213,26 +224,45 @@ impl Link {
         Ok(())
     }
 
-    fn read_head(&mut self, conf: &Conf, protocol: &mut dyn Protocol) -> Result<Option<Head>, Trouble> {
+    fn read_head(&mut self, conf: &Conf, protocol: &mut dyn Protocol, now: Instant) -> Result<Option<Head>, Trouble> {
         loop {
-            match self.receive(|input, bytes| input.extend_from_slice(bytes)) {
+            let mut found = Ok(None);
+            match self.receive(now, |link, bytes| found = link.understand(bytes, conf, protocol)) {
                 Ok(0) => return Err(Trouble::Answer(Fault::Closed)),
                 Ok(_) => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(None),
                 Err(error) => return Err(Trouble::Receive(error)),
             }
-            let found = protocol.read_head(&mut self.input).map_err(Trouble::Answer)?;
-            match found {
-                Some(head) if head.size > conf.buffer_size => return Err(Trouble::TooBig),
-                Some(head) => return Ok(Some(head)),
-                None if self.input.len() > conf.buffer_size => return Err(Trouble::TooBig),
-                None => {}
+            if let Some(head) = found? {
+                return Ok(Some(head));
             }
         }
     }
 
-    /// Reads once, unless it is known that nothing is there; what came is handed over together with `input`.
-    pub fn receive(&mut self, take: impl FnOnce(&mut Vec<u8>, &[u8])) -> io::Result<usize> {
+    /// Looks for the head in what has come by now. Usually all of it has, and the body with it: then nothing is copied but the
+    /// two of them.
+    fn understand(&mut self, bytes: &[u8], conf: &Conf, protocol: &mut dyn Protocol) -> Result<Option<Head>, Trouble> {
+        let mut all = std::mem::take(&mut self.input);
+        let all = match all.is_empty() {
+            true => bytes,
+            false => {
+                all.extend_from_slice(bytes);
+                &all
+            }
+        };
+        let (used, head) = protocol.read_head(all).map_err(Trouble::Answer)?;
+        let rest = &all[used..];
+        match &head {
+            Some(head) if head.size > conf.buffer_size => return Err(Trouble::TooBig),
+            None if rest.len() > conf.buffer_size => return Err(Trouble::TooBig),
+            Some(head) if head.status != 101 => self.body.1 = Some(protocol.read_body(rest, &mut self.body.0)),
+            _ => self.input = rest.to_vec(),
+        }
+        Ok(head)
+    }
+
+    /// Reads once, unless it is known that nothing is there, and hands over what came.
+    pub fn receive(&mut self, now: Instant, take: impl FnOnce(&mut Link, &[u8])) -> io::Result<usize> {
         // Taken before the read: what comes behind it is news again.
         let has_news = self.line.bell.as_ref().is_none_or(|bell| bell.take_news());
         if self.drained && !has_news {
@@ -243,9 +273,9 @@ impl Link {
             // What TLS holds back brings no news.
             self.drained = !self.line.socket.is_tls() && read.as_ref().map_or(true, |n| *n < buffer.len());
             let n = read?;
-            self.moved = Instant::now();
+            self.moved = now;
             self.received += n as u64;
-            take(&mut self.input, &buffer[..n]);
+            take(self, &buffer[..n]);
             Ok(n)
         })
     }

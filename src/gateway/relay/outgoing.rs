@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::FileExt;
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 
 use super::protocol::Protocol;
 use super::socket::Socket;
@@ -67,9 +67,11 @@ pub enum Sent {
 /// What is left of a request.
 #[derive(Debug)]
 pub struct Outgoing {
-    /// What is coded and not written.
+    /// What of the head is neither written nor copied before the body.
+    head: Bytes,
+    /// What of the body is coded and not written.
     coded: Vec<u8>,
-    /// How much of it was written.
+    /// How much of that was written.
     at: usize,
     /// How much of the body is coded.
     next: u64,
@@ -83,13 +85,18 @@ pub struct Outgoing {
 
 impl Outgoing {
     /// A request that begins with this head.
-    pub fn new(head: &[u8]) -> Outgoing {
-        Outgoing { coded: head.to_vec(), at: 0, next: 0, ended: false, written: 0, is_spent: false }
+    pub fn new(head: Bytes) -> Outgoing {
+        Outgoing { head, coded: Vec::new(), at: 0, next: 0, ended: false, written: 0, is_spent: false }
     }
 
     /// Whether all of it is out.
     pub fn is_done(&self) -> bool {
-        self.ended && self.at == self.coded.len()
+        self.ended && self.is_empty()
+    }
+
+    /// Whether all that is coded is out.
+    fn is_empty(&self) -> bool {
+        self.head.is_empty() && self.at == self.coded.len()
     }
 
     /// Writes as much as the server takes.
@@ -97,22 +104,33 @@ impl Outgoing {
         let end = self.written + TURN;
         loop {
             self.fill(protocol, body)?;
-            if self.at == self.coded.len() {
+            if self.is_empty() {
                 return Ok(if self.ended { Sent::All } else { Sent::Hungry });
             }
             if self.written >= end {
                 return Ok(Sent::More);
             }
-            match socket.write(&self.coded[self.at..]) {
+            let next = if self.head.is_empty() { &self.coded[self.at..] } else { &self.head[..] };
+            match socket.write(next) {
                 Ok(0) => return Err(ErrorKind::WriteZero.into()),
                 Ok(n) => {
-                    self.at += n;
+                    if self.head.is_empty() {
+                        self.at += n
+                    } else {
+                        self.head.advance(n)
+                    }
                     self.written += n as u64;
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(Sent::Blocked),
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    /// The head goes out together with the beginning of the body, if there is one.
+    fn join(&mut self) {
+        // Nothing is coded before it.
+        self.coded.extend_from_slice(&std::mem::take(&mut self.head));
     }
 
     /// Codes more of the body while little waits to be written.
@@ -127,6 +145,7 @@ impl Outgoing {
                     let rest = bytes.get(self.next as usize..).unwrap_or_default();
                     let piece = &rest[..rest.len().min(PIECE)];
                     if !piece.is_empty() {
+                        self.join();
                         protocol.encode(piece, &mut self.coded);
                     }
                     self.next += piece.len() as u64;
@@ -135,6 +154,7 @@ impl Outgoing {
                 Source::File(file, len) => {
                     let mut piece = vec![0; (len - self.next).min(PIECE as u64) as usize];
                     if !piece.is_empty() {
+                        self.join();
                         file.read_exact_at(&mut piece, self.next)?;
                         protocol.encode(&piece, &mut self.coded);
                     }
@@ -148,13 +168,17 @@ impl Outgoing {
                     }
                     if !piece.is_empty() {
                         self.is_spent = true;
+                        self.join();
                         protocol.encode(&piece, &mut self.coded);
                     }
                     u64::from(!inflow.has_ended())
                 }
             };
             if left == 0 {
-                protocol.finish(&mut self.coded);
+                if !protocol.end().is_empty() {
+                    self.join();
+                    self.coded.extend_from_slice(protocol.end());
+                }
                 self.ended = true;
             }
         }

@@ -1,11 +1,10 @@
 //! What a protocol must say for itself so that the relay can speak it: how a body is written, how an answer is read and when
 //! it is whole. Everything else (connecting, waiting, the next server, buffers) is the relay's.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 
 use crate::exchange::error::Report;
+use crate::http::field_list::FieldList;
 
 /// The head of an answer.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -15,7 +14,7 @@ pub struct Head {
     /// The words behind it, if the server sent some.
     pub reason: Option<Bytes>,
     /// All fields in order; those of framing and of the connection do no harm, they are left out later.
-    pub fields: Arc<[(Bytes, Bytes)]>,
+    pub fields: FieldList,
     /// The length of the body if it is known; of the one that is left out in an answer to HEAD.
     pub length: Option<u64>,
     /// How many bytes the head had.
@@ -58,12 +57,12 @@ pub trait Protocol: Send {
     /// Writes a piece of the request's body, which is not empty.
     fn encode(&mut self, piece: &[u8], out: &mut Vec<u8>);
 
-    /// Writes what stands behind the body, also behind none.
-    fn finish(&mut self, out: &mut Vec<u8>);
+    /// What stands behind the body, also behind none.
+    fn end(&self) -> &'static [u8];
 
-    /// Looks for the answer's head in what has come, and removes what was understood from the front. It is called with all
-    /// that is left and more behind it until there is a head.
-    fn read_head(&mut self, input: &mut Vec<u8>) -> Result<Option<Head>, Fault>;
+    /// Looks for the answer's head in what has come, and says how many bytes at its front were understood. It is called with
+    /// all that is left and more behind it until there is a head.
+    fn read_head(&mut self, input: &[u8]) -> Result<(usize, Option<Head>), Fault>;
 
     /// Takes in all of `input`, the first time with what `read_head` left (perhaps nothing), and appends what of it is body.
     /// After [`Part::Whole`] it is not called again.

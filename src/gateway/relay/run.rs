@@ -12,7 +12,7 @@ use super::conf::{Bind, Cases, Conf, address};
 use super::flow::Flow;
 use super::link::{Link, READING_HEAD, Trouble};
 use super::outgoing::Payload;
-use super::protocol::{Fault, Head, Protocol};
+use super::protocol::{Fault, Head, Part, Protocol};
 use super::socket::{Line, Socket};
 use super::switched::Switched;
 use super::tls::{Secure, Tls};
@@ -22,7 +22,7 @@ use crate::exchange::step::{Step, Wait};
 use crate::gateway::upstream::peers::Outcome;
 use crate::gateway::upstream::{Choice, Tried, Upstream};
 use crate::http::method::Method;
-use crate::http::response::Switch;
+use crate::http::response::{Body, Chunk, Response, Switch};
 
 /// A request as it is to be sent, whoever gets it.
 pub struct Order {
@@ -37,7 +37,7 @@ pub struct Order {
     /// Its protocol.
     pub protocol: Box<dyn Protocol>,
     /// Its head, coded.
-    pub head: Vec<u8>,
+    pub head: Bytes,
     /// What stands behind the server's address in its URL, for log lines.
     pub uri: Bytes,
     /// Its body.
@@ -74,11 +74,10 @@ pub fn resume(x: &mut Exchange) -> Option<Box<Relay>> {
 impl Relay {
     /// Begins to relay.
     pub fn new(x: &mut Exchange, mut order: Order) -> Box<Relay> {
-        x.attempts.begin();
-        x.attempts.url = (order.protocol.scheme(), std::mem::take(&mut order.uri));
+        x.attempts.begin((order.protocol.scheme(), std::mem::take(&mut order.uri)));
         x.outlives_client = order.conf.ignore_client_abort;
         let tried = Tried::at_most(order.conf.next_tries as usize);
-        Box::new(Relay { order, tried, begun: Instant::now(), redirects: x.redirects, link: None })
+        Box::new(Relay { order, tried, begun: x.now, redirects: x.redirects, link: None })
     }
 
     /// Goes as far as it goes without waiting.
@@ -93,12 +92,13 @@ impl Relay {
                 self.open(x)?;
                 continue;
             };
-            let went = link.go(&self.order.conf, self.order.protocol.as_mut(), &self.order.body.source(&x.received));
+            let body = self.order.body.source(&x.received);
+            let went = link.go(&self.order.conf, self.order.protocol.as_mut(), &body, x.now);
             let head = match went {
                 Ok(Some(head)) => head,
                 Ok(None) => {
                     // An hour without news is looked after too.
-                    let late = || Instant::now() + std::time::Duration::from_secs(3600);
+                    let late = || x.now + std::time::Duration::from_secs(3600);
                     let until = link.deadline(&self.order.conf).unwrap_or_else(late);
                     x.handler = Some(self);
                     return Ok(Step::Wait(Wait::News(until)));
@@ -117,7 +117,7 @@ impl Relay {
 
     /// Chooses a server and begins to speak with it.
     fn open(&mut self, x: &mut Exchange) -> Result<(), HttpError> {
-        let now = Instant::now();
+        let now = x.now;
         let Some(choice) = self.order.upstream.choose(x, &mut self.tried, now) else {
             x.attempts.add(self.order.upstream.name.clone());
             self.note(x, 502);
@@ -176,7 +176,7 @@ impl Relay {
         now: Instant,
     ) {
         self.order.protocol.restart();
-        self.link = Some(Link::new(line, choice, age, &self.order.head, x.waker(), now));
+        self.link = Some(Link::new(line, choice, age, self.order.head.clone(), x.waker(), now));
     }
 
     /// The link failed: on to the next server, or an error for the client.
@@ -248,7 +248,7 @@ impl Relay {
     fn answer(
         mut self: Box<Self>,
         x: &mut Exchange,
-        head: Head,
+        mut head: Head,
         around: &Around<'_>,
         rewrite: Rewrite<'_>,
     ) -> Result<Step, HttpError> {
@@ -258,18 +258,16 @@ impl Relay {
         if let Some(last) = x.attempts.last() {
             last.header_time = last.response_time;
         }
-        x.attempts.fields = head.fields.clone();
+        x.attempts.answered(std::mem::take(&mut head.fields));
         if self.order.conf.intercept_errors && head.status >= 300 && (around.catches)(head.status) {
             self.leave(x, link.choice, Outcome::Answered, READING_HEAD);
-            return Err(answer::intercepted(head));
+            return Err(answer::intercepted(x, head.status));
         }
-        let (order, tried) = (self.order, self.tried);
-        let made = answer::make(x, &order.conf, order.protocol.hidden(), head, rewrite)?;
-        let (response, buffering) = match made {
+        let made = answer::make(x, &self.order.conf, self.order.protocol.hidden(), head, rewrite)?;
+        let (mut response, buffering) = match made {
             answer::Made::Elsewhere(step) => return Ok(*step),
             answer::Made::Here(response, buffering) => (response, buffering),
         };
-        let mut response = response;
         if response.status == 101 {
             // RFC 9110 section 15.2.2: only who asked for another protocol can get one.
             if !x.head.fields().any(|(name, _)| name.eq_ignore_ascii_case(b"upgrade")) {
@@ -278,13 +276,54 @@ impl Relay {
                     "upstream switched protocols unasked while reading response header from upstream",
                 ));
             }
-            let switched = Switched::new(link, order.conf, x.attempts.share());
+            let switched = Switched::new(link, self.order.conf, x.attempts.share());
             if let Some(foreign) = &mut response.foreign {
                 foreign.switch = Some(Switch(Arc::new(Mutex::new(switched))));
             }
             return Ok(Step::Done(response));
         }
-        Flow::new(x, order, tried, link, buffering).respond(x, response, around.folder).map(Step::Done)
+        self.fill(x, link, &mut response, buffering, around.folder)?;
+        Ok(Step::Done(response))
+    }
+
+    /// Gives an answer its body: all of it if it is there, else what comes. `folder` is for what its client is too slow for.
+    fn fill(
+        mut self: Box<Self>,
+        x: &mut Exchange,
+        mut link: Link,
+        response: &mut Response,
+        buffering: Option<bool>,
+        folder: &Path,
+    ) -> Result<(), HttpError> {
+        let (begin, part) = std::mem::take(&mut link.body);
+        let part = part.unwrap_or(Ok(Part::More)).map_err(|fault| {
+            HttpError::new(502, "upstream-bad-body").log(Level::Error, fault.words() + " while reading upstream")
+        })?;
+        for remark in self.order.protocol.remarks() {
+            x.report(remark.level, remark.text);
+        }
+        let length = begin.len() as u64;
+        if let Some(last) = x.attempts.last() {
+            last.length = length;
+        }
+        response.ranges = self.order.conf.force_ranges && response.status == 200;
+        if !begin.is_empty() {
+            response.body = Body::bytes(begin);
+        }
+        match part {
+            Part::Whole => {
+                self.order.put_back(link, &mut self.tried);
+                if x.is_head() && response.length.is_none() {
+                    // The body of an answer to HEAD is not there, and nobody may know how long it would be.
+                    response.body = Body::unknown();
+                }
+            }
+            Part::More => {
+                let flow = Flow::new(x, self.order, self.tried, link, length, buffering, folder);
+                response.body.chunks.push_back(Chunk::Stream(Arc::new(Mutex::new(flow))));
+            }
+        }
+        Ok(())
     }
 
     /// Brings what the link counted to the request.
@@ -302,6 +341,21 @@ impl Relay {
             last.status = status;
             last.response_time.get_or_insert_default();
         }
+    }
+}
+
+impl Order {
+    /// The answer is whole: the connection is kept if it can be, and the server has done well.
+    pub(super) fn put_back(&self, link: Link, tried: &mut Tried) {
+        let may_keep = self.protocol.may_keep() && link.out.is_done() && !link.deaf;
+        let (line, choice, mut age, now) = link.release();
+        age.requests += 1;
+        if let Some(line) = line.filter(|_| may_keep) {
+            let (upstream, address) = (choice.upstream(), choice.address().clone());
+            upstream.idle.put(&upstream.keepalive, address, self.purpose.clone(), line, age, now);
+        }
+        // Whoever is put aside by a success? Nobody; so there is nothing to say.
+        choice.finish(Outcome::Answered, tried, now);
     }
 }
 
