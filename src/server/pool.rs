@@ -130,11 +130,14 @@ impl<T> Pool<T> {
     fn hear(&self, time: Option<Duration>, events: &mut Vec<Event>) {
         match self.news.wait(time, |event| events.push(event)) {
             Ok(false) => {}
-            // Who hears it looks at the queue next, so it sees what was sent before. More than one can do is for one more.
             Ok(true) => {
                 self.waking.store(false, SeqCst);
                 fence(SeqCst);
-                if self.receiver.len() > 1 && self.watching.load(SeqCst) > 1 {
+                // Who watched looks at the queue next, so it sees what was sent before; unless it heard of other work, or only looked
+                // in the middle of some. What it cannot do at once is for another watcher.
+                let watched = time.is_none();
+                let takes = usize::from(watched && events.is_empty());
+                if self.receiver.len() > takes && self.watching.load(SeqCst) > usize::from(watched) {
                     self.wake();
                 }
             }
@@ -346,6 +349,39 @@ mod tests {
         wait_for("nobody is left", || acceptor.starved.load(SeqCst) > 0);
         go.store(true, SeqCst);
         wait_for("all rest again", || pool.watching.load(SeqCst) == 2 && pool.reserve().len() == 3);
+    }
+
+    /// A socket has news and a job is sent: one worker hears of both and does what the socket tells, so the job is for another.
+    #[test]
+    fn a_job_does_not_wait_for_who_heard_of_other_work_with_it() {
+        use std::io::Write;
+        let pool: Pool<usize> = Pool::new(16, 2).unwrap();
+        let (ours, mut theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+        pool.news().watch(ours.as_fd(), 7, false).unwrap();
+        pool.watching.store(2, SeqCst);
+        let is_waking = |events: &mut Vec<Event>| {
+            pool.waking.load(SeqCst) && pool.news().wait(Some(Duration::ZERO), |event| events.push(event)).unwrap()
+        };
+        assert_eq!(pool.send(1), Ok(()));
+        pool.hear(None, &mut Vec::new());
+        assert!(!is_waking(&mut Vec::new()), "who hears of the job alone does it");
+        pool.take();
+        let mut events = Vec::new();
+        theirs.write_all(b"x").unwrap();
+        assert_eq!(pool.send(2), Ok(()));
+        pool.hear(None, &mut events);
+        assert_eq!((events.len(), is_waking(&mut events)), (1, true), "another watcher is woken");
+    }
+
+    /// A worker that looks in the middle of its work, and goes on with that, leaves the wake-up to those who watch.
+    #[test]
+    fn a_look_takes_no_wake_up_from_who_watches() {
+        let pool: Pool<usize> = Pool::new(1, 2).unwrap();
+        pool.watching.store(1, SeqCst);
+        assert_eq!(pool.send(1), Ok(()));
+        let mut events = Vec::new();
+        pool.look(&mut events);
+        assert!(pool.waking.load(SeqCst) && pool.news().wait(Some(Duration::ZERO), |_| {}).unwrap());
     }
 
     #[test]
