@@ -1,5 +1,5 @@
 //! The acceptor: owns the listeners, the parked connections' deadlines and the messages to the process. It hands what it accepts
-//! to the workers, and hears for them while all are stuck. It does no file, DNS or TLS work and never waits for a worker: a
+//! to the workers, and hears for them while none listens. It does no file, DNS or TLS work and never waits for a worker: a
 //! full queue is answered with a fast 503.
 
 use std::cmp::Reverse;
@@ -210,7 +210,7 @@ impl Acceptor {
         }
     }
 
-    /// Hears for the workers, who are all busy and none gets on: what comes is queued, and refused where the queue is full.
+    /// Hears for the workers, who are all busy and do not listen: what comes is queued, and refused where the queue is full.
     fn stand_in(&mut self) {
         let mut events = Vec::new();
         for _ in 0..LOOKS {

@@ -36,6 +36,8 @@ pub struct Pool<T> {
     turns: AtomicUsize,
     /// That count when the alarm went off last.
     seen: AtomicUsize,
+    /// Nobody asked the kernel for its news since the alarm went off last.
+    deaf: AtomicBool,
     alarm: OwnedFd,
     armed: AtomicBool,
 }
@@ -55,6 +57,7 @@ impl<T> Pool<T> {
             waking: AtomicBool::new(false),
             turns: AtomicUsize::new(0),
             seen: AtomicUsize::new(0),
+            deaf: AtomicBool::new(false),
             alarm: rustix::time::timerfd_create(TimerfdClockId::Monotonic, flags)?,
             armed: AtomicBool::new(false),
         })
@@ -128,6 +131,7 @@ impl<T> Pool<T> {
     }
 
     fn hear(&self, time: Option<Duration>, events: &mut Vec<Event>) {
+        self.deaf.store(false, Relaxed);
         match self.news.wait(time, |event| events.push(event)) {
             Ok(false) => {}
             Ok(true) => {
@@ -172,8 +176,9 @@ impl<T> Pool<T> {
         let _ = rustix::time::timerfd_settime(&self.alarm, TimerfdTimerFlags::empty(), &once);
     }
 
-    /// The alarm went off: sees to it that somebody watches, or does what waits. Whether all workers are busy and none gets on: then
-    /// the caller has to [`Pool::look`] for them, so that the queue fills and is refused what it cannot hold.
+    /// The alarm went off: sees to it that somebody watches, or does what waits. Whether the caller has to [`Pool::look`] for the
+    /// workers: all are busy and none gets on, or they get on with a queue that never becomes empty. So what is new gets its turn
+    /// behind what waits, and the queue fills and is refused what it cannot hold.
     pub fn look_after(&self) -> bool {
         // Who stops watching behind this sets the alarm again; who stopped before is seen below.
         self.armed.store(false, SeqCst);
@@ -186,9 +191,15 @@ impl<T> Pool<T> {
         }
         let turns = self.turns.load(Relaxed);
         let stuck = self.seen.swap(turns, Relaxed) == turns;
-        let starved = stuck && !self.call_reserve();
-        self.arm(if starved { STARVED } else { PATIENCE });
-        starved
+        if stuck && self.call_reserve() {
+            // It listens next, or does what waits.
+            self.deaf.store(false, Relaxed);
+            self.arm(PATIENCE);
+            return false;
+        }
+        let deaf = self.deaf.swap(true, Relaxed);
+        self.arm(if stuck { STARVED } else { PATIENCE });
+        stuck || deaf
     }
 
     /// Wakes the one that fell asleep last, whose memory is warmest; false if none sleeps.
@@ -371,6 +382,21 @@ mod tests {
         assert_eq!(pool.send(2), Ok(()));
         pool.hear(None, &mut events);
         assert_eq!((events.len(), is_waking(&mut events)), (1, true), "another watcher is woken");
+    }
+
+    /// What is put into the queue without pause, say by new connections, does not keep the others' news from being heard.
+    #[test]
+    fn news_is_heard_while_the_queue_never_becomes_empty() {
+        let pool: Pool<usize> = Pool::new(16, 2).unwrap();
+        let gets_on = || {
+            assert!(pool.put(1).is_ok() && pool.put(2).is_ok());
+            pool.take();
+            pool.look_after()
+        };
+        gets_on();
+        assert!([gets_on(), gets_on()] == [true, true], "nobody listens");
+        pool.look(&mut Vec::new());
+        assert_eq!([gets_on(), gets_on()], [false, true], "a worker listened");
     }
 
     /// A worker that looks in the middle of its work, and goes on with that, leaves the wake-up to those who watch.
