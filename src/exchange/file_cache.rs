@@ -3,7 +3,7 @@
 //! Whether an entry is still true is asked by `files`.
 
 use std::fs::{File, Metadata};
-use std::hash::{BuildHasher, RandomState};
+use std::hash::BuildHasher;
 use std::io;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, Weak};
 use std::time::{Duration, Instant};
@@ -91,7 +91,7 @@ struct Shard {
 /// A table, in shards that have a lock each if it is large.
 pub struct Cache {
     shards: Vec<Mutex<Shard>>,
-    hasher: RandomState,
+    hasher: foldhash::fast::RandomState,
     /// How many entries a shard has at most.
     most: usize,
     /// What was not used for so long goes; none for a table that looks at the disk each time anyway.
@@ -107,7 +107,7 @@ impl Cache {
         let shards = if max < FEW { 1 } else { SHARDS };
         Cache {
             shards: (0..shards).map(|_| Mutex::new(Shard { entries: LruCache::unbounded(), bytes: 0 })).collect(),
-            hasher: RandomState::new(),
+            hasher: foldhash::fast::RandomState::default(),
             most: max.div_ceil(shards),
             inactive,
         }

@@ -16,7 +16,7 @@ use crate::http::status;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Conf {
     /// Types by extension in lower case, without the dot.
-    pub types: HashMap<Box<[u8]>, Bytes>,
+    pub types: HashMap<Box<[u8]>, Bytes, foldhash::fast::RandomState>,
     /// The type of all other answers; empty for none.
     pub default_type: Bytes,
 }
@@ -25,7 +25,7 @@ impl Default for Conf {
     fn default() -> Self {
         let known = [("html", "text/html"), ("gif", "image/gif"), ("jpg", "image/jpeg")];
         let types = known.map(|(extension, kind)| (extension.as_bytes().into(), Bytes::from_static(kind.as_bytes())));
-        Conf { types: types.into(), default_type: Bytes::from_static(b"text/plain") }
+        Conf { types: types.into_iter().collect(), default_type: Bytes::from_static(b"text/plain") }
     }
 }
 

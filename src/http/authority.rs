@@ -25,7 +25,9 @@ pub fn is_valid(value: &[u8]) -> bool {
 /// at its end. `false` when the value is no valid authority; then nothing is appended.
 pub fn write_name(value: &[u8], out: &mut Vec<u8>) -> bool {
     let Some(host) = host_of(value) else { return false };
-    out.extend(host.iter().map(u8::to_ascii_lowercase));
+    let start = out.len();
+    out.extend_from_slice(host);
+    out[start..].make_ascii_lowercase();
     true
 }
 

@@ -2,6 +2,7 @@
 //! count of seconds since 1970 in UTC. Knows no clock: whoever asks brings the second and the zone, and may keep
 //! the text for as long as the second lasts.
 
+use std::io::Write;
 use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
@@ -16,6 +17,13 @@ pub const IMF_LEN: usize = 29;
 /// The date in the form that is sent: `Sun, 06 Nov 1994 08:49:37 GMT`.
 pub fn imf(seconds: u64) -> String {
     httpdate::fmt_http_date(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds.min(LAST)))
+}
+
+/// The same behind what is in `out` already.
+pub fn push_imf(out: &mut Vec<u8>, seconds: u64) {
+    let moment = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds.min(LAST));
+    // Writing to a Vec cannot fail.
+    let _ = write!(out, "{}", httpdate::HttpDate::from(moment));
 }
 
 /// Reads a date in any of the three forms of RFC 9110 5.6.7. As lenient as nginx: the day's name and whatever
@@ -147,6 +155,9 @@ mod tests {
             assert_eq!(parse(imf(second).as_bytes()), Some(second));
         }
         assert_eq!(imf(u64::MAX), imf(LAST));
+        let mut out = b"Date: ".to_vec();
+        push_imf(&mut out, 784_111_777);
+        assert_eq!(out, b"Date: Sun, 06 Nov 1994 08:49:37 GMT");
     }
 
     #[test]

@@ -88,8 +88,22 @@ pub fn is_kept(name: &[u8], limits: &Limits) -> bool {
 
 /// tchar of RFC 9110 section 5.6.2: what names of fields are made of.
 pub fn is_token_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+    TOKEN[byte as usize]
 }
+
+const TOKEN: [bool; 256] = {
+    let (mut table, mut byte) = ([false; 256], 0);
+    while byte < 256 {
+        table[byte] = (byte as u8).is_ascii_alphanumeric();
+        byte += 1;
+    }
+    let (others, mut at) = (b"!#$%&'*+-.^_`|~", 0);
+    while at < others.len() {
+        table[others[at] as usize] = true;
+        at += 1;
+    }
+    table
+};
 
 /// A field's name in lower case, to be compared with names we know. A longer one than those is none of them: it counts as empty.
 #[derive(Debug, Clone, Copy)]

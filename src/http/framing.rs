@@ -130,7 +130,9 @@ pub fn write_head(out: &mut Vec<u8>, response: &Response, framing: &Framing, giv
         out.extend_from_slice(b"\r\n");
     }
     if let Some(seconds) = response.last_modified {
-        field(out, b"Last-Modified: ", date::imf(seconds).as_bytes());
+        out.extend_from_slice(b"Last-Modified: ");
+        date::push_imf(out, seconds);
+        out.extend_from_slice(b"\r\n");
     }
     if let Some(location) = &response.location {
         field(out, b"Location: ", location);

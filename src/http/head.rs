@@ -102,7 +102,7 @@ impl Head {
             return Err(HeadError::HeadTooLarge);
         }
         self.raw.extend_from_slice(&head[blank..]);
-        let end = self.raw.iter().position(|&b| b == b'\n').map_or(self.raw.len(), |i| i + 1);
+        let end = memchr::memchr(b'\n', &self.raw).map_or(self.raw.len(), |i| i + 1);
         let line = without_end(&self.raw[..end]);
         self.line = Span::new(0, line.len());
         let parts = RequestLine::parse(line).inspect_err(|_| self.method = method_of(line))?;

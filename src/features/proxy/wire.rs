@@ -87,7 +87,8 @@ impl Http {
     /// RFC 9112 section 6.3. Answers with the length that the head names.
     fn find_frame(&mut self, status: u16, minor: u8, fields: &[httparse::Header<'_>]) -> Result<Option<u64>, Fault> {
         let (mut length, mut is_chunked, mut keep) = (None, false, minor > 0);
-        for httparse::Header { name, value } in fields {
+        // Names of other lengths are none of these.
+        for httparse::Header { name, value } in fields.iter().filter(|field| matches!(field.name.len(), 10 | 14 | 17)) {
             match Name::of(name.as_bytes()) {
                 Name::ContentLength if length.is_some() => {
                     return Err(Fault::Head("duplicate header line: \"Content-Length\"".into()));
