@@ -88,10 +88,13 @@ impl Exchange {
     }
 
     /// The document root: `root`, or `alias` as far as it is fixed.
-    pub fn document_root(&self) -> Vec<u8> {
-        let root = self.place.root.clone();
+    pub fn document_root(&self) -> Cow<'_, [u8]> {
+        let root = &self.place.root;
         let text = root.alias.as_ref().map_or(&root.root, |alias| &alias.text);
-        self.absolute(self.eval(text).into_owned())
+        match self.eval(text) {
+            whole if whole.first() == Some(&b'/') => whole,
+            part => Cow::Owned(self.absolute(part.into_owned())),
+        }
     }
 
     /// Opens a file by the policy of this place.

@@ -147,7 +147,7 @@ fn absolute(text: Text, args: &Args<'_>) -> Text {
 }
 
 fn document_root<'a>(x: &'a Exchange, _: &'a Conf, _: &str) -> Value<'a> {
-    Some(x.document_root().into())
+    Some(x.document_root())
 }
 
 fn realpath_root<'a>(x: &'a Exchange, _: &'a Conf, _: &str) -> Value<'a> {

@@ -138,7 +138,7 @@ fn prefix(x: &Exchange) -> Option<usize> {
 fn path(x: &Exchange, name: &[u8]) -> Vec<u8> {
     match &x.place.root.alias {
         None => x.path_of(name),
-        Some(_) => [x.document_root().as_slice(), name].concat(),
+        Some(_) => [&x.document_root(), name].concat(),
     }
 }
 

@@ -8,6 +8,8 @@ use super::relay::Head;
 use crate::http::escape;
 use crate::http::field_list::FieldList;
 use crate::http::fields::is_token_byte;
+use crate::http::framing::is_safe_value;
+use crate::http::status;
 
 /// Where a head ends that arrives in pieces.
 #[derive(Debug, Clone, Default)]
@@ -21,7 +23,7 @@ pub struct Search {
 impl Search {
     /// The length of the head with its empty line, once it is there. Lines end in LF or CRLF.
     pub fn end(&mut self, bytes: &[u8], most: usize) -> Result<Option<usize>, String> {
-        while let Some(n) = bytes.get(self.looked..).and_then(|rest| rest.iter().position(|&b| b == b'\n')) {
+        while let Some(n) = bytes.get(self.looked..).and_then(|rest| memchr::memchr(b'\n', rest)) {
             let end = self.looked + n;
             let is_blank = matches!(&bytes[self.line..end], b"" | b"\r");
             (self.line, self.looked) = (end + 1, end + 1);
@@ -40,8 +42,8 @@ fn too_big() -> String {
 
 /// Reads a whole head. `status_line`: whether it may begin as an answer of HTTP does. The fault is what follows "upstream sent".
 pub fn read(head: &[u8], status_line: bool) -> Result<Head, String> {
-    let lines = memchr::memchr_iter(b'\n', head).count();
-    let mut read = Head { size: head.len(), fields: FieldList::of(head, lines), ..Head::default() };
+    let count = memchr::memchr_iter(b'\n', head).count();
+    let mut read = Head { size: head.len(), fields: FieldList::of(head, count), ..Head::default() };
     let mut seen = 0;
     let (mut status, mut is_elsewhere, mut is_coded) = (None, false, false);
     let lines = head.split(|&b| b == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
@@ -78,7 +80,10 @@ pub fn read(head: &[u8], status_line: bool) -> Result<Head, String> {
         return Err("\"Content-Length\" and \"Transfer-Encoding\" headers at the same time".into());
     }
     (read.status, read.reason) = match status {
-        Some((code, reason)) => (code, (!reason.is_empty()).then(|| Bytes::copy_from_slice(reason))),
+        Some((code, reason)) => {
+            let is_usual = reason.is_empty() || reason == status::reason(code).as_bytes();
+            (code, (!is_usual).then(|| Bytes::copy_from_slice(reason)))
+        }
         None if is_elsewhere => (302, None),
         None => (200, None),
     };
@@ -87,10 +92,11 @@ pub fn read(head: &[u8], status_line: bool) -> Result<Head, String> {
 
 /// A field, or a bare name with nothing behind it.
 fn field(line: &[u8]) -> Option<(&[u8], &[u8])> {
-    let colon = line.iter().position(|&b| b == b':').unwrap_or(line.len());
+    let colon = memchr::memchr(b':', line).unwrap_or(line.len());
     let (name, value) = (&line[..colon], line.get(colon + 1..).unwrap_or_default().trim_ascii());
     let legal = !name.is_empty() && name.iter().all(|&b| is_token_byte(b));
-    (legal && !value.iter().any(|&b| matches!(b, b'\r' | 0))).then_some((name, value))
+    // A line holds no line end.
+    (legal && is_safe_value(value)).then_some((name, value))
 }
 
 fn bad_line(line: &[u8]) -> String {
@@ -101,8 +107,12 @@ fn bad_line(line: &[u8]) -> String {
 /// Three digits and the words behind them. 101 alone of the 1xx is an answer.
 fn code(text: &[u8]) -> Option<(u16, &[u8])> {
     let (digits, rest) = text.trim_ascii_start().split_at_checked(3)?;
-    let code = std::str::from_utf8(digits).ok().filter(|digits| digits.bytes().all(|b| b.is_ascii_digit()))?;
-    let code = code.parse().ok().filter(|code| *code == 101 || (200..=999).contains(code))?;
+    let [a, b, c] = digits else { return None };
+    let is_number = digits.iter().all(u8::is_ascii_digit);
+    let code = is_number.then(|| [a, b, c].into_iter().fold(0, |code, digit| code * 10 + u16::from(digit - b'0')))?;
+    if code != 101 && code < 200 {
+        return None;
+    }
     // The words are sent on: RFC 9112 section 4 allows no control characters in them.
     let is_text = rest.iter().all(|&b| b == b'\t' || !b.is_ascii_control());
     (is_text && matches!(rest, [] | [b' ' | b'\t', ..])).then_some((code, rest.trim_ascii()))

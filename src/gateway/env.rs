@@ -122,7 +122,7 @@ impl<'a> Request<'a> {
             peer: x.client.peer,
             local: x.client.local,
             host,
-            root: x.document_root(),
+            root: x.document_root().into_owned(),
             status: x.failure.as_ref().map_or(200, |failure| failure.cause),
             id: x.request_id(),
             secure: x.client.security.session().is_some(),

@@ -10,6 +10,9 @@ const ID: u16 = 1;
 /// Bytes of content in one record of ours: a multiple of 8 below 65,535, so that none but the last is padded.
 const MOST: usize = 32 << 10;
 
+/// Bytes of a record before its content.
+const HEADER: usize = 8;
+
 const BEGIN_REQUEST: u8 = 1;
 const ABORT_REQUEST: u8 = 2;
 const END_REQUEST: u8 = 3;
@@ -22,15 +25,27 @@ const STDERR: u8 = 7;
 pub fn begin(out: &mut Vec<u8>, keep: bool, pairs: &Pairs<'_>) {
     // Section 5.1: role (1, responder), flags, five reserved bytes.
     record(out, BEGIN_REQUEST, &[0, 1, u8::from(keep), 0, 0, 0, 0, 0]);
-    let mut params = Vec::with_capacity(512);
-    for (name, value) in pairs {
-        length(&mut params, name.len());
-        length(&mut params, value.len());
-        params.extend_from_slice(name);
-        params.extend_from_slice(value);
-    }
     // Section 5.2: a stream may be cut into records anywhere, and an empty one ends it.
-    params.chunks(MOST).for_each(|piece| record(out, PARAMS, piece));
+    let start = out.len();
+    out.extend_from_slice(&header(PARAMS, 0));
+    for (name, value) in pairs {
+        length(out, name.len());
+        length(out, value.len());
+        out.extend_from_slice(name);
+        out.extend_from_slice(value);
+    }
+    match out.len() - start - HEADER {
+        0 => out.truncate(start),
+        len if len <= MOST => {
+            out[start..start + HEADER].copy_from_slice(&header(PARAMS, len));
+            pad(out, len);
+        }
+        _ => {
+            let params = out.split_off(start + HEADER);
+            out.truncate(start);
+            params.chunks(MOST).for_each(|piece| record(out, PARAMS, piece));
+        }
+    }
     record(out, PARAMS, &[]);
 }
 
@@ -49,13 +64,24 @@ pub fn abort(out: &mut Vec<u8>) {
 
 /// One record, padded to a multiple of 8 bytes (section 3.3 advises so).
 fn record(out: &mut Vec<u8>, kind: u8, content: &[u8]) {
-    let padding = content.len().wrapping_neg() % 8;
-    let [id_high, id_low] = ID.to_be_bytes();
-    // Callers cut content at MOST, so its length fits into two bytes.
-    let [high, low] = (content.len() as u16).to_be_bytes();
-    out.extend_from_slice(&[VERSION, kind, id_high, id_low, high, low, padding as u8, 0]);
+    out.extend_from_slice(&header(kind, content.len()));
     out.extend_from_slice(content);
-    out.extend_from_slice(&[0; 8][..padding]);
+    pad(out, content.len());
+}
+
+/// What stands before a record's content. Callers cut content at MOST, so its length fits into two bytes.
+fn header(kind: u8, len: usize) -> [u8; HEADER] {
+    let [id_high, id_low] = ID.to_be_bytes();
+    let [high, low] = (len as u16).to_be_bytes();
+    [VERSION, kind, id_high, id_low, high, low, padding(len) as u8, 0]
+}
+
+fn pad(out: &mut Vec<u8>, len: usize) {
+    out.extend_from_slice(&[0; 8][..padding(len)]);
+}
+
+fn padding(len: usize) -> usize {
+    len.wrapping_neg() % 8
 }
 
 /// Section 3.4: one byte below 128, else four with the highest bit set. Names and values are parts of a bounded head, so

@@ -32,7 +32,8 @@ impl Param {
 
 /// The pairs for a request: the conf's first, then the fields that none of them stands for.
 pub fn pairs<'a>(x: &'a Exchange, params: &'a [Param], with_fields: bool) -> Pairs<'a> {
-    let mut pairs = Pairs::with_capacity(params.len() + 16);
+    let fields = if with_fields { x.head.fields().count() } else { 0 };
+    let mut pairs = Pairs::with_capacity(params.len() + fields);
     for param in params.iter().filter(|param| !param.only_hides()) {
         let value = x.eval(&param.value);
         if !(param.if_not_empty && value.is_empty()) {
@@ -62,8 +63,9 @@ fn asked_host(target: &[u8]) -> Option<&[u8]> {
 
 /// RFC 3875 section 4.1.18: HTTP_ and the name with `_` for `-`; fields that are repeated become one.
 fn add_field<'a>(pairs: &mut Pairs<'a>, named: usize, params: &[Param], name: &[u8], value: &'a [u8]) {
-    let fold = |b: &u8| if *b == b'-' { b'_' } else { b.to_ascii_uppercase() };
-    let variable: Vec<u8> = b"HTTP_".iter().copied().chain(name.iter().map(fold)).collect();
+    let mut variable = Vec::with_capacity(5 + name.len());
+    variable.extend_from_slice(b"HTTP_");
+    variable.extend(name.iter().map(|&b| if b == b'-' { b'_' } else { b.to_ascii_uppercase() }));
     // A program would take HTTP_PROXY for a setting of its own.
     if variable == b"HTTP_PROXY" || params.iter().any(|param| param.name == variable) {
         return;

@@ -120,8 +120,11 @@ impl Responder {
                 n
             }
         };
-        out.extend_from_slice(&answer.output[..n]);
-        answer.output.clear();
+        answer.output.truncate(n);
+        match out.is_empty() {
+            true => *out = mem::take(&mut answer.output),
+            false => out.append(&mut answer.output),
+        }
     }
 }
 

@@ -129,7 +129,8 @@ impl Outgoing {
 
     /// The head goes out together with the beginning of the body, if there is one.
     fn join(&mut self) {
-        // Nothing is coded before it.
+        // Nothing is coded before it, and most of what stands behind it is short.
+        self.coded.reserve(self.head.len() + 16);
         self.coded.extend_from_slice(&std::mem::take(&mut self.head));
     }
 
