@@ -14,7 +14,7 @@ use rustix::io::Errno;
 const WAKE: u64 = u64::MAX;
 
 /// How many events one look takes. What is left wakes the next who waits, so that bursts are shared.
-pub const BATCH: usize = 8;
+pub const BATCH: usize = 16;
 
 /// The epoll instance.
 #[derive(Debug)]
