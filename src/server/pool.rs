@@ -6,13 +6,13 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::*, fence};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::*, fence};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::Thread;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, TrySendError};
-use rustix::time::{Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec};
+use rustix::time::{ClockId, Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec};
 
 use super::news::{Event, News};
 
@@ -38,6 +38,8 @@ pub struct Pool<T> {
     seen: AtomicUsize,
     /// Nobody asked the kernel for its news since the alarm went off last.
     deaf: AtomicBool,
+    /// What the process has done since.
+    effort: Effort,
     alarm: OwnedFd,
     armed: AtomicBool,
 }
@@ -57,6 +59,7 @@ impl<T> Pool<T> {
             waking: AtomicBool::new(false),
             turns: AtomicUsize::new(0),
             seen: AtomicUsize::new(0),
+            effort: Effort::default(),
             deaf: AtomicBool::new(false),
             alarm: rustix::time::timerfd_create(TimerfdClockId::Monotonic, flags)?,
             armed: AtomicBool::new(false),
@@ -191,7 +194,8 @@ impl<T> Pool<T> {
         }
         let turns = self.turns.load(Relaxed);
         let stuck = self.seen.swap(turns, Relaxed) == turns;
-        if stuck && self.call_reserve() {
+        let blocked = self.effort.is_small(self.most) && !self.receiver.is_empty();
+        if (stuck || blocked) && self.call_reserve() {
             // It listens next, or does what waits.
             self.deaf.store(false, Relaxed);
             self.arm(PATIENCE);
@@ -214,6 +218,28 @@ impl<T> Pool<T> {
     fn reserve(&self) -> MutexGuard<'_, Vec<(Thread, Arc<AtomicBool>)>> {
         // Nothing that can panic runs under this lock.
         self.reserve.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+/// How much the process works: the time on the clock and on the processors at the last look, in nanoseconds.
+#[derive(Default)]
+struct Effort {
+    time: AtomicU64,
+    worked: AtomicU64,
+}
+
+impl Effort {
+    /// Whether the process used less than a quarter of so many processors since the last look: who works waits for something slow
+    /// most of the time.
+    fn is_small(&self, processors: usize) -> bool {
+        let now = |clock| {
+            let Timespec { tv_sec, tv_nsec } = rustix::time::clock_gettime(clock);
+            tv_sec as u64 * 1_000_000_000 + tv_nsec as u64
+        };
+        let (time, worked) = (now(ClockId::Monotonic), now(ClockId::ProcessCPUTime));
+        let passed = time - self.time.swap(time, Relaxed);
+        let used = worked - self.worked.swap(worked, Relaxed);
+        used * 4 < passed * processors as u64
     }
 }
 
@@ -408,6 +434,36 @@ mod tests {
         let mut events = Vec::new();
         pool.look(&mut events);
         assert!(pool.waking.load(SeqCst) && pool.news().wait(Some(Duration::ZERO), |_| {}).unwrap());
+    }
+
+    /// They come for more all the time, and yet the processors have nothing to do.
+    #[test]
+    fn the_reserve_helps_those_who_wait_for_something_slow() {
+        let pool: Arc<Pool<()>> = Arc::new(Pool::new(10_000, 2).unwrap());
+        let _acceptor = Acceptor::of(&pool);
+        let (at_once, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        for _ in 0..8 {
+            let (pool, at_once, most) = (pool.clone(), at_once.clone(), most.clone());
+            std::thread::spawn(move || {
+                let woken = Arc::default();
+                loop {
+                    next(&pool, &woken);
+                    most.fetch_max(at_once.fetch_add(1, SeqCst) + 1, SeqCst);
+                    // As long as a slow disk takes.
+                    std::thread::sleep(Duration::from_micros(500));
+                    at_once.fetch_sub(1, SeqCst);
+                }
+            });
+        }
+        // Who waits here must not keep a processor busy.
+        wait_for("many work at once", || {
+            for _ in 0..16 {
+                // It may be full.
+                let _ = pool.send(());
+            }
+            std::thread::sleep(Duration::from_millis(1));
+            most.load(SeqCst) > 4
+        });
     }
 
     #[test]
