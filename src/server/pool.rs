@@ -6,13 +6,14 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::*, fence};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering::*, fence};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::Thread;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, TrySendError};
-use rustix::time::{ClockId, Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec};
+use nix::sys::resource::{UsageWho, getrusage};
+use rustix::time::{Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec};
 
 use super::news::{Event, News};
 
@@ -38,8 +39,9 @@ pub struct Pool<T> {
     seen: AtomicUsize,
     /// Nobody asked the kernel for its news since the alarm went off last.
     deaf: AtomicBool,
-    /// What the process has done since.
-    effort: Effort,
+    /// Counts how often they waited for news.
+    rests: AtomicUsize,
+    pauses: Pauses,
     alarm: OwnedFd,
     armed: AtomicBool,
 }
@@ -59,7 +61,8 @@ impl<T> Pool<T> {
             waking: AtomicBool::new(false),
             turns: AtomicUsize::new(0),
             seen: AtomicUsize::new(0),
-            effort: Effort::default(),
+            rests: AtomicUsize::new(0),
+            pauses: Pauses::default(),
             deaf: AtomicBool::new(false),
             alarm: rustix::time::timerfd_create(TimerfdClockId::Monotonic, flags)?,
             armed: AtomicBool::new(false),
@@ -121,6 +124,7 @@ impl<T> Pool<T> {
         }
         fence(SeqCst);
         if self.receiver.is_empty() {
+            self.rests.fetch_add(1, Relaxed);
             self.hear(None, events);
         }
         if self.watching.fetch_sub(1, SeqCst) == 1 {
@@ -194,7 +198,7 @@ impl<T> Pool<T> {
         }
         let turns = self.turns.load(Relaxed);
         let stuck = self.seen.swap(turns, Relaxed) == turns;
-        let blocked = self.effort.is_small(self.most) && !self.receiver.is_empty();
+        let blocked = self.pauses.are_frequent(turns, self.rests.load(Relaxed)) && !self.receiver.is_empty();
         if (stuck || blocked) && self.call_reserve() {
             // It listens next, or does what waits.
             self.deaf.store(false, Relaxed);
@@ -221,25 +225,23 @@ impl<T> Pool<T> {
     }
 }
 
-/// How much the process works: the time on the clock and on the processors at the last look, in nanoseconds.
+/// How often the process's threads gave up a processor of themselves, and what they did meanwhile, up to the last look.
 #[derive(Default)]
-struct Effort {
-    time: AtomicU64,
-    worked: AtomicU64,
+struct Pauses {
+    /// Those that were no rests: fewer than none, since a rest need be no pause.
+    seen: AtomicI64,
+    turns: AtomicUsize,
 }
 
-impl Effort {
-    /// Whether the process used less than a quarter of so many processors since the last look: who works waits for something slow
-    /// most of the time.
-    fn is_small(&self, processors: usize) -> bool {
-        let now = |clock| {
-            let Timespec { tv_sec, tv_nsec } = rustix::time::clock_gettime(clock);
-            tv_sec as u64 * 1_000_000_000 + tv_nsec as u64
-        };
-        let (time, worked) = (now(ClockId::Monotonic), now(ClockId::ProcessCPUTime));
-        let passed = time - self.time.swap(time, Relaxed);
-        let used = worked - self.worked.swap(worked, Relaxed);
-        used * 4 < passed * processors as u64
+impl Pauses {
+    /// Whether since the last look every other turn has waited for something slow. Both counts go on from the start.
+    fn are_frequent(&self, turns: usize, rests: usize) -> bool {
+        let Ok(usage) = getrusage(UsageWho::RUSAGE_SELF) else { return false };
+        let all = usage.voluntary_context_switches() - rests as i64;
+        // Whoever calls this paused as well, until the alarm.
+        let pauses = all - self.seen.swap(all, Relaxed) - 1;
+        let turns = turns.wrapping_sub(self.turns.swap(turns, Relaxed));
+        turns > 0 && pauses * 2 >= turns as i64
     }
 }
 

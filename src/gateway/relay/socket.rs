@@ -141,7 +141,5 @@ impl Socket {
 }
 
 fn fresh(domain: Domain, protocol: Option<socket2::Protocol>) -> io::Result<socket2::Socket> {
-    let socket = socket2::Socket::new(domain, Type::STREAM, protocol)?;
-    socket.set_nonblocking(true)?;
-    Ok(socket)
+    socket2::Socket::new(domain, Type::STREAM.nonblocking(), protocol)
 }
