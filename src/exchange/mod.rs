@@ -281,7 +281,7 @@ pub struct Exchange {
     pub trace: Option<Box<trace::Trace>>,
 }
 
-// The C library keeps free memory of up to this size at hand for each thread; one byte more costs several times as much.
+// Each request makes one, and small ones are made sooner.
 const _: () = assert!(size_of::<Exchange>() <= 1032, "what few requests need lies in a box");
 
 impl Exchange {

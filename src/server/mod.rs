@@ -22,6 +22,7 @@ mod output;
 #[cfg(test)]
 mod panics;
 pub mod parent;
+mod pauses;
 pub mod pool;
 mod reading;
 mod refusal;

@@ -6,16 +6,16 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering::*, fence};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::*, fence};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::Thread;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, TrySendError};
-use nix::sys::resource::{UsageWho, getrusage};
 use rustix::time::{Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec};
 
 use super::news::{Event, News};
+use super::pauses::Pauses;
 
 /// How long nobody watches until somebody looks whether the busy ones get on.
 const PATIENCE: Duration = Duration::from_millis(1);
@@ -222,26 +222,6 @@ impl<T> Pool<T> {
     fn reserve(&self) -> MutexGuard<'_, Vec<(Thread, Arc<AtomicBool>)>> {
         // Nothing that can panic runs under this lock.
         self.reserve.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
-    }
-}
-
-/// How often the process's threads gave up a processor of themselves, and what they did meanwhile, up to the last look.
-#[derive(Default)]
-struct Pauses {
-    /// Those that were no rests: fewer than none, since a rest need be no pause.
-    seen: AtomicI64,
-    turns: AtomicUsize,
-}
-
-impl Pauses {
-    /// Whether since the last look every other turn has waited for something slow. Both counts go on from the start.
-    fn are_frequent(&self, turns: usize, rests: usize) -> bool {
-        let Ok(usage) = getrusage(UsageWho::RUSAGE_SELF) else { return false };
-        let all = usage.voluntary_context_switches() - rests as i64;
-        // Whoever calls this paused as well, until the alarm.
-        let pauses = all - self.seen.swap(all, Relaxed) - 1;
-        let turns = turns.wrapping_sub(self.turns.swap(turns, Relaxed));
-        turns > 0 && pauses * 2 >= turns as i64
     }
 }
 
