@@ -270,6 +270,30 @@ mod tests {
         }
     }
 
+    /// So many workers, each of which does the same for every job.
+    fn hire<T: Send + 'static>(pool: &Arc<Pool<T>>, count: usize, work: impl Fn() + Clone + Send + 'static) {
+        for _ in 0..count {
+            let (pool, work) = (pool.clone(), work.clone());
+            std::thread::spawn(move || {
+                let woken = Arc::default();
+                loop {
+                    next(&pool, &woken);
+                    work();
+                }
+            });
+        }
+    }
+
+    /// A counter, and what counts by it.
+    fn counter() -> (Arc<AtomicUsize>, impl Fn() + Clone + Send + 'static) {
+        let done = Arc::new(AtomicUsize::new(0));
+        let counted = done.clone();
+        let count = move || {
+            counted.fetch_add(1, SeqCst);
+        };
+        (done, count)
+    }
+
     fn wait_for(what: &str, done: impl Fn() -> bool) {
         let start = std::time::Instant::now();
         while !done() {
@@ -284,17 +308,8 @@ mod tests {
         const JOBS: usize = 100_000;
         let pool: Arc<Pool<usize>> = Arc::new(Pool::new(16, 2).unwrap());
         let _acceptor = Acceptor::of(&pool);
-        let done = Arc::new(AtomicUsize::new(0));
-        for _ in 0..4 {
-            let (pool, done) = (pool.clone(), done.clone());
-            std::thread::spawn(move || {
-                let woken = Arc::default();
-                loop {
-                    next(&pool, &woken);
-                    done.fetch_add(1, Relaxed);
-                }
-            });
-        }
+        let (done, count) = counter();
+        hire(&pool, 4, count);
         for n in 1..=JOBS {
             while pool.send(n).is_err() {
                 std::thread::yield_now();
@@ -314,18 +329,9 @@ mod tests {
         const BURSTS: usize = 20_000;
         let pool: Arc<Pool<()>> = Arc::new(Pool::new(64, 2).unwrap());
         let _acceptor = Acceptor::of(&pool);
-        let done = Arc::new(AtomicUsize::new(0));
+        let (done, count) = counter();
+        hire(&pool, 3, count);
         let go = Arc::new(AtomicUsize::new(0));
-        for _ in 0..3 {
-            let (pool, done) = (pool.clone(), done.clone());
-            std::thread::spawn(move || {
-                let woken = Arc::default();
-                loop {
-                    next(&pool, &woken);
-                    done.fetch_add(1, SeqCst);
-                }
-            });
-        }
         let other = {
             let (pool, go) = (pool.clone(), go.clone());
             std::thread::spawn(move || {
@@ -348,18 +354,15 @@ mod tests {
     fn the_reserve_takes_the_place_of_the_stuck() {
         let pool: Arc<Pool<usize>> = Arc::new(Pool::new(16, 2).unwrap());
         let acceptor = Acceptor::of(&pool);
-        let (stuck, go) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
-        for _ in 0..5 {
-            let (pool, stuck, go) = (pool.clone(), stuck.clone(), go.clone());
-            std::thread::spawn(move || {
-                let woken = Arc::default();
-                loop {
-                    next(&pool, &woken);
-                    stuck.fetch_add(1, SeqCst);
-                    wait_for("the end", || go.load(SeqCst));
-                }
-            });
-        }
+        let ((stuck, count), go) = (counter(), Arc::new(AtomicBool::new(false)));
+        let end = go.clone();
+        hire(&pool, 5, move || {
+            count();
+            // Who is stuck leaves the processors to the others.
+            while !end.load(SeqCst) {
+                std::thread::park_timeout(Duration::from_millis(5));
+            }
+        });
         wait_for("all rest", || pool.watching.load(SeqCst) == 2 && pool.reserve().len() == 3);
         for n in 1..=5 {
             assert_eq!((pool.send(n), acceptor.starved.load(SeqCst)), (Ok(()), 0));
@@ -424,19 +427,13 @@ mod tests {
         let pool: Arc<Pool<()>> = Arc::new(Pool::new(10_000, 2).unwrap());
         let _acceptor = Acceptor::of(&pool);
         let (at_once, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
-        for _ in 0..8 {
-            let (pool, at_once, most) = (pool.clone(), at_once.clone(), most.clone());
-            std::thread::spawn(move || {
-                let woken = Arc::default();
-                loop {
-                    next(&pool, &woken);
-                    most.fetch_max(at_once.fetch_add(1, SeqCst) + 1, SeqCst);
-                    // As long as a slow disk takes.
-                    std::thread::sleep(Duration::from_micros(500));
-                    at_once.fetch_sub(1, SeqCst);
-                }
-            });
-        }
+        let seen = most.clone();
+        hire(&pool, 8, move || {
+            seen.fetch_max(at_once.fetch_add(1, SeqCst) + 1, SeqCst);
+            // As long as a slow disk takes.
+            std::thread::sleep(Duration::from_micros(500));
+            at_once.fetch_sub(1, SeqCst);
+        });
         // Who waits here must not keep a processor busy.
         wait_for("many work at once", || {
             for _ in 0..16 {
