@@ -1,9 +1,11 @@
 //! The life of a request, top to bottom. This file alone knows the order in which features run; each
 //! step decides from the exchange and its own feature's settings. The pipeline is resumable: a step
 //! that needs the body or time returns, and `advance` is entered again at the same step. Steps that several
-//! features take part in stand in `pipeline/steps.rs`, what becomes of a failure in `pipeline/failing.rs`.
+//! features take part in stand in `pipeline/steps.rs`, what becomes of a failure in `pipeline/failing.rs`, and how one request
+//! asks whether another would be let in in `pipeline/probe.rs`.
 
 mod failing;
+mod probe;
 mod steps;
 
 use std::sync::Arc;
@@ -45,6 +47,8 @@ pub struct Run {
     admitted: Option<Arc<Scope>>,
     /// An answer that waits for the store of its session.
     answer: Option<Box<Response>>,
+    /// Another request of this client's, while it is asked whether that would be let in.
+    probe: Option<Box<Run>>,
 }
 
 /// What the engine has to do next.
@@ -115,7 +119,7 @@ pub const STEPS: &[(&str, UseFn, StepFn)] = &[
         |run| ask_program(run, |x, scope, around| uwsgi::step(x, &scope.uwsgi, around)),
     ),
     ("cgi", |scope| scope.cgi.is_on(), run_script),
-    ("dav", |scope| scope.dav.methods != 0, |run| dav::step(&mut run.x, &run.scope.dav)),
+    ("dav", |scope| scope.dav.methods != 0, change_files),
     ("index", always, |run| index::step(&mut run.x, &run.scope.index)),
     ("autoindex", always, list_folder),
     ("file", always, serve_file),
@@ -125,6 +129,8 @@ pub const STEPS: &[(&str, UseFn, StepFn)] = &[
 const AT_SERVER: usize = 3;
 /// Where a rewritten path's location is searched.
 const AT_LOCATION: usize = 5;
+/// Where content begins: what stands before it decides who may come in, and where to.
+const AT_CONTENT: usize = 26;
 /// Where a named location begins: behind the search for one and what belongs to it, as in nginx.
 const AT_NAMED: usize = 9;
 
@@ -137,7 +143,7 @@ impl Run {
         let mut x = Box::new(Exchange::new(arrival, scope.place(), scope.clone(), variables, prefix));
         x.server_name = server.name.clone();
         x.blocks.0 = server.span;
-        Run { x, settings, server, location: None, scope, cursor: 0, admitted: None, answer: None }
+        Run { x, settings, server, location: None, scope, cursor: 0, admitted: None, answer: None, probe: None }
     }
 
     /// Another server than the address's default takes the request.
@@ -365,5 +371,6 @@ mod tests {
     fn where_requests_begin_again() {
         assert_eq!((STEPS[AT_SERVER - 1].0, STEPS[AT_NAMED - 1].0), ("refused methods", "body size"));
         assert_eq!(STEPS[AT_LOCATION].0, "location");
+        assert_eq!((STEPS[AT_CONTENT - 1].0, STEPS[AT_CONTENT].0), ("try_files", "status"));
     }
 }

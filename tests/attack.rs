@@ -1,8 +1,17 @@
 //! The slow clients that the slow-client tests and the bench share really are slow, stay open, and go when told to.
-//! The other side is a plain listener here, so that what they send can be looked at.
+//! The other side is a plain listener here, so that what they send can be looked at. Below `attack/` stand doors that were open
+//! once, each tried in many spellings.
 
 #[path = "../benches/figures/attack.rs"]
 mod attack;
+#[allow(dead_code, reason = "the engine's tests use the rest of it")]
+#[path = "engine/client.rs"]
+mod client;
+#[allow(dead_code, reason = "the engine's tests use the rest of it")]
+#[path = "engine/site.rs"]
+mod site;
+#[path = "attack/store.rs"]
+mod store;
 
 use std::io::{ErrorKind, Read};
 use std::net::{TcpListener, TcpStream};

@@ -613,6 +613,7 @@ pub const REASONS: &[Reason] = &[
     reason("no-destination", &[400], &["dav_methods"], ["A request to copy or move has no `Destination`.", CLIENT]),
     reason("other-host", &[400], &["dav_methods"], ["The `Destination` is on another host.", CLIENT]),
     reason("onto-itself", &[403], &["dav_methods"], ["A file would be copied or moved onto itself.", CLIENT]),
+    reason("closed-destination", &[403], &["dav_methods"], ["A PUT of the `Destination` would be led elsewhere, or be answered by the conf.", "Name another destination, or let a PUT of it get to its path: see `longshore explain -X PUT`."]),
     reason("delete-depth", &[409], &["min_delete_depth"], ["The path has fewer parts than may be removed.", "Lower `min_delete_depth`, if such paths may be removed."]),
     reason("is-folder", &[400, 409], &["dav_methods", "upload_store"], ["The path is a folder, and a file is meant, or the reverse.", "Mind the slash at the end of the path."]),
     reason("mixed-destination", &[409], &["dav_methods"], ["Of source and destination one is a folder and the other is not.", "End both with a slash, or neither."]),

@@ -92,12 +92,14 @@ pub struct Trace {
     pub remarks: RefCell<Vec<Remark>>,
     /// Where the request ended because nothing may be done.
     pub act: RefCell<Option<Act>>,
+    /// Whether nobody looks on: only the verdict of the guards counts, and they ask whatever they need for it.
+    pub is_verdict: bool,
 }
 
 impl Exchange {
     /// Tells what was decided, to whoever looks on.
     pub fn tell(&self, about: &'static str, place: Option<Span>, text: impl FnOnce() -> String) {
-        if let Some(trace) = &self.trace {
+        if let Some(trace) = self.trace.as_ref().filter(|trace| !trace.is_verdict) {
             let scope = self.scope.clone();
             trace.remarks.borrow_mut().push(Remark { about, place, text: text(), scope });
         }
@@ -106,6 +108,11 @@ impl Exchange {
     /// Whether something may be done for this request: a program started, a server asked, a file changed, a limit counted.
     pub fn may_act(&self) -> bool {
         self.trace.is_none()
+    }
+
+    /// Whether guards may ask what takes time for this request: a store of sessions, a slow hash, a delay before a refusal.
+    pub fn may_ask(&self) -> bool {
+        self.trace.as_ref().is_none_or(|trace| trace.is_verdict)
     }
 
     /// Where nothing may be done, notes what would be, and ends the request there.

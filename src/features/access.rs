@@ -181,7 +181,7 @@ pub fn step(x: &mut Exchange, conf: &Conf, ways: &[Way<'_>]) -> Result<Step, Htt
 
 /// Gives out a refusal, or keeps it for a while.
 fn hold(x: &mut Exchange, conf: &Conf, error: HttpError) -> Result<Step, HttpError> {
-    if error.status != 401 || conf.delay.is_zero() || !x.may_act() {
+    if error.status != 401 || conf.delay.is_zero() || !x.may_ask() {
         return Err(error);
     }
     x.report(Level::Info, "delaying unauthorized request");

@@ -2,6 +2,7 @@
 //! order of the steps.
 
 use super::{Outcome, REDIRECTS, Run};
+use crate::conf::source::Span;
 use crate::exchange::error::HttpError;
 use crate::exchange::reasons;
 use crate::features::{error_page, server_tokens, static_files};
@@ -88,9 +89,7 @@ impl Run {
         if error.status < 400 {
             return None;
         }
-        let decided_by = reasons::of(error.reason).map_or(&[][..], |reason| reason.decided_by);
-        let span = error.place.or_else(|| self.scope.places.nearest(decided_by));
-        let place = span.and_then(|span| self.settings.sources.short_place(span));
+        let place = self.decided(error).and_then(|span| self.settings.sources.short_place(span));
         // What watches logs for wrong passwords wants the line to end as nginx's does.
         let is_told = error.status != 401 && (has_report || error.status >= 500);
         if let Some(report) = self.x.reports.get_mut().last_mut().filter(|report| is_told && report.why.is_none()) {
@@ -98,6 +97,12 @@ impl Run {
             report.why = Some(place.as_ref().map_or(code.clone(), |place| format!("{code} {place}")));
         }
         place
+    }
+
+    /// The line that decided an error: the one that the step named, else one of the directives that its reason belongs to.
+    pub(super) fn decided(&self, error: &HttpError) -> Option<Span> {
+        let decided_by = reasons::of(error.reason).map_or(&[][..], |reason| reason.decided_by);
+        error.place.or_else(|| self.scope.places.nearest(decided_by))
     }
 
     fn page(&mut self, error: &HttpError) -> Outcome {

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::Run;
+use super::{Run, probe};
 use crate::exchange::Exchange;
 use crate::exchange::error::{HttpError, Level};
 use crate::exchange::step::Step;
@@ -133,6 +133,13 @@ pub(super) fn run_script(run: &mut Run) -> Result<Step, HttpError> {
     let places = (run.scope.process.pool.threads / 2).max(2);
     let around = cgi::Around { places, memory: body.memory(), folder: &body.folder };
     cgi::step(&mut run.x, &run.scope.cgi, &around)
+}
+
+/// What COPY and MOVE write to is asked first whether this client might put something there.
+pub(super) fn change_files(run: &mut Run) -> Result<Step, HttpError> {
+    let Run { x, scope, settings, server, probe, .. } = run;
+    let mut admit = |x: &Exchange, to: &dav::Destination| probe::ask(probe, x, settings, server, to);
+    dav::step(x, &scope.dav, &mut admit)
 }
 
 /// A file that was compressed beforehand where there is one for this client, else the file itself.

@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind};
 use super::put::make_way;
 use super::tree::Reach;
 use super::work::{Order, Work};
-use super::{Begun, Conf, Depth, Spot, bad_depth, depth, failed, refuse_body, withhold};
+use super::{Begun, Conf, Depth, Destination, Spot, bad_depth, depth, failed, refuse_body, withhold};
 use crate::exchange::Exchange;
 use crate::exchange::error::{HttpError, Level};
 use crate::exchange::store::Found;
@@ -13,26 +13,43 @@ use crate::exchange::symlinks::Symlinks;
 use crate::http::method::Method;
 use crate::http::{escape, target};
 
+/// What the head of a request to copy or move says.
+pub struct Asked {
+    /// Where it leads.
+    pub to: Destination,
+    moves: bool,
+    depth: Depth,
+    overwrites: bool,
+}
+
+impl Asked {
+    /// Reads it; what makes no sense is refused before anything is looked at.
+    pub fn read(x: &Exchange) -> Result<Asked, HttpError> {
+        refuse_body(x, "COPY and MOVE with body are unsupported")?;
+        let moves = x.method() == Method::Move;
+        let to = destination(x)?;
+        if x.uri.ends_with(b"/") != to.path.ends_with(b"/") {
+            let (from, to) = (escape::error_log(&x.uri), escape::error_log(&to.path));
+            let text = format!(
+                "both URI \"{from}\" and \"Destination\" URI \"{to}\" should be either collections or non-collections"
+            );
+            return Err(HttpError::new(409, "mixed-destination").log(Level::Error, text));
+        }
+        let depth = depth(x, Depth::Infinity)?;
+        match depth {
+            Depth::Zero if moves => return Err(bad_depth("\"Depth\" header must be infinity")),
+            Depth::One => return Err(bad_depth("\"Depth\" header must be 0 or infinity")),
+            Depth::Zero | Depth::Infinity => {}
+        }
+        Ok(Asked { to, moves, depth, overwrites: overwrite(x)? })
+    }
+}
+
 /// Begins to copy or move what the path names to where the Destination field says.
-pub fn begin(x: &Exchange, conf: &Conf) -> Result<Begun, HttpError> {
-    refuse_body(x, "COPY and MOVE with body are unsupported")?;
-    let moves = x.method() == Method::Move;
-    let uri = destination(x)?;
-    if x.uri.ends_with(b"/") != uri.ends_with(b"/") {
-        let (from, to) = (escape::error_log(&x.uri), escape::error_log(&uri));
-        let text = format!(
-            "both URI \"{from}\" and \"Destination\" URI \"{to}\" should be either collections or non-collections"
-        );
-        return Err(HttpError::new(409, "mixed-destination").log(Level::Error, text));
-    }
-    let depth = depth(x, Depth::Infinity)?;
-    match depth {
-        Depth::Zero if moves => return Err(bad_depth("\"Depth\" header must be infinity")),
-        Depth::One => return Err(bad_depth("\"Depth\" header must be 0 or infinity")),
-        Depth::Zero | Depth::Infinity => {}
-    }
-    let overwrites = overwrite(x)?;
-    let (from_path, to_path) = (x.path_of(&x.uri), x.path_of(&uri));
+pub fn begin(x: &Exchange, conf: &Conf, asked: &Asked) -> Result<Begun, HttpError> {
+    let Asked { to: Destination { path: uri, .. }, moves, depth, overwrites } = asked;
+    let (moves, depth, overwrites) = (*moves, *depth, *overwrites);
+    let (from_path, to_path) = (x.path_of(&x.uri), x.path_of(uri));
     let from = Spot::find(x, &from_path);
     let to = match Spot::find(x, &to_path) {
         Err(error) if error.kind() == ErrorKind::NotFound && moves && !uri.ends_with(b"/") && from.is_ok() => {
@@ -53,7 +70,7 @@ pub fn begin(x: &Exchange, conf: &Conf) -> Result<Begun, HttpError> {
         Err(error) => return Err(failed("lstat()", &to_path, &error, 404)),
     };
     if there == Some(Found::Folder) && !uri.ends_with(b"/") {
-        let (own, other) = (escape::error_log(&x.uri), escape::error_log(&uri));
+        let (own, other) = (escape::error_log(&x.uri), escape::error_log(uri));
         let text = format!("\"{own}\" could not be {}ed to collection \"{other}\"", x.method().as_str());
         return Err(HttpError::new(409, "is-folder").log(Level::Error, text));
     }
@@ -148,7 +165,7 @@ fn overwrite(x: &Exchange) -> Result<bool, HttpError> {
 }
 
 /// The path that the Destination field names (RFC 4918 section 10.3): on this host, decoded, and without a way up.
-fn destination(x: &Exchange) -> Result<Vec<u8>, HttpError> {
+fn destination(x: &Exchange) -> Result<Destination, HttpError> {
     let Some(field) = x.head.field(b"destination") else {
         return Err(HttpError::new(400, "no-destination").log(Level::Error, "client sent no \"Destination\" header"));
     };
@@ -178,11 +195,12 @@ fn destination(x: &Exchange) -> Result<Vec<u8>, HttpError> {
         return Err(invalid());
     }
     let mut path = Vec::new();
-    target::parse(raw, true, &mut path).map_err(|_| invalid())?;
+    let target = target::parse(raw, true, &mut path).map_err(|_| invalid())?;
+    let args = target.args.map(|range| raw[range].to_vec());
     match &x.place.root.alias {
         // What does not begin with the location's prefix has no place below its alias.
         Some(alias) if alias.prefix.is_none_or(|n| x.uri.get(..n) != path.get(..n)) => Err(invalid()),
-        _ => Ok(path),
+        _ => Ok(Destination { path, args }),
     }
 }
 

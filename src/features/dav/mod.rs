@@ -43,8 +43,19 @@ struct Spot {
     path: Vec<u8>,
 }
 
+/// Where COPY and MOVE lead, as the Destination field says: a path that is decoded once, and a query.
+pub struct Destination {
+    /// The path.
+    pub path: Vec<u8>,
+    /// The query without `?`.
+    pub args: Option<Vec<u8>>,
+}
+
+/// Asks whether the client of this request might put something there; it says no by an error, and may have to wait.
+pub type Admit<'a> = &'a mut dyn FnMut(&Exchange, &Destination) -> Result<Option<Wait>, HttpError>;
+
 /// Does what the method asks for, where it is one of ours.
-pub fn step(x: &mut Exchange, conf: &Conf) -> Result<Step, HttpError> {
+pub fn step(x: &mut Exchange, conf: &Conf, admit: Admit<'_>) -> Result<Step, HttpError> {
     if conf.methods == 0 {
         return Ok(Step::Next);
     }
@@ -53,10 +64,25 @@ pub fn step(x: &mut Exchange, conf: &Conf) -> Result<Step, HttpError> {
         method if conf.methods & method.bit() == 0 => Ok(Step::Next),
         Method::Put => put::step(x, conf),
         Method::Mkcol => make_folder(x, conf),
-        Method::Delete => work(x, |x| delete(x, conf)),
-        Method::Copy | Method::Move => work(x, |x| copy::begin(x, conf)),
+        Method::Delete => match under_way(x) {
+            Some(work) => go_on(x, work),
+            None => delete(x, conf).and_then(|begun| start(x, begun)),
+        },
+        Method::Copy | Method::Move => carry(x, conf, admit),
         _ => Ok(Step::Next),
     }
+}
+
+fn carry(x: &mut Exchange, conf: &Conf, admit: Admit<'_>) -> Result<Step, HttpError> {
+    if let Some(work) = under_way(x) {
+        return go_on(x, work);
+    }
+    let asked = copy::Asked::read(x)?;
+    // Before the first look at what stands there, which is for those who may come in.
+    if let Some(wait) = admit(x, &asked.to)? {
+        return Ok(Step::Wait(wait));
+    }
+    copy::begin(x, conf, &asked).and_then(|begun| start(x, begun))
 }
 
 /// What came of the first look at a work that may take long.
@@ -67,16 +93,21 @@ enum Begun {
     Withheld(Step),
 }
 
-/// Begins what the method asks for, or goes on with it for a turn; then others have theirs.
-fn work(x: &mut Exchange, begin: impl Fn(&Exchange) -> Result<Begun, HttpError>) -> Result<Step, HttpError> {
-    let kept = x.handler.take().and_then(|state| state.downcast::<(Work, u8)>().ok());
-    let mut kept = match kept {
-        Some(kept) if kept.1 == x.redirects => kept,
-        _ => match begin(x)? {
-            Begun::Work(work) => Box::new((*work, x.redirects)),
-            Begun::Withheld(step) => return Ok(step),
-        },
-    };
+/// What this request has begun, and after how many internal redirects.
+fn under_way(x: &mut Exchange) -> Option<Box<(Work, u8)>> {
+    let kept = x.handler.take()?.downcast::<(Work, u8)>().ok()?;
+    (kept.1 == x.redirects).then_some(kept)
+}
+
+fn start(x: &mut Exchange, begun: Begun) -> Result<Step, HttpError> {
+    match begun {
+        Begun::Work(work) => go_on(x, Box::new((*work, x.redirects))),
+        Begun::Withheld(step) => Ok(step),
+    }
+}
+
+/// Does a turn of what was begun; then others have theirs.
+fn go_on(x: &mut Exchange, mut kept: Box<(Work, u8)>) -> Result<Step, HttpError> {
     if let Some(status) = kept.0.go_on()? {
         return Ok(Step::done(empty(status)));
     }

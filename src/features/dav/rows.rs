@@ -53,7 +53,8 @@ pub const DIRECTIVES: &[Directive<Conf>] = &[
             doc: "Methods of WebDAV (RFC 4918) that change files here: `PUT`, `DELETE`, `MKCOL`, `COPY`, `MOVE`. A file that is put goes \
                   into a nameless file on the same file system and gets its name when it is whole, so nobody sees half of it and a \
                   broken upload leaves nothing. The server's user must be allowed to write there. Who may do this is for \
-                  `auth_basic`, `allow` and `limit_except` to say: without them everybody may. `client_max_body_size` bounds what is put.",
+                  `auth_basic`, `allow` and `limit_except` to say: without them everybody may. `COPY` and `MOVE` also need the permission \
+                  that a `PUT` of their `Destination` would need. `client_max_body_size` bounds what is put.",
         },
         repeat: Repeat::Refused,
         inherit: Inherit::Yes,

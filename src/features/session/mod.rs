@@ -40,7 +40,7 @@ pub fn find(x: &mut Exchange, conf: &Conf) -> Result<Step, HttpError> {
     if !is_known {
         // Programs trust these fields and this name, so a client's own must not reach them.
         x.head.forget(|name| is_ours(name) || name.eq_ignore_ascii_case(b"session"));
-        if !x.may_act() {
+        if !x.may_ask() {
             x.tell("session", None, || "no store is asked here: the client counts as one without a session".into());
             return Ok(Step::Next);
         }
