@@ -2,7 +2,7 @@
 //! to further ones. Whoever relays fills it in; variables and the access log read it.
 
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
@@ -19,8 +19,12 @@ pub struct Attempt {
     pub connect_time: Option<Duration>,
     /// Until the head of the answer was there.
     pub header_time: Option<Duration>,
-    /// Until the answer was there.
+    /// Until it was over; none while it goes on, as in nginx.
     pub response_time: Option<Duration>,
+    /// The same of one whose answer is whole, before anybody may see it: `settle` shows it.
+    pub ended: Option<Duration>,
+    /// When its server was chosen; none where none could be.
+    pub started: Option<Instant>,
     /// Bytes sent to it.
     pub sent: u64,
     /// Bytes it sent.
@@ -51,16 +55,18 @@ struct Tries {
 impl Attempts {
     /// Begins a chain: a handler takes the request up. `url` is the beginning and the end of what it asks for.
     pub fn begin(&mut self, url: (&'static str, Bytes)) {
+        self.close();
         let tries = self.0.get_or_insert_default();
         tries.url = url;
         tries.chains += 1;
         tries.fields = FieldList::default();
     }
 
-    /// Notes a new try in the chain that was begun; the one before it is over.
-    pub fn add(&mut self, address: impl Into<Arc<str>>) {
+    /// Notes a new try in the chain that was begun; the one before it is over. `started`: when its server was chosen.
+    pub fn add(&mut self, address: impl Into<Arc<str>>, started: Option<Instant>) {
+        self.close();
         let tries = self.0.get_or_insert_default();
-        let next = (tries.chains, Attempt { address: address.into(), ..Attempt::default() });
+        let next = (tries.chains, Attempt { address: address.into(), started, ..Attempt::default() });
         tries.earlier.extend(tries.last.replace(next));
         tries.fields = FieldList::default();
     }
@@ -96,13 +102,25 @@ impl Attempts {
         shared
     }
 
-    /// Takes in how the last try stands now.
+    /// What comes now is no part of the last try.
+    fn close(&mut self) {
+        self.settle();
+        if let Some(tries) = &mut self.0 {
+            tries.live = None;
+        }
+    }
+
+    /// The request is over: takes in how the last try stands now, and one that still goes on ends here.
     pub fn settle(&mut self) {
-        let Some(live) = self.0.as_ref().and_then(|tries| tries.live.clone()) else { return };
-        if let Some(last) = self.last() {
+        let Some(tries) = &self.0 else { return };
+        let live = tries.live.clone();
+        let Some(last) = self.last() else { return };
+        if let Some(live) = live {
             // Nothing that can panic runs under this lock.
             last.clone_from(&live.lock().unwrap_or_else(|poisoned| poisoned.into_inner()));
         }
+        let until_now = || last.started.map(|started| started.elapsed());
+        last.response_time = last.response_time.or(last.ended).or_else(until_now);
     }
 
     /// A text of all tries: those of a chain are separated by a comma, chains by a colon. None without any chain.
@@ -128,13 +146,13 @@ mod tests {
         assert!(attempts.last().is_none());
         attempts.begin(("http://", Bytes::new()));
         for address in ["a", "b"] {
-            attempts.add(address);
+            attempts.add(address, None);
             attempts.last().expect("one was added").status = 502;
         }
         assert_eq!(shown(&attempts).as_deref(), Some("a=502, b=502"));
         attempts.begin(("http://", "/x".into()));
         assert_eq!(shown(&attempts).as_deref(), Some("a=502, b=502 : "));
-        attempts.add("c");
+        attempts.add("c", None);
         assert_eq!(shown(&attempts).as_deref(), Some("a=502, b=502 : c=0"));
         assert_eq!(attempts.url().as_deref(), Some("http://c/x"));
     }

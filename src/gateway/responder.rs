@@ -104,8 +104,7 @@ impl Responder {
 
     /// Whether nothing more of the answer is awaited.
     fn is_over(&self) -> bool {
-        // A program that was not asked to keep the connection may just close it, so its output's end is the end.
-        self.answer.ended.is_some() || (self.answer.output_ended && !self.keep)
+        self.answer.ended.is_some()
     }
 
     /// Hands on output as body, as much as the head named.
@@ -182,13 +181,22 @@ impl Protocol for Responder {
             return Ok(Part::More);
         }
         match self.answer.left {
-            Some(1..) => Err(Fault::Refused(CUT_SHORT.into())),
+            Some(1..) => Err(Fault::Short(CUT_SHORT.into())),
             _ => Ok(Part::Whole),
         }
     }
 
     fn closed(&mut self) -> Result<(), Fault> {
-        if self.answer.output_ended && self.answer.has_head { Ok(()) } else { Err(Fault::Closed) }
+        // It may just close the connection behind its output.
+        match self.answer.left {
+            Some(1..) if self.answer.output_ended => Err(Fault::Short(CUT_SHORT.into())),
+            _ if self.has_all() => Ok(()),
+            _ => Err(Fault::Closed),
+        }
+    }
+
+    fn has_all(&self) -> bool {
+        self.answer.output_ended && self.answer.has_head && !matches!(self.answer.left, Some(1..))
     }
 
     fn may_keep(&self) -> bool {
@@ -273,7 +281,7 @@ mod tests {
         for (length, body, outcome) in [
             (5, "hello", Ok("hello")),
             (3, "hello", Ok("hel")),
-            (6, "hello", Err(Fault::Refused(CUT_SHORT.into()))),
+            (6, "hello", Err(Fault::Short(CUT_SHORT.into()))),
             (0, "", Ok("")),
         ] {
             let bytes = [record(6, format!("Content-Length: {length}\n\n{body}").as_bytes()), end()].concat();
@@ -308,6 +316,7 @@ mod tests {
                 Ok(_) => "answer",
                 Err(Fault::Closed) => "closed",
                 Err(Fault::Refused(_)) => "refused",
+                Err(Fault::Short(_)) => "short",
                 Err(Fault::Head(_)) => "head",
                 Err(Fault::Body(_)) => "body",
             };

@@ -6,6 +6,7 @@ use crate::conf::source::Span;
 use crate::exchange::error::HttpError;
 use crate::exchange::reasons;
 use crate::features::{error_page, server_tokens, static_files};
+use crate::gateway::relay;
 use crate::http::response::Response;
 
 impl Run {
@@ -26,6 +27,7 @@ impl Run {
 
     /// Ends a request that gets no answer: what its lines in the logs say of it.
     pub fn give_up(&mut self, mut error: HttpError) {
+        relay::abandon(&mut self.x);
         let place = self.explain(&mut error);
         error_page::note(&mut self.x, &error, place);
         self.x.sent.status = error.status;
@@ -44,6 +46,7 @@ impl Run {
 
     /// One place turns an error into a page: `error_page` first, the built-in page at last.
     pub(super) fn fail(&mut self, mut error: HttpError) -> Result<Option<Outcome>, HttpError> {
+        relay::abandon(&mut self.x);
         static_files::quieten(&self.scope.static_files, &mut error);
         self.tell_failure(&error);
         let place = self.explain(&mut error);

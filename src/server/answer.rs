@@ -108,6 +108,10 @@ impl Worker {
         let framing = write_head(&mut self.out, &mut task.run, response, task.keep, self.date.1.as_bytes());
         task.trailers = response.trailers && framing.body != BodyFraming::Empty;
         task.keep = framing.keep_alive;
+        task.length = match framing.body {
+            BodyFraming::Length(length) => Some(length),
+            _ => None,
+        };
         if task.run.settings.keeps_sent_fields {
             task.run.x.sent_fields = sent_fields(&self.out);
         }
@@ -151,7 +155,7 @@ impl Worker {
             // What a script says while it runs is in the log at once.
             self.write_reports(&mut task);
         }
-        let awaits_body = task.awaits_body();
+        let (awaits_body, is_served) = (task.awaits_body(), task.is_served());
         let x = &mut task.run.x;
         x.sent.bytes = task.output.sent;
         x.sent.body_bytes = task.output.sent.saturating_sub(task.head_len);
@@ -170,7 +174,7 @@ impl Worker {
                 c.phase = Phase::Sending(task);
                 Turn::Park(Parked::Busy, deadline)
             }
-            Progress::Starved if !x.outlives_client && !awaits_body && has_left(c) => {
+            Progress::Starved if !x.outlives_client && !awaits_body && !is_served && has_left(c) => {
                 x.report(Level::Info, "client closed connection while the answer was made");
                 self.record(&mut task);
                 Turn::Close
@@ -355,6 +359,12 @@ impl Task {
     /// told of in the same words whenever it comes.
     pub(super) fn awaits_body(&self) -> bool {
         self.intake.as_ref().is_some_and(|intake| intake.is_wanted() && intake.room() > 0)
+    }
+
+    /// Whether the client has all that its answer's head named; what makes the answer may still have something to do, which is
+    /// not broken off when the client goes.
+    fn is_served(&self) -> bool {
+        self.length.is_some_and(|length| self.output.sent >= self.head_len + length)
     }
 
     /// How many bytes one turn may send; else when the pace lets some go.

@@ -123,6 +123,8 @@ pub struct Task {
     pub trailers: bool,
     /// How many bytes of what goes out are the answer's head.
     pub head_len: u64,
+    /// How many bytes of body its head named, if it named a length.
+    pub length: Option<u64>,
     /// Whether the connection is kept after the answer.
     pub keep: bool,
     /// Whether the client may still be sending when the connection closes.

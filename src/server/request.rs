@@ -121,6 +121,7 @@ impl Worker {
             output: Output::default(),
             trailers: false,
             head_len: 0,
+            length: None,
             keep: false,
             linger: false,
         }

@@ -56,9 +56,11 @@ pub const VARIABLES: &[Variable<Conf>] = &[
     one("upstream_response_length", "How long the body of each server's answer was.", |x, _, _| {
         all(x, |one| one.length.to_string())
     }),
-    one("upstream_response_time", "How long each server took until its answer was there.", |x, _, _| {
-        all(x, |one| time(one.response_time))
-    }),
+    one(
+        "upstream_response_time",
+        "How long each server took until its answer was there, or its client left; `-` while it is on its way.",
+        |x, _, _| all(x, |one| time(one.response_time)),
+    ),
     one("upstream_status", "The status of each server's answer; 502 or 504 for one that gave none.", |x, _, _| {
         all(x, |one| if one.status == 0 { "-".into() } else { one.status.to_string() })
     }),

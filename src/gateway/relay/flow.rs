@@ -118,13 +118,7 @@ impl Flow {
             Ok(0) => decoded = protocol.closed().map(|()| Part::Whole),
             Ok(_) => {}
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                return match link.is_late(&self.order.conf, now) {
-                    true => self.break_off(
-                        ErrorKind::TimedOut,
-                        "upstream timed out (110: Connection timed out) while reading upstream".into(),
-                    ),
-                    false => Pull::Nothing,
-                };
+                return if link.is_late(&self.order.conf, now) { self.give_up() } else { Pull::Nothing };
             }
             Err(error) => {
                 let code = error.raw_os_error().unwrap_or(0);
@@ -137,11 +131,13 @@ impl Flow {
         match decoded {
             Err(fault) => {
                 let text = fault.words() + " while reading upstream";
-                let kind = if fault == Fault::Closed { ErrorKind::UnexpectedEof } else { ErrorKind::InvalidData };
+                let is_short = matches!(fault, Fault::Closed | Fault::Short(_));
+                let kind = if is_short { ErrorKind::UnexpectedEof } else { ErrorKind::InvalidData };
                 let broken = self.break_off(kind, text);
                 if out.is_empty() { broken } else { Pull::Bytes(out) }
             }
             Ok(Part::Whole) => {
+                self.end();
                 self.put_back();
                 if out.is_empty() { Pull::Whole } else { Pull::Bytes(out) }
             }
@@ -160,12 +156,32 @@ impl Flow {
             attempt.received = link.received;
             attempt.sent = link.out.written;
             attempt.length = self.length;
+        }
+    }
+
+    /// The same for the last time.
+    fn end(&mut self) {
+        self.note();
+        if let Some(link) = &self.link {
+            let mut attempt = self.notes.1.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
             attempt.response_time = Some(link.took());
         }
     }
 
+    /// The server was silent for too long. An answer that is all there ends like any other.
+    fn give_up(&mut self) -> Pull {
+        let text = "upstream timed out (110: Connection timed out) while reading upstream";
+        if !self.order.protocol.has_all() {
+            return self.break_off(ErrorKind::TimedOut, text.into());
+        }
+        self.notes.0.report(Level::Warn, format!("{text}: its answer is whole, but it did not end the request"));
+        self.end();
+        self.link = None;
+        Pull::Whole
+    }
+
     fn break_off(&mut self, kind: ErrorKind, text: String) -> Pull {
-        self.note();
+        self.end();
         self.notes.0.report(Level::Error, text);
         self.link = None;
         self.broken = Some(kind);
@@ -182,6 +198,19 @@ impl Flow {
             // It answers; that it takes no more of the request is its own affair.
             Err(_) => link.deaf = true,
         }
+    }
+}
+
+/// What is missing at the end of an answer that was cut short.
+pub struct Missing;
+
+impl Stream for Missing {
+    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        Err(ErrorKind::UnexpectedEof.into())
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        None
     }
 }
 

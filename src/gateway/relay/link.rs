@@ -138,7 +138,12 @@ impl Link {
     }
 
     /// Looks for the answer's head.
-    fn look(&mut self, conf: &Conf, protocol: &mut dyn Protocol, now: Instant) -> Result<Option<Head>, Trouble> {
+    pub(super) fn look(
+        &mut self,
+        conf: &Conf,
+        protocol: &mut dyn Protocol,
+        now: Instant,
+    ) -> Result<Option<Head>, Trouble> {
         if self.connected.is_some() && self.is_watched { self.read_head(conf, protocol, now) } else { Ok(None) }
     }
 
@@ -334,7 +339,7 @@ impl Fault {
         match self {
             Fault::Head(words) | Fault::Body(words) => format!("upstream sent {words}"),
             Fault::Closed => "upstream prematurely closed connection".into(),
-            Fault::Refused(words) => words.clone(),
+            Fault::Refused(words) | Fault::Short(words) => words.clone(),
         }
     }
 }

@@ -3,8 +3,10 @@
 //! looking for the answer, read the answer's head, decide whether the next server is asked, hand the body on as it comes.
 //! What is particular to a protocol stands behind [`Protocol`].
 
+mod account;
 mod answer;
 mod conf;
+mod finish;
 mod flow;
 mod held;
 mod link;
@@ -20,8 +22,7 @@ pub use answer::Rewrite;
 pub use conf::{Bind, Cases, Conf, Ignored};
 pub use outgoing::Payload;
 pub use protocol::{Fault, Head, Part, Protocol};
-pub use run::{Around, Order, Relay, resume};
-
+pub use run::{Around, Order, Relay, abandon, resume};
 pub use tls::Secure;
 
 use crate::exchange::Exchange;

@@ -30,8 +30,10 @@ pub enum Fault {
     Body(String),
     /// The server ended too early.
     Closed,
-    /// The server said itself that it failed.
+    /// The server said itself that there is no answer: what happened.
     Refused(String),
+    /// The server said that the answer ends, and a part of it is missing: what happened.
+    Short(String),
 }
 
 /// Whether a body is whole.
@@ -70,6 +72,11 @@ pub trait Protocol: Send {
 
     /// The server closed before the body was whole as far as `read_body` knows: fine where the close is its end.
     fn closed(&mut self) -> Result<(), Fault>;
+
+    /// Whether nothing more comes for the client, though the server has not ended the request.
+    fn has_all(&self) -> bool {
+        false
+    }
 
     /// Whether the connection may carry another request once the answer is whole.
     fn may_keep(&self) -> bool;

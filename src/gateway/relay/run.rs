@@ -2,19 +2,18 @@
 
 use std::borrow::Cow;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
 
-use super::answer::{self, Rewrite};
+use super::account;
+use super::answer::Rewrite;
 use super::conf::{Bind, Cases, Conf, address};
-use super::flow::Flow;
 use super::link::{Link, READING_HEAD, Trouble};
 use super::outgoing::Payload;
-use super::protocol::{Fault, Head, Part, Protocol};
+use super::protocol::{Fault, Head, Protocol};
 use super::socket::{Line, Socket};
-use super::switched::Switched;
 use super::tls::{Secure, Tls};
 use crate::exchange::Exchange;
 use crate::exchange::error::{HttpError, Level, system_words};
@@ -22,7 +21,6 @@ use crate::exchange::step::{Step, Wait};
 use crate::gateway::upstream::peers::Outcome;
 use crate::gateway::upstream::{Choice, Tried, Upstream};
 use crate::http::method::Method;
-use crate::http::response::{Body, Chunk, Response, Switch};
 
 /// A request as it is to be sent, whoever gets it.
 pub struct Order {
@@ -54,11 +52,11 @@ pub struct Around<'a> {
 
 /// A request on its way.
 pub struct Relay {
-    order: Order,
-    tried: Tried,
+    pub(super) order: Order,
+    pub(super) tried: Tried,
     begun: Instant,
     redirects: u8,
-    link: Option<Link>,
+    pub(super) link: Option<Link>,
 }
 
 /// The relay that waits in this request; none if it was begun before an internal redirect, which ended it.
@@ -69,6 +67,19 @@ pub fn resume(x: &mut Exchange) -> Option<Box<Relay>> {
     }
     let relay = x.handler.take()?.downcast::<Relay>().ok()?;
     (relay.redirects == x.redirects).then_some(relay)
+}
+
+/// A request ends while its relay waits: what has come until now is noted, the program's last words too.
+pub fn abandon(x: &mut Exchange) {
+    if !x.handler.as_ref().is_some_and(|kept| kept.is::<Relay>()) {
+        return;
+    }
+    let Some(mut relay) = x.handler.take().and_then(|kept| kept.downcast::<Relay>().ok()) else { return };
+    let Some(mut link) = relay.link.take() else { return };
+    // Whatever it finds, nobody waits for it any more.
+    let _ = link.look(&relay.order.conf, relay.order.protocol.as_mut(), x.now);
+    relay.remark(x);
+    account::record(x, &link);
 }
 
 impl Relay {
@@ -100,6 +111,7 @@ impl Relay {
                     // An hour without news is looked after too.
                     let late = || x.now + std::time::Duration::from_secs(3600);
                     let until = link.deadline(&self.order.conf).unwrap_or_else(late);
+                    self.remark(x);
                     x.handler = Some(self);
                     return Ok(Step::Wait(Wait::News(until)));
                 }
@@ -119,12 +131,12 @@ impl Relay {
     fn open(&mut self, x: &mut Exchange) -> Result<(), HttpError> {
         let now = x.now;
         let Some(choice) = self.order.upstream.choose(x, &mut self.tried, now) else {
-            x.attempts.add(self.order.upstream.name.clone());
-            self.note(x, 502);
+            x.attempts.add(self.order.upstream.name.clone(), None);
+            account::fail(x, 502);
             return Err(HttpError::new(502, "no-live-upstream")
                 .log(Level::Error, "no live upstreams while connecting to upstream"));
         };
-        x.attempts.add(choice.shown().clone());
+        x.attempts.add(choice.shown().clone(), Some(now));
         let kept = self.order.upstream.idle.take::<Line>(choice.address(), &self.order.purpose, !may_repeat(x), now);
         match kept {
             Some((line, age)) => self.start(x, choice, line, Some(age), now),
@@ -135,7 +147,7 @@ impl Relay {
                     if error.raw_os_error() == Some(nix::libc::EADDRNOTAVAIL) && self.order.conf.bind.is_some() =>
                 {
                     let text = format!("bind() failed (99: {}) while connecting to upstream", system_words(&error));
-                    self.note(x, 500);
+                    account::fail(x, 500);
                     return Err(HttpError::new(500, "bind-failed").log(Level::Crit, text));
                 }
                 Err(error) => return self.give_up(x, Trouble::Connect(error), choice, false, Progress::Nothing),
@@ -183,10 +195,9 @@ impl Relay {
     fn fail(&mut self, x: &mut Exchange, trouble: Trouble) -> Result<(), HttpError> {
         // It is only called while there is one.
         let Some(link) = self.link.take() else { return Ok(()) };
-        for remark in self.order.protocol.remarks() {
-            x.report(remark.level, remark.text);
-        }
-        self.record(x, &link);
+        self.remark(x);
+        account::record(x, &link);
+        account::end(x, link.took());
         let sent = if link.out.is_spent { Progress::Spent } else { Progress::Sent };
         let sent = if link.connected.is_some() { sent } else { Progress::Nothing };
         self.give_up(x, trouble, link.choice, link.is_kept, sent)
@@ -202,7 +213,7 @@ impl Relay {
     ) -> Result<(), HttpError> {
         let (case, status, reason) = sort(&trouble);
         x.report(Level::Error, trouble.words());
-        self.note(x, status);
+        account::fail(x, status);
         self.leave(x, choice, Outcome::Failed, trouble.stage());
         if is_kept && case == Cases::ERROR {
             // That a kept connection died says nothing about the server.
@@ -214,7 +225,7 @@ impl Relay {
         }
     }
 
-    fn leave(&mut self, x: &Exchange, choice: Choice, outcome: Outcome, stage: &str) {
+    pub(super) fn leave(&mut self, x: &Exchange, choice: Choice, outcome: Outcome, stage: &str) {
         if choice.finish(outcome, &mut self.tried, Instant::now()) {
             x.report(Level::Warn, format!("upstream server temporarily disabled{stage}"));
         }
@@ -237,125 +248,20 @@ impl Relay {
             return false;
         }
         let Some(link) = self.link.take() else { return false };
-        self.record(x, &link);
-        self.note(x, head.status);
+        self.remark(x);
+        account::record(x, &link);
+        account::end(x, link.took());
+        account::note(x, head.status);
         let outcome = if matches!(head.status, 403 | 404) { Outcome::PassedOver } else { Outcome::Failed };
         self.leave(x, link.choice, outcome, READING_HEAD);
         true
     }
 
-    /// The answer goes to the client.
-    fn answer(
-        mut self: Box<Self>,
-        x: &mut Exchange,
-        mut head: Head,
-        around: &Around<'_>,
-        rewrite: Rewrite<'_>,
-    ) -> Result<Step, HttpError> {
-        let Some(link) = self.link.take() else { return Err(HttpError::new(500, "no-link")) };
-        self.record(x, &link);
-        self.note(x, head.status);
-        if let Some(last) = x.attempts.last() {
-            last.header_time = last.response_time;
-        }
-        x.attempts.answered(std::mem::take(&mut head.fields));
-        if self.order.conf.intercept_errors && head.status >= 300 && (around.catches)(head.status) {
-            self.leave(x, link.choice, Outcome::Answered, READING_HEAD);
-            return Err(answer::intercepted(x, head.status));
-        }
-        let made = answer::make(x, &self.order.conf, self.order.protocol.hidden(), head, rewrite)?;
-        let (mut response, buffering) = match made {
-            answer::Made::Elsewhere(step) => return Ok(*step),
-            answer::Made::Here(response, buffering) => (response, buffering),
-        };
-        if response.status == 101 {
-            // RFC 9110 section 15.2.2: only who asked for another protocol can get one.
-            if !x.head.fields().any(|(name, _)| name.eq_ignore_ascii_case(b"upgrade")) {
-                return Err(HttpError::new(502, "upstream-switched").log(
-                    Level::Error,
-                    "upstream switched protocols unasked while reading response header from upstream",
-                ));
-            }
-            let switched = Switched::new(link, self.order.conf, x.attempts.share());
-            if let Some(foreign) = &mut response.foreign {
-                foreign.switch = Some(Switch(Arc::new(Mutex::new(switched))));
-            }
-            return Ok(Step::Done(response));
-        }
-        self.fill(x, link, &mut response, buffering, around.folder)?;
-        Ok(Step::Done(response))
-    }
-
-    /// Gives an answer its body: all of it if it is there, else what comes. `folder` is for what its client is too slow for.
-    fn fill(
-        mut self: Box<Self>,
-        x: &mut Exchange,
-        mut link: Link,
-        response: &mut Response,
-        buffering: Option<bool>,
-        folder: &Path,
-    ) -> Result<(), HttpError> {
-        let (begin, part) = std::mem::take(&mut link.body);
-        let part = part.unwrap_or(Ok(Part::More)).map_err(|fault| {
-            HttpError::new(502, "upstream-bad-body").log(Level::Error, fault.words() + " while reading upstream")
-        })?;
+    /// Brings what is to be said beside an answer to the error log. What a program writes there comes when it comes.
+    pub(super) fn remark(&mut self, x: &Exchange) {
         for remark in self.order.protocol.remarks() {
             x.report(remark.level, remark.text);
         }
-        let length = begin.len() as u64;
-        if let Some(last) = x.attempts.last() {
-            last.length = length;
-        }
-        response.ranges = self.order.conf.force_ranges && response.status == 200;
-        if !begin.is_empty() {
-            response.body = Body::bytes(begin);
-        }
-        match part {
-            Part::Whole => {
-                self.order.put_back(link, &mut self.tried);
-                if x.is_head() && response.length.is_none() {
-                    // The body of an answer to HEAD is not there, and nobody may know how long it would be.
-                    response.body = Body::unknown();
-                }
-            }
-            Part::More => {
-                let flow = Flow::new(x, self.order, self.tried, link, length, buffering, folder);
-                response.body.chunks.push_back(Chunk::Stream(Arc::new(Mutex::new(flow))));
-            }
-        }
-        Ok(())
-    }
-
-    /// Brings what the link counted to the request.
-    fn record(&self, x: &mut Exchange, link: &Link) {
-        if let Some(last) = x.attempts.last() {
-            last.connect_time = link.connected;
-            last.sent = link.out.written;
-            last.received = link.received;
-            last.response_time = Some(link.took());
-        }
-    }
-
-    fn note(&self, x: &mut Exchange, status: u16) {
-        if let Some(last) = x.attempts.last() {
-            last.status = status;
-            last.response_time.get_or_insert_default();
-        }
-    }
-}
-
-impl Order {
-    /// The answer is whole: the connection is kept if it can be, and the server has done well.
-    pub(super) fn put_back(&self, link: Link, tried: &mut Tried) {
-        let may_keep = self.protocol.may_keep() && link.out.is_done() && !link.deaf;
-        let (line, choice, mut age, now) = link.release();
-        age.requests += 1;
-        if let Some(line) = line.filter(|_| may_keep) {
-            let (upstream, address) = (choice.upstream(), choice.address().clone());
-            upstream.idle.put(&upstream.keepalive, address, self.purpose.clone(), line, age, now);
-        }
-        // Whoever is put aside by a success? Nobody; so there is nothing to say.
-        choice.finish(Outcome::Answered, tried, now);
     }
 }
 
@@ -385,8 +291,9 @@ fn sort(trouble: &Trouble) -> (Cases, u16, &'static str) {
         Trouble::Receive(_) => (Cases::ERROR, 502, "upstream-broke-off"),
         Trouble::ReadTimeout => (Cases::TIMEOUT, 504, "upstream-timeout"),
         Trouble::TooBig => (Cases::INVALID_HEADER, 502, "upstream-head-too-big"),
-        Trouble::Answer(Fault::Closed) => (Cases::ERROR, 502, "upstream-closed"),
+        Trouble::Answer(Fault::Closed | Fault::Short(_)) => (Cases::ERROR, 502, "upstream-closed"),
         Trouble::Answer(Fault::Head(_) | Fault::Body(_)) => (Cases::INVALID_HEADER, 502, "upstream-bad-head"),
-        Trouble::Answer(Fault::Refused(_)) => (Cases::ERROR, 502, "upstream-refused"),
+        // As in nginx, which knows no reason in the end of a request: an answer without its head is a broken one.
+        Trouble::Answer(Fault::Refused(_)) => (Cases::INVALID_HEADER, 502, "upstream-refused"),
     }
 }

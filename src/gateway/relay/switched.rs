@@ -29,7 +29,6 @@ impl Switched {
         let mut attempt = self.attempt.lock().unwrap_or_else(PoisonError::into_inner);
         attempt.received = self.link.received;
         attempt.sent = self.sent;
-        attempt.response_time = Some(self.link.started.elapsed());
     }
 }
 
