@@ -12,6 +12,8 @@ mod clients;
 mod files;
 #[path = "engine/filters.rs"]
 mod filters;
+#[path = "engine/folders.rs"]
+mod folders;
 #[path = "engine/full.rs"]
 mod full;
 #[path = "engine/growth.rs"]

@@ -16,11 +16,12 @@ use crate::conf::outside::Outside;
 use crate::exchange::error::system_words;
 use crate::features::listen::Address;
 use crate::features::process::Identity;
-use crate::server::daemon::{self, PidFile};
+use crate::server::daemon;
 use crate::server::keeper::{self, Own};
 use crate::server::listen::Listener;
-use crate::server::logfile::{FileSystem, Logs, Source};
-use crate::server::parent::{self, Failure, RootFiles, Start};
+use crate::server::logfile::{FileSystem, Logs};
+use crate::server::parent::{self, Failure, Start};
+use crate::server::pid_file::PidFile;
 use crate::server::{Message, Server, events, open, signals};
 use crate::settings::Settings;
 use crate::settings::load::{self, Loaded, Request};
@@ -30,20 +31,20 @@ pub fn run(request: &Request, options: &Options) -> ExitCode {
     let outside = Arc::default();
     let Ok(settings) = ready(request, options, &outside) else { return ExitCode::FAILURE };
     let role = role(&settings, options);
-    let opened = match open_all(&settings, &role) {
+    let opened = match open_all(&settings) {
         Ok(opened) => opened,
         Err(diagnostics) => {
             check::show_all(&diagnostics, &settings.sources, options, false);
             return ExitCode::FAILURE;
         }
     };
-    let addresses: Vec<Address> = settings.sockets.iter().map(|socket| socket.address.clone()).collect();
+    let files: Vec<_> = opened.listeners.iter().filter_map(|open| open.file().cloned()).collect();
     let ended = serve(request, options, settings, outside, opened, role);
     if let Err((what, error)) = &ended {
         let text = format!("{what}: {}", system_words(error));
         say(&format!("longshore: [emerg] {text}"));
         log::error!(target: "emerg", "{text}");
-        open::remove_files(addresses.iter());
+        open::remove_files(files.iter());
     }
     if ended.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
@@ -71,15 +72,14 @@ struct Opened {
     listeners: Vec<Listener>,
 }
 
-fn open_all(settings: &Settings, role: &io::Result<Role>) -> Result<Opened, Vec<Diagnostic>> {
+fn open_all(settings: &Settings) -> Result<Opened, Vec<Diagnostic>> {
     if let Err(error) = daemon::raise_descriptors(settings.main.process.nofile) {
         let text = format!("cannot set the number of descriptors: {}", system_words(&error));
         let span = settings.main.places.of("worker_rlimit_nofile").unwrap_or_default();
         return Err(vec![Diagnostic::error(span, text)]);
     }
     events::start();
-    let source: &dyn Source = if matches!(role, Ok(Role::Parent(_))) { &RootFiles } else { &FileSystem };
-    let logs = open::logs(settings, None, source)?;
+    let logs = open::logs(settings, None, &FileSystem)?;
     events::follow(settings, &logs);
     match open::listeners(&settings.sockets, |_| false) {
         Ok(listeners) => Ok(Opened { logs, listeners }),
@@ -141,7 +141,7 @@ fn alone(
     said: &[String],
 ) -> Result<(), Failure> {
     let Opened { logs, listeners } = opened;
-    let keeper = Arc::new(Own::new(request.clone(), &settings));
+    let keeper = Arc::new(Own::new(request.clone(), &listeners));
     let server = Server::new(settings.clone(), logs.clone(), listeners, keeper.clone());
     let server = server.map_err(|error| ("cannot set up the server", error))?;
     let inbox = server.inbox();

@@ -2,9 +2,10 @@
 //! other; knows neither sockets nor settings.
 
 use std::fmt::Write as _;
-use std::io::{ErrorKind, Write as _};
+use std::io::{self, ErrorKind, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
-use std::os::unix::fs::MetadataExt;
+use std::os::fd::AsFd;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -13,6 +14,7 @@ use nix::unistd::{AccessFlags, access, geteuid};
 
 use super::options::{Options, ServeFolder};
 use super::{say, serve};
+use crate::conf::way::by_handle;
 use crate::features::process::Identity;
 use crate::server::daemon;
 use crate::settings::load::Request;
@@ -99,9 +101,7 @@ fn prepare_store(store: &Path) -> Result<(), String> {
     if !store.exists() {
         std::fs::create_dir(store).map_err(|error| format!("cannot make {show} for the uploads: {error}"))?;
         if let Some(user) = &user {
-            let owner = (Some(user.uid), Some(user.gid));
-            std::os::unix::fs::chown(store, owner.0, owner.1)
-                .map_err(|error| format!("cannot give {show} to {}: {error}", user.name))?;
+            give(store, user).map_err(|error| format!("cannot give {show} to {}: {error}", user.name))?;
         }
         return Ok(());
     }
@@ -116,6 +116,16 @@ fn prepare_store(store: &Path) -> Result<(), String> {
         true => Ok(()),
         false => Err(format!("{who} may not write into {show}, where uploads go: change its owner or its mode")),
     }
+}
+
+/// Gives a user the folder that was just made, and no other that was put in its place since.
+fn give(folder: &Path, user: &Identity) -> io::Result<()> {
+    let flags = nix::libc::O_DIRECTORY | nix::libc::O_NOFOLLOW;
+    let held = std::fs::File::options().read(true).custom_flags(flags).open(folder)?;
+    if held.metadata()?.uid() != 0 || std::fs::read_dir(by_handle(held.as_fd()))?.next().is_some() {
+        return Err(io::Error::other("another folder was put in its place"));
+    }
+    std::os::unix::fs::fchown(held, Some(user.uid), Some(user.gid))
 }
 
 /// Whether a user may make files in a folder, as far as its mode tells.

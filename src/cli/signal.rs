@@ -9,7 +9,7 @@ use nix::unistd::Pid;
 use super::options::{Options, Signal};
 use super::{check, say, serve};
 use crate::exchange::error::system_words;
-use crate::server::daemon::PidFile;
+use crate::server::pid_file::PidFile;
 use crate::settings::load::{self, Request};
 
 /// Sends the signal.

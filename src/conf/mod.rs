@@ -22,4 +22,5 @@ pub mod source;
 pub mod stock;
 pub mod suggest;
 pub mod value;
+pub mod way;
 pub mod zone;

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::args::bytes_to_path;
 use super::packed::{Packer, Unpacker};
-use super::{glob, machine};
+use super::{glob, machine, way};
 
 /// Why a file cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +24,8 @@ pub enum Unreadable {
     Odd,
     /// It has more bytes than these.
     Large(u64),
+    /// Somebody led root to it who may not read it.
+    Stranger,
     /// What the system says.
     System(i32),
     /// The process that loaded the conf first did not ask for it.
@@ -34,6 +36,7 @@ impl From<std::io::Error> for Unreadable {
     fn from(error: std::io::Error) -> Self {
         match error.kind() {
             std::io::ErrorKind::NotFound => Unreadable::Absent,
+            _ if error.get_ref().is_some_and(|inner| inner.is::<way::Stranger>()) => Unreadable::Stranger,
             _ => Unreadable::System(error.raw_os_error().unwrap_or(nix::libc::EIO)),
         }
     }
@@ -46,6 +49,7 @@ impl std::fmt::Display for Unreadable {
             Unreadable::Folder => f.write_str("it is a folder"),
             Unreadable::Odd => f.write_str("it is a pipe, a socket or a device, not a file"),
             Unreadable::Large(most) => write!(f, "it is larger than {} MiB", most >> 20),
+            Unreadable::Stranger => way::Stranger.fmt(f),
             Unreadable::System(number) => {
                 let error = std::io::Error::from_raw_os_error(*number);
                 match error.kind() {
@@ -160,6 +164,7 @@ impl Outside {
                 Err(Unreadable::Large(most)) => (4, *most),
                 Err(Unreadable::System(number)) => (5, u64::from(number.cast_unsigned())),
                 Err(Unreadable::Unknown) => (6, 0),
+                Err(Unreadable::Stranger) => (7, 0),
             };
             packer.number(tag);
             packer.number(number);
@@ -182,6 +187,7 @@ impl Outside {
                 4 => Err(Unreadable::Large(number)),
                 5 => Err(Unreadable::System(u32::try_from(number).ok()?.cast_signed())),
                 6 => Err(Unreadable::Unknown),
+                7 => Err(Unreadable::Stranger),
                 _ => return None,
             };
             known.insert((kind, about), answer);
@@ -191,8 +197,8 @@ impl Outside {
 }
 
 fn read(path: &Path, most: u64) -> Result<Arc<[u8]>, Unreadable> {
-    // Asked before it is opened: a pipe would wait for its other end for ever.
-    let kind = std::fs::metadata(path)?.file_type();
+    let file = way::open_to_read(path)?;
+    let kind = file.metadata()?.file_type();
     if kind.is_dir() {
         return Err(Unreadable::Folder);
     }
@@ -200,7 +206,7 @@ fn read(path: &Path, most: u64) -> Result<Arc<[u8]>, Unreadable> {
         return Err(Unreadable::Odd);
     }
     let mut text = Vec::new();
-    std::fs::File::open(path)?.take(most.saturating_add(1)).read_to_end(&mut text)?;
+    file.take(most.saturating_add(1)).read_to_end(&mut text)?;
     if text.len() as u64 > most {
         return Err(Unreadable::Large(most));
     }

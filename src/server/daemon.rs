@@ -1,9 +1,8 @@
-//! The process among others: background, rights, pid file, number of descriptors. Everything here happens
+//! The process among others: background, rights, number of descriptors. Everything here happens
 //! before the first thread starts.
 
-use std::fs::File;
-use std::io::{self, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -66,60 +65,9 @@ pub fn raise_descriptors(wanted: Option<u64>) -> io::Result<()> {
     Ok(setrlimit(Resource::RLIMIT_NOFILE, soft, hard)?)
 }
 
-/// A pid file that goes away with this value.
-#[derive(Debug)]
-pub struct PidFile {
-    path: PathBuf,
-    /// Kept open: where the folder is closed later, it can still be emptied.
-    file: File,
-}
-
-impl PidFile {
-    /// Opens the file; it holds nothing yet.
-    pub fn open(path: &Path) -> io::Result<PidFile> {
-        let mut options = File::options();
-        let file = options.write(true).create(true).truncate(false).mode(0o644).open(path)?;
-        Ok(PidFile { path: path.to_path_buf(), file })
-    }
-
-    /// Writes this process's number.
-    pub fn write(&mut self) -> io::Result<()> {
-        self.file.set_len(0)?;
-        writeln!(self.file, "{}", std::process::id())
-    }
-
-    /// Reads the process that a pid file names.
-    pub fn read(path: &Path) -> io::Result<i32> {
-        let text = std::fs::read_to_string(path)?;
-        let number = text.trim().parse().ok().filter(|number| *number > 0);
-        number.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "it holds no process id"))
-    }
-}
-
-impl Drop for PidFile {
-    fn drop(&mut self) {
-        // Without rights on its folder the file cannot go; then at least it names nobody.
-        if std::fs::remove_file(&self.path).is_err() {
-            let _ = self.file.set_len(0);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_pid_file_comes_and_goes() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("pid");
-        let mut file = PidFile::open(&path).unwrap();
-        assert!(PidFile::read(&path).is_err());
-        file.write().unwrap();
-        assert_eq!(PidFile::read(&path).unwrap() as u32, std::process::id());
-        drop(file);
-        assert!(!path.exists());
-    }
 
     #[test]
     fn the_first_closed_folder_is_named() {

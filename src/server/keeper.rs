@@ -2,11 +2,12 @@
 //! by its own rights, or, for a server that root started, its parent. Knows how a reload is prepared, not how the engine
 //! takes it over.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::listen::Listener;
 use super::logfile::{FileSystem, Logs, Source};
 use super::shared::Current;
+use super::socket_file::SocketFile;
 use super::{Fresh, events, open};
 use crate::conf::diagnostic::{Diagnostic, Severity};
 use crate::conf::outside::Outside;
@@ -31,19 +32,23 @@ pub trait Keeper: Send + Sync {
 /// This process by its own rights.
 pub struct Own {
     request: Request,
-    /// Files of sockets that are to go when the server ends.
-    unix: Mutex<Vec<Address>>,
+    /// Files of sockets that are to go when the server ends, or when their address does.
+    files: Mutex<Vec<(Address, Arc<SocketFile>)>>,
 }
 
 impl Own {
-    /// Keeps the server of these settings.
-    pub fn new(request: Request, settings: &Settings) -> Self {
-        Own { request, unix: Mutex::new(unix_addresses(settings)) }
+    /// Keeps the server of these listeners.
+    pub fn new(request: Request, listeners: &[Listener]) -> Self {
+        Own { request, files: Mutex::new(files_of(listeners)) }
     }
 
     /// Removes the files of all Unix sockets: the server has ended.
     pub fn clear(&self) {
-        open::remove_files(self.unix.lock().unwrap_or_else(PoisonError::into_inner).iter());
+        open::remove_files(self.files().drain(..).map(|(_, file)| file).collect::<Vec<_>>().iter());
+    }
+
+    fn files(&self) -> MutexGuard<'_, Vec<(Address, Arc<SocketFile>)>> {
+        self.files.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -54,10 +59,7 @@ impl Keeper for Own {
         let fresh =
             prepare(&self.request, &Arc::default(), &open, (Some(&current.settings), &current.logs), &FileSystem)?;
         events::follow(&fresh.settings, &fresh.logs);
-        let mut unix = self.unix.lock().unwrap_or_else(PoisonError::into_inner);
-        let more: Vec<_> =
-            unix_addresses(&fresh.settings).into_iter().filter(|address| !unix.contains(address)).collect();
-        unix.extend(more);
+        self.files().extend(files_of(&fresh.opened));
         Some(fresh)
     }
 
@@ -68,13 +70,14 @@ impl Keeper for Own {
     }
 
     fn remove(&self, closed: &[Address]) {
-        open::remove_files(closed.iter());
+        let gone: Vec<_> = self.files().extract_if(.., |(address, _)| closed.contains(address)).collect();
+        open::remove_files(gone.iter().map(|(_, file)| file));
     }
 }
 
-fn unix_addresses(settings: &Settings) -> Vec<Address> {
-    let addresses = settings.sockets.iter().map(|socket| &socket.address);
-    addresses.filter(|address| matches!(address, Address::Unix(_))).cloned().collect()
+fn files_of(listeners: &[Listener]) -> Vec<(Address, Arc<SocketFile>)> {
+    let with_file = |open: &Listener| Some((open.address().clone(), open.file()?.clone()));
+    listeners.iter().filter_map(with_file).collect()
 }
 
 /// Loads a conf while a server listens on the addresses `open`, and opens what it names beyond those and beyond the
@@ -110,7 +113,7 @@ pub fn prepare(
         (logs, opened) => {
             report(&settings.sources, &logs.err().unwrap_or_default());
             match opened {
-                Ok(opened) => open::remove_files(opened.iter().map(Listener::address)),
+                Ok(opened) => open::remove_files(opened.iter().filter_map(Listener::file)),
                 Err(diagnostics) => report(&settings.sources, &diagnostics),
             }
             None

@@ -4,12 +4,13 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
+use std::sync::Arc;
 
 use mio::event::Source;
-use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, TcpKeepalive, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 
+use super::socket_file::SocketFile;
 use super::transport;
 use crate::features::listen::{Address, Options};
 
@@ -30,7 +31,7 @@ pub struct Listener {
 #[derive(Debug)]
 enum Kind {
     Tcp(mio::net::TcpListener),
-    Unix(mio::net::UnixListener),
+    Unix(mio::net::UnixListener, Option<Arc<SocketFile>>),
 }
 
 impl Listener {
@@ -38,7 +39,7 @@ impl Listener {
     pub fn open(address: &Address, options: &Options) -> io::Result<Listener> {
         let socket = match address {
             Address::Ip(ip) => Kind::Tcp(open_tcp(*ip, options)?),
-            Address::Unix(path) => Kind::Unix(open_unix(path, options)?),
+            Address::Unix(path) => open_unix(path, options)?,
         };
         Ok(Listener { address: address.clone(), socket })
     }
@@ -47,14 +48,14 @@ impl Listener {
     pub fn received(address: Address, descriptor: OwnedFd) -> Listener {
         let socket = match &address {
             Address::Ip(_) => Kind::Tcp(mio::net::TcpListener::from_std(descriptor.into())),
-            Address::Unix(_) => Kind::Unix(mio::net::UnixListener::from_std(descriptor.into())),
+            Address::Unix(_) => Kind::Unix(mio::net::UnixListener::from_std(descriptor.into()), None),
         };
         Listener { address, socket }
     }
 
     /// A socket's file that stands in for an address of the conf: who comes in there counts as a client on this machine.
     pub fn standing_in(address: Address, file: &Path) -> io::Result<Listener> {
-        let socket = Kind::Unix(open_unix(file, &Options::default())?);
+        let socket = open_unix(file, &Options::default())?;
         Ok(Listener { address, socket })
     }
 
@@ -62,7 +63,15 @@ impl Listener {
     pub fn descriptor(&self) -> BorrowedFd<'_> {
         match &self.socket {
             Kind::Tcp(socket) => socket.as_fd(),
-            Kind::Unix(socket) => socket.as_fd(),
+            Kind::Unix(socket, _) => socket.as_fd(),
+        }
+    }
+
+    /// The file of a Unix socket that this process has made.
+    pub fn file(&self) -> Option<&Arc<SocketFile>> {
+        match &self.socket {
+            Kind::Tcp(_) => None,
+            Kind::Unix(_, file) => file.as_ref(),
         }
     }
 
@@ -76,7 +85,7 @@ impl Listener {
     pub(super) fn local(&self) -> Option<SocketAddr> {
         match &self.socket {
             Kind::Tcp(socket) => socket.local_addr().ok(),
-            Kind::Unix(_) => None,
+            Kind::Unix(..) => None,
         }
     }
 
@@ -84,7 +93,7 @@ impl Listener {
     pub fn accept(&self) -> io::Result<(transport::Socket, Option<SocketAddr>)> {
         match &self.socket {
             Kind::Tcp(socket) => socket.accept().map(|(socket, peer)| (transport::Socket::Tcp(socket), Some(peer))),
-            Kind::Unix(socket) => socket.accept().map(|(socket, _)| (transport::Socket::Unix(socket), self.stand_in())),
+            Kind::Unix(socket, _) => socket.accept().map(|(socket, _)| (transport::Socket::Unix(socket), self.stand_in())),
         }
     }
 
@@ -101,7 +110,7 @@ impl Listener {
     pub fn source(&mut self) -> &mut dyn Source {
         match &mut self.socket {
             Kind::Tcp(socket) => socket,
-            Kind::Unix(socket) => socket,
+            Kind::Unix(socket, _) => socket,
         }
     }
 }
@@ -148,33 +157,16 @@ fn open_tcp(ip: SocketAddr, options: &Options) -> io::Result<mio::net::TcpListen
     Ok(mio::net::TcpListener::from_std(socket.into()))
 }
 
-fn open_unix(path: &Path, options: &Options) -> io::Result<mio::net::UnixListener> {
+fn open_unix(path: &Path, options: &Options) -> io::Result<Kind> {
     let socket = Socket::new(Domain::UNIX, Type::STREAM.nonblocking(), None)?;
-    let address = SockAddr::unix(path)?;
-    if let Err(error) = socket.bind(&address) {
-        if error.kind() != io::ErrorKind::AddrInUse || !is_left_over(path, &address) {
-            return Err(error);
-        }
-        // A socket file that nobody listens on was left by a server that was killed.
-        std::fs::remove_file(path)?;
-        socket.bind(&address)?;
-    }
-    use std::os::unix::fs::PermissionsExt;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o666))?;
+    let file = SocketFile::bind(&socket, path, 0o666)?;
     let sockref = SockRef::from(&socket);
     if let Some(bytes) = options.sndbuf {
         sockref.set_send_buffer_size(bytes)?;
     }
     socket.listen(options.backlog.unwrap_or(BACKLOG))?;
     let listener: std::os::unix::net::UnixListener = socket.into();
-    Ok(mio::net::UnixListener::from_std(listener))
-}
-
-/// Whether a path is a socket that refuses connections.
-fn is_left_over(path: &Path, address: &SockAddr) -> bool {
-    let is_socket = std::fs::symlink_metadata(path).is_ok_and(|meta| meta.file_type().is_socket());
-    let Ok(probe) = Socket::new(Domain::UNIX, Type::STREAM, None) else { return false };
-    is_socket && probe.connect(address).is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
+    Ok(Kind::Unix(mio::net::UnixListener::from_std(listener), Some(Arc::new(file))))
 }
 
 /// Who listens on a TCP port, as far as `/proc` tells: the program's name and its process id.
@@ -221,13 +213,4 @@ mod tests {
         assert_eq!(holder(ip.port()).map(|(_, pid)| pid), Some(std::process::id()));
     }
 
-    #[test]
-    fn a_socket_file_left_over_is_replaced_and_one_in_use_is_not() {
-        let folder = tempfile::tempdir().unwrap();
-        let address = Address::Unix(folder.path().join("s"));
-        let first = Listener::open(&address, &Options::default()).unwrap();
-        assert!(Listener::open(&address, &Options::default()).is_err());
-        drop(first);
-        assert!(Listener::open(&address, &Options::default()).is_ok());
-    }
 }

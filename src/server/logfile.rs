@@ -2,7 +2,7 @@
 //! time; opened again on demand. A disk that is full costs lines, never a request. Knows nothing of what
 //! stands in a line.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -14,6 +14,7 @@ use crossbeam_channel::{RecvTimeoutError, Sender};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
+use crate::conf::way;
 use crate::features::access_log::Buffering;
 
 /// How often lost lines are complained of.
@@ -31,16 +32,7 @@ pub struct FileSystem;
 
 impl Source for FileSystem {
     fn open(&self, path: &Path) -> io::Result<File> {
-        // Opening these by name fails where the descriptor belongs to somebody else or is a socket.
-        let copy = match path.to_str() {
-            Some("/dev/stdout") => Some(io::stdout().as_fd().try_clone_to_owned()),
-            Some("/dev/stderr") => Some(io::stderr().as_fd().try_clone_to_owned()),
-            _ => None,
-        };
-        match copy {
-            Some(fd) => Ok(File::from(fd?)),
-            None => OpenOptions::new().append(true).create(true).open(path),
-        }
+        way::append(path)
     }
 }
 

@@ -7,9 +7,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::listen::{Listener, holder};
+use super::socket_file::SocketFile;
 use super::logfile::{Logs, Source};
 use crate::conf::codes::Code;
 use crate::conf::diagnostic::Diagnostic;
+use crate::conf::way;
 use crate::exchange::error::system_words;
 use crate::features::listen::{Address, MOVED_UP};
 use crate::features::{access_log, error_log};
@@ -27,15 +29,9 @@ pub fn logs(settings: &Settings, before: Option<&Logs>, source: &dyn Source) -> 
 pub fn check_logs(settings: &Settings) -> Vec<Diagnostic> {
     let wanted = used_logs(settings);
     let paths = settings.logs.iter().enumerate().filter(|(number, _)| wanted.contains(number)).map(|(_, path)| path);
-    let failures = paths.filter_map(|path| {
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty())?;
-        let error = match std::fs::OpenOptions::new().append(true).open(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => std::fs::metadata(folder).err(),
-            Err(error) if !path.starts_with("/dev") => Some(error),
-            _ => None,
-        };
-        error.map(|error| (path.clone(), error))
-    });
+    // What is a device or a descriptor of this process may be another thing for the server.
+    let paths = paths.filter(|path| !path.starts_with("/dev"));
+    let failures = paths.filter_map(|path| way::may_append(path).err().map(|error| (path.clone(), error)));
     failures.map(|failure| log_failure(&failure)).collect()
 }
 
@@ -79,18 +75,15 @@ pub fn listeners(
     if failures.is_empty() {
         return Ok(opened);
     }
-    remove_files(opened.iter().map(Listener::address));
+    remove_files(opened.iter().filter_map(Listener::file));
     Err(failures)
 }
 
 /// Removes the files of Unix sockets that are no longer listened on.
-pub fn remove_files<'a>(addresses: impl Iterator<Item = &'a Address>) {
-    for address in addresses {
-        if let Address::Unix(path) = address
-            && let Err(error) = std::fs::remove_file(path)
-            && error.kind() != io::ErrorKind::NotFound
-        {
-            log::error!("cannot remove {}: {}", path.display(), system_words(&error));
+pub fn remove_files<'a>(files: impl Iterator<Item = &'a Arc<SocketFile>>) {
+    for file in files {
+        if let Err(error) = file.remove() {
+            log::error!("cannot remove {}: {}", file.path().display(), system_words(&error));
         }
     }
 }

@@ -27,7 +27,7 @@ fn start(folder: &std::path::Path) -> (SocketAddr, Inbox) {
     std::fs::write(&file, conf).unwrap();
     let request = Request { file, prefix: folder.to_path_buf(), ..Request::default() };
     let settings = Arc::new(load::load(&request).settings.expect("the conf is good"));
-    let keeper = Arc::new(Own::new(request, &settings));
+    let keeper = Arc::new(Own::new(request, &[]));
     let logs = open::logs(&settings, None, &FileSystem).unwrap();
     let listener = Listener::open(&Address::Ip(([127, 0, 0, 1], 0).into()), &Default::default()).unwrap();
     let address = listener.local().unwrap();

@@ -1,7 +1,7 @@
 //! `open_log_file_cache`: files of paths with variables that stay open from one line to the next. Whoever moves such a file away
 //! sees it made anew within `valid`.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io;
 use std::num::NonZeroUsize;
 use std::os::unix::fs::MetadataExt;
@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use lru::LruCache;
 
 use crate::conf::args::{Args, Fault, parse_seconds};
+use crate::conf::way;
 
 /// The files of one `open_log_file_cache`.
 #[derive(Debug)]
@@ -117,7 +118,7 @@ impl Kept {
 
 /// Opens a log to append to, and makes it where it is not there.
 pub fn open(path: &Path) -> io::Result<File> {
-    OpenOptions::new().append(true).create(true).open(path)
+    way::append(path)
 }
 
 /// Whether a path still leads to a file.

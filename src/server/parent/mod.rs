@@ -6,7 +6,6 @@ mod child;
 pub mod led;
 mod parcel;
 mod reload;
-mod root_files;
 mod wire;
 
 use std::io;
@@ -19,10 +18,10 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender};
 use signal_hook::iterator::Signals;
 
-use super::daemon::PidFile;
 use super::listen::Listener;
 use super::logfile::Logs;
 use super::open;
+use super::pid_file::PidFile;
 use super::signals::{self, Signal};
 use crate::conf::outside::Outside;
 use crate::features::listen::Address;
@@ -32,8 +31,6 @@ use crate::settings::load::Request;
 use child::Worker;
 use reload::Pending;
 use wire::Word;
-
-pub use root_files::RootFiles;
 
 /// What `ps` shows of a worker process. As the only word of a command line it is also how one knows what it is.
 pub const TITLE: &str = "longshore: worker process";
@@ -332,8 +329,8 @@ impl Parent {
 
     /// Closes the listeners and removes the files of Unix sockets.
     fn close(&mut self) {
-        let addresses: Vec<Address> = self.in_force.listeners.drain(..).map(|open| open.address().clone()).collect();
-        open::remove_files(addresses.iter());
+        let files: Vec<_> = self.in_force.listeners.drain(..).filter_map(|open| open.file().cloned()).collect();
+        open::remove_files(files.iter());
     }
 }
 

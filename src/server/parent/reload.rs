@@ -12,7 +12,7 @@ use crate::features::process::Identity;
 use crate::server::daemon;
 use crate::server::keeper;
 use crate::server::listen::Listener;
-use crate::server::parent::RootFiles;
+use crate::server::logfile::FileSystem;
 use crate::server::{Fresh, events, open};
 use crate::settings::Settings;
 
@@ -38,7 +38,7 @@ impl Parent {
         let open: Vec<&Address> = self.in_force.listeners.iter().map(Listener::address).collect();
         // Nothing that outlives a reload lives here: no request is answered.
         let before = (None, &*self.in_force.logs);
-        let Some(fresh) = keeper::prepare(&self.request, &outside, &open, before, &RootFiles) else { return };
+        let Some(fresh) = keeper::prepare(&self.request, &outside, &open, before, &FileSystem) else { return };
         self.compare_user(&fresh.settings);
         match pack(&self.identity, &self.request, &outside, &fresh.settings, &fresh.logs) {
             Ok(parcel) => self.offer(Pending { fresh, parcel }),
@@ -116,8 +116,8 @@ impl Parent {
             let found = open.iter().position(|listener| *listener.address() == socket.address);
             listeners.extend(found.map(|at| open.swap_remove(at)));
         }
-        let gone: Vec<Address> = open.drain(..).map(|listener| listener.address().clone()).collect();
         self.in_force = InForce { logs, listeners, parcel };
+        let gone: Vec<_> = open.drain(..).filter_map(|listener| listener.file().cloned()).collect();
         open::remove_files(gone.iter());
     }
 
@@ -154,7 +154,7 @@ impl Parent {
     /// Opens the log files again, here and in the worker.
     pub(super) fn reopen(&mut self) {
         self.reopen_again = self.pending.is_some();
-        self.in_force.logs.reopen(&RootFiles, |_| true);
+        self.in_force.logs.reopen(&FileSystem, |_| true);
         let Some(worker) = &self.worker else { return };
         let paths = log_paths(&self.in_force.logs);
         let packed = parcel::pack_logs(&paths.iter().map(|path| path.as_path()).collect::<Vec<&Path>>());
@@ -167,7 +167,7 @@ impl Parent {
 
 /// Closes what was opened for a conf that does not come into force.
 fn forget(fresh: Fresh) {
-    let addresses: Vec<Address> = fresh.opened.iter().map(|open| open.address().clone()).collect();
+    let files: Vec<_> = fresh.opened.iter().filter_map(|open| open.file().cloned()).collect();
     drop(fresh);
-    open::remove_files(addresses.iter());
+    open::remove_files(files.iter());
 }
