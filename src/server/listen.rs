@@ -93,7 +93,9 @@ impl Listener {
     pub fn accept(&self) -> io::Result<(transport::Socket, Option<SocketAddr>)> {
         match &self.socket {
             Kind::Tcp(socket) => socket.accept().map(|(socket, peer)| (transport::Socket::Tcp(socket), Some(peer))),
-            Kind::Unix(socket, _) => socket.accept().map(|(socket, _)| (transport::Socket::Unix(socket), self.stand_in())),
+            Kind::Unix(socket, _) => {
+                socket.accept().map(|(socket, _)| (transport::Socket::Unix(socket), self.stand_in()))
+            }
         }
     }
 
@@ -212,5 +214,4 @@ mod tests {
         let Address::Ip(ip) = taken else { panic!("not TCP") };
         assert_eq!(holder(ip.port()).map(|(_, pid)| pid), Some(std::process::id()));
     }
-
 }

@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::listen::{Listener, holder};
-use super::socket_file::SocketFile;
 use super::logfile::{Logs, Source};
+use super::socket_file::SocketFile;
 use crate::conf::codes::Code;
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::way;

@@ -46,7 +46,8 @@ impl PidFile {
             if !is_file(&stat) && !is_null(&stat) {
                 return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no file"));
             }
-            let file = rustix::fs::openat(CWD, by_handle(held.as_fd()), OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty());
+            let file =
+                rustix::fs::openat(CWD, by_handle(held.as_fd()), OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty());
             return Ok(PidFile { file: File::from(file?), spot });
         }
         Err(io::ErrorKind::AlreadyExists.into())

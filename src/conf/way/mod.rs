@@ -253,7 +253,9 @@ impl Walk {
             // A link of root's own is root's word for where to go, wherever it stands.
             let start = Walk::begin(target, self.links)?;
             (self.folder, self.sure) = (start.folder, start.sure);
-        } else if !self.sure && self.links == Links::Roots && target.components().any(|part| part == Component::ParentDir)
+        } else if !self.sure
+            && self.links == Links::Roots
+            && target.components().any(|part| part == Component::ParentDir)
         {
             // Moved to another folder, it would lead elsewhere.
             return Err(self.refuse(name, is_last, "whose target leads upwards: give it an absolute one"));
