@@ -18,7 +18,7 @@ use crate::exchange::step::{Verdict, Wait};
 use crate::exchange::variables::Variable;
 use crate::http::head::Known;
 use crate::http::{credentials, escape};
-use checks::Waiter;
+use checks::{TooMany, Waiter};
 use scheme::Scheme;
 
 /// The settings.
@@ -118,30 +118,29 @@ pub fn ask(x: &mut Exchange, conf: &Conf) -> Result<Verdict, HttpError> {
         return Err(refusal(&realm).log(Level::Info, "no user/password was provided for basic authentication"));
     };
     let path = path(x, file, conf);
-    let stored = users::stored(&path, &user).map_err(|error| unreadable(&path, &error))?;
+    let found = users::find(&path, &user).map_err(|error| unreadable(&path, &error))?;
     let shown = escape::error_log(&user);
-    let Some(stored) = stored.as_deref() else {
-        let text = format!("user \"{shown}\" was not found in \"{}\"", escape::error_log(&path));
-        return Err(refusal(&realm).log(Level::Error, text));
+    let unusable = match found.stored.as_deref().map(Scheme::of) {
+        None => Some(format!("user \"{shown}\" was not found in \"{}\"", escape::error_log(&path))),
+        Some(Err(what)) => Some(format!(
+            "the password of user \"{shown}\" in \"{}\" cannot be checked: its scheme is {what}; write it anew with `htpasswd -B`",
+            escape::error_log(&path)
+        )),
+        Some(Ok(_)) => None,
     };
-    let scheme = Scheme::of(stored).map_err(|what| {
-        let path = escape::error_log(&path);
-        let text = format!("the password of user \"{shown}\" in \"{path}\" cannot be checked: its scheme is {what}; write it anew with `htpasswd -B`");
-        refusal(&realm).log(Level::Error, text)
-    })?;
-    let fits = match scheme.is_slow() {
-        false => scheme.fits(stored, &password),
-        true => match slowly(x, scheme, stored, &password)? {
-            Check::Done(fits) => fits,
-            Check::Waits(wait) => return Ok(Verdict::Wait(wait)),
-        },
+    // A name that cannot be let in costs as much time and as many places in the queue as one that can.
+    let stored = if unusable.is_some() { found.stand_in } else { found.stored };
+    let fits = match check(x, &user, stored.as_deref(), &password)? {
+        Check::Done(fits) => fits,
+        Check::Waits(wait) => return Ok(Verdict::Wait(wait)),
     };
-    match fits {
-        true => {
+    match unusable {
+        Some(text) => Err(refusal(&realm).log(Level::Error, text)),
+        None if fits => {
             x.tell("auth_basic", None, || format!("user \"{shown}\" is let in: the password is right"));
             Ok(Verdict::Granted)
         }
-        false => Err(refusal(&realm).log(Level::Error, format!("user \"{shown}\": password mismatch"))),
+        None => Err(refusal(&realm).log(Level::Error, format!("user \"{shown}\": password mismatch"))),
     }
 }
 
@@ -150,16 +149,22 @@ enum Check {
     Waits(Wait),
 }
 
-/// Checks a password whose hash takes long: by memory, or when its turn has come.
-fn slowly(x: &mut Exchange, scheme: Scheme, stored: &[u8], password: &[u8]) -> Result<Check, HttpError> {
-    let print = checks::fingerprint(stored, password);
+/// Checks a password, by memory or when its turn has come if that takes long.
+fn check(x: &mut Exchange, user: &[u8], stored: Option<&[u8]>, password: &[u8]) -> Result<Check, HttpError> {
+    let Some((scheme, stored)) = stored.and_then(|stored| Some((Scheme::of(stored).ok()?, stored))) else {
+        return Ok(Check::Done(false));
+    };
+    if !scheme.is_slow() {
+        return Ok(Check::Done(scheme.fits(stored, password)));
+    }
+    let print = checks::fingerprint(user, stored, password);
     let queued = x.handler.take().and_then(|state| state.downcast::<Queued>().ok());
     if let Some(fits) = checks::remembered(&print) {
         return Ok(Check::Done(fits));
     }
     let permit = match queued {
         Some(queued) => (*queued).redeem(),
-        None => enter(x),
+        None => enter(x, user),
     };
     match permit? {
         Turn::Now(permit) => {
@@ -181,13 +186,14 @@ enum Turn {
     Later(Box<Queued>),
 }
 
-fn enter(x: &Exchange) -> Result<Turn, HttpError> {
+fn enter(x: &Exchange, user: &[u8]) -> Result<Turn, HttpError> {
     let (queue, most) = checks::queue();
     match queue.enter(most, checks::LONGEST, x.waker()) {
         Entry::Now(permit) => Ok(Turn::Now(permit)),
-        Entry::Later(ticket) => match Waiter::new(x.client.peer.map(|peer| peer.ip())) {
-            Some(waiter) => Ok(Turn::Later(Box::new(Queued { ticket, waiter, until: Instant::now() + PATIENCE }))),
-            None => Err(busy("too many passwords from one address wait to be checked")),
+        Entry::Later(ticket) => match Waiter::new(x.client.peer.map(|peer| peer.ip()), user) {
+            Ok(waiter) => Ok(Turn::Later(Box::new(Queued { ticket, waiter, until: Instant::now() + PATIENCE }))),
+            Err(TooMany::FromAddress) => Err(busy("too many passwords from one address wait to be checked")),
+            Err(TooMany::ForName) => Err(busy("too many passwords for one name from one address wait to be checked")),
         },
         Entry::Full => Err(busy("too many passwords wait to be checked")),
     }

@@ -1,5 +1,5 @@
-//! Password files: users with what is stored for them, read once and again when a file changed. Knows nothing of
-//! passwords' schemes.
+//! Password files: users with what is stored for them, read once and again when a file changed. A name that a file does
+//! not hold gets a stand-in from it, so that it costs what one of its users costs. Checks no password.
 
 use std::collections::HashMap;
 use std::fs::{File, Metadata, OpenOptions};
@@ -11,10 +11,34 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use lru::LruCache;
+use sha2::{Digest, Sha256};
+
+use super::scheme::Scheme;
+
+/// What a password file says of a name.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Found {
+    /// The stored password, if it is a user of the file.
+    pub stored: Option<Box<[u8]>>,
+    /// A stored password of the file that can be checked in its place, so that the time does not tell whether there is such a
+    /// user; `None` if the file has none.
+    pub stand_in: Option<Box<[u8]>>,
+}
 
 /// The users of one file.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Users(HashMap<Box<[u8]>, Box<[u8]>>);
+#[derive(Debug, Default)]
+struct Users {
+    stored: HashMap<Box<[u8]>, Box<[u8]>>,
+    stand_ins: StandIns,
+}
+
+/// Stored passwords of a file that stand in for the one that a name without a user does not have.
+#[derive(Debug, Default)]
+struct StandIns {
+    stored: Vec<Box<[u8]>>,
+    /// What the choice depends on beside the name: nobody without the file can tell which one a name gets.
+    digest: Sha256,
+}
 
 /// By what a file is known to be the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +53,8 @@ struct Stamp {
 const FILES: usize = 64;
 /// A larger file is read through each time, up to the user's line.
 const LARGEST: u64 = 16 << 20;
+/// Stand-ins kept of a file: enough that its schemes and costs are met about as often as among its users.
+const STAND_INS: usize = 64;
 /// A file younger than this may change again without a trace in its times.
 const FRESH: Duration = Duration::from_millis(50);
 
@@ -36,14 +62,14 @@ type Files = LruCache<Box<[u8]>, (Stamp, Arc<Users>)>;
 
 static KEPT: Mutex<Option<Files>> = Mutex::new(None);
 
-/// What a file as it is now stores for a user; none if it does not know the user.
-pub fn stored(path: &[u8], user: &[u8]) -> io::Result<Option<Box<[u8]>>> {
+/// What a file as it is now says of a name.
+pub fn find(path: &[u8], user: &[u8]) -> io::Result<Found> {
     let (mut file, meta) = open(path)?;
     if meta.len() > LARGEST {
         return look_through(&mut file, user);
     }
     let users = Users::of(path, &mut file, &meta)?;
-    Ok(users.stored(user).map(Into::into))
+    Ok(users.find(user))
 }
 
 fn open(path: &[u8]) -> io::Result<(File, Metadata)> {
@@ -58,17 +84,36 @@ fn open(path: &[u8]) -> io::Result<(File, Metadata)> {
     }
 }
 
-/// Reads a file up to the user's line.
-fn look_through(file: &mut File, user: &[u8]) -> io::Result<Option<Box<[u8]>>> {
+/// Reads a whole file; it does not stop at the user's line, or the time would tell whether there is one.
+fn look_through(file: &mut File, user: &[u8]) -> io::Result<Found> {
     let (mut reader, mut line) = (BufReader::new(file), Vec::new());
+    let (mut found, mut stand_ins) = (None, StandIns::default());
     while reader.by_ref().take(LARGEST).read_until(b'\n', &mut line)? > 0 {
-        let found = lines(&line).find(|(name, _)| *name == user);
-        if let Some((_, stored)) = found {
-            return Ok(Some(stored.into()));
+        for (name, stored) in lines(&line) {
+            stand_ins.note(stored);
+            if name == user && found.is_none() {
+                found = Some(stored.into());
+            }
         }
         line.clear();
     }
-    Ok(None)
+    Ok(Found { stored: found, stand_in: stand_ins.choose(user) })
+}
+
+impl StandIns {
+    fn note(&mut self, stored: &[u8]) {
+        if self.stored.len() < STAND_INS && Scheme::of(stored).is_ok() {
+            self.digest.update(stored);
+            self.stored.push(stored.into());
+        }
+    }
+
+    /// The one for a name, always the same while the file stays as it is.
+    fn choose(&self, user: &[u8]) -> Option<Box<[u8]>> {
+        let hash = self.digest.clone().chain_update(user).finalize();
+        let number = hash.iter().take(8).fold(0, |number, byte| number << 8 | usize::from(*byte));
+        self.stored.get(number.checked_rem(self.stored.len())?).cloned()
+    }
 }
 
 /// Lines `user:stored` or `user:stored:comment`; other lines and those that begin with `#` are passed over.
@@ -105,17 +150,18 @@ impl Users {
         Ok(users)
     }
 
-    /// What is stored for a user: the first line with the name counts.
-    fn stored(&self, user: &[u8]) -> Option<&[u8]> {
-        self.0.get(user).map(|stored| &**stored)
+    /// What the file says of a name: its first line with the name counts.
+    fn find(&self, user: &[u8]) -> Found {
+        Found { stored: self.stored.get(user).cloned(), stand_in: self.stand_ins.choose(user) }
     }
 
     fn parse(text: &[u8]) -> Users {
-        let mut users = HashMap::new();
+        let mut users = Users::default();
         for (user, stored) in lines(text) {
-            users.entry(user.into()).or_insert_with(|| stored.into());
+            users.stand_ins.note(stored);
+            users.stored.entry(user.into()).or_insert_with(|| stored.into());
         }
-        Users(users)
+        users
     }
 }
 
@@ -152,7 +198,7 @@ mod tests {
             ("no colon", None),
             ("last", Some("5")),
         ] {
-            assert_eq!(users.stored(user.as_bytes()), stored.map(str::as_bytes), "{user}");
+            assert_eq!(users.find(user.as_bytes()).stored.as_deref(), stored.map(str::as_bytes), "{user}");
         }
     }
 
@@ -163,11 +209,11 @@ mod tests {
         let name = path.as_os_str().as_bytes();
         for stored in ["1", "2", "3"] {
             std::fs::write(&path, format!("a:{stored}\n")).unwrap();
-            assert_eq!(super::stored(name, b"a").unwrap().as_deref(), Some(stored.as_bytes()));
+            assert_eq!(find(name, b"a").unwrap().stored.as_deref(), Some(stored.as_bytes()));
         }
         std::fs::remove_file(&path).unwrap();
-        assert_eq!(super::stored(name, b"a").unwrap_err().kind(), io::ErrorKind::NotFound);
-        assert!(super::stored(folder.path().as_os_str().as_bytes(), b"a").is_err());
+        assert_eq!(find(name, b"a").unwrap_err().kind(), io::ErrorKind::NotFound);
+        assert!(find(folder.path().as_os_str().as_bytes(), b"a").is_err());
     }
 
     #[test]
@@ -180,8 +226,27 @@ mod tests {
         std::fs::write(&path, text).unwrap();
         let name = path.as_os_str().as_bytes();
         for (user, expected) in [("first", Some("1")), ("user", Some("2")), ("last", Some("4")), ("none", None)] {
-            let found = stored(name, user.as_bytes()).unwrap();
-            assert_eq!(found.as_deref(), expected.map(str::as_bytes), "{user}");
+            let found = find(name, user.as_bytes()).unwrap();
+            assert_eq!(found.stored.as_deref(), expected.map(str::as_bytes), "{user}");
+        }
+    }
+
+    #[test]
+    fn a_name_without_a_user_gets_a_stand_in() {
+        let text = b"des:abNANd1rDfiNc\na:{PLAIN}1\nb:{PLAIN}2\nplain:secret\nc:{PLAIN}3";
+        let users = Users::parse(text);
+        let mut chosen: Vec<_> = (0..100u8).map(|n| users.find(&[n]).stand_in.unwrap()).collect();
+        assert_eq!(users.find(&[7]).stand_in.as_deref(), Some(&*chosen[7]), "it stays the same");
+        chosen.sort();
+        chosen.dedup();
+        assert_eq!(chosen, [b"{PLAIN}1", b"{PLAIN}2", b"{PLAIN}3"].map(|text| Box::from(&text[..])));
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("users");
+        std::fs::write(&path, text).unwrap();
+        let (mut file, _) = open(path.as_os_str().as_bytes()).unwrap();
+        assert_eq!(look_through(&mut file, &[7]).unwrap(), users.find(&[7]), "a large file says the same");
+        for text in ["", "des:abNANd1rDfiNc\n"] {
+            assert_eq!(Users::parse(text.as_bytes()).find(b"x"), Found { stored: None, stand_in: None });
         }
     }
 }
