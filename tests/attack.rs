@@ -10,6 +10,10 @@ mod client;
 #[allow(dead_code, reason = "the engine's tests use the rest of it")]
 #[path = "engine/site.rs"]
 mod site;
+#[path = "attack/limits.rs"]
+mod limits;
+#[path = "attack/passwords.rs"]
+mod passwords;
 #[path = "attack/store.rs"]
 mod store;
 

@@ -9,6 +9,7 @@ pub mod error;
 mod file_cache;
 pub mod files;
 pub mod inflow;
+pub mod keys;
 pub mod notebook;
 pub mod place;
 pub mod queue;

@@ -10,6 +10,7 @@ use crate::conf::value::Text;
 use crate::conf::zone::{self, Identity, Zone};
 use crate::exchange::Exchange;
 use crate::exchange::error::{HttpError, Level};
+use crate::exchange::keys;
 use crate::exchange::step::Step;
 use crate::exchange::variables::Variable;
 use crate::http::escape;
@@ -78,7 +79,7 @@ pub const DIRECTIVES: &[Directive<Conf>] = &[
             block: false,
             doc: "Declares a zone for `limit_conn`: what requests are counted by (`$binary_remote_addr`, `$server_name`), and the table's name \
                   and size. A megabyte holds about 16,000 addresses that have a request under way; when it is full, further keys are \
-                  refused. A request whose key is empty is not counted. The table outlives a reload that changes neither name, key nor size.",
+                  refused. A request whose key is empty is not counted; one longer than 255 bytes is counted by its hash. The table outlives a reload that changes neither name, key nor size.",
         },
         repeat: Repeat::Allowed,
         inherit: Inherit::Yes,
@@ -199,23 +200,19 @@ pub fn step(x: &mut Exchange, conf: &Conf) -> Result<Step, HttpError> {
     let mut asked = false;
     for (zone, most) in &conf.rules {
         let Some(zone) = zone.get() else { continue };
-        let key = x.eval(&zone.key).into_owned();
-        if key.is_empty() {
-            continue;
-        }
-        if key.len() > 255 {
-            x.report(Level::Error, "the value of a key of limit_conn_zone is more than 255 bytes long");
+        let value = x.eval(&zone.key);
+        if value.is_empty() {
             continue;
         }
         asked = true;
         if !x.may_act() {
             x.tell("limit_conn", None, || {
-                let (name, key) = (&zone.name, escape::error_log(&key));
+                let (name, key) = (&zone.name, escape::error_log(&value));
                 format!("would take one of {most} places in the zone `{name}` under `{key}`")
             });
             continue;
         }
-        let Some(place) = Table::enter(&zone.table, key, *most) else {
+        let Some(place) = Table::enter(&zone.table, keys::of(value), *most) else {
             let dry = if conf.dry_run { ", dry run," } else { "" };
             let line = format!("limiting connections{dry} by zone \"{}\"", zone.name);
             if conf.dry_run {

@@ -12,6 +12,7 @@ use crate::conf::value::Text;
 use crate::conf::zone::{self, Identity, Zone};
 use crate::exchange::Exchange;
 use crate::exchange::error::{HttpError, Level};
+use crate::exchange::keys;
 use crate::exchange::step::{Step, Wait};
 use crate::exchange::variables::Variable;
 use crate::http::escape;
@@ -73,7 +74,8 @@ pub const DIRECTIVES: &[Directive<Conf>] = &[
             block: false,
             doc: "Declares a zone for `limit_req`: what requests are counted by (usually `$binary_remote_addr`), the table's name and size, and \
                   how many requests each key may send, in a second (`rate=10r/s`) or a minute (`rate=30r/m`). A megabyte holds about 8,000 \
-                  addresses; the one that was silent longest leaves when the table is full. A request whose key is empty is not counted. \
+                  addresses; the one that was silent longest leaves when the table is full. A request whose key is empty is not counted; \
+                  one longer than 255 bytes is counted by its hash. \
                   The table outlives a reload that changes neither name, key nor size.",
         },
         repeat: Repeat::Allowed,
@@ -232,8 +234,6 @@ enum Decision {
     Waits(u64, u64, usize),
     /// Too far ahead, by this excess in this zone.
     Refused(u64, usize),
-    /// Its key does not fit into this zone.
-    NoRoom(usize),
 }
 
 /// Lets a request pass, wait or fail. It is asked once for each request.
@@ -251,16 +251,17 @@ pub fn step(x: &mut Exchange, conf: &Conf) -> Result<Step, HttpError> {
         .rules
         .iter()
         .filter_map(|rule| rule.zone.get().map(|zone| (rule, zone)))
-        .map(|(rule, zone)| (rule, zone, x.eval(&zone.key).into_owned()))
-        .filter(|(.., key)| !key.is_empty() && is_short(x, key))
+        .map(|(rule, zone)| (rule, zone, keys::of(x.eval(&zone.key))))
+        .filter(|(.., key)| !key.is_empty())
         .collect();
     if asked.is_empty() {
         return Ok(Step::Next);
     }
     if !x.may_act() {
-        for (rule, zone, key) in &asked {
+        for (rule, zone, _) in &asked {
             x.tell("limit_req", None, || {
-                let (name, key, burst) = (&zone.name, escape::error_log(key), rule.burst / ONE);
+                let value = x.eval(&zone.key);
+                let (name, key, burst) = (&zone.name, escape::error_log(&value), rule.burst / ONE);
                 format!("would be counted in the zone `{name}` under `{key}`; more than {burst} ahead of its rate are refused")
             });
         }
@@ -282,14 +283,8 @@ pub fn step(x: &mut Exchange, conf: &Conf) -> Result<Step, HttpError> {
                 return Ok(wait(x, Instant::now() + Duration::from_millis(time)));
             }
         }
-        Decision::Refused(..) | Decision::NoRoom(_) => {
-            let line = match decision {
-                Decision::Refused(excess, zone) => text("limiting requests", excess, "", zone),
-                Decision::NoRoom(zone) | Decision::Waits(_, _, zone) => {
-                    format!("the key of a request does not fit into the zone \"{}\"", asked[zone].1.name)
-                }
-                Decision::Passes => String::new(),
-            };
+        Decision::Refused(excess, zone) => {
+            let line = text("limiting requests", excess, "", zone);
             if conf.dry_run {
                 x.report(conf.level, line);
                 x.limits.requests = Some("REJECTED_DRY_RUN");
@@ -305,15 +300,6 @@ pub fn step(x: &mut Exchange, conf: &Conf) -> Result<Step, HttpError> {
 fn wait(x: &mut Exchange, until: Instant) -> Step {
     x.until = Some(until);
     Step::Wait(Wait::Until(until))
-}
-
-/// A key longer than nginx takes is logged and not counted.
-fn is_short(x: &Exchange, key: &[u8]) -> bool {
-    let fits = key.len() <= 65535;
-    if !fits {
-        x.report(Level::Error, "the value of a key of limit_req_zone is more than 65535 bytes long");
-    }
-    fits
 }
 
 /// Asks all zones as one: nobody else counts meanwhile, and a request that one refuses is counted in none.
@@ -342,9 +328,8 @@ fn decide(asked: &[(&Rule, &Declared, Vec<u8>)], now: u64) -> Decision {
         }
     }
     for (i, (_, zone, key)) in asked.iter().enumerate() {
-        let Some(table) = &mut tables[i] else { continue };
-        if table.count(key, zone.rate, now).is_err() {
-            return Decision::NoRoom(i);
+        if let Some(table) = &mut tables[i] {
+            table.count(key, zone.rate, now);
         }
     }
     longest
