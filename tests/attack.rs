@@ -7,13 +7,13 @@ mod attack;
 #[allow(dead_code, reason = "the engine's tests use the rest of it")]
 #[path = "engine/client.rs"]
 mod client;
-#[allow(dead_code, reason = "the engine's tests use the rest of it")]
-#[path = "engine/site.rs"]
-mod site;
 #[path = "attack/limits.rs"]
 mod limits;
 #[path = "attack/passwords.rs"]
 mod passwords;
+#[allow(dead_code, reason = "the engine's tests use the rest of it")]
+#[path = "engine/site.rs"]
+mod site;
 #[path = "attack/store.rs"]
 mod store;
 

@@ -206,11 +206,9 @@ mod tests {
 
     #[test]
     fn what_a_client_may_choose_of_its_address_does_not_count() {
-        for (address, expected) in [
-            ("192.0.2.1", "192.0.2.1"),
-            ("::ffff:192.0.2.1", "192.0.2.1"),
-            ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"),
-        ] {
+        for (address, expected) in
+            [("192.0.2.1", "192.0.2.1"), ("::ffff:192.0.2.1", "192.0.2.1"), ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::")]
+        {
             assert_eq!(network(address.parse().unwrap()).to_string(), expected);
         }
     }
