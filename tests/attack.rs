@@ -16,6 +16,8 @@ mod passwords;
 mod site;
 #[path = "attack/store.rs"]
 mod store;
+#[path = "attack/uploads.rs"]
+mod uploads;
 
 use std::io::{ErrorKind, Read};
 use std::net::{TcpListener, TcpStream};

@@ -59,6 +59,10 @@ impl Inflow {
     pub fn take(&self, most: usize) -> Bytes {
         let mut between = lock(&self.between);
         let most = most.min(between.bytes.len());
+        if between.bytes.is_empty() {
+            // Whoever waits for a slow client holds no memory for what has passed.
+            between.bytes = BytesMut::new();
+        }
         between.bytes.split_to(most).freeze()
     }
 

@@ -235,6 +235,14 @@ impl List {
         }
     }
 
+    /// The value of the first field of a well-known name is what stands in `raw` from `start` on.
+    pub fn replace(&mut self, raw: &[u8], name: Known, start: usize) {
+        let place = (self.known[name as usize] as usize).checked_sub(1).and_then(|place| self.places.get_mut(place));
+        if let Some(place) = place {
+            (place.value, place.value_len) = (start as u32, (raw.len() - start) as u32);
+        }
+    }
+
     /// All fields in order.
     pub fn iter<'a>(&'a self, raw: &'a [u8]) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
         let there = self.places.iter().filter(|place| place.name_len > 0);

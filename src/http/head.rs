@@ -38,6 +38,8 @@ pub struct Head {
     /// Whether the client waits for `100 Continue` before it sends its body.
     pub expects_continue: bool,
     raw: Vec<u8>,
+    /// How much of it came from the client: behind that are values that others took the place of.
+    sent: u32,
     line: Span,
     method_text: Span,
     target: Span,
@@ -74,6 +76,7 @@ impl Head {
             return;
         }
         self.raw.extend_from_slice(line);
+        self.sent = line.len() as u32;
         self.line = Span::new(0, line.len());
         self.method = method_of(line);
         if let Ok(parts) = RequestLine::parse(line) {
@@ -102,6 +105,7 @@ impl Head {
             return Err(HeadError::HeadTooLarge);
         }
         self.raw.extend_from_slice(&head[blank..]);
+        self.sent = self.raw.len() as u32;
         let end = memchr::memchr(b'\n', &self.raw).map_or(self.raw.len(), |i| i + 1);
         let line = without_end(&self.raw[..end]);
         self.line = Span::new(0, line.len());
@@ -126,6 +130,7 @@ impl Head {
     /// Forgets the request but keeps the memory.
     pub fn clear(&mut self) {
         self.raw.clear();
+        self.sent = 0;
         self.host.clear();
         self.fields.clear();
         self.method = Method::Other;
@@ -160,7 +165,7 @@ impl Head {
 
     /// The bytes of the head, from the request line to the blank line.
     pub fn raw(&self) -> &[u8] {
-        &self.raw
+        self.raw.get(..self.sent as usize).unwrap_or_default()
     }
 
     /// All fields that were kept, in order, names as written and values without the white space around them.
@@ -189,6 +194,15 @@ impl Head {
     /// Drops the fields whose names fit: nobody behind this server sees them. Well-known ones stay.
     pub fn forget(&mut self, fits: impl Fn(&[u8]) -> bool) {
         self.fields.forget(&self.raw, fits);
+    }
+
+    /// Gives a well-known field another value, where there is one: whoever looks from now on sees this.
+    pub fn replace(&mut self, name: Known, value: &[u8]) {
+        let start = self.raw.len();
+        if u32::try_from(start + value.len()).is_ok() {
+            self.raw.extend_from_slice(value);
+            self.fields.replace(&self.raw, name, start);
+        }
     }
 
     /// The host that was asked for, as servers are looked up by it: from an absolute target, else from Host,
@@ -306,6 +320,19 @@ mod tests {
         assert_eq!(head.parse(b"GET x\r\n", &Limits::default()), Err(HeadError::BadRequestLine));
         assert_eq!(head.request_line(), b"GET x");
         assert_eq!(head.target(), b"");
+    }
+
+    #[test]
+    fn a_value_is_replaced() {
+        let mut head = with("Content-Type: a\r\nX: 1\r\ncontent-type: b\r\n").unwrap();
+        let raw = head.raw().to_vec();
+        head.forget(|name| name.eq_ignore_ascii_case(b"content-type"));
+        head.replace(Known::ContentType, b"longer");
+        head.replace(Known::Cookie, b"there is none");
+        assert_eq!((head.known(Known::ContentType), head.known(Known::Cookie)), (Some(&b"longer"[..]), None));
+        let fields: Vec<_> = head.fields().skip(1).collect();
+        assert_eq!(fields, [(&b"Content-Type"[..], &b"longer"[..]), (b"X", b"1")]);
+        assert_eq!(head.raw(), raw);
     }
 
     #[test]

@@ -129,6 +129,11 @@ impl Parser {
         self.state == State::Epilogue
     }
 
+    /// Gives back memory that is only needed while pieces come.
+    pub fn rest(&mut self) {
+        self.held.shrink_to_fit();
+    }
+
     /// Takes the next piece of the body.
     pub fn feed<E>(&mut self, input: &[u8], taker: &mut dyn FnMut(Event<'_>) -> Result<(), E>) -> Result<(), Stop<E>> {
         if self.is_over() {

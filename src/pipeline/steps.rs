@@ -122,6 +122,7 @@ pub(super) fn store_uploads(run: &mut Run) -> Result<Step, HttpError> {
         answer: &|opened| static_files::answer(opened, &scope.static_files),
         line: &|x| server_tokens::page_line(x, &scope.server_tokens).to_string(),
         most: scope.request_body.max,
+        memory: scope.request_body.memory(),
         folder: &scope.request_body.folder,
     };
     upload::step(x, &scope.upload, &around)

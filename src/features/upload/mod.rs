@@ -2,9 +2,11 @@
 //! taking files in or for removing one. A stored file is only ever read, never run.
 
 mod answer;
+mod forging;
 mod form;
 mod name;
 mod page;
+mod passed;
 mod put;
 mod receive;
 mod rows;
@@ -19,9 +21,10 @@ use bytes::Bytes;
 
 use crate::exchange::error::{HttpError, Level, system_words};
 use crate::exchange::files::{self, Kind, Opened, Policy};
-use crate::exchange::step::{Sink, Step, Wait};
+use crate::exchange::step::{Sink, Step, Target, Wait};
 use crate::exchange::store::{Folder, Found};
 use crate::exchange::symlinks::Symlinks;
+use crate::exchange::temporary::Spool;
 use crate::exchange::trace::Act;
 use crate::exchange::{Exchange, Received};
 use crate::http::escape;
@@ -29,6 +32,7 @@ use crate::http::head::{BodyLength, Known};
 use crate::http::method::Method;
 use crate::http::response::{ContentType, Response};
 use crate::http::{multipart, negotiate};
+use passed::Form;
 use receive::Receiving;
 
 /// Bytes of a body that may lie between the client and the files.
@@ -48,6 +52,8 @@ pub struct Around<'a> {
     pub line: &'a dyn Fn(&Exchange) -> String,
     /// The largest body that is taken; 0 for any.
     pub most: u64,
+    /// How many bytes of a body stay in memory.
+    pub memory: usize,
     /// The folder for temporary files.
     pub folder: &'a Path,
 }
@@ -212,8 +218,15 @@ fn begin(x: &mut Exchange, conf: &Conf, around: &Around<'_>) -> Result<Step, Htt
     {
         return Ok(step);
     }
-    let receiving = Receiving::begin(folder, &boundary, conf, wants_hash, x.redirects)
+    let mut receiving = Receiving::begin(folder, &boundary, conf, wants_hash, x.redirects)
         .map_err(|error| closed(store, "readdir()", &error))?;
+    if let Some(target) = &conf.pass {
+        let spool = Spool::new(around.memory, x.prefix.join(around.folder));
+        let form = Form::begin(spool).map_err(|error| closed(store, "getrandom()", &error))?;
+        // A named location gets the query as it came.
+        let query = x.args.as_deref().filter(|_| matches!(target, Target::Named(_)));
+        receiving.pass_on(form, query, conf)?;
+    }
     receive(x, conf, around, Box::new(receiving))
 }
 
@@ -254,13 +267,14 @@ fn receive(
         }
     }
     if !is_whole {
+        receiving.rest();
         x.handler = Some(Box::new(State::Receiving(receiving)));
         return Ok(Step::Wait(Wait::News(Instant::now() + LONG)));
     }
     let stored = receiving.finish(conf)?;
     match &conf.pass {
         Some(target) => {
-            x.received = Received::Memory(stored.form);
+            stored.form.map_or(Ok(()), |form| form.hand_over(x))?;
             Ok(Step::Goto(target.clone()))
         }
         None => answer::stored(x, conf, around, &stored.files).map(Step::done),

@@ -69,7 +69,7 @@
   const send = job => {
     const request = job.request = new XMLHttpRequest(), body = new FormData();
     let since = performance.now(), before = 0, speed = 0;
-    body.append("file", job.file);
+    body.append(input.name, job.file);
     request.open("POST", location.pathname);
     request.setRequestHeader("Accept", "application/json");
     request.upload.addEventListener("progress", event => {

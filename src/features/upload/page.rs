@@ -67,7 +67,8 @@ fn form(out: &mut String, conf: &Conf, most: u64) {
     );
     out.push_str("<label id=\"drop\"><svg viewBox=\"0 0 24 24\" aria-hidden=\"true\"><path d=\"M12 15.5V4.5M7.5 8.5l4.5-4.5 4.5 4.5M4 15v3a2 2 0 0 0 2 2h12a2 2 0 0 0 2-2v-3\"/></svg>\n");
     out.push_str("<span><b>Choose files</b><span class=\"drag\" hidden> or drop them here</span></span>\n");
-    out.push_str("<input id=\"files\" type=\"file\" name=\"file\" multiple required></label>\n");
+    let input = conf.fields.first().map_or("file".into(), |name| text(&String::from_utf8_lossy(name)));
+    write(out, format_args!("<input id=\"files\" type=\"file\" name=\"{input}\" multiple required></label>\n"));
     let mut limits = Vec::new();
     if largest > 0 {
         limits.push(format!("up to {} each", human(largest)));

@@ -8,6 +8,8 @@ use std::sync::Mutex;
 
 use sha2::{Digest, Sha256};
 
+use super::forging::{Fault, Names, Seen};
+use super::passed::{self, Form};
 use super::rows::{Conf, Conflict};
 use super::{AHEAD, Around, closed, name};
 use crate::exchange::error::{HttpError, Level};
@@ -16,9 +18,8 @@ use crate::exchange::store::{Draft, Folder, Found};
 use crate::http::escape;
 use crate::http::multipart::{Event, Parser, Part, Stop};
 
-/// The most fields of a form that are no files, and their bytes in all.
+/// The most fields of a form that bring no file.
 const FIELDS: usize = 1000;
-const FIELD_BYTES: usize = 1 << 20;
 /// Numbers that a file gets whose name is taken, at most.
 const NUMBERS: u32 = 10_000;
 
@@ -32,12 +33,12 @@ pub struct Receiving {
     /// After so many internal redirects.
     pub redirects: u8,
     parser: Parser,
-    boundary: Vec<u8>,
     folder: Folder,
     current: Current,
     files: Vec<Incoming>,
-    /// The form for whoever comes next.
-    form: Vec<u8>,
+    /// The form for whoever comes next (`upload_pass`).
+    form: Option<Form>,
+    names: Seen,
     fields: usize,
     /// Bytes in the store when the request began, less those that will be replaced.
     used: u64,
@@ -79,7 +80,7 @@ pub struct Outcome {
     /// The files.
     pub files: Vec<Stored>,
     /// The form for whoever comes next.
-    pub form: Vec<u8>,
+    pub form: Option<Form>,
 }
 
 impl Receiving {
@@ -90,15 +91,28 @@ impl Receiving {
             inflow: None,
             redirects,
             parser: Parser::new(boundary),
-            boundary: boundary.to_vec(),
             folder,
             current: Current::None,
             files: Vec::new(),
-            form: Vec::new(),
+            form: None,
+            names: Seen::default(),
             fields: 0,
             used,
             hashes,
         })
+    }
+
+    /// The request goes on with this form when all is stored; what else it brings are the arguments of its query.
+    pub fn pass_on(&mut self, form: Form, query: Option<&[u8]>, conf: &Conf) -> Result<(), HttpError> {
+        self.form = Some(form);
+        let mut names = Names::new(&conf.fields, &mut self.names);
+        let arguments = query.unwrap_or_default().split(|b| matches!(b, b'&' | b';'));
+        for argument in arguments {
+            let name = argument.split(|&b| b == b'=').next().unwrap_or_default();
+            let name: Vec<u8> = name.iter().map(|&b| if b == b'+' { b' ' } else { b }).collect();
+            names.field(&name).map_err(|fault| refused(fault, &name))?;
+        }
+        Ok(())
     }
 
     /// Takes a piece of the body.
@@ -113,6 +127,11 @@ impl Receiving {
                 HttpError::new(400, fault.reason()).log(Level::Info, text)
             }
         })
+    }
+
+    /// Nothing more is here now: the client may be slow.
+    pub fn rest(&mut self) {
+        self.parser.rest();
     }
 
     /// Takes a body that another location wanted whole.
@@ -135,11 +154,9 @@ impl Receiving {
             Event::Part(part) => self.begin_part(part, conf, around),
             Event::Data(data) => self.data(data, conf),
             Event::End => {
-                if matches!(self.current, Current::Field) && conf.pass.is_some() {
-                    self.form.extend_from_slice(b"\r\n");
-                }
+                let is_field = matches!(self.current, Current::Field);
                 self.current = Current::None;
-                Ok(())
+                self.form.as_mut().filter(|_| is_field).map_or(Ok(()), Form::end_field)
             }
         }
     }
@@ -147,44 +164,44 @@ impl Receiving {
     fn begin_part(&mut self, part: Part, conf: &Conf, around: &Around<'_>) -> Result<(), HttpError> {
         self.current = match &part.file {
             None => {
-                self.begin_field(&part.name, conf)?;
+                self.count_field()?;
+                if let Some(form) = &mut self.form {
+                    Names::new(&conf.fields, &mut self.names)
+                        .field(&part.name)
+                        .map_err(|fault| refused(fault, &part.name))?;
+                    form.begin_field(&part.name)?;
+                }
                 Current::Field
             }
-            Some(file) if file.is_empty() => Current::Unchosen,
             Some(file) => {
-                let name = name::safe(file).ok_or_else(|| bad_name(file))?;
-                self.begin_file(part, name, conf, around)?;
-                Current::File
+                self.begin_input(&part.name, conf)?;
+                if file.is_empty() {
+                    self.count_field()?;
+                    Current::Unchosen
+                } else {
+                    let name = name::safe(file).ok_or_else(|| bad_name(file))?;
+                    self.begin_file(part, name, conf, around)?;
+                    Current::File
+                }
             }
         };
         Ok(())
     }
 
-    fn begin_field(&mut self, name: &[u8], conf: &Conf) -> Result<(), HttpError> {
+    fn count_field(&mut self) -> Result<(), HttpError> {
         self.fields += 1;
         if self.fields > FIELDS {
             let text = format!("client sent a form of more than {FIELDS} fields");
             return Err(HttpError::new(413, "too-many-fields").log(Level::Error, text));
         }
-        if conf.pass.is_some() {
-            self.begin_form_field(name, b"");
-        }
         Ok(())
     }
 
-    fn begin_form_field(&mut self, name: &[u8], suffix: &[u8]) {
-        self.form.extend_from_slice(b"--");
-        self.form.extend_from_slice(&self.boundary);
-        self.form.extend_from_slice(b"\r\nContent-Disposition: form-data; name=\"");
-        for &byte in name {
-            match byte {
-                b'"' => self.form.extend_from_slice(b"%22"),
-                b'\r' | b'\n' => {}
-                _ => self.form.push(byte),
-            }
-        }
-        self.form.extend_from_slice(suffix);
-        self.form.extend_from_slice(b"\"\r\n\r\n");
+    /// A file input: a program is told of it under its name.
+    fn begin_input(&mut self, name: &[u8], conf: &Conf) -> Result<(), HttpError> {
+        let mut names = Names::new(&conf.fields, &mut self.names);
+        let judged = if self.form.is_some() { names.file(name) } else { names.listed(name) };
+        judged.map_err(|fault| refused(fault, name))
     }
 
     fn begin_file(&mut self, part: Part, name: String, conf: &Conf, around: &Around<'_>) -> Result<(), HttpError> {
@@ -203,13 +220,12 @@ impl Receiving {
             _ => {}
         }
         let draft = self.folder.draft(0o644).map_err(|error| store_failed(conf, "open()", &error))?;
-        self.files.push(Incoming {
-            field: part.name,
-            name,
-            content_type: part.content_type.unwrap_or_else(|| b"application/octet-stream".to_vec()),
-            draft,
-            hash: self.hashes.then(Sha256::new),
-        });
+        // Nobody else asks for them, and they may be long.
+        let (field, content_type) = match self.form {
+            Some(_) => (part.name, passed::media_type(part.content_type)),
+            None => Default::default(),
+        };
+        self.files.push(Incoming { field, name, content_type, draft, hash: self.hashes.then(Sha256::new) });
         Ok(())
     }
 
@@ -219,14 +235,7 @@ impl Receiving {
             Current::Unchosen => Err(bad_name(b"")),
             Current::Field => {
                 self.fields += data.len() / 1024;
-                if conf.pass.is_some() {
-                    self.form.extend_from_slice(data);
-                }
-                if self.form.len() > FIELD_BYTES {
-                    let text = format!("client sent a form with more than {FIELD_BYTES} bytes beside its files");
-                    return Err(HttpError::new(413, "large-fields").log(Level::Error, text));
-                }
-                Ok(())
+                self.form.as_mut().map_or(Ok(()), |form| form.value(data))
             }
             Current::File => self.store(data, conf),
         }
@@ -260,37 +269,29 @@ impl Receiving {
         }
         let names = self.publish(conf)?;
         let mut files = Vec::new();
-        for (file, name) in std::mem::take(&mut self.files).into_iter().zip(names) {
-            let sha256 =
-                file.hash.map(|hash| hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect::<String>());
-            let stored = Stored { name, size: file.draft.len(), sha256 };
-            if conf.pass.is_some() {
-                self.describe(&file.field, &file.content_type, &stored, conf);
-            }
-            files.push(stored);
+        for (file, name) in self.files.iter_mut().zip(&names) {
+            let sha256 = file
+                .hash
+                .take()
+                .map(|hash| hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect::<String>());
+            files.push(Stored { name: name.clone(), size: file.draft.len(), sha256 });
         }
-        if conf.pass.is_some() {
-            let end = [b"--", self.boundary.as_slice(), b"--\r\n"].concat();
-            self.form.extend_from_slice(&end);
-        }
+        self.describe(&files, conf).inspect_err(|_| self.take_back(&names, conf))?;
         Ok(Outcome { files, form: self.form })
     }
 
-    /// The fields that stand for a file in the form for whoever comes next.
-    fn describe(&mut self, field: &[u8], content_type: &[u8], stored: &Stored, conf: &Conf) {
+    /// The fields that stand for the files, behind all others: a program that takes the last of two takes ours.
+    fn describe(&mut self, stored: &[Stored], conf: &Conf) -> Result<(), HttpError> {
+        let Some(form) = &mut self.form else { return Ok(()) };
         let folder = conf.store.as_ref().map_or(&b""[..], |store| &store.folder);
-        let path = [folder, b"/", stored.name.as_bytes()].concat();
-        let hash = stored.sha256.clone().unwrap_or_default();
-        for (suffix, value) in [
-            (&b".name"[..], stored.name.as_bytes()),
-            (b".content_type", content_type),
-            (b".path", &path),
-            (b".size", stored.size.to_string().as_bytes()),
-            (b".sha256", hash.as_bytes()),
-        ] {
-            self.begin_form_field(field, suffix);
-            self.form.extend_from_slice(value);
-            self.form.extend_from_slice(b"\r\n");
+        let mut files = self.files.iter().zip(stored);
+        files.try_for_each(|(file, stored)| form.describe(&file.field, &file.content_type, stored, folder))
+    }
+
+    /// Removes what was new a moment ago; what took another's place cannot be taken back.
+    fn take_back(&self, names: &[String], conf: &Conf) {
+        if conf.conflict != Conflict::Overwrite {
+            names.iter().for_each(|name| _ = self.folder.remove(name.as_bytes()));
         }
     }
 
@@ -327,14 +328,11 @@ impl Receiving {
     /// Where one file cannot have its name, those before it lose theirs again.
     fn publish_all(&mut self, conf: &Conf) -> Result<Vec<String>, HttpError> {
         let mut names = Vec::new();
-        for file in &mut self.files {
-            match publish_one(&self.folder, file, conf) {
+        for at in 0..self.files.len() {
+            match publish_one(&self.folder, &mut self.files[at], conf) {
                 Ok(name) => names.push(name),
                 Err(error) => {
-                    if conf.conflict != Conflict::Overwrite {
-                        // What was new a moment ago; what took another's place cannot be taken back.
-                        names.iter().for_each(|name: &String| _ = self.folder.remove(name.as_bytes()));
-                    }
+                    self.take_back(&names, conf);
                     return Err(error);
                 }
             }
@@ -372,6 +370,16 @@ pub fn bytes_in(folder: &Folder) -> io::Result<u64> {
 fn bad_name(name: &[u8]) -> HttpError {
     let text = format!("client sent a file whose name says nothing: \"{}\"", escape::error_log(name));
     HttpError::new(400, "bad-name").log(Level::Info, text)
+}
+
+fn refused(fault: Fault, name: &[u8]) -> HttpError {
+    let name = escape::error_log(name);
+    let (reason, text) = match fault {
+        Fault::Forged => ("forged-field", "would pass for what upload_pass makes of a file"),
+        Fault::Unclear => ("field-name", "is one that programs read in different ways"),
+        Fault::Unlisted => ("other-field", "brings a file and is none of upload_fields"),
+    };
+    HttpError::new(400, reason).log(Level::Info, format!("client sent a form whose field \"{name}\" {text}"))
 }
 
 fn taken(name: &str) -> HttpError {

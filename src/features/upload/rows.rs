@@ -47,6 +47,8 @@ pub struct Conf {
     pub types: Vec<Bytes>,
     /// Where a request goes when its files are stored.
     pub pass: Option<Target>,
+    /// The file inputs of the forms; empty for any.
+    pub fields: Vec<Bytes>,
     /// Whether files and their names are on disk before the answer is sent.
     pub sync: bool,
     /// Whether clients may remove files.
@@ -65,6 +67,7 @@ impl Default for Conf {
             quota: 0,
             types: Vec::new(),
             pass: None,
+            fields: Vec::new(),
             sync: false,
             delete: false,
             list: true,
@@ -198,12 +201,31 @@ pub const DIRECTIVES: &[Directive<Conf>] = &[
             &["uri | @name"],
             None,
             "Where a request goes on when its files are stored, for example to a script. It gets a form of the same kind in which each file `f` \
-                  has become the fields `f.name`, `f.content_type`, `f.path`, `f.size` and `f.sha256`; other fields stay as they are. \
+                  has become the fields `f.name`, `f.content_type`, `f.path`, `f.size` and `f.sha256`, behind all others. Other fields stay as they are, \
+                  but one that would pass for these is refused with 400: any `NAME.path` (`NAME_path` to PHP), and any of the others where a file input has the name before it. \
                   What the script answers is the answer, and the files stay whatever it says.",
         ),
         repeat: Repeat::Refused,
         inherit: Inherit::Yes,
         set: set_pass,
+    },
+    Directive {
+        manual: Manual {
+            arity: Arity::AtLeast(1),
+            ..one(
+                "upload_fields",
+                &["name ..."],
+                None,
+                "The file inputs of the forms: a file in any other is refused with 400. With `upload_pass` no other field is refused for its name then \
+                  but those that stand for files of these inputs, so a form may have a `return_path`.",
+            )
+        },
+        repeat: Repeat::List { key: "upload_fields", clear: |conf| conf.fields.clear() },
+        inherit: Inherit::Yes,
+        set: |conf, args| {
+            conf.fields.extend(args.words().iter().map(|word| Bytes::copy_from_slice(&word.text)));
+            Ok(())
+        },
     },
     Directive {
         manual: flag(
