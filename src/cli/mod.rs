@@ -14,6 +14,7 @@ mod offline;
 mod options;
 mod script_url;
 mod serve;
+mod serve_conf;
 mod serve_folder;
 mod signal;
 mod version;

@@ -1,7 +1,6 @@
-//! `longshore serve [DIR]`: a folder at once. Writes the conf that the options stand for and hands it to the loader like any
-//! other; knows neither sockets nor settings.
+//! `longshore serve [DIR]`: a folder at once. Looks whether it can be served, and hands the conf that the options stand for to the
+//! loader like any other; knows neither sockets nor settings.
 
-use std::fmt::Write as _;
 use std::io::{self, ErrorKind, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::os::fd::AsFd;
@@ -13,6 +12,7 @@ use nix::ifaddrs::getifaddrs;
 use nix::unistd::{AccessFlags, access, geteuid};
 
 use super::options::{Options, ServeFolder};
+use super::serve_conf::{self, MOST, STORE};
 use super::{say, serve};
 use crate::conf::way::by_handle;
 use crate::features::process::Identity;
@@ -63,7 +63,7 @@ fn prepared(asked: &ServeFolder) -> Result<(PathBuf, String), String> {
             prepare_store(&folder.join(STORE))?;
         }
     }
-    conf(asked, &folder, &addresses).map(|conf| (folder, conf))
+    serve_conf::write(asked, &folder, &addresses).map(|conf| (folder, conf))
 }
 
 // --- what is not served by mistake ---
@@ -87,11 +87,6 @@ fn holds_a_home(folder: &Path, homes: &[PathBuf]) -> bool {
 }
 
 // --- where uploads go ---
-
-/// The folder for uploads below the one that is served, and the segment of the URL for its page.
-const STORE: &str = "uploads";
-/// The most bytes of one request, and of all files, as a conf says it and as people do.
-const MOST: [(&str, &str); 2] = [("1g", "1 GiB"), ("10g", "10 GiB")];
 
 /// Makes the folder for uploads if it is not there, and makes sure that the server will be able to write into it.
 fn prepare_store(store: &Path) -> Result<(), String> {
@@ -199,69 +194,6 @@ fn free(at: SocketAddr) -> Result<(), String> {
 /// A port to try in the place of another.
 fn other(port: u16) -> u16 {
     port.checked_add(1).unwrap_or(8000)
-}
-
-// --- the conf ---
-
-fn conf(asked: &ServeFolder, folder: &Path, addresses: &[IpAddr]) -> Result<String, String> {
-    let root = quoted(folder)?;
-    let temporary = quoted(&std::env::temp_dir())?;
-    let listens: String =
-        addresses.iter().map(|ip| format!("        listen {};\n", SocketAddr::new(*ip, asked.port))).collect();
-    let mut locations = String::new();
-    if asked.cgi {
-        locations.push_str(
-            "\n        # Executable files here are run for each request, and so is every *.cgi.\n        \
-             cgi_extension .cgi;\n        location /cgi-bin/ { cgi on; }\n",
-        );
-    }
-    if asked.upload {
-        let [(request, _), (all, _)] = MOST;
-        let store = quoted(&folder.join(STORE))?;
-        write!(
-            locations,
-            "\n        # Files from forms and `curl -F` go into this folder, which must be there. They are never run.\n        \
-             location /{STORE}/ {{\n            \
-                 # Scripts run around it, not in it: no other URL leads here.\n            \
-                 # longshore: allow upload-runs-scripts\n            \
-                 upload_store {store};\n            \
-                 upload_on_conflict rename;\n            \
-                 upload_max_files 100;\n            \
-                 upload_quota {all};\n            \
-                 client_max_body_size {request};\n        \
-             }}\n"
-        )
-        .map_err(|error| error.to_string())?;
-    }
-    Ok(format!(
-        "# A folder with listings: what `longshore serve` stands for.\n\
-         error_log /dev/stderr warn;\n\
-         events {{ }}\n\
-         http {{\n    \
-             access_log /dev/stdout;\n    \
-             client_body_temp_path {temporary};\n    \
-             server {{\n\
-         {listens}        \
-                 server_name localhost;\n        \
-                 root {root};\n        \
-                 index index.html index.htm;\n        \
-                 autoindex on;\n        \
-                 autoindex_theme on;\n\
-         \n        \
-                 # What is hidden in a listing is not given out either: .git, .env and the like.\n        \
-                 location ~ /\\. {{ return 404; }}\n\
-         {locations}    \
-             }}\n\
-         }}\n"
-    ))
-}
-
-/// A path as a word of a conf.
-fn quoted(path: &Path) -> Result<String, String> {
-    match path.to_str() {
-        Some(text) if !text.contains('$') => Ok(format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))),
-        _ => Err(format!("no conf can name {}: give the folder another name", path.display())),
-    }
 }
 
 #[cfg(test)]

@@ -633,7 +633,7 @@ pub const REASONS: &[Reason] = &[
     reason("forged-field", &[400], &["upload_pass"], ["A field of the form would pass for one that `upload_pass` makes of a file, such as `f.path`.", "Give the field another name, or name the file inputs with `upload_fields`."]),
     reason("field-name", &[400], &["upload_pass"], ["The name of a field is one that programs read in different ways: control characters, a backslash, an encoded word, more than 1024 bytes.", "Give the field another name."]),
     reason("other-field", &[400], &["upload_fields"], ["A file came in an input that `upload_fields` does not name.", "Add the input's name to `upload_fields`."]),
-    reason("other-site", &[403], &["upload_store"], ["The form was sent by a page of another site.", "Let the page and the upload have one host."]),
+    reason("other-site", &[403], &["upload_origins", "upload_store"], ["The form was sent by a page of another site.", "Let the page and the upload have one host, or name the other site with `upload_origins`."]),
     reason("file-too-large", &[413], &["upload_max_file_size"], ["A file is larger than allowed.", "Raise `upload_max_file_size`."]),
     reason("large-fields", &[413], &["upload_store"], ["The fields of a form beside its files are too large.", CLIENT]),
     reason("too-many-files", &[413], &["upload_max_files"], ["A form has more files than allowed.", "Raise `upload_max_files`."]),

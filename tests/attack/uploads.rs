@@ -1,6 +1,10 @@
-//! Doors of `upload_store`: fields that pass for what `upload_pass` makes of a file, and forms that are held in memory.
+//! Doors of `upload_store`: fields that pass for what `upload_pass` makes of a file, pages of other sites, names of others that lead
+//! to `longshore serve`, and forms that are held in memory.
 
 use std::fs;
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
 
 use crate::client::{Answer, Client};
 use crate::site::{Site, wait_for};
@@ -24,8 +28,12 @@ fn part(name: &str, file: Option<&str>, value: &str) -> String {
 }
 
 fn head(length: usize) -> String {
+    head_with("", length)
+}
+
+fn head_with(fields: &str, length: usize) -> String {
     format!(
-        "POST /up/ HTTP/1.1\r\nHost: h\r\nContent-Type: multipart/form-data; boundary=B\r\nContent-Length: {length}\r\n\r\n"
+        "POST /up/ HTTP/1.1\r\nHost: h\r\n{fields}Content-Type: multipart/form-data; boundary=B\r\nContent-Length: {length}\r\n\r\n"
     )
 }
 
@@ -90,6 +98,69 @@ fn no_field_passes_for_a_stored_file() {
     site.stop();
 }
 
+#[test]
+fn no_page_of_another_site_stores_a_file() {
+    let site = site("");
+    let own = ["http://h", "http://h:80", "https://h", "HTTP://H"];
+    let others = [
+        "null",
+        "",
+        "h",
+        "//h",
+        "http:h",
+        "http://",
+        "http://evil",
+        "http://h.evil",
+        "http://evil.h",
+        "http://h:8080",
+        "http://evil/h",
+        "http://h@evil",
+        "http://evil@h",
+        "http://h,http://evil",
+        "http://evil http://h",
+        "file://",
+        "ftp://h",
+        "http://h%2eevil",
+        "http://[h]",
+        "http://h/",
+        "chrome-extension://h",
+        "http://\u{ff48}",
+    ];
+    let mut tried: Vec<(String, bool)> = Vec::new();
+    for site in ["same-origin", "none"] {
+        tried.push((format!("Sec-Fetch-Site: {site}\r\n"), true));
+    }
+    for site in ["cross-site", "same-site", "", "SAME-ORIGIN", "same-origin, none", "\"same-origin\"", "?1"] {
+        tried.push((format!("Sec-Fetch-Site: {site}\r\n"), false));
+        tried.push((format!("Sec-Fetch-Site: {site}\r\nOrigin: http://h\r\nReferer: http://h/\r\n"), false));
+        tried.push((format!("sec-fetch-site: none\r\nSEC-FETCH-SITE: {site}\r\n"), false));
+    }
+    for origin in own {
+        tried.push((format!("Origin: {origin}\r\n"), true));
+        tried.push((format!("Referer: {origin}/a/b\r\n"), true));
+    }
+    for origin in others {
+        tried.push((format!("Origin: {origin}\r\n"), false));
+        tried.push((format!("Origin: {origin}\r\nReferer: http://h/\r\n"), false));
+        tried.push((format!("Origin: http://h\r\norigin: {origin}\r\n"), false));
+    }
+    for referer in
+        ["http://evil/", "http://evil/?http://h/", "http://evil#http://h/", "http://h@evil/", "about:blank", "h"]
+    {
+        tried.push((format!("Referer: {referer}\r\n"), false));
+    }
+    let body = part("f", Some("a"), "1") + "--B--\r\n";
+    for (fields, is_fine) in tried {
+        let mut client = Client::new(site.port());
+        client.send(head_with(&fields, body.len()) + &body);
+        let status = client.answer().expect("there is an answer").status;
+        assert_eq!(status, if is_fine { 200 } else { 403 }, "{fields:?}");
+    }
+    let stored = fs::read_dir(site.path("store")).unwrap().count();
+    assert_eq!(stored, 2 + 2 * own.len());
+    site.stop();
+}
+
 /// Whether no byte waits in a socket of this port, in either direction.
 fn is_read(port: u16) -> bool {
     let port = format!(":{port:04X}");
@@ -127,4 +198,91 @@ fn forms_that_are_held_stay_out_of_memory() {
         assert_eq!(client.answer().map(|answer| answer.status), Some(200));
     }
     site.stop();
+}
+
+/// A `longshore serve` that is gone when it is dropped.
+struct Served(Child);
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        // It is ours, and it runs until now.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn serve(folder: &Path, more: &[&str]) -> (Served, u16) {
+    // Another program may take the port in between; then the next is tried.
+    for _ in 0..5 {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_longshore"));
+        command.arg("serve").arg(folder).args(["--upload", "--port", &port.to_string()]).args(more);
+        let mut served = Served(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
+        let mut is_up = false;
+        wait_for("it listens", || {
+            is_up = TcpStream::connect(("127.0.0.1", port)).is_ok();
+            is_up || served.0.try_wait().unwrap().is_some()
+        });
+        if is_up {
+            return (served, port);
+        }
+    }
+    panic!("no port could be had");
+}
+
+#[test]
+fn a_name_of_another_site_does_not_lead_to_a_folder() {
+    let folder = Site::folder();
+    fs::write(folder.path().join("secret.txt"), "secret").unwrap();
+    let ask = |port: u16, host: &str| {
+        let mut client = Client::new(port);
+        client.send(format!("GET /secret.txt HTTP/1.1\r\n{host}\r\n"));
+        let answer = client.answer().expect("there is an answer");
+        assert_eq!(answer.status == 200, answer.text() == "secret", "{host:?}");
+        answer
+    };
+    let (served, port) = serve(folder.path(), &["--host", "files.test", "--host", "*.files.test"]);
+    let machine = nix::unistd::gethostname().unwrap().into_string().unwrap().to_lowercase();
+    let machine = machine.split('.').next().unwrap().to_string();
+    let mut own =
+        ["localhost", "LOCALHOST.", "a.localhost", "printer.local", "127.0.0.1", "10.1.2.3", "[::1]", "[fe80::1]"]
+            .map(str::to_string)
+            .to_vec();
+    own.extend(["files.test", "a.files.test"].map(str::to_string));
+    if machine != "localhost" {
+        own.extend([machine.clone(), format!("{machine}.fritz.box")]);
+    }
+    for name in own {
+        for host in [name.clone(), format!("{name}:{port}")] {
+            assert_eq!(ask(port, &format!("Host: {host}\r\n")).status, 200, "{host}");
+        }
+    }
+    for name in [
+        "evil.test",
+        "localhost.evil.test",
+        "127.0.0.1.evil.test",
+        "127.0.0.1a",
+        "evil127.0.0.1",
+        "1.2.3",
+        "2130706433",
+        "0x7f.1",
+        "local",
+        "evil.local.test",
+        "xfiles.test",
+        "files.test.evil",
+        "_",
+        "[::1].evil",
+        "%31%32%37.0.0.1",
+        "null",
+    ] {
+        let answer = ask(port, &format!("Host: {name}\r\n"));
+        assert!(matches!(answer.status, 421 | 400), "{name}: {}", answer.status);
+        if answer.status == 421 {
+            assert!(answer.text().contains("--host NAME") && answer.head.contains("text/html"), "{}", answer.text());
+        }
+    }
+    drop(served);
+    let (served, port) = serve(folder.path(), &["--any-host"]);
+    assert_eq!(ask(port, "Host: evil.test\r\n").status, 200);
+    drop(served);
 }

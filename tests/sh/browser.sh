@@ -8,7 +8,7 @@ if is_nginx || ! has_browser; then
     skip 1 "nginx has no such page, or chromium and chromedriver are not installed"
     exit
 fi
-plan 20
+plan 26
 
 mkdir "$DIR/store"
 chmod 777 "$DIR/store"
@@ -17,6 +17,16 @@ server {
     listen 127.0.0.1:%PORT1%;
     client_max_body_size 50m;
     location / { upload_store %DIR%/store; upload_delete on; }
+}
+server {
+    listen 127.0.0.1:%PORT2%;
+    default_type text/html;
+    location /frame { return 200 '<iframe id="f" src="http://127.0.0.1:%PORT1%/"></iframe>'; }
+    location / { return 200 '<p>another site</p>'; }
+}
+server {
+    listen 127.0.0.1:%PORT3%;
+    location / { upload_store %DIR%/store; upload_origins http://127.0.0.1:%PORT2%; }
 }
 CONF
 
@@ -99,6 +109,24 @@ key '\uE004'
 is "$(run "return document.activeElement.getAttribute('aria-label')")" "Dismiss first file.bin" "from the choice of files the tabulator leads to the first upload"
 key '\uE007'
 is "$(run "return document.activeElement.getAttribute('aria-label')")" "Dismiss one.txt" "and when that is dismissed, the next has the focus"
+
+note "pages of another site"
+# The same machine by another name is another site, and so is another port another origin.
+# post_to URL NAME: sends a form with a file to it, as a page may without asking.
+post_to() {
+    run "const form = new FormData(); form.append('file', new File(['x'], '$2')); return fetch('$1', {method: 'POST', mode: 'no-cors', body: form, credentials: 'include'}).then(answer => answer.type)"
+}
+go "http://localhost:$PORT2/"
+is "$(post_to "$URL1/" evil-1.txt)" opaque "a page of another site can send a form"
+go "$URL2/"
+is "$(post_to "$URL1/" evil-2.txt)" opaque "and so can one of another port"
+is "$(find "$DIR/store" -name 'evil*' | wc -l | tr -d ' ')" 0 "but nothing of it is stored"
+is "$(post_to "$URL3/" let-in.txt)" opaque "one that upload_origins names"
+ok "stores its file" test -f "$DIR/store/let-in.txt"
+go "$URL2/frame"
+ask POST "$session/frame" '{"id":0}' >/dev/null
+is "$(run "return !!document.getElementById('form')")" false "the page does not show within another"
+picture framed
 
 close_browser
 stop

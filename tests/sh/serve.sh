@@ -2,9 +2,9 @@
 # `longshore serve`: a folder at once, and the conf it stands for. `longshore compat`: what becomes of nginx's confs.
 . "$(dirname "$0")/lib.sh"
 
-plan 28
+plan 36
 if is_nginx; then
-    skip 28 "nginx has no such words"
+    skip 36 "nginx has no such words"
     exit
 fi
 
@@ -37,6 +37,13 @@ fetch "$URL1/.env"
 is "$status" 404 "what is hidden is not given out"
 fetch "$URL1/cgi-bin/a"
 is "$body" script "--cgi runs scripts"
+fetch "$URL1/a.txt" -H "Host: evil.test"
+is "$status" 421 "a name that is not this machine's is not answered"
+like "$body" "longshore serve --host NAME" "and the page says how it would be"
+for name in localhost a.localhost printer.local 192.0.2.1 '[2001:db8::1]:80'; do
+    fetch "$URL1/a.txt" -H "Host: $name"
+    is "$status" 200 "$name is"
+done
 stop
 
 # --upload: a page, files from a form, and the same from the conf that is printed.
@@ -68,6 +75,9 @@ server_pid=$!
 wait_until answers "$URL3"
 asks_upload "$URL3" "the conf of serve --upload"
 stop
+
+"$SERVER" serve "$DIR/site" --host http://a.test --print-conf >/dev/null 2>"$DIR/said"
+like "$? $(cat "$DIR/said")" "^1 .*without http://" "--host takes a name"
 
 "$SERVER" serve / --print-conf >/dev/null 2>"$DIR/said"
 is "$? $(grep -c -e --yes "$DIR/said")" "1 1" "serve / is refused without --yes"

@@ -54,6 +54,18 @@ pub struct Expect {
     pub partial: bool,
 }
 
+/// A name that a server may have, with or without a star in front.
+fn host_name(text: &str) -> Result<String, String> {
+    let name = text.to_ascii_lowercase();
+    let labels = name.strip_prefix("*.").unwrap_or(&name);
+    let is_label =
+        |label: &str| !label.is_empty() && label.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
+    match labels.split('.').all(is_label) {
+        true => Ok(name),
+        false => Err("it is a name such as files.example.com, without http:// and without a port".into()),
+    }
+}
+
 /// Which folder, and how.
 #[derive(Debug, Default, Args)]
 pub struct ServeFolder {
@@ -75,6 +87,12 @@ pub struct ServeFolder {
     /// Take files from browsers and `curl -F` at /uploads/, into the folder `uploads` below the one that is served.
     #[arg(long)]
     pub upload: bool,
+    /// Answer to this name too, as `files.example.com` or `*.example.com`; may be repeated. Without it the names are those of this machine.
+    #[arg(long, value_name = "name", value_parser = host_name)]
+    pub host: Vec<String>,
+    /// Answer to every name, whatever site leads here by it.
+    #[arg(long, conflicts_with = "host")]
+    pub any_host: bool,
     /// Serve even a folder that holds somebody's home.
     #[arg(long)]
     pub yes: bool,

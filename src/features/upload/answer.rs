@@ -64,6 +64,11 @@ fn written(x: &Exchange, conf: &Conf, files: &[Stored], status: u16, page: impl 
     };
     response.content_type = ContentType::Is(Bytes::from_static(kind.as_bytes()));
     response.body = Body::bytes(body);
+    if kind.starts_with("text/html") {
+        // Within a page of another site a visitor would press what that page lays its own words over. Old browsers know the first.
+        response.push("X-Frame-Options", "DENY");
+        response.push("Content-Security-Policy", "frame-ancestors 'none'");
+    }
     // RFC 9110 section 12.5.5: the answer depends on what the client prefers.
     response.push("Vary", "Accept");
     response.push("Cache-Control", "no-store");

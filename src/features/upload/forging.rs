@@ -7,6 +7,7 @@ use std::hash::{BuildHasher, RandomState};
 
 use bytes::Bytes;
 
+use crate::exchange::error::{HttpError, Level};
 use crate::http::escape;
 
 /// What the fields that stand for a file are called, after the name of its input and a dot.
@@ -25,6 +26,19 @@ pub enum Fault {
     Unclear,
     /// A file came in an input that `upload_fields` does not name.
     Unlisted,
+}
+
+impl Fault {
+    /// The answer to a form with a field of this name.
+    pub fn error(self, name: &[u8]) -> HttpError {
+        let name = escape::error_log(name);
+        let (reason, text) = match self {
+            Fault::Forged => ("forged-field", "would pass for what upload_pass makes of a file"),
+            Fault::Unclear => ("field-name", "is one that programs read in different ways"),
+            Fault::Unlisted => ("other-field", "brings a file and is none of upload_fields"),
+        };
+        HttpError::new(400, reason).log(Level::Info, format!("client sent a form whose field \"{name}\" {text}"))
+    }
 }
 
 /// The names of one form.

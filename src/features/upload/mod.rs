@@ -10,6 +10,7 @@ mod passed;
 mod put;
 mod receive;
 mod rows;
+mod strangers;
 
 pub use rows::{Conf, Conflict, DIRECTIVES, Store, VARIABLES};
 
@@ -188,13 +189,11 @@ fn post(x: &mut Exchange, conf: &Conf, around: &Around<'_>) -> Result<Step, Http
 }
 
 fn begin(x: &mut Exchange, conf: &Conf, around: &Around<'_>) -> Result<Step, HttpError> {
+    strangers::refuse(x, &conf.origins)?;
     let kind = x.head.known(Known::ContentType).unwrap_or_default();
     if conf.delete && kind.get(..form::TYPE.len()).is_some_and(|kind| kind.eq_ignore_ascii_case(form::TYPE)) {
         if !announces_body(x) {
             return form::answer(x, conf);
-        }
-        if !x.may_act() {
-            form::refuse_strangers(x)?;
         }
         if let Some(step) = conf.store.as_ref().and_then(|store| {
             would(x, "removes the file that the form names, in", &[store.folder.as_ref(), b"/"].concat())

@@ -8,7 +8,7 @@ use std::sync::Mutex;
 
 use sha2::{Digest, Sha256};
 
-use super::forging::{Fault, Names, Seen};
+use super::forging::{Names, Seen};
 use super::passed::{self, Form};
 use super::rows::{Conf, Conflict};
 use super::{AHEAD, Around, closed, name};
@@ -110,7 +110,7 @@ impl Receiving {
         for argument in arguments {
             let name = argument.split(|&b| b == b'=').next().unwrap_or_default();
             let name: Vec<u8> = name.iter().map(|&b| if b == b'+' { b' ' } else { b }).collect();
-            names.field(&name).map_err(|fault| refused(fault, &name))?;
+            names.field(&name).map_err(|fault| fault.error(&name))?;
         }
         Ok(())
     }
@@ -168,7 +168,7 @@ impl Receiving {
                 if let Some(form) = &mut self.form {
                     Names::new(&conf.fields, &mut self.names)
                         .field(&part.name)
-                        .map_err(|fault| refused(fault, &part.name))?;
+                        .map_err(|fault| fault.error(&part.name))?;
                     form.begin_field(&part.name)?;
                 }
                 Current::Field
@@ -201,7 +201,7 @@ impl Receiving {
     fn begin_input(&mut self, name: &[u8], conf: &Conf) -> Result<(), HttpError> {
         let mut names = Names::new(&conf.fields, &mut self.names);
         let judged = if self.form.is_some() { names.file(name) } else { names.listed(name) };
-        judged.map_err(|fault| refused(fault, name))
+        judged.map_err(|fault| fault.error(name))
     }
 
     fn begin_file(&mut self, part: Part, name: String, conf: &Conf, around: &Around<'_>) -> Result<(), HttpError> {
@@ -370,16 +370,6 @@ pub fn bytes_in(folder: &Folder) -> io::Result<u64> {
 fn bad_name(name: &[u8]) -> HttpError {
     let text = format!("client sent a file whose name says nothing: \"{}\"", escape::error_log(name));
     HttpError::new(400, "bad-name").log(Level::Info, text)
-}
-
-fn refused(fault: Fault, name: &[u8]) -> HttpError {
-    let name = escape::error_log(name);
-    let (reason, text) = match fault {
-        Fault::Forged => ("forged-field", "would pass for what upload_pass makes of a file"),
-        Fault::Unclear => ("field-name", "is one that programs read in different ways"),
-        Fault::Unlisted => ("other-field", "brings a file and is none of upload_fields"),
-    };
-    HttpError::new(400, reason).log(Level::Info, format!("client sent a form whose field \"{name}\" {text}"))
 }
 
 fn taken(name: &str) -> HttpError {

@@ -9,6 +9,8 @@ use crate::conf::directive::{Arity, Contexts, Directive, Inherit, Manual, Repeat
 use crate::exchange::step::Target;
 use crate::exchange::variables::Variable;
 
+use super::strangers;
+
 /// A folder for uploads, and the URI that it stands under.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Store {
@@ -49,6 +51,8 @@ pub struct Conf {
     pub pass: Option<Target>,
     /// The file inputs of the forms; empty for any.
     pub fields: Vec<Bytes>,
+    /// Other sites whose pages may send forms, as `strangers::normal` writes them.
+    pub origins: Vec<Bytes>,
     /// Whether files and their names are on disk before the answer is sent.
     pub sync: bool,
     /// Whether clients may remove files.
@@ -68,6 +72,7 @@ impl Default for Conf {
             types: Vec::new(),
             pass: None,
             fields: Vec::new(),
+            origins: Vec::new(),
             sync: false,
             delete: false,
             list: true,
@@ -228,6 +233,23 @@ pub const DIRECTIVES: &[Directive<Conf>] = &[
         },
     },
     Directive {
+        manual: Manual {
+            arity: Arity::AtLeast(1),
+            ..one(
+                "upload_origins",
+                &["origin ..."],
+                None,
+                "Other sites whose pages may send forms here, for example `https://app.example.com`. A form from any other site is refused with 403, since \
+                  a browser sends it with the visitor's cookies and from within the visitor's network, and asks nobody. What counts is `Sec-Fetch-Site`, \
+                  else `Origin`, else `Referer`; a program that sends none of them is let in. For requests that a browser does ask about \
+                  first (PUT, DELETE) there are `add_header` and `if`.",
+            )
+        },
+        repeat: Repeat::List { key: "upload_origins", clear: |conf| conf.origins.clear() },
+        inherit: Inherit::Yes,
+        set: set_origins,
+    },
+    Directive {
         manual: flag(
             "upload_sync",
             "off",
@@ -295,6 +317,18 @@ fn set_types(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
             ));
         }
         conf.types.push(kind.into());
+    }
+    Ok(())
+}
+
+fn set_origins(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
+    for word in args.words() {
+        let origin = strangers::normal(&word.text).filter(|origin| !origin.contains(&b'*'));
+        let fault =
+            || Fault::at(word, format!("takes origins such as `https://app.example.com`, not `{}`", word.show()));
+        let origin = origin
+            .ok_or_else(|| fault().help("write scheme and host, a port if it is not the usual one, and no path"))?;
+        conf.origins.push(origin.into());
     }
     Ok(())
 }
