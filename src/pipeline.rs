@@ -234,17 +234,21 @@ impl Run {
     }
 
     fn redirect(&mut self, target: Target) -> Result<(), HttpError> {
-        self.x.tell("redirect", None, || match &target {
-            Target::Uri { path, args } => {
+        self.x.tell("redirect", None, || {
+            let goes_on = |path: &[u8], args: &Option<Vec<u8>>, how| {
                 let query = args.as_ref().map_or(String::new(), |args| format!("?{}", escape::error_log(args)));
-                format!("goes on as `{}{query}`, from inside", escape::error_log(path))
+                format!("goes on as `{}{query}`, {how}", escape::error_log(path))
+            };
+            match &target {
+                Target::Uri { path, args } => goes_on(path, args, "from inside"),
+                Target::AsAsked { path, args } => goes_on(path, args, "as if the client had asked for it"),
+                Target::Named(name) => format!("goes on in the location `{}`", escape::error_log(name)),
             }
-            Target::Named(name) => format!("goes on in the location `{}`", escape::error_log(name)),
         });
         self.count("internally redirecting to")?;
-        self.x.internal = true;
+        self.x.internal = !matches!(target, Target::AsAsked { .. });
         match target {
-            Target::Uri { path, args } => {
+            Target::Uri { path, args } | Target::AsAsked { path, args } => {
                 self.x.uri = path;
                 self.x.args = args;
                 self.x.rewritten = false;

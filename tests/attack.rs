@@ -11,6 +11,8 @@ mod client;
 mod limits;
 #[path = "attack/passwords.rs"]
 mod passwords;
+#[path = "attack/scripts.rs"]
+mod scripts;
 #[allow(dead_code, reason = "the engine's tests use the rest of it")]
 #[path = "engine/site.rs"]
 mod site;

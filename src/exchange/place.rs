@@ -57,6 +57,10 @@ impl Exchange {
             Some(Alias { text, prefix: None }) => path = self.absolute(self.eval(text).into_owned()),
             None => {
                 path = self.absolute(self.eval(&root.root).into_owned());
+                // A variable may make a URI without a slash: `-old/a` is no file of the folder beside `root`.
+                if !uri.is_empty() && uri[0] != b'/' && path.last() != Some(&b'/') {
+                    path.push(b'/');
+                }
                 path.extend_from_slice(uri);
             }
         }
@@ -85,6 +89,21 @@ impl Exchange {
     pub fn leads_up(&self, text: &Text, tail: &[u8]) -> bool {
         let own = |piece: &Piece| if let Piece::Literal(text) = piece { ups(text) } else { 0 };
         ups(&[&self.eval(text), tail].concat()) > text.pieces.iter().map(own).sum()
+    }
+
+    /// The same of a text that names a file beside the request's own. The document root may stand in it, with whatever way up the
+    /// conf wrote there.
+    pub fn leads_astray(&self, text: &Text) -> bool {
+        if text.constant().is_some() || ups(&self.eval(text)) == 0 {
+            return false;
+        }
+        let root = self.document_root();
+        let own = |piece: &Piece| match (piece, self.piece(piece)) {
+            (Piece::Literal(text), _) => ups(text),
+            (_, Some(value)) if value.starts_with(&root) => ups(&root),
+            _ => 0,
+        };
+        self.climbs() || ups(&self.eval(text)) > text.pieces.iter().map(own).sum()
     }
 
     /// The document root: `root`, or `alias` as far as it is fixed.

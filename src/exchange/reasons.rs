@@ -264,7 +264,7 @@ pub const REASONS: &[Reason] = &[
         "accel-redirect",
         &[404],
         &[],
-        ["The `X-Accel-Redirect` of a program names no path.", "Mend the program; it is to begin with `/` or `@`."],
+        ["The `X-Accel-Redirect` of a program names no path, or one that leads up.", "Fix the program: the value begins with `/` or `@` and has no `..` segment, escaped or not."],
     ),
     reason(
         "cgi-no-script",

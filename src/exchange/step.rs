@@ -15,6 +15,13 @@ pub enum Target {
         /// The query without `?`.
         args: Option<Vec<u8>>,
     },
+    /// The same as if the client had asked for it: what is open from inside alone stays closed (RFC 3875 section 6.2.2).
+    AsAsked {
+        /// The path.
+        path: Vec<u8>,
+        /// The query without `?`.
+        args: Option<Vec<u8>>,
+    },
     /// A named location, with its `@`.
     Named(Vec<u8>),
 }

@@ -7,7 +7,8 @@ use crate::conf::args::parse_size;
 use crate::exchange::error::{HttpError, Level};
 use crate::exchange::step::{Step, Target};
 use crate::exchange::{Exchange, Received};
-use crate::http::{escape, target};
+use crate::http::escape;
+use crate::http::inner_target::{self, Fault};
 
 /// What the fields ask for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -83,18 +84,24 @@ impl Accel {
         }
         x.as_get = !x.is_head();
         x.received = Received::Nothing;
-        let mut path = Vec::new();
-        match target::parse(to, true, &mut path) {
-            Ok(parsed) if to.starts_with(b"/") => {
-                let args = parsed.args.map(|range| to[range].to_vec());
-                Ok(Some(Step::Goto(Target::Uri { path, args })))
-            }
-            _ => {
-                let text = format!("X-Accel-Redirect leads to \"{}\", which is no path here", escape::error_log(to));
-                Err(HttpError::new(404, "accel-redirect").log(Level::Error, text))
-            }
+        match inner_target::parse(to) {
+            Ok((path, args)) => Ok(Some(Step::Goto(Target::Uri { path, args }))),
+            Err(fault) => Err(no_path(to, fault)),
         }
     }
+}
+
+/// nginx's line where nginx refuses too.
+fn no_path(to: &[u8], fault: Fault) -> HttpError {
+    let shown = escape::error_log(to);
+    let text = match fault {
+        Fault::LeadsUp | Fault::NoPath => format!("unsafe URI \"{shown}\" was detected"),
+        Fault::NoSlash => format!("X-Accel-Redirect leads to \"{shown}\", which does not begin with a slash"),
+        Fault::BadEscape => {
+            format!("X-Accel-Redirect leads to \"{shown}\", where a \"%\" is not followed by two hexadecimal digits")
+        }
+    };
+    HttpError::new(404, "accel-redirect").log(Level::Error, text)
 }
 
 #[cfg(test)]

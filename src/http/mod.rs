@@ -14,6 +14,7 @@ pub mod forwarded;
 pub mod framing;
 pub mod head;
 pub mod head_error;
+pub mod inner_target;
 pub mod media;
 pub mod method;
 pub mod multipart;

@@ -146,7 +146,7 @@ fn resolve(raw: &[u8], merge: bool, path: &mut Vec<u8>) -> Result<(), TargetErro
 }
 
 /// Two hexadecimal digits after a `%`.
-fn decode(text: &[u8]) -> Result<(u8, &[u8]), TargetError> {
+pub(super) fn decode(text: &[u8]) -> Result<(u8, &[u8]), TargetError> {
     let digit = |byte: u8| (byte as char).to_digit(16);
     if let [high, low, rest @ ..] = text
         && let (Some(high), Some(low)) = (digit(*high), digit(*low))

@@ -132,7 +132,8 @@ pub(super) fn run_script(run: &mut Run) -> Result<Step, HttpError> {
     let body = &run.scope.request_body;
     // A script that hangs must leave processors for the rest.
     let places = (run.scope.process.pool.threads / 2).max(2);
-    let around = cgi::Around { places, memory: body.memory(), folder: &body.folder };
+    let merges_slashes = run.scope.request_head.merge_slashes;
+    let around = cgi::Around { places, memory: body.memory(), folder: &body.folder, merges_slashes };
     cgi::step(&mut run.x, &run.scope.cgi, &around)
 }
 

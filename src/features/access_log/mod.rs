@@ -144,9 +144,12 @@ pub fn lines(x: &Exchange, conf: &Conf, out: &mut Sink<'_>) {
 /// Appends a line to the file that the request's variables name. As in nginx there must be a document root, so
 /// that made-up host names leave no files behind.
 fn append(x: &Exchange, path: &Text, kept: Option<&Kept>, line: &[u8]) {
+    // A value that leads out of its folder names no log of ours.
+    if x.leads_astray(path) {
+        return;
+    }
     let path = x.eval(path);
-    // A value that climbs out of its folder names no log of ours.
-    if path.contains(&0) || path.split(|&byte| byte == b'/').any(|part| part == b"..") {
+    if path.contains(&0) {
         return;
     }
     if !bytes_to_path(&x.document_root()).is_dir() {

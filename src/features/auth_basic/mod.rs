@@ -118,6 +118,10 @@ pub fn ask(x: &mut Exchange, conf: &Conf) -> Result<Verdict, HttpError> {
         return Err(refusal(&realm).log(Level::Info, "no user/password was provided for basic authentication"));
     };
     let path = path(x, file, conf);
+    if x.leads_astray(file) {
+        let text = format!("the users' file \"{}\" is not looked at: a variable leads up", escape::error_log(&path));
+        return Err(HttpError::new(403, "no-user-file").log(Level::Error, text));
+    }
     let found = users::find(&path, &user).map_err(|error| unreadable(&path, &error))?;
     let shown = escape::error_log(&user);
     let unusable = match found.stored.as_deref().map(Scheme::of) {

@@ -50,21 +50,22 @@ pub fn leads_elsewhere(head: &OutputHead) -> bool {
     head.accel.redirect.is_some() || is_local_redirect(head)
 }
 
-/// Leads the request to another URI of this server. It goes on as GET, without its body.
-pub fn redirect(x: &mut Exchange, head: &OutputHead) -> Result<Step, HttpError> {
+/// Leads the request to another URI of this server. It goes on as GET, without its body. `merges`: whether several slashes of a
+/// client's path count as one.
+pub fn redirect(x: &mut Exchange, head: &OutputHead, merges: bool) -> Result<Step, HttpError> {
     let kept = (head.content_type.as_ref(), head.refuses_ranges, head.fields.as_slice());
     if let Some(step) = head.accel.lead(x, kept.0, kept.1, kept.2)? {
         return Ok(step);
     }
     let location = head.location.as_deref().unwrap_or_default();
     let mut path = Vec::new();
-    let parsed = target::parse(location, true, &mut path).map_err(|error| {
+    let parsed = target::parse(location, merges, &mut path).map_err(|error| {
         let text = format!("script redirects to a path that is none: {}", error.log());
         HttpError::new(502, "cgi-bad-head").log(Level::Error, text)
     })?;
     x.as_get = true;
     x.received = Received::Nothing;
-    Ok(Step::Goto(Target::Uri { path, args: parsed.args.map(|range| location[range].to_vec()) }))
+    Ok(Step::Goto(Target::AsAsked { path, args: parsed.args.map(|range| location[range].to_vec()) }))
 }
 
 /// The answer with this body.

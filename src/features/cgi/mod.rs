@@ -42,6 +42,8 @@ pub struct Around<'a> {
     pub memory: usize,
     /// The folder for what does not.
     pub folder: &'a Path,
+    /// Whether several slashes of a path count as one.
+    pub merges_slashes: bool,
 }
 
 /// What is kept between two entries.
@@ -177,7 +179,7 @@ fn start(
     let body = x.received.take();
     let started = Child::start(&script, &variables, conf, body, permit, x.waker());
     let started = started.map_err(|error| script::diagnose(&script, &error))?;
-    let running = Running::new(x, conf, started, &script.names.file, &folder(x, around)).map_err(|error| {
+    let running = Running::new(x, conf, started, &script.names.file, around).map_err(|error| {
         let text =
             format!("the pipes of a script could not be watched ({})", crate::exchange::error::system_words(&error));
         HttpError::new(503, "no-resources").log(Level::Error, text)

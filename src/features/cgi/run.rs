@@ -4,12 +4,12 @@
 use std::io::{self, ErrorKind, Read};
 use std::os::fd::AsFd;
 use std::os::unix::process::ExitStatusExt;
-use std::path::Path;
 use std::process::{ChildStdout, ExitStatus};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::answer::{self, Fit};
+use super::Around;
 use super::child::{Child, Started};
 use super::conf::Conf;
 use super::input::Input;
@@ -50,6 +50,7 @@ pub struct Running {
     looked: usize,
     /// Whether the answer is sent as it comes.
     streams: bool,
+    merges_slashes: bool,
 }
 
 /// How reading ended for now.
@@ -62,7 +63,7 @@ enum Flow {
 
 impl Running {
     /// Watches over a script that was just started.
-    pub fn new(x: &Exchange, conf: &Conf, started: Started, file: &[u8], folder: &Path) -> io::Result<Running> {
+    pub fn new(x: &Exchange, conf: &Conf, started: Started, file: &[u8], around: &Around<'_>) -> io::Result<Running> {
         let Started { child, output, errors, input } = started;
         let errors_end = errors.as_ref().map(|errors| errors.as_fd());
         let descriptors = [Some(output.as_fd()), errors_end, child.descriptor(), input.descriptor()];
@@ -73,7 +74,7 @@ impl Running {
             output,
             input,
             lines: Lines::new(errors),
-            held: Spool::new(folder),
+            held: Spool::new(&x.prefix.join(around.folder)),
             name: escape::error_log(file),
             ended: false,
             since: None,
@@ -81,6 +82,7 @@ impl Running {
             looked: 0,
             // RFC 3875 section 5: what such a script writes goes to the client at once.
             streams: !conf.buffering || name.starts_with(b"nph-"),
+            merges_slashes: around.merges_slashes,
         })
     }
 
@@ -200,7 +202,7 @@ impl Running {
             x.report(Level::Warn, format!("script \"{}\" ended with exit code {code}", self.name));
         }
         if answer::leads_elsewhere(&head) {
-            return answer::redirect(x, &head);
+            return answer::redirect(x, &head, self.merges_slashes);
         }
         head.accel.note(x);
         let mut len = self.held.len();

@@ -35,6 +35,9 @@ pub struct Script {
 pub fn find(x: &Exchange, conf: &Conf) -> Result<Option<Script>, HttpError> {
     let (names, stat, arguments) = match &conf.mode {
         Mode::Pass(words) => {
+            if let Some(program) = words.first() {
+                stay(x, program)?;
+            }
             let mut words = words.iter().map(|word| x.eval(word).into_owned());
             // The setter refuses an empty list.
             let program = words.next().unwrap_or_default();
@@ -84,10 +87,22 @@ fn complete(
     command.push(OsString::from_vec(names.file.clone()));
     command.extend(arguments.into_iter().map(OsString::from_vec));
     let folder = match &conf.working_dir {
-        Some(folder) => x.prefix.join(bytes_to_path(&x.eval(folder))),
+        Some(folder) => {
+            stay(x, folder)?;
+            x.prefix.join(bytes_to_path(&x.eval(folder)))
+        }
         None => bytes_to_path(&names.file).parent().unwrap_or(Path::new("/")).to_path_buf(),
     };
     Ok(Script { is_direct: runner.is_empty(), names, command, folder, path })
+}
+
+/// A variable's value chooses among the programs of a folder; it does not lead out of it.
+fn stay(x: &Exchange, text: &Text) -> Result<(), HttpError> {
+    if !x.leads_astray(text) {
+        return Ok(());
+    }
+    let text = format!("script: a variable leads up in \"{}\"", escape::error_log(&x.eval(text)));
+    Err(HttpError::new(404, "cgi-no-script").log(Level::Error, text))
 }
 
 /// Where the way down the path ended.
@@ -141,6 +156,7 @@ fn search_words(x: &Exchange) -> Vec<Vec<u8>> {
 
 /// The path of an interpreter: from the prefix, or from PATH where it is a mere name.
 fn interpreter(x: &Exchange, word: &Text, path: &[u8]) -> Result<OsString, HttpError> {
+    stay(x, word)?;
     let name = x.eval(word);
     if name.contains(&b'/') {
         return Ok(x.prefix.join(bytes_to_path(&name)).into_os_string());

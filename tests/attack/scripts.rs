@@ -1,0 +1,152 @@
+//! Programs that were taken over, or that repeat what a client wrote: whatever they name in their fields opens nothing that is closed.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt;
+use std::sync::Arc;
+
+use crate::client::get;
+use crate::site::Site;
+
+/// Ways to write the path of a file that `location /files/` does not hold.
+const CLIMBS: [&str; 22] = [
+    "/files/../secret/s.txt",
+    "/files/%2e%2e/secret/s.txt",
+    "/files/%2E./secret/s.txt",
+    "/files/.%2e/secret/s.txt",
+    "/files/..%2fsecret/s.txt",
+    "/files/..%2Fsecret/s.txt",
+    "/files%2f..%2fsecret/s.txt",
+    "%2ffiles/../secret/s.txt",
+    "/files/a/../../secret/s.txt",
+    "/files//../../secret/s.txt",
+    "/files/./../secret/s.txt",
+    "/files/../secret/s.txt?a=b",
+    "/files/%2e%2e/secret/s.txt?a=b",
+    "/files/x%3f/../../secret/s.txt",
+    "/files/x#/../../secret/s.txt",
+    "/files/%/../../secret/s.txt",
+    "/files/%zz/../../secret/s.txt",
+    "/files/%4/../../secret/s.txt",
+    "/files/%2/../../secret/s.txt",
+    "/files/..%00/../secret/s.txt",
+    "../secret/s.txt",
+    "-secret/s.txt",
+];
+
+/// A server that answers every connection, once a `;` has come, with what `answer` makes of the bytes.
+fn program(answer: impl Fn(&[u8]) -> Vec<u8> + Send + Sync + 'static) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let answer = Arc::new(answer);
+    // It ends with the test's process.
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let (mut stream, answer): (TcpStream, _) = (stream.unwrap(), answer.clone());
+            std::thread::spawn(move || {
+                let (mut asked, mut piece) = (Vec::new(), [0; 4096]);
+                while !asked.contains(&b';') {
+                    match stream.read(&mut piece) {
+                        Ok(n @ 1..) => asked.extend_from_slice(&piece[..n]),
+                        _ => return,
+                    }
+                }
+                // A server that has seen enough may have closed.
+                let _ = stream.write_all(&answer(&asked));
+                let _ = stream.shutdown(std::net::Shutdown::Write);
+                while matches!(stream.read(&mut piece), Ok(1..)) {}
+            });
+        }
+    });
+    port
+}
+
+/// The entry of `CLIMBS` that a request names as `n=NUMBER;`.
+fn climb(asked: &[u8]) -> &'static str {
+    let asked = String::from_utf8_lossy(asked);
+    let number = asked.split("n=").nth(1).and_then(|rest| rest.split(';').next()).unwrap();
+    CLIMBS[number.parse::<usize>().unwrap()]
+}
+
+fn script(site: &Site, name: &str, text: &str) {
+    site.file(name, format!("#!/bin/sh\n{text}\n"));
+    fs::set_permissions(site.path("html").join(name), fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+#[test]
+fn no_program_leads_up() {
+    let head = |asked: &[u8]| format!("Content-Type: text/plain\r\nX-Accel-Redirect: {}\r\n\r\n", climb(asked));
+    let http = program(move |asked| format!("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n{}", head(asked)).into_bytes());
+    let plain = program(move |asked| head(asked).into_bytes());
+    let fastcgi = program(move |asked| {
+        let head = head(asked);
+        let [high, low] = (head.len() as u16).to_be_bytes();
+        [&[1, 6, 0, 1, high, low, 0, 0], head.as_bytes(), &[1, 3, 0, 1, 0, 8, 0, 0], &[0; 8]].concat()
+    });
+    let site = Site::start(
+        "",
+        &format!(
+            "server {{ listen 127.0.0.1:%PORT1%; location /files/ {{ internal; }} location /secret/ {{ }}
+            location /proxy {{ proxy_pass http://127.0.0.1:{http}; }}
+            location /fastcgi {{ fastcgi_param QUERY_STRING $args; fastcgi_pass 127.0.0.1:{fastcgi}; }}
+            location /scgi {{ scgi_param QUERY_STRING $args; scgi_pass 127.0.0.1:{plain}; }}
+            location /uwsgi {{ uwsgi_param QUERY_STRING $args; uwsgi_pass 127.0.0.1:{plain}; }}
+            location /cgi {{ cgi_pass %DIR%/html/lead.sh; cgi_set_var TO $arg_to; }} }}"
+        ),
+    );
+    for folder in ["html/files", "html/secret", "html-secret"] {
+        fs::create_dir(site.path(folder)).unwrap();
+        fs::write(site.path(folder).join("s.txt"), "nobody may see this").unwrap();
+    }
+    script(&site, "lead.sh", "printf 'X-Accel-Redirect: %s\\n\\n' \"$TO\"");
+    assert_eq!(get(site.port(), "/cgi?to=/files/s.txt").status, 200);
+    for gateway in ["proxy", "fastcgi", "scgi", "uwsgi"] {
+        for n in 0..CLIMBS.len() {
+            let answer = get(site.port(), &format!("/{gateway}?n={n};"));
+            assert_eq!(answer.status, 404, "{gateway}, {}: {}", CLIMBS[n], answer.text());
+        }
+    }
+    for to in CLIMBS {
+        let answer = get(site.port(), &format!("/cgi?to={to}"));
+        assert_eq!(answer.status, 404, "cgi, {to}: {}", answer.text());
+    }
+    site.stop();
+}
+
+#[test]
+fn a_scripts_redirect_opens_no_internal_location() {
+    let site = Site::start(
+        "",
+        "server { listen 127.0.0.1:%PORT1%; merge_slashes off;
+            location /int/ { internal; alias %DIR%/html/int/; }
+            location /in { internal; location /in/ner/ { alias %DIR%/html/int/; } }
+            location ~ ^/re/ { internal; root %DIR%/html/int; try_files /s.txt =404; }
+            location /go { cgi_pass %DIR%/html/go.sh; cgi_set_var TO $arg_to; }
+            location /page { error_page 404 /err; return 404; }
+            location /err { internal; cgi_pass %DIR%/html/go.sh; cgi_set_var TO $arg_to; } }",
+    );
+    fs::create_dir(site.path("html/int")).unwrap();
+    site.file("int/s.txt", "nobody may see this");
+    script(&site, "go.sh", "printf 'Location: %s\\n\\n' \"$TO\"");
+    for to in [
+        "/int/s.txt",
+        "/%69nt/s.txt",
+        "/int%2fs.txt",
+        "/x/../int/s.txt",
+        "/x/%2e%2e/int/s.txt",
+        "/./int/s.txt",
+        "/in/ner/s.txt",
+        "/re/s.txt",
+        "/go?to=/int/s.txt",
+        "/go?to=/go?to=/int/s.txt",
+        "/page?to=/int/s.txt",
+    ] {
+        for by in ["go", "page"] {
+            let answer = get(site.port(), &format!("/{by}?to={to}"));
+            assert_eq!(answer.status, 404, "{by}, {to}: {}", answer.text());
+            assert!(!answer.text().contains("nobody"), "{by}, {to}");
+        }
+    }
+    site.stop();
+}
