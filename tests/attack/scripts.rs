@@ -6,8 +6,8 @@ use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 
-use crate::client::get;
-use crate::site::Site;
+use crate::client::{Client, get};
+use crate::site::{Site, wait_for};
 
 /// Ways to write the path of a file that `location /files/` does not hold.
 const CLIMBS: [&str; 22] = [
@@ -148,5 +148,49 @@ fn a_scripts_redirect_opens_no_internal_location() {
             assert!(!answer.text().contains("nobody"), "{by}, {to}");
         }
     }
+    site.stop();
+}
+
+#[test]
+fn a_script_does_not_fill_the_log() {
+    let site = Site::start(
+        "",
+        "server { listen 127.0.0.1:%PORT1%; cgi on; cgi_timeout 60s 50ms;
+            location /live/ { alias %DIR%/html/; cgi_buffering off; }
+            location /late/ { alias %DIR%/html/; cgi_timeout 300ms 50ms; } }",
+    );
+    // 24 MB in lines of one byte, in long ones, in one without an end.
+    let flood = |name: &str, line: &str, end: &str| {
+        let head = "printf 'Content-Type: text/plain\\n\\n'";
+        script(&site, name, &format!("{head}\nyes {line} | head -c 24000000 {end} >&2\necho done"));
+    };
+    flood("short.sh", "a", "");
+    flood("long.sh", &"a".repeat(2000), "");
+    flood("escaped.sh", "a", "| tr a '\\033'");
+    flood("endless.sh", "a", "| tr -d '\\n'");
+    script(&site, "late.sh", "yes >&2");
+    let mut asked = 0;
+    for path in ["/short.sh", "/long.sh", "/escaped.sh", "/endless.sh", "/live/short.sh", "/late/late.sh"] {
+        let before = site.said().len();
+        // The request's line stands behind each line of its script.
+        let mut client = Client::new(site.port());
+        client.send(format!("GET {path}?{} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n", "q".repeat(3000)));
+        let answer = String::from_utf8_lossy(&client.rest().0).into_owned();
+        let wanted = if path == "/late/late.sh" { "HTTP/1.1 504 " } else { "HTTP/1.1 200 " };
+        assert!(answer.starts_with(wanted), "{path}: {answer}");
+        asked += 1;
+        wait_for(path, || site.said_times("bytes are left out here") == asked);
+        let written = site.said().len() - before;
+        assert!((16 << 10..80 << 10).contains(&written), "{path}: {written}");
+    }
+    // Whoever leaves takes nothing with them but the words about it.
+    let before = site.said().len();
+    let mut client = Client::new(site.port());
+    client.send("GET /late.sh HTTP/1.1\r\nHost: h\r\n\r\n");
+    wait_for("the script says something", || site.said().len() > before + (16 << 10));
+    drop(client);
+    wait_for("what was left out is counted", || site.said_times("bytes are left out here") == asked + 1);
+    let written = site.said().len() - before;
+    assert!(written < 80 << 10, "{written}");
     site.stop();
 }

@@ -8,8 +8,8 @@ use std::process::{ChildStdout, ExitStatus};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use super::answer::{self, Fit};
 use super::Around;
+use super::answer::{self, Fit};
 use super::child::{Child, Started};
 use super::conf::Conf;
 use super::input::Input;
@@ -68,14 +68,15 @@ impl Running {
         let errors_end = errors.as_ref().map(|errors| errors.as_fd());
         let descriptors = [Some(output.as_fd()), errors_end, child.descriptor(), input.descriptor()];
         descriptors.into_iter().flatten().try_for_each(|descriptor| x.watch(descriptor))?;
+        let shown = escape::error_log(file);
         let name = file.rsplit(|&b| b == b'/').next().unwrap_or(file);
         Ok(Running {
             child,
             output,
             input,
-            lines: Lines::new(errors),
+            lines: Lines::new(x, &shown, errors),
             held: Spool::new(&x.prefix.join(around.folder)),
-            name: escape::error_log(file),
+            name: shown,
             ended: false,
             since: None,
             head: conf.body_only.then(OutputHead::default),
@@ -110,9 +111,11 @@ impl Running {
         }
         if is_over {
             self.read_lines(x, conf);
+            self.lines.close(&conf.errors, &mut |level, _, text| x.report(level, text));
             return self.finish(x, conf).map(Next::Step);
         }
         if self.child.is_late(now) {
+            self.lines.close(&conf.errors, &mut |level, _, text| x.report(level, text));
             let text = format!("script \"{}\" took longer than cgi_timeout allows", self.name);
             return Err(HttpError::new(504, "cgi-timeout").log(Level::Error, text));
         }
@@ -153,10 +156,9 @@ impl Running {
     }
 
     fn read_lines(&mut self, x: &mut Exchange, conf: &Conf) {
-        let (name, child) = (&self.name, &self.child);
-        self.lines.read(&conf.errors, &mut |level, line| {
-            child.show(Sight::Says(&line));
-            let text = format!("script \"{name}\" says: {line}, id: {}", x.request_id());
+        let child = &self.child;
+        self.lines.read(&conf.errors, &mut |level, line, text| {
+            child.show(Sight::Says(line));
             x.report(level, text);
         });
     }

@@ -15,21 +15,20 @@ use crate::http::response::Stream;
 pub struct Live {
     running: Running,
     errors: Errors,
-    id: String,
     notebook: Notebook,
 }
 
 impl Live {
     /// The rest of a script's output.
     pub fn new(running: Running, errors: Errors, x: &Exchange) -> Self {
-        Live { running, errors, id: x.request_id().into(), notebook: x.notebook() }
+        Live { running, errors, notebook: x.notebook() }
     }
 
     fn read_lines(&mut self) {
-        let (name, id, child, notebook) = (&self.running.name, &self.id, &self.running.child, &self.notebook);
-        self.running.lines.read(&self.errors, &mut |level, line| {
-            child.show(Sight::Says(&line));
-            notebook.report(level, format!("script \"{name}\" says: {line}, id: {id}"));
+        let (child, notebook) = (&self.running.child, &self.notebook);
+        self.running.lines.read(&self.errors, &mut |level, line, text| {
+            child.show(Sight::Says(line));
+            notebook.report(level, text);
         });
     }
 }
@@ -44,6 +43,7 @@ impl Stream for Live {
         let now = Instant::now();
         loop {
             if self.running.ended {
+                self.running.lines.close(&self.errors, &mut |level, _, text| self.notebook.report(level, text));
                 self.running.child.let_go();
                 return Ok(0);
             }
