@@ -428,7 +428,7 @@ pub fn pattern(data: &[u8]) {
     let (expression, text) = (&data[..end], &data[(end + 1).min(data.len())..]);
     let text = &text[..text.len().min(24)];
     for caseless in [false, true] {
-        let Ok(pattern) = Pattern::new(expression, caseless) else { continue };
+        let Ok(pattern) = Pattern::new(expression, caseless, &Default::default()) else { continue };
         let Ok(Some(captures)) = pattern.captures(text) else { continue };
         assert!(captures.groups.first().is_some_and(Option::is_some));
         for range in captures.groups.iter().flatten() {

@@ -166,7 +166,7 @@ impl Run {
             let followed = match self.answer.take() {
                 Some(response) => self.settle(response).map(Some),
                 None => match self.next_step() {
-                    Some(step) => match step(self) {
+                    Some(step) => match self.run(step) {
                         // Most steps have nothing to say to a request: what they answer is not moved about.
                         Ok(Step::Next) => {
                             self.cursor += 1;
@@ -195,6 +195,16 @@ impl Run {
         let ahead = self.scope.steps.get(|| steps_of(&self.scope)) >> self.cursor;
         self.cursor = if ahead == 0 { STEPS.len() } else { self.cursor + ahead.trailing_zeros() as usize };
         STEPS.get(self.cursor).map(|(_, _, step)| *step)
+    }
+
+    /// Runs a step. What it could not find out about the request is a failure, whatever it says itself.
+    #[inline(always)]
+    fn run(&mut self, step: StepFn) -> Result<Step, HttpError> {
+        let went = step(self);
+        match self.x.unspoiled() {
+            Ok(()) => went,
+            Err(error) => Err(error),
+        }
     }
 
     fn follow(&mut self, step: Step) -> Result<Option<Outcome>, HttpError> {
@@ -326,7 +336,11 @@ impl Run {
         if response.varies && scope.gzip.vary {
             response.push("Vary", "Accept-Encoding");
         }
-        // What answers a failure goes out without such fields instead.
+        // What answers a failure goes out all the same, and without unsafe fields.
+        let spoiled = x.unspoiled();
+        if x.failure.is_none() {
+            spoiled?;
+        }
         if x.failure.is_none() && !framing::is_safe(&response) {
             return Err(unsafe_field());
         }
@@ -356,10 +370,8 @@ fn unsafe_field() -> HttpError {
 /// The server of a group for the host that a request names; what a regex name captured goes to the exchange.
 pub fn find_server(group: &Group, x: &Exchange) -> Result<Arc<Server>, HttpError> {
     let host = x.head.host().unwrap_or_default();
-    let found = group.hosts.find(host).map_err(|_| {
-        HttpError::new(500, "regex-too-hard")
-            .log(Level::Error, "a regex of server_name needs too many steps for this host")
-    })?;
+    let found = group.hosts.find(host);
+    let found = found.map_err(|why| HttpError::regex(why, "a regex of server_name", "this host"))?;
     let Some(Found { server, regex }) = found else { return Ok(group.default.clone()) };
     if let Some((groups, names)) = regex {
         x.capture(&Bytes::copy_from_slice(host), &groups, names);

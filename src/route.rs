@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::conf::pattern::{Groups, Pattern, TooHard};
+use crate::conf::pattern::{Failure, Groups, Pattern};
 use crate::conf::source::Span;
 use crate::conf::value::VarId;
 use crate::exchange::Exchange;
@@ -147,7 +147,7 @@ impl Locations {
 
     /// The location for a path: an exact one, else the longest prefix (looked into), else the first
     /// regex, unless the prefix forbids to ask them.
-    pub fn find(&self, x: &mut Exchange) -> Result<Option<Arc<Location>>, TooHard> {
+    pub fn find(&self, x: &mut Exchange) -> Result<Option<Arc<Location>>, Failure> {
         if let Some(location) = self.exact.get(x.uri.as_slice()) {
             location.tell(x, "is exactly this path: no other is asked");
             return Ok(Some(location.clone()));
@@ -204,7 +204,7 @@ impl Locations {
         }
     }
 
-    fn first_regex(&self, x: &mut Exchange) -> Result<Option<Arc<Location>>, TooHard> {
+    fn first_regex(&self, x: &mut Exchange) -> Result<Option<Arc<Location>>, Failure> {
         for location in &self.regexes {
             let Matcher::Regex { pattern, names } = &location.matcher else { continue };
             if let Some(found) = pattern.captures(&x.uri)? {
@@ -268,7 +268,7 @@ impl Hosts {
 
     /// The server for a host name (lower case, no port): exact, longest `*.x`, longest `x.*`, first
     /// regex; with what the regex captured.
-    pub fn find(&self, host: &[u8]) -> Result<Option<Found<'_>>, TooHard> {
+    pub fn find(&self, host: &[u8]) -> Result<Option<Found<'_>>, Failure> {
         let plain = |server: &Arc<Server>| Found { server: server.clone(), regex: None };
         if let Some(server) = self.exact.get(host) {
             return Ok(Some(plain(server)));

@@ -10,8 +10,9 @@ use super::ast::{Node, Word};
 use super::codes::Code;
 use super::diagnostic::Diagnostic;
 use super::outside::Outside;
+use super::pattern::Limit;
 use super::source::Span;
-use super::value::{Names, Piece, Text, VarId, compile};
+use super::value::{Names, Piece, Text, compile};
 use super::zone::Zones;
 use crate::http::media::MediaTypes;
 
@@ -78,6 +79,8 @@ pub struct Load {
     pub rootless: bool,
     /// Whether what is known but not built yet is left out with a note.
     pub partial: bool,
+    /// What one match of a regex may cost.
+    pub regex_limit: Limit,
     /// The location whose block is being read; none outside.
     pub location: Option<Enclosing>,
     /// The blocks around what is being read, outermost first, each by what names it: a server by its addresses and host names,
@@ -251,11 +254,6 @@ impl<'a> Args<'a> {
                 self.warn(Some(i), format!("duplicate MIME type \"{}\"", self.word(i).show()));
             }
         }
-    }
-
-    /// The index of a variable that this directive defines.
-    pub fn define(&mut self, name: &str) -> VarId {
-        self.load.names.define(name)
     }
 
     /// A variable that word `i` refers to without writing it as text: the file it names does.

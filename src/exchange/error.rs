@@ -3,6 +3,7 @@
 
 use bytes::Bytes;
 
+use crate::conf::pattern::Failure;
 use crate::conf::source::Span;
 
 /// nginx's log levels, most urgent first.
@@ -109,6 +110,16 @@ impl HttpError {
     pub fn field(mut self, name: &'static str, value: impl Into<Bytes>) -> Self {
         self.fields.push((Bytes::from_static(name.as_bytes()), value.into()));
         self
+    }
+
+    /// A regex has no answer to a text: `whose` and `what` name them in the log.
+    pub fn regex(why: Failure, whose: &str, what: &str) -> Self {
+        match why {
+            Failure::TooHard => HttpError::new(500, "regex-too-hard")
+                .log(Level::Error, format!("{whose} needs too many steps for {what} (\"regex_match_limit\")")),
+            Failure::NotUtf8 => HttpError::new(500, "regex-not-utf8")
+                .log(Level::Error, format!("{whose} begins with (*UTF) and {what} is not UTF-8")),
+        }
     }
 
     /// The one switch from a failed system call on a file to a status.

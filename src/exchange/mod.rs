@@ -248,6 +248,8 @@ pub struct Exchange {
     pub variables: Arc<Variables>,
     /// Values that this request gave to variables (`set`, named captures), and those worked out once (`map`).
     pub assigned: RefCell<Vec<(VarId, Bytes)>>,
+    /// Why something that was asked about this request has no answer: it fails at the end of the step.
+    pub spoiled: Cell<Option<Box<error::HttpError>>>,
     /// How many variables are being worked out, each for the one before.
     pub depth: Cell<u8>,
     /// The random id of `$request_id`, made when asked for.
@@ -283,7 +285,7 @@ pub struct Exchange {
 }
 
 // Each request makes one, and small ones are made sooner.
-const _: () = assert!(size_of::<Exchange>() <= 1032, "what few requests need lies in a box");
+const _: () = assert!(size_of::<Exchange>() <= 1040, "what few requests need lies in a box");
 
 impl Exchange {
     /// A request in front of its first step. Inlined, so that so large a value is made where it stays.
@@ -325,6 +327,7 @@ impl Exchange {
             scope,
             variables,
             assigned: Default::default(),
+            spoiled: Default::default(),
             depth: Default::default(),
             id: Default::default(),
             prefix,
@@ -399,6 +402,17 @@ impl Exchange {
             self.assign(*id, groups.get(*n).cloned().flatten().unwrap_or_default());
         }
         self.captures.replace(Captures { groups });
+    }
+
+    /// Says that something that was asked about this request has no answer (a regex that takes too long), where there is
+    /// no way to return an error. What guards a place must not count as passed, so the request fails.
+    pub fn spoil(&self, error: error::HttpError) {
+        self.spoiled.set(Some(Box::new(error)));
+    }
+
+    /// The reason as an error. What acts on values of the conf asks before it does.
+    pub fn unspoiled(&self) -> Result<(), error::HttpError> {
+        self.spoiled.take().map_or(Ok(()), |error| Err(*error))
     }
 
     /// What takes lines for the error log from whatever outlives the step that asks for it.

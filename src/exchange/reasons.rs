@@ -378,7 +378,16 @@ pub const REASONS: &[Reason] = &[
         "regex-too-hard",
         &[500],
         &[],
-        ["A regex needs too many steps for this text.", "Write it without nested repeats such as `(a+)+`."],
+        [
+            "A regex needs more steps for this text than `regex_match_limit` allows.",
+            "Write it without nested repeats such as `(a+)+`.",
+        ],
+    ),
+    reason(
+        "regex-not-utf8",
+        &[500],
+        &[],
+        ["A regex begins with `(*UTF)` and the text that it is asked about is not UTF-8.", "Leave `(*UTF)` out."],
     ),
     reason(
         "text-too-long",

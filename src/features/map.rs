@@ -13,7 +13,7 @@ use crate::conf::hostnames::{Hostnames, Refused};
 use crate::conf::pattern::Pattern;
 use crate::conf::value::{Text, VarId, compile};
 use crate::exchange::Exchange;
-use crate::exchange::error::Level;
+use crate::exchange::error::{HttpError, Level};
 use crate::exchange::variables::{Getter, Value, Variable};
 
 /// The settings: the maps of the conf, each with the variable it makes.
@@ -118,9 +118,7 @@ fn read_line(map: &mut Map, line: &Node, args: &mut Args<'_>) -> Result<(), Faul
     }
     if let Some(pattern) = key.text.strip_prefix(b"~") {
         let (pattern, caseless) = pattern.strip_prefix(b"*").map_or((pattern, false), |rest| (rest, true));
-        let pattern = Pattern::new(pattern, caseless).map_err(|what| Fault::at(key, what))?;
-        let define = |(name, n): &(String, usize)| (args.load.names.define(&name.to_ascii_lowercase()), *n);
-        let names = pattern.names().iter().map(define).collect();
+        let (pattern, names) = args.load.capturing(key, pattern, caseless)?;
         map.regexes.push((pattern, names, text));
         return Ok(());
     }
@@ -180,9 +178,8 @@ impl Map {
                 x.capture(&Bytes::copy_from_slice(subject), &found?.groups, names);
                 Some(text)
             }
-            Err(_) => {
-                let text = format!("a regex of the map of \"{}\" needs too many steps for this text", self.name);
-                x.report(Level::Error, text);
+            Err(why) => {
+                x.spoil(HttpError::regex(why, &format!("a regex of the map of \"{}\"", self.name), "this text"));
                 None
             }
         })

@@ -36,6 +36,7 @@ pub mod proxy;
 pub mod realip;
 pub mod redirect;
 pub mod referer;
+pub mod regexes;
 pub mod request_body;
 pub mod request_head;
 pub mod request_variables;

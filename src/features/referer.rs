@@ -11,7 +11,7 @@ use crate::conf::directive::{Arity, Contexts, Directive, Inherit, Manual, Repeat
 use crate::conf::hostnames::{Hostnames, Refused};
 use crate::conf::pattern::Pattern;
 use crate::exchange::Exchange;
-use crate::exchange::error::Level;
+use crate::exchange::error::HttpError;
 use crate::exchange::variables::Variable;
 use crate::http::head::Known;
 
@@ -99,7 +99,7 @@ fn set(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
             b"blocked" => list.blocked = true,
             b"server_names" => list.server_names = true,
             [b'~', pattern @ ..] => {
-                let pattern = Pattern::new(pattern, true).map_err(|message| Fault::at(word, message))?;
+                let pattern = args.load.pattern(word, pattern, true)?;
                 list.regexes.push(pattern);
             }
             text => {
@@ -149,8 +149,8 @@ impl Conf {
             return rest[from..].starts_with(path);
         }
         let matches = |pattern: &Pattern, text: &[u8]| {
-            pattern.is_match(text).unwrap_or_else(|_| {
-                x.report(Level::Error, "a regex of valid_referers needs too many steps for this Referer");
+            pattern.is_match(text).unwrap_or_else(|why| {
+                x.spoil(HttpError::regex(why, "a regex of valid_referers", "this Referer"));
                 false
             })
         };

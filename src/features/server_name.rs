@@ -1,6 +1,7 @@
 //! `server_name`: which host names a server answers to.
 
 use crate::conf::args::{Args, Fault};
+use crate::conf::ast::Word;
 use crate::conf::directive::{Arity, Contexts, Directive, Inherit, Manual, Repeat};
 use crate::conf::pattern::Pattern;
 use crate::conf::value::VarId;
@@ -29,7 +30,7 @@ pub enum Name {
 #[derive(Debug, Clone, Default)]
 pub struct Conf {
     /// The names, each with the word it came from.
-    pub names: Vec<(Name, crate::conf::ast::Word)>,
+    pub names: Vec<(Name, Word)>,
     /// The first name as `$server_name` shows it.
     pub first: Vec<u8>,
 }
@@ -72,7 +73,7 @@ fn set(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
         } else if text.starts_with(b"/") {
             args.warn(Some(i), format!("server name `{}` has suspicious symbols", word.show()));
         }
-        for name in read(&text, args).map_err(|message| Fault::at(word, message))? {
+        for name in read(word, &text, args)? {
             conf.names.push((name, word.clone()));
         }
         if conf.names.len() == 1 || conf.first.is_empty() && i == 0 {
@@ -82,31 +83,32 @@ fn set(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
     Ok(())
 }
 
-fn read(text: &[u8], args: &mut Args<'_>) -> Result<Vec<Name>, String> {
+fn read(word: &Word, text: &[u8], args: &mut Args<'_>) -> Result<Vec<Name>, Fault> {
+    let fault = |message: String| Fault::at(word, message);
     if let Some(regex) = text.strip_prefix(b"~") {
         if regex.is_empty() {
-            return Err("has an empty regex after `~`".into());
+            return Err(fault("has an empty regex after `~`".into()));
         }
-        let pattern = Pattern::new(regex, true)?;
-        let names =
-            pattern.names().iter().map(|(name, n)| (args.load.names.define(&name.to_ascii_lowercase()), *n)).collect();
+        let (pattern, names) = args.load.capturing(word, regex, true)?;
         return Ok(vec![Name::Regex { pattern, names }]);
     }
     let show = || String::from_utf8_lossy(text).into_owned();
     if let Some(rest) = text.strip_prefix(b".") {
-        valid(rest, &show())?;
+        valid(rest, &show()).map_err(fault)?;
         return Ok(vec![Name::Exact(rest.to_vec()), Name::Leading(text.to_vec())]);
     }
     if let Some(rest) = text.strip_prefix(b"*") {
-        valid(rest.strip_prefix(b".").ok_or_else(|| format!("has a bad wildcard in `{}`", show()))?, &show())?;
+        valid(rest.strip_prefix(b".").ok_or_else(|| fault(format!("has a bad wildcard in `{}`", show())))?, &show())
+            .map_err(fault)?;
         return Ok(vec![Name::Leading(rest.to_vec())]);
     }
     if let Some(head) = text.strip_suffix(b"*") {
-        valid(head.strip_suffix(b".").ok_or_else(|| format!("has a bad wildcard in `{}`", show()))?, &show())?;
+        valid(head.strip_suffix(b".").ok_or_else(|| fault(format!("has a bad wildcard in `{}`", show())))?, &show())
+            .map_err(fault)?;
         return Ok(vec![Name::Trailing(head.to_vec())]);
     }
     if !text.is_empty() {
-        valid(text, &show())?;
+        valid(text, &show()).map_err(fault)?;
     }
     Ok(vec![Name::Exact(text.strip_suffix(b".").unwrap_or(text).to_vec())])
 }

@@ -129,7 +129,7 @@ impl Run {
     fn walk(&mut self) -> Result<Walked, HttpError> {
         loop {
             let step = match self.next_step() {
-                Some(step) if self.cursor < AT_CONTENT => step(self)?,
+                Some(step) if self.cursor < AT_CONTENT => self.run(step)?,
                 _ => return Ok(Walked::Content),
             };
             match step {

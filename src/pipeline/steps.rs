@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{Run, probe};
 use crate::exchange::Exchange;
-use crate::exchange::error::{HttpError, Level};
+use crate::exchange::error::HttpError;
 use crate::exchange::step::Step;
 use crate::features::*;
 use crate::gateway::program;
@@ -69,9 +69,8 @@ pub(super) fn find_location(run: &mut Run) -> Result<Step, HttpError> {
         return Err(HttpError::redirect(301, static_files::with_slash(&run.x.uri, run.x.args.as_deref())));
     }
     run.x.tell("search", None, || format!("the location of `{}` is searched", escape::error_log(&run.x.uri)));
-    let found = server.locations.find(&mut run.x).map_err(|_| {
-        HttpError::new(500, "regex-too-hard").log(Level::Error, "a location's regex needs too many steps for this URI")
-    })?;
+    let found = server.locations.find(&mut run.x);
+    let found = found.map_err(|why| HttpError::regex(why, "a location's regex", "this URI"))?;
     match found {
         Some(location) => {
             run.x.tell("location", Some(location.span), || "takes the request".into());

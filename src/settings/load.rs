@@ -164,6 +164,7 @@ fn context(request: &Request, outside: Arc<Outside>) -> (Load, NameTable) {
         error_log: request.error_log.clone(),
         rootless: request.rootless,
         partial: request.partial,
+        regex_limit: Default::default(),
         location: None,
         destinations: Vec::new(),
         around: Vec::new(),

@@ -10,7 +10,6 @@ use crate::conf::ast::Node;
 use crate::conf::codes::Code;
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::directive::Contexts;
-use crate::conf::pattern::Pattern;
 use crate::http::method::Method;
 use crate::route::{Location, Locations, Matcher};
 
@@ -126,12 +125,7 @@ impl Builder {
             b"^~" => Matcher::Prefix { path: path.to_vec(), final_: true },
             b"~" | b"~*" => {
                 let caseless = modifier == b"~*";
-                let pattern = Pattern::new(path, caseless).map_err(|message| Fault::at(word, message))?;
-                let names = pattern
-                    .names()
-                    .iter()
-                    .map(|(name, n)| (self.load.names.define(&name.to_ascii_lowercase()), *n))
-                    .collect();
+                let (pattern, names) = self.load.capturing(word, path, caseless)?;
                 Matcher::Regex { pattern, names }
             }
             b"" if path.first() == Some(&b'@') => Matcher::Named(path.to_vec()),

@@ -96,6 +96,8 @@ features! {
     try_files,
     /// Locations for inside only.
     internal,
+    /// What regexes may cost.
+    regexes,
     /// Variables from other texts.
     map,
     /// Variables from addresses.

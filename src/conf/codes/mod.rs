@@ -25,6 +25,7 @@ pub enum Code {
     OddCharacter = 9,
     TooLarge = 10,
     UnopenedBlock = 11,
+    UnquotedBrace = 12,
     Unreadable = 20,
     IncludeCircle = 21,
     IncludeShape = 22,

@@ -95,6 +95,15 @@ pub(super) const KINDS: &[Kind] = &[
         ],
     ),
     kind(
+        Code::UnquotedBrace,
+        "a `{` in a word without quotes",
+        "A `{` begins a block unless it stands in quotes, as in nginx, so a regex with a quantifier such as `{2,}` needs them.",
+        [
+            "server {\n    listen 8080;\n    location ~ ^/a{2,}$ {\n        return 204;\n    }\n}\n",
+            "server {\n    listen 8080;\n    location ~ \"^/a{2,}$\" {\n        return 204;\n    }\n}\n",
+        ],
+    ),
+    kind(
         Code::Unreadable,
         "a file of the conf cannot be read",
         "The file that `-c` or `include` names is not there, is a folder, or may not be read. A relative name starts at the folder of \

@@ -24,6 +24,7 @@ const MAX_WORDS: usize = 200_000;
 /// Bytes that are given to the grammar at once, unless one statement is longer.
 const WINDOW: usize = 64 * 1024;
 
+mod braces;
 mod shapes {
     //! What the grammar generates.
     #[derive(pest_derive::Parser)]
@@ -96,8 +97,7 @@ impl Reader<'_> {
 
     /// Reads the window's statements and returns where to go on.
     fn window(&mut self, at: usize, end: usize, last: bool) -> usize {
-        // The grammar knows ASCII only; other bytes are letters to it, so offsets stay true.
-        let ascii: String = self.text[at..end].iter().map(|&b| if b < 0x80 { b as char } else { 'x' }).collect();
+        let ascii = braces::for_grammar(self.text, at, end);
         let Ok(pairs) = Shapes::parse(Rule::window, &ascii) else {
             // Each part of the rule may be empty, so it matches every text.
             self.error(Diagnostic::error(self.span(at, end), "cannot be read").code(Code::TooLarge));
@@ -355,6 +355,9 @@ impl Reader<'_> {
         let inner = if quoted { &raw[1..raw.len() - 1] } else { raw };
         if !quoted && !raw.is_ascii() {
             self.out.extend(odd::hint(raw, span));
+        }
+        if !quoted && let Some(error) = braces::fault(raw, span) {
+            self.error(error);
         }
         Word { text: unescape(inner), span, quoted }
     }

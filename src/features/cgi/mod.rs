@@ -176,6 +176,7 @@ fn start(
     permit: Permit,
 ) -> Result<Step, HttpError> {
     let variables = environment(x, conf, &script)?;
+    x.unspoiled()?;
     let body = x.received.take();
     let started = Child::start(&script, &variables, conf, body, permit, x.waker());
     let started = started.map_err(|error| script::diagnose(&script, &error))?;

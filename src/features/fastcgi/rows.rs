@@ -155,7 +155,7 @@ pub const DIRECTIVES: &[Directive<Conf>] = gateway_rows!(
 
 fn set_split(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
     let word = args.word(0);
-    let pattern = Pattern::new(&word.text, false).map_err(|message| Fault::at(word, message))?;
+    let pattern = args.load.pattern(word, &word.text, false)?;
     if pattern.groups() != 3 {
         let text = format!("takes an expression with two groups, script and rest, not {}", pattern.groups() - 1);
         return Err(Fault::at(word, text));

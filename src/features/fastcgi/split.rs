@@ -5,9 +5,9 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use super::rows::Conf;
-use crate::conf::pattern::TooHard;
+use crate::conf::pattern::Failure;
 use crate::exchange::Exchange;
-use crate::exchange::error::Level;
+use crate::exchange::error::HttpError;
 use crate::exchange::variables::{Value, Variable};
 
 /// The variables.
@@ -41,13 +41,13 @@ fn path_info<'a>(x: &'a Exchange, conf: &'a Conf) -> Value<'a> {
 
 /// The ranges of the script's name and of what follows it.
 fn parts(x: &Exchange, conf: &Conf) -> (Range<usize>, Range<usize>) {
-    cut(&x.uri, conf).unwrap_or_else(|_| {
-        x.report(Level::Error, "the regex of fastcgi_split_path_info needs too many steps for this path");
+    cut(&x.uri, conf).unwrap_or_else(|why| {
+        x.spoil(HttpError::regex(why, "the regex of fastcgi_split_path_info", "this path"));
         all_name(&x.uri)
     })
 }
 
-fn cut(uri: &[u8], conf: &Conf) -> Result<(Range<usize>, Range<usize>), TooHard> {
+fn cut(uri: &[u8], conf: &Conf) -> Result<(Range<usize>, Range<usize>), Failure> {
     let Some(pattern) = &conf.split else { return Ok(all_name(uri)) };
     Ok(pattern.captures(uri)?.map_or_else(
         || all_name(uri),
@@ -71,7 +71,8 @@ mod tests {
 
     #[test]
     fn paths_in_two() {
-        let expression = |text: &str| Some(Arc::new(Pattern::new(text.as_bytes(), false).unwrap()));
+        let expression =
+            |text: &str| Some(Arc::new(Pattern::new(text.as_bytes(), false, &Default::default()).unwrap()));
         for (split, uri, script, info) in [
             (None, "/a.php/b", "/a.php/b", ""),
             (expression("^(.+?\\.php)(/.*)$"), "/a.php/b", "/a.php", "/b"),

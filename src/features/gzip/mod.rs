@@ -12,7 +12,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 
 use crate::exchange::Exchange;
-use crate::exchange::error::Level;
+use crate::exchange::error::HttpError;
 use crate::http::head::{Known, Version};
 use crate::http::response::{Body, ContentType, Response};
 use crate::http::transform::{Tally, through};
@@ -70,8 +70,8 @@ fn is_disabled(x: &Exchange, conf: &Conf) -> bool {
         return false;
     }
     let matches = conf.disabled.iter().any(|pattern| {
-        pattern.is_match(agent).unwrap_or_else(|_| {
-            x.report(Level::Error, "a regex of gzip_disable needs too many steps for this User-Agent");
+        pattern.is_match(agent).unwrap_or_else(|why| {
+            x.keep(HttpError::regex(why, "a regex of gzip_disable", "this User-Agent").report.map(|report| *report));
             true
         })
     });

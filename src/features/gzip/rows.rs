@@ -238,7 +238,7 @@ fn set_disable(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
             b"msie6" => conf.msie6 = true,
             // nginx's word for a list that names nobody.
             b"degradation" => return Err(Fault::at(word, "takes regexes and `msie6`, not `degradation`")),
-            text => conf.disabled.push(Pattern::new(text, true).map_err(|what| Fault::at(word, what))?),
+            text => conf.disabled.push(args.load.pattern(word, text, true)?),
         }
     }
     Ok(())

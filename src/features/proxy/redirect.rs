@@ -7,10 +7,10 @@ use bytes::Bytes;
 use super::pass::Url;
 use super::rows::Conf;
 use crate::conf::args::{Args, Fault};
-use crate::conf::pattern::Pattern;
+use crate::conf::pattern::{Failure, Pattern};
 use crate::conf::value::{Text, VarId};
 use crate::exchange::Exchange;
-use crate::exchange::error::Level;
+use crate::exchange::error::HttpError;
 
 /// The lines of a block.
 #[derive(Debug, Clone, Default)]
@@ -44,14 +44,13 @@ impl Matcher {
     /// Reads word `i`, whose first `cut` bytes say that it is a regex.
     pub fn read(args: &mut Args<'_>, i: usize, cut: usize, caseless: bool) -> Result<Matcher, Fault> {
         let word = args.word(i);
-        let pattern = Pattern::new(&word.text[cut..], caseless).map_err(|message| Fault::at(word, message))?;
-        let names = pattern.names().iter().map(|(name, n)| (args.define(&name.to_ascii_lowercase()), *n)).collect();
+        let (pattern, names) = args.load.capturing(word, &word.text[cut..], caseless)?;
         Ok(Matcher { pattern, names })
     }
 
     /// Whether a text matches; its groups are captures then.
     pub fn matches(&self, x: &Exchange, text: &Bytes) -> bool {
-        let found = self.pattern.captures(text).unwrap_or_else(|_| too_hard(x));
+        let found = self.pattern.captures(text).unwrap_or_else(|why| unknown(x, why));
         found.is_some_and(|found| {
             x.capture(text, &found.groups, &self.names);
             true
@@ -60,16 +59,13 @@ impl Matcher {
 
     /// Whether a text matches, without captures.
     pub fn is_match(&self, x: &Exchange, text: &[u8]) -> bool {
-        self.pattern.is_match(text).unwrap_or_else(|_| too_hard::<()>(x).is_some())
+        self.pattern.is_match(text).unwrap_or_else(|why| unknown::<()>(x, why).is_some())
     }
 }
 
-/// A regex that is too hard for a text does not match it; the log says so.
-fn too_hard<T>(x: &Exchange) -> Option<T> {
-    x.report(
-        Level::Error,
-        "a regex of proxy_redirect or proxy_cookie_* needs too many steps for what the other server sent",
-    );
+/// Whether a regex matches cannot be known: the response does not go out.
+fn unknown<T>(x: &Exchange, why: Failure) -> Option<T> {
+    x.spoil(HttpError::regex(why, "a regex of proxy_redirect or proxy_cookie_*", "what the other server sent"));
     None
 }
 

@@ -23,18 +23,14 @@ pub struct Search {
 impl Search {
     /// Compiles a regex that stands in a word.
     pub fn new(args: &mut Args<'_>, word: &Word, text: &[u8], caseless: bool) -> Result<Search, Fault> {
-        let pattern = Pattern::new(text, caseless).map_err(|message| Fault::at(word, message))?;
-        let names =
-            pattern.names().iter().map(|(name, n)| (args.load.names.define(&name.to_ascii_lowercase()), *n)).collect();
+        let (pattern, names) = args.load.capturing(word, text, caseless)?;
         Ok(Search { pattern, names, source: text.to_vec() })
     }
 
     /// Whether it matches. A match keeps its captures; a miss forgets those of the match before, as in nginx.
     pub fn run(&self, x: &Exchange, subject: &[u8], log: bool) -> Result<bool, HttpError> {
-        let found = self.pattern.captures(subject).map_err(|_| {
-            HttpError::new(500, "regex-too-hard")
-                .log(Level::Error, "a rewrite regex needs too many steps for this text")
-        })?;
+        let found =
+            self.pattern.captures(subject).map_err(|why| HttpError::regex(why, "a rewrite regex", "this text"))?;
         if log {
             let verb = if found.is_some() { "matches" } else { "does not match" };
             let (source, subject) = (String::from_utf8_lossy(&self.source), escape::error_log(subject));

@@ -98,6 +98,7 @@ impl Relay {
         around: &Around<'_>,
         rewrite: Rewrite<'_>,
     ) -> Result<Step, HttpError> {
+        x.unspoiled()?;
         loop {
             let Some(link) = &mut self.link else {
                 self.open(x)?;

@@ -74,7 +74,8 @@ fn take(block: &Block<'_>, path: &str, then: &mut dyn FnMut(&Block<'_>)) {
 
 fn matches(location: &Block<'_>, path: &str) -> bool {
     let Some((Matching::Regex { caseless }, text)) = location.matching() else { return false };
-    Pattern::new(text, caseless).is_ok_and(|pattern| pattern.is_match(path.as_bytes()).unwrap_or(false))
+    Pattern::new(text, caseless, &Default::default())
+        .is_ok_and(|pattern| pattern.is_match(path.as_bytes()).unwrap_or(false))
 }
 
 /// The folder that is in force in a block, and the file in it; none where variables decide.

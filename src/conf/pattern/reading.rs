@@ -1,0 +1,49 @@
+//! Regexes as setters read them: the fault points at the sign that PCRE2 stumbled over, and named groups become variables.
+
+use super::{Invalid, Pattern};
+use crate::conf::args::{Fault, Load};
+use crate::conf::ast::Word;
+use crate::conf::source::Span;
+use crate::conf::value::VarId;
+
+impl Load {
+    /// The regex that a word holds, or the part of it that is `text`.
+    pub fn pattern(&self, word: &Word, text: &[u8], caseless: bool) -> Result<Pattern, Fault> {
+        Pattern::new(text, caseless, &self.regex_limit).map_err(|invalid| fault(word, text, &invalid))
+    }
+
+    /// The same with the variables that its named groups set.
+    pub fn capturing(
+        &mut self,
+        word: &Word,
+        text: &[u8],
+        caseless: bool,
+    ) -> Result<(Pattern, Vec<(VarId, usize)>), Fault> {
+        let pattern = self.pattern(word, text, caseless)?;
+        let define = |(name, n): &(String, usize)| (self.names.define(&name.to_ascii_lowercase()), *n);
+        let names = pattern.names().iter().map(define).collect();
+        Ok((pattern, names))
+    }
+}
+
+fn fault(word: &Word, text: &[u8], invalid: &Invalid) -> Fault {
+    let message = format!("has an invalid regular expression: {}", invalid.message);
+    let Some(offset) = invalid.offset else { return Fault::at(word, message) };
+    let Span { file, start, end } = word.span;
+    // Where the word has no escapes, its bytes are those of the conf.
+    let quotes = 2 * usize::from(word.quoted);
+    let is_raw = (end - start) as usize == word.text.len() + quotes;
+    let cut = word.text.windows(text.len().max(1)).position(|part| part == text);
+    match cut.filter(|_| is_raw) {
+        Some(cut) => {
+            let at = (start + (quotes / 2 + cut + offset) as u32).min(end - 1);
+            let span = Span { file, start: at, end: at + 1 };
+            Fault { span: Some(span), ..Fault::new(message) }
+        }
+        None => {
+            let rest = String::from_utf8_lossy(&text[offset.min(text.len())..]);
+            let place = if rest.is_empty() { "its end".to_owned() } else { format!("`{rest}`") };
+            Fault::at(word, format!("{message}, before {place}"))
+        }
+    }
+}
