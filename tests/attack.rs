@@ -20,6 +20,8 @@ mod site;
 mod store;
 #[path = "attack/uploads.rs"]
 mod uploads;
+#[path = "attack/upstreams.rs"]
+mod upstreams;
 
 use std::io::{ErrorKind, Read};
 use std::net::{TcpListener, TcpStream};

@@ -359,6 +359,11 @@ impl Exchange {
         if self.as_get { Method::Get } else { self.head.method }
     }
 
+    /// The same as it is written; the head's own text where nothing has changed it.
+    pub fn method_text(&self) -> &[u8] {
+        if self.as_get && !self.is_head() { b"GET" } else { self.head.method_text() }
+    }
+
     /// The status of the answer as far as it is known; 0 before there is one.
     pub fn status(&self) -> u16 {
         match &self.failure {

@@ -1,11 +1,13 @@
 //! The meta-variables of RFC 3875 section 4.1: from a request to names and values. Pure; which script they are for
 //! is decided elsewhere.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 
 use crate::exchange::{Exchange, Received};
 use crate::http::head::{BodyLength, Known};
+use crate::http::upgrade::without_http;
 
 /// Names and values.
 type Pairs = Vec<(Vec<u8>, Vec<u8>)>;
@@ -89,9 +91,16 @@ impl Variables {
 
 /// Fields that never become variables of their own: CONTENT_TYPE and CONTENT_LENGTH have names without `HTTP_`; a
 /// program would take HTTP_PROXY for a setting of its own; credentials are the server's (RFC 3875 section 4.1.18); the
-/// body comes without its transfer coding.
-const LEFT_OUT: [&[u8]; 6] =
-    [b"content-type", b"content-length", b"proxy", b"authorization", b"proxy-authorization", b"transfer-encoding"];
+/// body comes without its transfer coding; HTTP2-Settings belongs to an Upgrade that is never passed on.
+const LEFT_OUT: [&[u8]; 7] = [
+    b"content-type",
+    b"content-length",
+    b"proxy",
+    b"authorization",
+    b"proxy-authorization",
+    b"transfer-encoding",
+    b"http2-settings",
+];
 
 impl<'a> Request<'a> {
     /// What a request says now. The body, if it was asked for, has been read.
@@ -199,6 +208,10 @@ impl<'a> Request<'a> {
                 continue;
             }
             let variable = variable_name(name);
+            let value = if variable == b"HTTP_UPGRADE" { without_http(value) } else { Cow::Borrowed(*value) };
+            if variable == b"HTTP_UPGRADE" && value.is_empty() {
+                continue;
+            }
             match seen.get(&variable) {
                 Some((_, first)) if !first.eq_ignore_ascii_case(name) => {
                     let (first, name) = (String::from_utf8_lossy(first), String::from_utf8_lossy(name));
@@ -207,11 +220,11 @@ impl<'a> Request<'a> {
                 Some((at, _)) => {
                     let joined = &mut variables[*at].1;
                     joined.extend_from_slice(if variable == b"HTTP_COOKIE" { b"; " } else { b", " });
-                    joined.extend_from_slice(value);
+                    joined.extend_from_slice(&value);
                 }
                 None => {
                     seen.insert(variable.clone(), (variables.len(), name));
-                    variables.push((variable, value.to_vec()));
+                    variables.push((variable, value.into_owned()));
                 }
             }
         }

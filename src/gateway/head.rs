@@ -29,6 +29,8 @@ pub struct OutputHead {
     pub refuses_ranges: bool,
     /// What the X-Accel fields ask for.
     pub accel: Accel,
+    /// Upgrade, which goes on only with the status that tells a client to switch.
+    upgrade: Vec<Bytes>,
     /// All other fields, in order, without those of the connection, which are the server's own.
     pub fields: Vec<(Bytes, Bytes)>,
 }
@@ -113,6 +115,11 @@ pub fn parse(head: &[u8], strict: bool) -> Result<OutputHead, Fault> {
             None => refuse(Fault::BadLine(escape::error_log(&line[..line.len().min(200)])))?,
         }
     }
+    if out.status == Some(426) {
+        // RFC 9110 section 15.5.22: the fields of this answer say to what.
+        let upgrade = std::mem::take(&mut out.upgrade).into_iter();
+        out.fields.extend(upgrade.map(|value| (Bytes::from_static(b"Upgrade"), value)));
+    }
     let elsewhere = out.location.is_some() || out.accel.redirect.is_some();
     if out.content_type.is_none() && !elsewhere && out.status.is_none() {
         refuse(Fault::Nothing)?;
@@ -143,14 +150,13 @@ fn field(line: &[u8]) -> Option<(&[u8], &[u8])> {
 }
 
 /// Fields that belong to the connection or to the server and never come from a program.
-const OURS: [&str; 10] = [
+const OURS: [&str; 9] = [
     "connection",
     "keep-alive",
     "proxy-connection",
     "transfer-encoding",
     "te",
     "trailer",
-    "upgrade",
     "date",
     "server",
     "accept-ranges",
@@ -182,6 +188,7 @@ impl OutputHead {
                 self.last_modified = date::parse(value);
             }
             b"accept-ranges" => self.refuses_ranges = value.eq_ignore_ascii_case(b"none"),
+            b"upgrade" => self.upgrade.push(bytes),
             lower if self.accel.take(lower, &bytes) => {}
             lower if OURS.iter().any(|ours| ours.as_bytes() == lower) => {}
             _ => self.fields.push((Bytes::copy_from_slice(name), bytes)),

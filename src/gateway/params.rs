@@ -8,6 +8,7 @@ use bytes::Bytes;
 use crate::conf::value::Text;
 use crate::exchange::Exchange;
 use crate::http::authority;
+use crate::http::upgrade::without_http;
 
 /// Names and values, in order.
 pub type Pairs<'a> = Vec<(Cow<'a, [u8]>, Cow<'a, [u8]>)>;
@@ -35,7 +36,10 @@ pub fn pairs<'a>(x: &'a Exchange, params: &'a [Param], with_fields: bool) -> Pai
     let fields = if with_fields { x.head.fields().count() } else { 0 };
     let mut pairs = Pairs::with_capacity(params.len() + fields);
     for param in params.iter().filter(|param| !param.only_hides()) {
-        let value = x.eval(&param.value);
+        let mut value = x.eval(&param.value);
+        if param.name == b"HTTP_UPGRADE".as_ref() && param.value.constant().is_none() {
+            value = Cow::Owned(without_http(&value).into_owned());
+        }
         if !(param.if_not_empty && value.is_empty()) {
             pairs.push((Cow::Borrowed(param.name.as_ref()), value));
         }
@@ -55,6 +59,17 @@ pub fn pairs<'a>(x: &'a Exchange, params: &'a [Param], with_fields: bool) -> Pai
     pairs
 }
 
+/// The method that a program is told.
+pub fn method(x: &Exchange, pairs: &Pairs<'_>) -> Bytes {
+    let told = pairs.iter().find(|(name, _)| name.as_ref() == b"REQUEST_METHOD").map(|(_, value)| value.as_ref());
+    Bytes::copy_from_slice(told.unwrap_or(x.method_text()))
+}
+
+/// Whether a program is told that another protocol is asked for.
+pub fn upgrades(pairs: &Pairs<'_>) -> bool {
+    pairs.iter().any(|(name, value)| name.as_ref() == b"HTTP_UPGRADE" && !value.is_empty())
+}
+
 /// RFC 9112 section 3.2.2: the authority of an absolute target counts, and Host is ignored. By it the server was chosen, so a program
 /// must not be told of another.
 fn asked_host(target: &[u8]) -> Option<&[u8]> {
@@ -66,17 +81,22 @@ fn add_field<'a>(pairs: &mut Pairs<'a>, named: usize, params: &[Param], name: &[
     let mut variable = Vec::with_capacity(5 + name.len());
     variable.extend_from_slice(b"HTTP_");
     variable.extend(name.iter().map(|&b| if b == b'-' { b'_' } else { b.to_ascii_uppercase() }));
-    // A program would take HTTP_PROXY for a setting of its own.
-    if variable == b"HTTP_PROXY" || params.iter().any(|param| param.name == variable) {
+    // A program would take HTTP_PROXY for a setting of its own; the other belongs to an Upgrade to HTTP/2.
+    let is_left_out = variable == b"HTTP_PROXY" || variable == b"HTTP_HTTP2_SETTINGS";
+    if is_left_out || params.iter().any(|param| param.name == variable) {
+        return;
+    }
+    let value = if variable == b"HTTP_UPGRADE" { without_http(value) } else { Cow::Borrowed(value) };
+    if variable == b"HTTP_UPGRADE" && value.is_empty() {
         return;
     }
     match pairs[named..].iter_mut().find(|(known, _)| *known == variable) {
         Some((_, joined)) => {
             let joined = joined.to_mut();
             joined.extend_from_slice(if variable == b"HTTP_COOKIE" { b"; " } else { b", " });
-            joined.extend_from_slice(value);
+            joined.extend_from_slice(&value);
         }
-        None => pairs.push((variable.into(), value.into())),
+        None => pairs.push((variable.into(), value)),
     }
 }
 
@@ -115,12 +135,19 @@ mod tests {
             ("Over", "theirs"),
             ("Gone", "x"),
             ("Proxy", "evil"),
+            ("Upgrade", "h2c"),
+            ("HTTP2-Settings", "x"),
+            ("Upgrade", "websocket, h2c"),
         ] {
             add_field(&mut pairs, 0, &params, name.as_bytes(), value.as_bytes());
         }
         let shown: Vec<_> = pairs.iter().map(|(name, value)| (name.as_ref(), value.as_ref())).collect();
-        let wanted: [(&[u8], &[u8]); 3] =
-            [(b"HTTP_HOST", b"h"), (b"HTTP_X_TWO", b"a, b"), (b"HTTP_COOKIE", b"a=b; c=d")];
+        let wanted: [(&[u8], &[u8]); 4] = [
+            (b"HTTP_HOST", b"h"),
+            (b"HTTP_X_TWO", b"a, b"),
+            (b"HTTP_COOKIE", b"a=b; c=d"),
+            (b"HTTP_UPGRADE", b"websocket"),
+        ];
         assert_eq!(shown, wanted);
         assert!(params[1].only_hides() && !params[0].only_hides() && !params[2].only_hides());
     }

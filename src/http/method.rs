@@ -45,6 +45,50 @@ const NAMED: [(Method, &str); 16] = [
     (Method::Connect, "CONNECT"),
 ];
 
+/// Methods of which the registry says that a request sent twice means the same as one (RFC 9110 sections 9.2.2 and 18.2).
+const IDEMPOTENT: [&str; 35] = [
+    "GET",
+    "HEAD",
+    "PUT",
+    "DELETE",
+    "OPTIONS",
+    "TRACE",
+    "PROPFIND",
+    "PROPPATCH",
+    "MKCOL",
+    "COPY",
+    "MOVE",
+    "UNLOCK",
+    "ACL",
+    "BASELINE-CONTROL",
+    "BIND",
+    "CHECKIN",
+    "CHECKOUT",
+    "LABEL",
+    "LINK",
+    "MERGE",
+    "MKACTIVITY",
+    "MKCALENDAR",
+    "MKREDIRECTREF",
+    "MKWORKSPACE",
+    "ORDERPATCH",
+    "REBIND",
+    "REPORT",
+    "SEARCH",
+    "UNBIND",
+    "UNCHECKOUT",
+    "UNLINK",
+    "UPDATE",
+    "UPDATEREDIRECTREF",
+    "VERSION-CONTROL",
+    "PRI",
+];
+
+/// Whether a request of this method may be sent twice. One that nobody has heard of may not: it may be another POST.
+pub fn is_idempotent(text: &[u8]) -> bool {
+    IDEMPOTENT.iter().any(|known| known.as_bytes() == text)
+}
+
 impl Method {
     /// The method of this text. Methods are case-sensitive (RFC 9110 section 9.1).
     pub fn parse(text: &[u8]) -> Method {
@@ -80,6 +124,24 @@ impl Method {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_may_be_sent_twice() {
+        for (method, may) in [
+            ("GET", true),
+            ("MKCOL", true),
+            ("REPORT", true),
+            ("POST", false),
+            ("LOCK", false),
+            ("PATCH", false),
+            ("CONNECT", false),
+            ("CHARGE", false),
+            ("get", false),
+            ("", false),
+        ] {
+            assert_eq!(is_idempotent(method.as_bytes()), may, "{method}");
+        }
+    }
 
     #[test]
     fn names_lead_back_to_their_method() {

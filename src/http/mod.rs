@@ -29,3 +29,4 @@ pub mod size;
 pub mod status;
 pub mod target;
 pub mod transform;
+pub mod upgrade;

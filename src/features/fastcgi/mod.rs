@@ -36,7 +36,8 @@ pub fn step(x: &mut Exchange, conf: &Conf, around: &Around<'_>) -> Result<Step, 
         (Finding::Later(step), _) => return Ok(step),
     };
     let mut head = Vec::with_capacity(1024);
-    fastcgi::begin(&mut head, conf.keep_conn, &params::pairs(x, &conf.params, conf.relay.pass_request_headers));
+    let pairs = params::pairs(x, &conf.params, conf.relay.pass_request_headers);
+    fastcgi::begin(&mut head, conf.keep_conn, &pairs);
     let protocol = Responder::new(conf.keep_conn, x.is_head(), conf.relay.buffer_size, conf.catch.clone());
     let order = Order {
         secure: None,
@@ -44,6 +45,8 @@ pub fn step(x: &mut Exchange, conf: &Conf, around: &Around<'_>) -> Result<Step, 
         upstream,
         purpose: "fastcgi".into(),
         protocol: Box::new(protocol),
+        method: params::method(x, &pairs),
+        upgrades: false,
         head: head.into(),
         uri: Bytes::new(),
         body: program::payload(x, &conf.relay),

@@ -85,12 +85,12 @@ fn would_pass(x: &Exchange, conf: &Conf, pass: &pass::Pass, parts: &pass::Parts,
         }
         _ => request::Length::None,
     };
-    let (head, uri) = request::head(x, conf, pass, parts, &length);
+    let head = request::head(x, conf, pass, parts, &length);
     Act::Pass {
         by: "proxy_pass",
-        to: [&parts.base(), &head[uri]].concat(),
+        to: [&parts.base(), &head.bytes[head.uri.clone()]].concat(),
         peers: pass.known(parts, upstreams).map(|upstream| upstream.show(x)),
-        told: Told::Head(head),
+        told: Told::Head(head.bytes),
     }
 }
 
@@ -129,7 +129,7 @@ fn begin(x: &mut Exchange, conf: &Arc<Conf>, pass: &pass::Pass, there: There) ->
             _ => request::Length::Bytes(0),
         },
     };
-    let (head, uri) = request::head(x, conf, pass, &there.parts, &length);
+    let request::Head { bytes: head, uri, upgrades } = request::head(x, conf, pass, &there.parts, &length);
     let method = request::method(x, conf);
     let secure = match there.parts.secure {
         true => Some(conf.secure.secure(x, there.parts.host(), "proxy")?),
@@ -142,7 +142,17 @@ fn begin(x: &mut Exchange, conf: &Arc<Conf>, pass: &pass::Pass, there: There) ->
     let protocol = Box::new(wire::Http::new(&method, there.parts.secure, length == request::Length::Unknown));
     let head = Bytes::from(head);
     let uri = head.slice(uri);
-    let order =
-        Order { conf: conf.relay.clone(), upstream: there.upstream, purpose, secure, protocol, head, uri, body };
+    let order = Order {
+        conf: conf.relay.clone(),
+        upstream: there.upstream,
+        purpose,
+        secure,
+        protocol,
+        method: Bytes::copy_from_slice(&method),
+        upgrades,
+        head,
+        uri,
+        body,
+    };
     Ok(Relay::new(x, order))
 }

@@ -8,8 +8,10 @@ use std::ops::Range;
 use super::pass::{Parts, Pass};
 use super::rows::Conf;
 use super::uri;
+use crate::conf::value::Text;
 use crate::exchange::Exchange;
 use crate::http::framing::is_safe_value;
+use crate::http::upgrade::{connection_without, without_http};
 
 /// How long the body will be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,8 +25,18 @@ pub enum Length {
 }
 
 /// Fields of the client that are not passed on: they belong to its connection, or are set anew.
-const OWN: [&str; 8] =
-    ["host", "connection", "content-length", "transfer-encoding", "te", "keep-alive", "expect", "upgrade"];
+const OWN: [&str; 9] = [
+    "host",
+    "connection",
+    "content-length",
+    "transfer-encoding",
+    "te",
+    "keep-alive",
+    "expect",
+    "upgrade",
+    // It belongs to an Upgrade to HTTP/2, which is never passed on.
+    "http2-settings",
+];
 
 /// The method that the other server is asked with.
 pub fn method<'a>(x: &'a Exchange, conf: &'a Conf) -> Cow<'a, [u8]> {
@@ -35,8 +47,18 @@ pub fn method<'a>(x: &'a Exchange, conf: &'a Conf) -> Cow<'a, [u8]> {
     }
 }
 
-/// The head, and where the URI stands in it.
-pub fn head(x: &Exchange, conf: &Conf, pass: &Pass, parts: &Parts, length: &Length) -> (Vec<u8>, Range<usize>) {
+/// A head.
+pub struct Head {
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+    /// Where the URI stands in it.
+    pub uri: Range<usize>,
+    /// Whether it asks for another protocol.
+    pub upgrades: bool,
+}
+
+/// Makes the head.
+pub fn head(x: &Exchange, conf: &Conf, pass: &Pass, parts: &Parts, length: &Length) -> Head {
     let uri = uri::make(x, &parts.uri, &pass.prefix, pass.is_computed(parts));
     let mut out = Vec::with_capacity(512 + x.head.raw().len());
     let version: &[u8] = if conf.http11 { b" HTTP/1.1\r\n" } else { b" HTTP/1.0\r\n" };
@@ -44,8 +66,16 @@ pub fn head(x: &Exchange, conf: &Conf, pass: &Pass, parts: &Parts, length: &Leng
     let (method, uri) = (method(x, conf), safe(&uri));
     line(&[&method, b" ", &uri, version]);
     let uri = method.len() + 1..method.len() + 1 + uri.len();
+    let asked = asked_protocols(x, conf);
     for (name, text) in conf.fields.iter() {
         let value = x.eval(text);
+        let value = match &asked {
+            Asked { is_changed: true, .. } if name.eq_ignore_ascii_case(b"upgrade") => protocols(text, &value),
+            Asked { is_changed: true, upgrades: false } if name.eq_ignore_ascii_case(b"connection") => {
+                connection_without(&value)
+            }
+            _ => Cow::Borrowed(&value[..]),
+        };
         if !value.is_empty() {
             line(&[name, b": ", &safe(&value), b"\r\n"]);
         }
@@ -76,7 +106,31 @@ pub fn head(x: &Exchange, conf: &Conf, pass: &Pass, parts: &Parts, length: &Leng
         }
     }
     line(&[b"\r\n"]);
-    (out, uri)
+    Head { bytes: out, uri, upgrades: asked.upgrades }
+}
+
+/// What the conf's lines make of a wish for another protocol.
+struct Asked {
+    /// Whether another protocol is asked for.
+    upgrades: bool,
+    /// Whether a version of HTTP was, which is left out.
+    is_changed: bool,
+}
+
+/// What of an Upgrade goes on. Only what came with the request is doubtful: a text without variables is the conf's own wish.
+fn protocols<'v>(text: &Text, value: &'v [u8]) -> Cow<'v, [u8]> {
+    if text.constant().is_some() { Cow::Borrowed(value) } else { without_http(value) }
+}
+
+fn asked_protocols(x: &Exchange, conf: &Conf) -> Asked {
+    let mut asked = Asked { upgrades: false, is_changed: false };
+    for (_, text) in conf.fields.iter().filter(|(name, _)| name.eq_ignore_ascii_case(b"upgrade")) {
+        let value = x.eval(text);
+        let kept = protocols(text, &value);
+        asked.is_changed |= kept != value;
+        asked.upgrades |= !kept.is_empty();
+    }
+    asked
 }
 
 /// A value as it may stand in a head: a line break from a decoded path would begin another field.

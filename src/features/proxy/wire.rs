@@ -33,11 +33,15 @@ pub struct Http {
     keep: bool,
     /// Where the look for the head's end stands.
     looked: usize,
+    /// How many interim answers came.
+    interim: usize,
     remarks: Vec<Report>,
 }
 
 /// The most fields of a head.
 const FIELDS: usize = 512;
+/// The most interim answers before the final one.
+const INTERIM: usize = 32;
 /// So many need no memory of their own while a head is read.
 const FEW: usize = 32;
 
@@ -51,6 +55,7 @@ impl Http {
             frame: Frame::Close,
             keep: false,
             looked: 0,
+            interim: 0,
             remarks: Vec::new(),
         }
     }
@@ -151,7 +156,7 @@ impl Protocol for Http {
     }
 
     fn restart(&mut self) {
-        (self.frame, self.keep, self.looked) = (Frame::Close, false, 0);
+        (self.frame, self.keep, self.looked, self.interim) = (Frame::Close, false, 0, 0);
     }
 
     fn encode(&mut self, piece: &[u8], out: &mut Vec<u8>) {
@@ -186,7 +191,15 @@ impl Protocol for Http {
             if head.status >= 200 || head.status == 101 {
                 return Ok((used, Some(head)));
             }
+            self.interim += 1;
+            if self.interim > INTERIM {
+                return Err(Fault::Head(format!("more than {INTERIM} interim responses")));
+            }
         }
+    }
+
+    fn had_interim(&self) -> bool {
+        self.interim > 0
     }
 
     fn read_body(&mut self, input: &[u8], out: &mut Vec<u8>) -> Result<Part, Fault> {

@@ -54,7 +54,7 @@ pub fn make(
                 accel.take(lower.as_ref(), &fields.share(value));
             }
         }
-        if is_hidden(conf, hidden, name, known) {
+        if known.is_framing(head.status) || is_hidden(conf, hidden, name, known) {
             continue;
         }
         let value = fields.share(value);
@@ -107,9 +107,7 @@ pub fn make(
 fn is_hidden(conf: &Conf, hidden: &[&[u8]], name: &[u8], known: Name) -> bool {
     let is_one = |of: &[u8]| of.eq_ignore_ascii_case(name);
     let usual = || known.is_accel() || hidden.iter().any(|hide| is_one(hide));
-    known.is_framing()
-        || (usual() && !conf.pass.iter().any(|pass| is_one(pass)))
-        || conf.hide.iter().any(|hide| is_one(hide))
+    (usual() && !conf.pass.iter().any(|pass| is_one(pass))) || conf.hide.iter().any(|hide| is_one(hide))
 }
 
 /// Whether a date is written as we would write it, so that nothing is lost when we do.

@@ -50,7 +50,7 @@ impl Relay {
         };
         if response.status == 101 {
             // RFC 9110 section 15.2.2: only who asked for another protocol can get one.
-            if !x.head.fields().any(|(name, _)| name.eq_ignore_ascii_case(b"upgrade")) {
+            if !self.order.upgrades || !x.head.fields().any(|(name, _)| name.eq_ignore_ascii_case(b"upgrade")) {
                 return Err(HttpError::new(502, "upstream-switched").log(
                     Level::Error,
                     "upstream switched protocols unasked while reading response header from upstream",

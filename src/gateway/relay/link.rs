@@ -45,6 +45,8 @@ pub struct Link {
     pub(super) connected: Option<Duration>,
     /// When something moved last.
     moved: Instant,
+    /// When the first interim answer came behind all of the request: the time for the final one runs from then.
+    interim: Option<Instant>,
     /// Whether it carried a request before.
     pub(super) is_kept: bool,
     /// Whether its news wakes us.
@@ -99,6 +101,7 @@ impl Link {
             started: now,
             connected: age.map(|_| Duration::ZERO),
             moved: now,
+            interim: None,
             deaf: false,
             hungry: false,
         }
@@ -173,7 +176,7 @@ impl Link {
             (Some(_), true) if self.hungry => return None,
             (None, _) => conf.connect_timeout,
             (_, true) => conf.send_timeout,
-            (_, false) => conf.read_timeout,
+            (_, false) => return self.interim.unwrap_or(self.moved).min(self.moved).checked_add(conf.read_timeout),
         };
         self.moved.checked_add(time)
     }
@@ -257,6 +260,9 @@ impl Link {
         };
         let (used, head) = protocol.read_head(all).map_err(Trouble::Answer)?;
         let rest = &all[used..];
+        if protocol.had_interim() && !self.is_sending() {
+            self.interim.get_or_insert(self.moved);
+        }
         match &head {
             Some(head) if head.size > conf.buffer_size => return Err(Trouble::TooBig),
             None if rest.len() > conf.buffer_size => return Err(Trouble::TooBig),

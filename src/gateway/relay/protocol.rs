@@ -66,6 +66,11 @@ pub trait Protocol: Send {
     /// all that is left and more behind it until there is a head.
     fn read_head(&mut self, input: &[u8]) -> Result<(usize, Option<Head>), Fault>;
 
+    /// Whether interim answers came before the head, which are no progress.
+    fn had_interim(&self) -> bool {
+        false
+    }
+
     /// Takes in all of `input`, the first time with what `read_head` left (perhaps nothing), and appends what of it is body.
     /// After [`Part::Whole`] it is not called again.
     fn read_body(&mut self, input: &[u8], out: &mut Vec<u8>) -> Result<Part, Fault>;

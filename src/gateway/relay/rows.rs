@@ -14,7 +14,8 @@ macro_rules! gateway_rows {
                 |conf: &mut $conf, args| $crate::gateway::relay::Conf::time(&mut std::sync::Arc::make_mut(&mut conf.relay).send_timeout, args)),
             $crate::gateway_row!($prefix, "_read_timeout", &["time"], Some("60s"), Words(1, 1),
                 concat!("How long ", $what, " may be silent, between two reads. After that the answer is 504, or breaks off if its head \
-                    was sent. A request that waits holds no worker, however long this is."),
+                    was sent. A request that waits holds no worker, however long this is. Interim \
+                    responses of HTTP do not make it longer."),
                 |conf: &mut $conf, args| $crate::gateway::relay::Conf::time(&mut std::sync::Arc::make_mut(&mut conf.relay).read_timeout, args)),
             $crate::gateway_row!($prefix, "_buffering", &["on | off"], Some("on"), Flag,
                 concat!("Whether an answer is taken as fast as ", $what, " writes it, into memory and then into a temporary file, when its \
@@ -40,8 +41,9 @@ macro_rules! gateway_rows {
                 |conf: &mut $conf, args| std::sync::Arc::make_mut(&mut conf.relay).set_temp_path(args)),
             $crate::gateway_row!($prefix, "_next_upstream", &["error | timeout | invalid_header | http_500 | http_502 | http_503 | http_504 | \
                 http_403 | http_404 | http_429 | non_idempotent | off ..."], Some("error timeout"), AtLeast(1),
-                "When a request is passed to the next server of an upstream, as long as nothing was sent to the client. Requests of POST, LOCK \
-                 and PATCH that were sent already are passed on only with `non_idempotent`.",
+                "When a request is passed to the next server of an upstream, as long as nothing was sent to the client. A request that was \
+                 sent already is passed on only if its method is known to mean the same when it is sent twice (GET, PUT, DELETE, and others of the \
+                 registry; not POST, PATCH, LOCK, nor one that nobody knows), or with `non_idempotent`.",
                 |conf: &mut $conf, args| std::sync::Arc::make_mut(&mut conf.relay).set_next(args)),
             $crate::gateway_row!($prefix, "_next_upstream_tries", &["number"], Some("0"), Words(1, 1),
                 "How many servers are asked for one request; 0 is as many as there are.",

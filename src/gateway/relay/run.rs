@@ -20,7 +20,7 @@ use crate::exchange::error::{HttpError, Level, system_words};
 use crate::exchange::step::{Step, Wait};
 use crate::gateway::upstream::peers::Outcome;
 use crate::gateway::upstream::{Choice, Tried, Upstream};
-use crate::http::method::Method;
+use crate::http::method::is_idempotent;
 
 /// A request as it is to be sent, whoever gets it.
 pub struct Order {
@@ -34,6 +34,10 @@ pub struct Order {
     pub secure: Option<Secure>,
     /// Its protocol.
     pub protocol: Box<dyn Protocol>,
+    /// The method that the server is told; the client's own counts beside it.
+    pub method: Bytes,
+    /// Whether it asks for another protocol, which alone can be answered with one.
+    pub upgrades: bool,
     /// Its head, coded.
     pub head: Bytes,
     /// What stands behind the server's address in its URL, for log lines.
@@ -138,7 +142,8 @@ impl Relay {
                 .log(Level::Error, "no live upstreams while connecting to upstream"));
         };
         x.attempts.add(choice.shown().clone(), Some(now));
-        let kept = self.order.upstream.idle.take::<Line>(choice.address(), &self.order.purpose, !may_repeat(x), now);
+        let kept =
+            self.order.upstream.idle.take::<Line>(choice.address(), &self.order.purpose, !self.may_repeat(x), now);
         match kept {
             Some((line, age)) => self.start(x, choice, line, Some(age), now),
             None => match self.connect(x, &choice) {
@@ -232,10 +237,15 @@ impl Relay {
         }
     }
 
+    /// RFC 9110 section 9.2.2: whether a request that was sent twice means the same as once.
+    fn may_repeat(&self, x: &Exchange) -> bool {
+        is_idempotent(&self.order.method) && is_idempotent(x.method_text())
+    }
+
     /// Whether the conf lets the request go to another server.
     fn may_go_on(&self, x: &Exchange, case: Cases, sent: Progress) -> bool {
         let conf = &self.order.conf;
-        let case = if sent != Progress::Nothing && !may_repeat(x) { case.or(Cases::NON_IDEMPOTENT) } else { case };
+        let case = if sent != Progress::Nothing && !self.may_repeat(x) { case.or(Cases::NON_IDEMPOTENT) } else { case };
         let in_time = conf.next_timeout.is_zero() || self.begun.elapsed() < conf.next_timeout;
         conf.next.has(case) && in_time && sent != Progress::Spent
     }
@@ -264,11 +274,6 @@ impl Relay {
             x.report(remark.level, remark.text);
         }
     }
-}
-
-/// RFC 9110 section 9.2.2: whether a request that was sent twice means the same as once.
-fn may_repeat(x: &Exchange) -> bool {
-    !matches!(x.head.method, Method::Post | Method::Patch | Method::Lock)
 }
 
 /// How much of a request was sent to a server that failed.
