@@ -1,34 +1,31 @@
-//! The life of a request, top to bottom. This file alone knows the order in which features run; each
-//! step decides from the exchange and its own feature's settings. The pipeline is resumable: a step
-//! that needs the body or time returns, and `advance` is entered again at the same step. Steps that several
-//! features take part in stand in `pipeline/steps.rs`, what becomes of a failure in `pipeline/failing.rs`, and how one request
-//! asks whether another would be let in in `pipeline/probe.rs`.
+//! The life of a request, top to bottom. This file alone knows the order in which features run: the steps that find a response, and the
+//! filters that each response passes. A step decides from the exchange and its own feature's settings. The pipeline is resumable: a step
+//! that needs the body or time returns, and `advance` is entered again at the same step. Steps and filters that several
+//! features take part in stand in `pipeline/steps.rs` and `pipeline/filters.rs`, where a request goes on in `pipeline/moves.rs`, what
+//! becomes of a failure in `pipeline/failing.rs`, and how one request asks whether another would be let in in `pipeline/probe.rs`.
 
 mod failing;
+mod filters;
+mod moves;
 mod probe;
 mod steps;
 
 use std::sync::Arc;
 use std::time::Instant;
 
-use bytes::Bytes;
-
-use crate::exchange::error::{HttpError, Level};
-use crate::exchange::step::{Sink, Step, Target, Wait};
+use crate::exchange::error::HttpError;
+use crate::exchange::step::{Sink, Step, Wait};
 use crate::exchange::wishes;
 use crate::exchange::{Arrival, Exchange};
 use crate::features::*;
-use crate::http::escape;
 use crate::http::framing;
 use crate::http::response::{Body, Response};
 use crate::http::status;
-use crate::route::{Found, Location, Server};
-use crate::settings::sockets::Group;
+use crate::route::{Location, Server};
 use crate::settings::{Scope, Settings};
+use filters::*;
+pub use moves::find_server;
 use steps::*;
-
-/// nginx's limit on internal redirects.
-const REDIRECTS: u8 = 10;
 
 /// One request on its way through the pipeline.
 pub struct Run {
@@ -45,8 +42,8 @@ pub struct Run {
     cursor: usize,
     /// The settings under which it was let in already.
     admitted: Option<Arc<Scope>>,
-    /// An answer that waits for the store of its session.
-    answer: Option<Box<Response>>,
+    /// A response that waits at a filter.
+    held: Option<(Box<Response>, usize)>,
     /// Another request of this client's, while it is asked whether that would be let in.
     probe: Option<Box<Run>>,
 }
@@ -63,76 +60,173 @@ pub enum Outcome {
     Close,
 }
 
+/// What a request goes through on its way to a response, in this order; the names are nginx's where it has one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Phase {
+    /// The head is complete, and its server is known.
+    PostRead,
+    /// The lines of the server. An internal redirect to a path begins here.
+    ServerRewrite,
+    /// A location is searched. A path that its location's lines have rewritten begins here.
+    FindLocation,
+    /// The location was entered. A redirect to a named location begins here.
+    Entered,
+    /// The session is found and changed, before the location's lines, so that a `return` can show it.
+    Session,
+    /// The lines of the location.
+    Rewrite,
+    /// Limits.
+    Preaccess,
+    /// Who may come in.
+    Access,
+    /// Which path the content is found by.
+    Precontent,
+    /// What makes the response.
+    Content,
+}
+
 type StepFn = fn(&mut Run) -> Result<Step, HttpError>;
 
-/// Whether a step has anything to do under these settings.
+/// Whether a step or a filter has anything to do under these settings.
 type UseFn = fn(&Scope) -> bool;
 
-/// The steps, in the order of a request's life: its name, which settings it is for, and what it does. Everything up to
-/// `content` decides before the first byte of a body is read.
-pub const STEPS: &[(&str, UseFn, StepFn)] = &[
-    ("tls", always, |run| ssl::step(&run.x, &run.scope.ssl, run.server.tls.as_ref())),
-    ("realip", |scope| scope.realip.is_used(), |run| realip::step(&mut run.x, &run.scope.realip)),
-    ("refused methods", always, |run| methods::refuse(&mut run.x)),
-    ("not built", leads_elsewhere, |run| unbuilt::before(&mut run.x, &run.scope.unbuilt)),
-    ("server rewrite", rewrites, rewrite_in_server),
-    ("location", always, find_location),
-    ("internal", |scope| scope.internal.only, |run| internal::step(&mut run.x, &run.scope.internal)),
-    ("alias", always, |run| root::step(&mut run.x)),
-    ("body size", always, |run| request_body::step(&mut run.x, &run.scope.request_body)),
-    ("methods", |scope| scope.methods.allowed.is_some(), |run| methods::step(&mut run.x, &run.scope.methods)),
-    // What is done to a session is done before the location's own lines, so that a `return` can show it; and nothing
-    // is done to it for somebody who may not come in.
-    ("session", |scope| scope.session.zone.is_some(), |run| session::find(&mut run.x, &run.scope.session)),
-    ("realip", session_acts, |run| realip::step(&mut run.x, &run.scope.realip)),
-    ("limit_req", session_acts, |run| limit_req::step(&mut run.x, &run.scope.limit_req)),
-    ("limit_conn", session_acts, |run| limit_conn::step(&mut run.x, &run.scope.limit_conn)),
-    ("access", session_acts, admit),
-    ("session_require", session_acts, |run| session::admit(&mut run.x, &run.scope.session)),
-    ("session", always, |run| session::change(&mut run.x, &run.scope.session)),
-    ("not built", leads_elsewhere, |run| unbuilt::before(&mut run.x, &run.scope.unbuilt)),
-    ("rewrite", rewrites, rewrite_in_location),
-    ("realip", |scope| scope.realip.is_used(), |run| realip::step(&mut run.x, &run.scope.realip)),
-    ("limit_req", |scope| scope.limit_req.is_used(), |run| limit_req::step(&mut run.x, &run.scope.limit_req)),
-    ("limit_conn", |scope| scope.limit_conn.is_used(), |run| limit_conn::step(&mut run.x, &run.scope.limit_conn)),
-    ("access", is_guarded, admit),
-    ("not built", |scope| scope.unbuilt.handler.is_some(), |run| unbuilt::step(&mut run.x, &run.scope.unbuilt)),
-    ("alias", always, |run| root::after_rewrite(&mut run.x)),
-    ("try_files", |scope| scope.try_files.list.is_some(), |run| try_files::step(&mut run.x, &run.scope.try_files)),
-    ("status", |scope| scope.stub_status.on, |run| stub_status::step(&mut run.x, &run.scope.stub_status)),
-    ("empty_gif", |scope| scope.empty_gif.on, |run| empty_gif::step(&mut run.x, &run.scope.empty_gif)),
-    ("upload", |scope| scope.upload.store.is_some(), store_uploads),
-    ("proxy", |scope| scope.proxy.pass.is_some(), pass_on),
+/// One step: where it stands in a request's life, its name (no two have the same), which settings it is for, and what it does.
+pub type StepRow = (Phase, &'static str, UseFn, StepFn);
+
+use Phase::*;
+
+/// The steps, in the order of a request's life. Everything up to `Content` decides before the first byte of a body is read.
+pub const STEPS: &[StepRow] = &[
+    (PostRead, "tls", always, |run| ssl::step(&run.x, &run.scope.ssl, run.server.tls.as_ref())),
+    (PostRead, "realip", |scope| scope.realip.is_used(), |run| realip::step(&mut run.x, &run.scope.realip)),
+    (PostRead, "refused methods", always, |run| methods::refuse(&mut run.x)),
+    (ServerRewrite, "server not built", leads_elsewhere, |run| unbuilt::before(&mut run.x, &run.scope.unbuilt)),
+    (ServerRewrite, "server rewrite", rewrites, rewrite_in_server),
+    (FindLocation, "location", always, find_location),
+    (FindLocation, "internal", |scope| scope.internal.only, |run| internal::step(&mut run.x, &run.scope.internal)),
+    (FindLocation, "alias", always, |run| root::step(&mut run.x)),
+    (Entered, "body size", always, |run| request_body::step(&mut run.x, &run.scope.request_body)),
+    (Entered, "methods", |scope| scope.methods.allowed.is_some(), |run| methods::step(&mut run.x, &run.scope.methods)),
+    (Session, "session", |scope| scope.session.zone.is_some(), |run| session::find(&mut run.x, &run.scope.session)),
+    // Nothing is done to a session for a client that may not come in, so the guards stand here too where something is.
+    (Session, "session realip", session_acts, |run| realip::step(&mut run.x, &run.scope.realip)),
+    (Session, "session limit_req", session_acts, |run| limit_req::step(&mut run.x, &run.scope.limit_req)),
+    (Session, "session limit_conn", session_acts, |run| limit_conn::step(&mut run.x, &run.scope.limit_conn)),
+    (Session, "session access", session_acts, admit),
+    (Session, "session_require", session_acts, |run| session::admit(&mut run.x, &run.scope.session)),
+    (Session, "session change", always, |run| session::change(&mut run.x, &run.scope.session)),
+    (Rewrite, "rewrite not built", leads_elsewhere, |run| unbuilt::before(&mut run.x, &run.scope.unbuilt)),
+    (Rewrite, "rewrite", rewrites, rewrite_in_location),
+    (Preaccess, "location realip", |scope| scope.realip.is_used(), |run| realip::step(&mut run.x, &run.scope.realip)),
     (
+        Preaccess,
+        "limit_req",
+        |scope| scope.limit_req.is_used(),
+        |run| limit_req::step(&mut run.x, &run.scope.limit_req),
+    ),
+    (
+        Preaccess,
+        "limit_conn",
+        |scope| scope.limit_conn.is_used(),
+        |run| limit_conn::step(&mut run.x, &run.scope.limit_conn),
+    ),
+    (Access, "access", is_guarded, admit),
+    (
+        Precontent,
+        "not built",
+        |scope| scope.unbuilt.handler.is_some(),
+        |run| unbuilt::step(&mut run.x, &run.scope.unbuilt),
+    ),
+    (Precontent, "rewritten alias", always, |run| root::after_rewrite(&mut run.x)),
+    (
+        Precontent,
+        "try_files",
+        |scope| scope.try_files.list.is_some(),
+        |run| try_files::step(&mut run.x, &run.scope.try_files),
+    ),
+    (Content, "status", |scope| scope.stub_status.on, |run| stub_status::step(&mut run.x, &run.scope.stub_status)),
+    (Content, "empty_gif", |scope| scope.empty_gif.on, |run| empty_gif::step(&mut run.x, &run.scope.empty_gif)),
+    (Content, "upload", |scope| scope.upload.store.is_some(), store_uploads),
+    (Content, "proxy", |scope| scope.proxy.pass.is_some(), pass_on),
+    (
+        Content,
         "fastcgi",
         |scope| scope.fastcgi.pass.is_some(),
         |run| ask_program(run, |x, scope, around| fastcgi::step(x, &scope.fastcgi, around)),
     ),
     (
+        Content,
         "scgi",
         |scope| scope.scgi.pass.is_some(),
         |run| ask_program(run, |x, scope, around| scgi::step(x, &scope.scgi, around)),
     ),
     (
+        Content,
         "uwsgi",
         |scope| scope.uwsgi.pass.is_some(),
         |run| ask_program(run, |x, scope, around| uwsgi::step(x, &scope.uwsgi, around)),
     ),
-    ("cgi", |scope| scope.cgi.is_on(), run_script),
-    ("dav", |scope| scope.dav.methods != 0, change_files),
-    ("index", always, |run| index::step(&mut run.x, &run.scope.index)),
-    ("autoindex", always, list_folder),
-    ("file", always, serve_file),
+    (Content, "cgi", |scope| scope.cgi.is_on(), run_script),
+    (Content, "dav", |scope| scope.dav.methods != 0, change_files),
+    (Content, "index", always, |run| index::step(&mut run.x, &run.scope.index)),
+    (Content, "autoindex", always, list_folder),
+    (Content, "file", always, serve_file),
 ];
 
-/// Where an internal redirect begins again.
-const AT_SERVER: usize = 3;
-/// Where a rewritten path's location is searched.
-const AT_LOCATION: usize = 5;
-/// Where content begins: what stands before it decides who may come in, and where to.
-const AT_CONTENT: usize = 26;
-/// Where a named location begins: behind the search for one and what belongs to it, as in nginx.
-const AT_NAMED: usize = 9;
+/// The first step of a phase.
+const fn first(phase: Phase) -> usize {
+    let mut at = 0;
+    while (STEPS[at].0 as u8) < phase as u8 {
+        at += 1;
+    }
+    at
+}
+
+type FilterFn = fn(&mut Exchange, &Scope, &mut Response) -> Result<Option<Wait>, HttpError>;
+
+/// One filter: its name (no two have the same), which settings it is for, and what it does. It may ask to be called again after a wait.
+pub type FilterRow = (&'static str, UseFn, FilterFn);
+
+/// What every response passes on its way out, in this order: a handler's, a page, a redirect.
+pub const FILTERS: &[FilterRow] = &[
+    // What a program behind us asked for goes along with whatever answers for it.
+    ("X-Accel fields", always, |x, _, response| done(wishes::grant(x, response))),
+    // The response waits until the store has the session as it says.
+    ("session", always, |x, _, response| session::close(x, response)),
+    ("error_page", always, |x, _, response| done(error_page::keep_status(x, response))),
+    (
+        "debug_clients",
+        |scope| !scope.error_page.debug.is_empty(),
+        |x, scope, response| done(error_page::tell(x, &scope.error_page, response)),
+    ),
+    ("types", always, |x, scope, response| done(types::filter(x, &scope.types, response))),
+    ("conditions", always, |x, scope, response| {
+        static_files::not_modified(x, &scope.static_files, response)?;
+        x.sent.status = response.status;
+        Ok(None)
+    }),
+    (
+        "cookies",
+        |scope| scope.cookies.is_used(),
+        |x, scope, response| done(cookies::filter(x, &scope.cookies, response)),
+    ),
+    (
+        "added fields",
+        |scope| scope.headers.is_used(),
+        |x, scope, response| done(headers::filter(x, &scope.headers, response)),
+    ),
+    ("absolute_redirect", always, |x, scope, response| done(redirect::filter(x, &scope.redirect, response))),
+    ("gunzip", |scope| scope.gunzip.is_used(), unpack),
+    (
+        "sub_filter",
+        |scope| scope.sub_filter.is_used(),
+        |x, scope, response| done(sub_filter::filter(x, &scope.sub_filter, response)),
+    ),
+    ("charset", always, |x, scope, response| done(charset::filter(x, &scope.charset, response))),
+    ("gzip", |scope| scope.gzip.on, |x, scope, response| done(gzip::filter(x, &scope.gzip, response))),
+    ("ranges", always, |x, scope, response| static_files::ranges(x, &scope.static_files, response).and_then(done)),
+    ("gzip_vary", |scope| scope.gzip.vary, vary),
+];
 
 impl Run {
     /// A request in front of its first step. Inlined, so that so large a value is made where it stays.
@@ -143,7 +237,7 @@ impl Run {
         let mut x = Box::new(Exchange::new(arrival, scope.place(), scope.clone(), variables, prefix));
         x.server_name = server.name.clone();
         x.blocks.0 = server.span;
-        Run { x, settings, server, location: None, scope, cursor: 0, admitted: None, answer: None, probe: None }
+        Run { x, settings, server, location: None, scope, cursor: 0, admitted: None, held: None, probe: None }
     }
 
     /// Another server than the address's default takes the request.
@@ -156,15 +250,15 @@ impl Run {
 
     /// The step that it stands at.
     pub fn at(&self) -> &'static str {
-        STEPS.get(self.cursor).map_or("", |(name, ..)| name)
+        STEPS.get(self.cursor).map_or("", |(_, name, ..)| name)
     }
 
     /// Goes on until something is to be done outside.
     pub fn advance(&mut self) -> Outcome {
         self.x.now = Instant::now();
         loop {
-            let followed = match self.answer.take() {
-                Some(response) => self.settle(response).map(Some),
+            let followed = match self.held.take() {
+                Some((response, at)) => self.filter_from(at, response).map(Some),
                 None => match self.next_step() {
                     Some(step) => match self.run(step) {
                         // Most steps have nothing to say to a request: what they answer is not moved about.
@@ -194,7 +288,7 @@ impl Run {
     fn next_step(&mut self) -> Option<StepFn> {
         let ahead = self.scope.steps.get(|| steps_of(&self.scope)) >> self.cursor;
         self.cursor = if ahead == 0 { STEPS.len() } else { self.cursor + ahead.trailing_zeros() as usize };
-        STEPS.get(self.cursor).map(|(_, _, step)| *step)
+        STEPS.get(self.cursor).map(|(.., step)| *step)
     }
 
     /// Runs a step. What it could not find out about the request is a failure, whatever it says itself.
@@ -223,118 +317,22 @@ impl Run {
         Ok(None)
     }
 
-    /// One more internal redirect or search for a location; too many are a cycle.
-    fn count(&mut self, doing: &str) -> Result<(), HttpError> {
-        self.x.redirects += 1;
-        if self.x.redirects <= REDIRECTS {
-            return Ok(());
-        }
-        let uri = escape::error_log(&self.x.uri);
-        let text = format!("rewrite or internal redirection cycle while {doing} \"{uri}\"");
-        Err(HttpError::new(500, "redirect-cycle").log(Level::Error, text))
+    /// From a handler's response to the one that is sent.
+    fn filter(&mut self, response: Box<Response>) -> Result<Outcome, HttpError> {
+        self.filter_from(0, response)
     }
 
-    /// After a location's lines have rewritten the path.
-    fn search(&mut self) -> Result<(), HttpError> {
-        self.count("processing")?;
-        self.leave();
-        self.enter(self.server.scope.clone());
-        self.cursor = AT_LOCATION;
-        Ok(())
-    }
-
-    fn redirect(&mut self, target: Target) -> Result<(), HttpError> {
-        self.x.tell("redirect", None, || {
-            let goes_on = |path: &[u8], args: &Option<Vec<u8>>, how| {
-                let query = args.as_ref().map_or(String::new(), |args| format!("?{}", escape::error_log(args)));
-                format!("goes on as `{}{query}`, {how}", escape::error_log(path))
-            };
-            match &target {
-                Target::Uri { path, args } => goes_on(path, args, "from inside"),
-                Target::AsAsked { path, args } => goes_on(path, args, "as if the client had asked for it"),
-                Target::Named(name) => format!("goes on in the location `{}`", escape::error_log(name)),
-            }
-        });
-        self.count("internally redirecting to")?;
-        self.x.internal = !matches!(target, Target::AsAsked { .. });
-        match target {
-            Target::Uri { path, args } | Target::AsAsked { path, args } => {
-                self.x.uri = path;
-                self.x.args = args;
-                self.x.rewritten = false;
-                self.x.asked = None;
-                self.leave();
-                self.enter(self.server.scope.clone());
-                self.cursor = AT_SERVER;
-            }
-            Target::Named(name) => {
-                let Some(location) = self.server.named.get(&name).cloned() else {
-                    let name = escape::error_log(&name);
-                    return Err(HttpError::new(500, "no-named-location")
-                        .log(Level::Error, format!("could not find named location \"{name}\"")));
-                };
-                self.enter_location(&location);
-                self.cursor = AT_NAMED;
-            }
-        }
-        Ok(())
-    }
-
-    fn leave(&mut self) {
-        self.location = None;
-        self.x.blocks.1 = None;
-    }
-
-    fn enter(&mut self, scope: Arc<Scope>) {
-        // That of a location before an internal redirect.
-        self.x.gate = None;
-        self.x.place = scope.place();
-        self.x.scope = scope.clone();
-        self.scope = scope;
-    }
-
-    fn enter_location(&mut self, location: &Arc<Location>) {
-        self.location = Some(location.clone());
-        self.x.blocks.1 = Some(location.span);
-        let excepted = location.limit_except.as_ref().filter(|(methods, _)| methods & self.x.method().bit() == 0);
-        if excepted.is_some() {
-            self.x.tell("limit_except", Some(location.span), || {
-                "the method is none that `limit_except` names: the settings inside it are in force".into()
-            });
-        }
-        self.enter(excepted.map_or(&location.scope, |(_, scope)| scope).clone());
-    }
-
-    /// From a handler's answer to the one that is sent.
-    fn filter(&mut self, mut response: Box<Response>) -> Result<Outcome, HttpError> {
-        wishes::grant(&self.x, &mut response);
-        self.settle(response)
-    }
-
-    /// The same once the session is as the answer says; until then the answer waits.
-    fn settle(&mut self, mut response: Box<Response>) -> Result<Outcome, HttpError> {
+    /// The same from one of the filters on: one that waited is asked again.
+    fn filter_from(&mut self, first: usize, mut response: Box<Response>) -> Result<Outcome, HttpError> {
         let (x, scope) = (&mut self.x, &self.scope);
-        if let Some(wait) = session::close(x, &mut response)? {
-            self.answer = Some(response);
-            return Ok(Outcome::Wait(wait));
-        }
-        error_page::keep_status(x, &mut response);
-        error_page::tell(x, &scope.error_page, &mut response);
-        types::filter(x, &scope.types, &mut response);
-        static_files::not_modified(x, &scope.static_files, &mut response)?;
-        x.sent.status = response.status;
-        cookies::filter(x, &scope.cookies, &mut response);
-        headers::filter(x, &scope.headers, &mut response);
-        redirect::filter(x, &scope.redirect, &mut response);
-        gunzip::filter(x, &scope.gunzip, &mut response, |x, response| {
-            gzip::accepts(x) && gzip::is_allowed(x, &scope.gzip, response)
-        });
-        sub_filter::filter(x, &scope.sub_filter, &mut response);
-        charset::filter(x, &scope.charset, &mut response);
-        gzip::filter(x, &scope.gzip, &mut response);
-        static_files::ranges(x, &scope.static_files, &mut response)?;
-        if response.varies && scope.gzip.vary {
-            response.push("Vary", "Accept-Encoding");
+        let mut ahead = scope.filters.get(|| filters_of(scope)) >> first << first;
+        while ahead != 0 {
+            let at = ahead.trailing_zeros() as usize;
+            ahead &= ahead - 1;
+            if let Some(wait) = FILTERS[at].2(x, scope, &mut response)? {
+                self.held = Some((response, at));
+                return Ok(Outcome::Wait(wait));
+            }
         }
         // What answers a failure goes out all the same, and without unsafe fields.
         let spoiled = x.unspoiled();
@@ -357,36 +355,55 @@ impl Run {
 
 /// The steps that settings have a use for: a bit for each.
 fn steps_of(scope: &Scope) -> u64 {
-    const { assert!(STEPS.len() < u64::BITS as usize, "the cursor may stand behind the last step") };
-    STEPS.iter().enumerate().filter(|(_, (_, is_used, _))| is_used(scope)).map(|(at, _)| 1 << at).sum()
+    const { assert!(STEPS.len() < u64::BITS as usize, "the cursor may stand after the last step") };
+    STEPS.iter().enumerate().filter(|(_, (.., is_used, _))| is_used(scope)).map(|(at, _)| 1 << at).sum()
 }
 
-/// A value that would break the head: a line end from a decoded path, say.
-fn unsafe_field() -> HttpError {
-    let text = "a line break or a zero byte stands in a response field's value";
-    HttpError::new(500, "unsafe-field").log(Level::Error, text)
+/// The filters that settings have a use for: a bit for each.
+fn filters_of(scope: &Scope) -> u64 {
+    const { assert!(FILTERS.len() <= u64::BITS as usize, "each filter has a bit") };
+    FILTERS.iter().enumerate().filter(|(_, (_, is_used, _))| is_used(scope)).map(|(at, _)| 1 << at).sum()
 }
 
-/// The server of a group for the host that a request names; what a regex name captured goes to the exchange.
-pub fn find_server(group: &Group, x: &Exchange) -> Result<Arc<Server>, HttpError> {
-    let host = x.head.host().unwrap_or_default();
-    let found = group.hosts.find(host);
-    let found = found.map_err(|why| HttpError::regex(why, "a regex of server_name", "this host"))?;
-    let Some(Found { server, regex }) = found else { return Ok(group.default.clone()) };
-    if let Some((groups, names)) = regex {
-        x.capture(&Bytes::copy_from_slice(host), &groups, names);
-    }
-    Ok(server)
+/// The names of the filters that settings have a use for, in order.
+pub fn filters_in_force(scope: &Scope) -> impl Iterator<Item = &'static str> + use<> {
+    let bits = filters_of(scope);
+    FILTERS.iter().enumerate().filter(move |(at, _)| bits >> at & 1 == 1).map(|(_, (name, ..))| *name)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
 
     #[test]
-    fn where_requests_begin_again() {
-        assert_eq!((STEPS[AT_SERVER - 1].0, STEPS[AT_NAMED - 1].0), ("refused methods", "body size"));
-        assert_eq!(STEPS[AT_LOCATION].0, "location");
-        assert_eq!((STEPS[AT_CONTENT - 1].0, STEPS[AT_CONTENT].0), ("try_files", "status"));
+    fn phases_follow_each_other() {
+        assert!(STEPS.is_sorted_by_key(|(phase, ..)| *phase));
+        let entrances = [
+            (ServerRewrite, "server not built"),
+            (FindLocation, "location"),
+            (Entered, "body size"),
+            (Content, "status"),
+        ];
+        for (phase, name) in entrances {
+            assert_eq!(STEPS[first(phase)].1, name, "{phase:?}");
+        }
+    }
+
+    #[test]
+    fn names_are_unique() {
+        let steps: HashSet<_> = STEPS.iter().map(|(_, name, ..)| name).collect();
+        let filters: HashSet<_> = FILTERS.iter().map(|(name, ..)| name).collect();
+        assert_eq!((steps.len(), filters.len()), (STEPS.len(), FILTERS.len()));
+    }
+
+    #[test]
+    fn settings_that_say_nothing_pass_few_filters() {
+        let scope = Scope::default();
+        let names: Vec<_> = filters_in_force(&scope).collect();
+        for idle in ["cookies", "added fields", "gunzip", "sub_filter", "gzip", "gzip_vary", "debug_clients"] {
+            assert!(!names.contains(&idle), "{idle} in {names:?}");
+        }
     }
 }

@@ -38,6 +38,13 @@ pub struct Conf {
 
 const PLACES: Contexts = Contexts::SCOPES.or(Contexts::IF_LOCATION);
 
+impl Conf {
+    /// Whether any cookie of a response is set or changed.
+    pub fn is_used(&self) -> bool {
+        !self.set.is_empty() || !self.flags.is_empty()
+    }
+}
+
 /// The directives.
 pub const DIRECTIVES: &[Directive<Conf>] = &[
     Directive {

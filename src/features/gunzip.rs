@@ -17,6 +17,13 @@ pub struct Conf {
     on: bool,
 }
 
+impl Conf {
+    /// Whether responses are unpacked for clients that cannot.
+    pub fn is_used(&self) -> bool {
+        self.on
+    }
+}
+
 /// The directives.
 pub const DIRECTIVES: &[Directive<Conf>] = &[Directive {
     manual: Manual {
@@ -41,12 +48,12 @@ pub const DIRECTIVES: &[Directive<Conf>] = &[Directive {
 pub const VARIABLES: &[Variable<Conf>] = &[];
 
 /// Unpacks an answer that the client would not understand. `takes_gzip` is asked only about one that is packed.
-pub fn filter(x: &Exchange, conf: &Conf, response: &mut Response, takes_gzip: impl Fn(&Exchange, &Response) -> bool) {
+pub fn filter(x: &Exchange, response: &mut Response, takes_gzip: impl Fn(&Exchange, &Response) -> bool) {
     let is_packed = |response: &Response| {
         response.field("Content-Encoding").is_some_and(|coding| coding.eq_ignore_ascii_case(b"gzip"))
     };
     // A 304 has no coding: what the client keeps has.
-    if !conf.on || response.status == 304 || !is_packed(response) {
+    if response.status == 304 || !is_packed(response) {
         return;
     }
     response.varies = true;

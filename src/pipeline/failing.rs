@@ -1,7 +1,8 @@
 //! What becomes of a request that fails: the line in the log, why and by which line of the conf, and the page. Knows not the
 //! order of the steps.
 
-use super::{Outcome, REDIRECTS, Run};
+use super::moves::REDIRECTS;
+use super::{Outcome, Run};
 use crate::conf::source::Span;
 use crate::exchange::error::HttpError;
 use crate::exchange::reasons;

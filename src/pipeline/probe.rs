@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use super::{AT_CONTENT, Run};
+use super::{Phase, Run, first};
 use crate::exchange::error::{HttpError, Level};
 use crate::exchange::step::{Step, Wait};
 use crate::exchange::trace::Trace;
@@ -129,7 +129,7 @@ impl Run {
     fn walk(&mut self) -> Result<Walked, HttpError> {
         loop {
             let step = match self.next_step() {
-                Some(step) if self.cursor < AT_CONTENT => self.run(step)?,
+                Some(step) if self.cursor < first(Phase::Content) => self.run(step)?,
                 _ => return Ok(Walked::Content),
             };
             match step {

@@ -37,6 +37,8 @@ macro_rules! features {
             pub places: Arc<Places>,
             /// Which steps of the pipeline these settings have a use for.
             pub steps: Memo,
+            /// Which of its filters they have a use for.
+            pub filters: Memo,
         }
 
         fn directive_rows() -> Vec<Row> {

@@ -14,6 +14,7 @@ use crate::exchange::trace::{Act, Remark};
 use crate::features::server_name::Name;
 use crate::http::escape;
 use crate::http::head::{BodyLength, Version};
+use crate::pipeline;
 use crate::route::{Hosts, Server};
 use crate::settings::{ROWS, Scope, in_force};
 
@@ -114,6 +115,8 @@ pub struct Finding {
     pub redirect: Option<String>,
     /// The fields of the answer, but for Date and those of the connection.
     pub answer: Vec<(Vec<u8>, Vec<u8>)>,
+    /// The filters that a response passes under the settings in force, in order.
+    pub filters: Vec<&'static str>,
     /// The path at the end, as the conf's lines made it.
     pub path: String,
     /// What the path is on disk.
@@ -207,6 +210,7 @@ pub fn read(answer: Answer, user: &str) -> Finding {
         reason: run.x.failure.as_deref().and_then(Failure::why),
         redirect: fields.iter().find(|(name, _)| name == b"Location").map(|(_, value)| show(value)),
         answer: fields,
+        filters: pipeline::filters_in_force(&run.scope).collect(),
         path: show(&run.x.uri),
         file: show(&file),
         limits: limits(&settings, &end, run.at()),

@@ -19,6 +19,7 @@ pub fn object(found: &Finding) -> String {
         ("redirect", or_null(found.redirect.as_deref())),
         ("request", fields(&found.asked.fields)),
         ("answer", fields(&found.answer)),
+        ("filters", list(found.filters.iter().map(|name| text(name)))),
         ("listener", listener(found)),
         ("server", place(chosen(found))),
         ("servers", list(found.servers.iter().map(server))),

@@ -217,6 +217,8 @@ impl Page {
         for (name, value) in &found.answer {
             self.wrap(&format!("  {}: {}", shown(name), shown(value)), "      ");
         }
+        self.title("Filters that a response passes here, in order");
+        self.wrap(&format!("  {}", found.filters.join(", ")), "  ");
     }
 
     fn files(&mut self, found: &Finding) {

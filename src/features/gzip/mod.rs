@@ -21,9 +21,6 @@ use coder::Coder;
 
 /// Compresses an answer where the settings and the client allow it.
 pub fn filter(x: &mut Exchange, conf: &Conf, response: &mut Response) {
-    if !conf.on {
-        return;
-    }
     let ContentType::Is(kind) = &response.content_type else { return };
     let length = response.length.or(response.body.known_len());
     if !matches!(response.status, 200 | 403 | 404)

@@ -28,9 +28,9 @@ pub struct Conf {
 }
 
 impl Conf {
-    /// Whether answers stay as they are.
-    fn adds_nothing(&self) -> bool {
-        self.headers.is_empty() && self.trailers.is_empty() && self.expires == Expires::default()
+    /// Whether anything is added to a response.
+    pub fn is_used(&self) -> bool {
+        !(self.headers.is_empty() && self.trailers.is_empty() && self.expires == Expires::default())
     }
 
     /// Begins a block inside.
@@ -168,9 +168,6 @@ fn set_expires(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
 
 /// Adds the conf's fields to an answer.
 pub fn filter(x: &mut Exchange, conf: &Conf, response: &mut Response) {
-    if conf.adds_nothing() {
-        return;
-    }
     // Texts may name fields of this very answer (`$sent_http_content_type`).
     x.sent_fields = known_so_far(response);
     let safe = is_safe(response.status);

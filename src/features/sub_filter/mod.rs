@@ -53,6 +53,13 @@ const fn listed(row: Directive<Conf>, key: &'static str, clear: fn(&mut Conf)) -
     Directive { repeat: Repeat::List { key, clear }, manual: row.manual, inherit: Inherit::Yes, set: row.set }
 }
 
+impl Conf {
+    /// Whether anything is replaced.
+    pub fn is_used(&self) -> bool {
+        !self.pairs.is_empty()
+    }
+}
+
 /// The directives.
 pub const DIRECTIVES: &[Directive<Conf>] = &[
     listed(
@@ -128,9 +135,6 @@ fn set_pair(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
 
 /// Has texts replaced in an answer.
 pub fn filter(x: &Exchange, conf: &Conf, response: &mut Response) {
-    if conf.pairs.is_empty() {
-        return;
-    }
     // A 304 has the validators that its 200 would have. As in nginx it has no type, so only `sub_filter_types *` means it.
     if response.status == 304 && conf.types.is_all() {
         return validators(conf, response);

@@ -1,0 +1,114 @@
+//! Where a request goes on: another search for its location, an internal redirect, the settings it enters, and the server of the host that
+//! it names. Knows which phase each begins with, and no step.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::{Phase, Run, first};
+use crate::exchange::Exchange;
+use crate::exchange::error::{HttpError, Level};
+use crate::exchange::step::Target;
+use crate::http::escape;
+use crate::route::{Found, Location, Server};
+use crate::settings::Scope;
+use crate::settings::sockets::Group;
+
+/// nginx's limit on internal redirects.
+pub(super) const REDIRECTS: u8 = 10;
+
+impl Run {
+    /// One more internal redirect or search for a location; too many are a cycle.
+    fn count(&mut self, doing: &str) -> Result<(), HttpError> {
+        self.x.redirects += 1;
+        if self.x.redirects <= REDIRECTS {
+            return Ok(());
+        }
+        let uri = escape::error_log(&self.x.uri);
+        let text = format!("rewrite or internal redirection cycle while {doing} \"{uri}\"");
+        Err(HttpError::new(500, "redirect-cycle").log(Level::Error, text))
+    }
+
+    /// After a location's lines have rewritten the path.
+    pub(super) fn search(&mut self) -> Result<(), HttpError> {
+        self.count("processing")?;
+        self.leave();
+        self.enter(self.server.scope.clone());
+        self.cursor = first(Phase::FindLocation);
+        Ok(())
+    }
+
+    pub(super) fn redirect(&mut self, target: Target) -> Result<(), HttpError> {
+        self.x.tell("redirect", None, || {
+            let goes_on = |path: &[u8], args: &Option<Vec<u8>>, how| {
+                let query = args.as_ref().map_or(String::new(), |args| format!("?{}", escape::error_log(args)));
+                format!("goes on as `{}{query}`, {how}", escape::error_log(path))
+            };
+            match &target {
+                Target::Uri { path, args } => goes_on(path, args, "from inside"),
+                Target::AsAsked { path, args } => goes_on(path, args, "as if the client had asked for it"),
+                Target::Named(name) => format!("goes on in the location `{}`", escape::error_log(name)),
+            }
+        });
+        self.count("internally redirecting to")?;
+        self.x.internal = !matches!(target, Target::AsAsked { .. });
+        match target {
+            Target::Uri { path, args } | Target::AsAsked { path, args } => {
+                self.x.uri = path;
+                self.x.args = args;
+                self.x.rewritten = false;
+                self.x.asked = None;
+                self.leave();
+                self.enter(self.server.scope.clone());
+                self.cursor = first(Phase::ServerRewrite);
+            }
+            Target::Named(name) => {
+                let Some(location) = self.server.named.get(&name).cloned() else {
+                    let name = escape::error_log(&name);
+                    return Err(HttpError::new(500, "no-named-location")
+                        .log(Level::Error, format!("could not find named location \"{name}\"")));
+                };
+                self.enter_location(&location);
+                self.cursor = first(Phase::Entered);
+            }
+        }
+        Ok(())
+    }
+
+    fn leave(&mut self) {
+        self.location = None;
+        self.x.blocks.1 = None;
+    }
+
+    pub(super) fn enter(&mut self, scope: Arc<Scope>) {
+        // That of a location before an internal redirect.
+        self.x.gate = None;
+        self.x.place = scope.place();
+        self.x.scope = scope.clone();
+        self.scope = scope;
+    }
+
+    pub(super) fn enter_location(&mut self, location: &Arc<Location>) {
+        self.location = Some(location.clone());
+        self.x.blocks.1 = Some(location.span);
+        let excepted = location.limit_except.as_ref().filter(|(methods, _)| methods & self.x.method().bit() == 0);
+        if excepted.is_some() {
+            self.x.tell("limit_except", Some(location.span), || {
+                "the method is none that `limit_except` names: the settings inside it are in force".into()
+            });
+        }
+        self.enter(excepted.map_or(&location.scope, |(_, scope)| scope).clone());
+    }
+}
+
+/// The server of a group for the host that a request names; what a regex name captured goes to the exchange.
+pub fn find_server(group: &Group, x: &Exchange) -> Result<Arc<Server>, HttpError> {
+    let host = x.head.host().unwrap_or_default();
+    let found = group.hosts.find(host);
+    let found = found.map_err(|why| HttpError::regex(why, "a regex of server_name", "this host"))?;
+    let Some(Found { server, regex }) = found else { return Ok(group.default.clone()) };
+    if let Some((groups, names)) = regex {
+        x.capture(&Bytes::copy_from_slice(host), &groups, names);
+    }
+    Ok(server)
+}
