@@ -2,8 +2,10 @@
 //! filters that each response passes. A step decides from the exchange and its own feature's settings. The pipeline is resumable: a step
 //! that needs the body or time returns, and `advance` is entered again at the same step. Steps and filters that several
 //! features take part in stand in `pipeline/steps.rs` and `pipeline/filters.rs`, where a request goes on in `pipeline/moves.rs`, what
-//! becomes of a failure in `pipeline/failing.rs`, and how one request asks whether another would be let in in `pipeline/probe.rs`.
+//! becomes of a failure in `pipeline/failing.rs`, how a response is delivered and logged in `pipeline/delivery.rs`, and how one request asks
+//! whether another would be let in in `pipeline/probe.rs`.
 
+mod delivery;
 mod failing;
 mod filters;
 mod moves;
@@ -334,6 +336,8 @@ impl Run {
                 return Ok(Outcome::Wait(wait));
             }
         }
+        self.deliver(&mut response);
+        let x = &mut self.x;
         // What answers a failure goes out all the same, and without unsafe fields.
         let spoiled = x.unspoiled();
         if x.failure.is_none() {

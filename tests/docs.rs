@@ -95,3 +95,22 @@ fn the_lines_of_the_testing_page_hold() {
         assert!(lines.contains(word), "no line of docs/testing.md shows {word}");
     }
 }
+
+/// Each row of the table of limits: the directives in its second column have the default in its third.
+#[test]
+fn the_limits_of_the_security_page_are_the_defaults() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("SECURITY.md");
+    let page = std::fs::read_to_string(page).expect("the page is there");
+    let mut looked_at = 0;
+    for line in page.lines().filter(|line| line.starts_with("| ") && line.contains('`')) {
+        let cells: Vec<&str> = line.split(" | ").map(|cell| cell.trim_matches(['|', ' '])).collect();
+        let directives = cells[1].split(", ").filter_map(|cell| cell.strip_prefix('`')?.strip_suffix('`'));
+        for name in directives {
+            let row = longshore::settings::ROWS.iter().find(|row| row.manual.name == name);
+            let row = row.unwrap_or_else(|| panic!("no directive {name}: {line}"));
+            assert_eq!(row.manual.default.unwrap_or("none"), cells[2].replace("\\|", "|"), "{line}");
+            looked_at += 1;
+        }
+    }
+    assert!(looked_at > 15, "the table has rows with directives");
+}

@@ -15,11 +15,10 @@ use super::script_url::{self, Way};
 use super::{check, plain, say};
 use crate::exchange::Failure;
 use crate::exchange::error::Level;
-use crate::features::server_tokens;
 use crate::gateway::head;
-use crate::http::framing::{self, HeadFields};
+use crate::http::framing;
 use crate::http::head::Head;
-use crate::http::response::{ContentType, Response};
+use crate::http::response::Response;
 use crate::http::{date, escape};
 use crate::settings::Settings;
 use crate::settings::load::{self, Request};
@@ -207,22 +206,11 @@ fn body_of(seen: &Seen) -> &[u8] {
 fn head_of(answer: &Answer, response: &Response) -> Vec<u8> {
     let x = &answer.run.x;
     let length = response.length.or_else(|| (!answer.streams).then(|| response.body.len()).filter(|_| !x.is_head()));
-    let chunks = answer.run.scope.sending.chunks(response.trailers);
+    let chunks = response.delivery.chunks;
     let framing = framing::decide(x.head.version, x.head.method, response.status, length, chunks, x.head.keep_alive);
-    let server = server_tokens::field(x, &answer.run.scope.server_tokens);
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    let today = date::imf(now.as_secs());
-    let fields = HeadFields {
-        server: (!server.is_empty()).then_some(&server),
-        date: today.as_bytes(),
-        content_type: match &response.content_type {
-            ContentType::Is(value) => Some(value),
-            _ => None,
-        },
-        keep_alive_timeout: answer.run.scope.keepalive.header_timeout.map(|time| time.as_secs()),
-    };
     let mut text = Vec::new();
-    framing::write_head(&mut text, response, &framing, &fields);
+    framing::write_head(&mut text, response, &framing, date::imf(now.as_secs()).as_bytes());
     text
 }
 

@@ -10,6 +10,7 @@ mod file_cache;
 pub mod files;
 pub mod inflow;
 pub mod keys;
+pub mod logging;
 pub mod notebook;
 pub mod place;
 pub mod queue;

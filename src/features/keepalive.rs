@@ -42,8 +42,13 @@ impl Default for Conf {
     }
 }
 
+/// Whether client, response and settings let the connection be kept; its age and the number of its requests aside.
+pub fn allows(x: &Exchange, conf: &Conf, closes: bool) -> bool {
+    x.head.keep_alive && !closes && !conf.timeout.is_zero() && !is_disabled(x, conf)
+}
+
 /// Whether the client's browser is one that gets no kept connection here.
-pub fn is_disabled(x: &Exchange, conf: &Conf) -> bool {
+fn is_disabled(x: &Exchange, conf: &Conf) -> bool {
     let doubtful = conf.not_for_safari || conf.not_for_msie6 && x.head.method == Method::Post;
     doubtful && x.head.known(Known::UserAgent).is_some_and(|agent| conf.refuses(agent, x.head.method))
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::conf::directive::{Arity, Contexts, Directive, Inherit, Manual, Repeat};
 use crate::exchange::variables::Variable;
-use crate::http::framing::Chunks;
+use crate::http::response::Chunks;
 
 /// The settings.
 #[derive(Debug, Clone)]
@@ -26,10 +26,12 @@ pub struct Conf {
 impl Conf {
     /// When an answer goes out in chunks; the flag says that fields follow it.
     pub fn chunks(&self, trailers: bool) -> Chunks {
-        match (self.chunked, trailers) {
-            (false, _) => Chunks::Never,
-            (true, false) => Chunks::IfNeeded,
-            (true, true) => Chunks::Always,
+        if !self.chunked {
+            Chunks::Never
+        } else if trailers {
+            Chunks::Always
+        } else {
+            Chunks::IfNeeded
         }
     }
 }

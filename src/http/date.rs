@@ -19,11 +19,12 @@ pub fn imf(seconds: u64) -> String {
     httpdate::fmt_http_date(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds.min(LAST)))
 }
 
-/// The same behind what is in `out` already.
-pub fn push_imf(out: &mut Vec<u8>, seconds: u64) {
+/// The same without an allocation, into room for just this form.
+pub fn write_imf(room: &mut [u8; IMF_LEN], seconds: u64) -> &[u8] {
     let moment = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds.min(LAST));
-    // Writing to a Vec cannot fail.
-    let _ = write!(out, "{}", httpdate::HttpDate::from(moment));
+    // The form has a fixed length, so that it fits.
+    let _ = write!(&mut room[..], "{}", httpdate::HttpDate::from(moment));
+    room
 }
 
 /// Reads a date in any of the three forms of RFC 9110 5.6.7. As lenient as nginx: the day's name and whatever
@@ -155,9 +156,7 @@ mod tests {
             assert_eq!(parse(imf(second).as_bytes()), Some(second));
         }
         assert_eq!(imf(u64::MAX), imf(LAST));
-        let mut out = b"Date: ".to_vec();
-        push_imf(&mut out, 784_111_777);
-        assert_eq!(out, b"Date: Sun, 06 Nov 1994 08:49:37 GMT");
+        assert_eq!(write_imf(&mut [0; IMF_LEN], 784_111_777), b"Sun, 06 Nov 1994 08:49:37 GMT");
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use super::date;
 use super::head::Version;
 use super::method::Method;
-use super::response::Response;
+use super::response::{Chunks, ContentType, Response};
 use super::status;
 
 /// How the body goes out.
@@ -33,18 +33,14 @@ pub struct Framing {
     pub keep_alive: bool,
 }
 
-/// When an answer goes out in chunks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Chunks {
-    /// Never: the settings say so, or the client knows none.
-    Never,
-    /// If nobody knows how long it will be.
-    IfNeeded,
-    /// In any case, since fields follow it.
-    Always,
+/// Decides the framing of a response to a request of this version and method. `keep` is what client, settings and request body allow.
+pub fn of(response: &Response, version: Version, method: Method, keep: bool) -> Framing {
+    // The body of a response to HEAD is gone by now, and nobody may know the length it would have had.
+    let length = if method == Method::Head { response.length } else { response.length.or(response.body.known_len()) };
+    decide(version, method, response.status, length, response.delivery.chunks, keep)
 }
 
-/// Decides the framing of an answer of this status. `body_length` is `None` for a stream whose length nobody
+/// Decides the framing of a response of this status. `body_length` is `None` for a stream whose length nobody
 /// knows yet; `keep_alive_wanted` is what client, settings and request body allow.
 pub fn decide(
     version: Version,
@@ -83,79 +79,71 @@ pub fn decide(
     }
 }
 
-/// Fields that come from settings and clock rather than from the answer.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct HeadFields<'a> {
-    /// Server, when it is sent.
-    pub server: Option<&'a [u8]>,
-    /// Date: an IMF date.
-    pub date: &'a [u8],
-    /// Content-Type, when there is one.
-    pub content_type: Option<&'a [u8]>,
-    /// Seconds that the Keep-Alive field promises, when it is sent.
-    pub keep_alive_timeout: Option<u64>,
-}
-
-/// Appends status line, fields and blank line, in nginx's order; nothing when the answer has no head. Fields whose
+/// Appends status line, header fields and blank line; nothing when the response has no head. `date` is today's, as an IMF date. Fields whose
 /// name or value would break the head are left out: their count comes back, for the log.
-pub fn write_head(out: &mut Vec<u8>, response: &Response, framing: &Framing, given: &HeadFields<'_>) -> usize {
+pub fn write_head(out: &mut Vec<u8>, response: &Response, framing: &Framing, date: &[u8]) -> usize {
     if !framing.head {
         return 0;
     }
-    let mut dropped = 0;
     let code = status::on_wire(response.status);
     // The space stays when there is no phrase (RFC 9112 section 4).
-    let foreign = response.foreign.as_ref();
-    let words = foreign
+    let words = response
+        .foreign
+        .as_ref()
         .filter(|foreign| foreign.status == response.status)
         .and_then(|foreign| foreign.reason.as_deref())
         .filter(|words| is_safe_value(words));
     push_status(out, code);
     push_all(out, &[words.unwrap_or(status::reason(code).as_bytes()), b"\r\n"]);
-    // A name that is ours brings its colon along.
-    let mut field = |out: &mut Vec<u8>, name: &[u8], value: &[u8]| match is_safe_value(value) {
-        true => push_all(out, &[name, value, b"\r\n"]),
-        false => dropped += 1,
-    };
-    if let Some(server) = given.server {
-        field(out, b"Server: ", server);
-    }
-    field(out, b"Date: ", given.date);
-    if let Some(content_type) = given.content_type {
-        field(out, b"Content-Type: ", content_type);
-    }
-    if let Some(length) = framing.length {
-        out.extend_from_slice(b"Content-Length: ");
-        push_decimal(out, length);
-        out.extend_from_slice(b"\r\n");
-    }
-    if let Some(seconds) = response.last_modified {
-        out.extend_from_slice(b"Last-Modified: ");
-        date::push_imf(out, seconds);
-        out.extend_from_slice(b"\r\n");
-    }
-    if let Some(location) = &response.location {
-        field(out, b"Location: ", location);
-    }
-    match foreign.and_then(|foreign| foreign.switch.as_ref()) {
-        // RFC 9110 section 7.8: Upgrade stands beside it.
-        Some(_) => out.extend_from_slice(b"Connection: upgrade\r\n"),
-        None => push_connection(out, framing, given.keep_alive_timeout),
-    }
-    if let Some(etag) = &response.etag {
-        field(out, b"ETag: ", etag);
-    }
-    for (name, value) in &response.fields {
-        match is_safe_name(name) && is_safe_value(value) {
-            true => push_all(out, &[name, b": ", value, b"\r\n"]),
-            false => dropped += 1,
-        }
-    }
-    if response.ranges && code == 200 {
-        out.extend_from_slice(b"Accept-Ranges: bytes\r\n");
-    }
+    let dropped = each_field(response, framing, date, |name, value| push_all(out, &[name, b": ", value, b"\r\n"]));
     out.extend_from_slice(b"\r\n");
     dropped
+}
+
+/// Gives `field` the name and value of each header field, in nginx's order: those of the response, and those that say how it is framed
+/// on its connection. What would break a head is left out and counted.
+#[inline(always)]
+pub fn each_field(response: &Response, framing: &Framing, date: &[u8], mut field: impl FnMut(&[u8], &[u8])) -> usize {
+    let mut dropped = 0;
+    let mut checked = |name: &[u8], value: &[u8]| {
+        if is_safe_value(value) { field(name, value) } else { dropped += 1 }
+    };
+    let foreign = response.foreign.as_ref();
+    let server = foreign.and_then(|foreign| foreign.server.as_deref()).unwrap_or(&response.delivery.server);
+    if !server.is_empty() {
+        checked(b"Server", server);
+    }
+    checked(b"Date", foreign.and_then(|foreign| foreign.date.as_deref()).unwrap_or(date));
+    if let ContentType::Is(kind) = &response.content_type {
+        checked(b"Content-Type", kind);
+    }
+    let (mut digits, mut moment) = ([0; 20], [0; date::IMF_LEN]);
+    if let Some(length) = framing.length {
+        checked(b"Content-Length", decimal(&mut digits, length));
+    }
+    if let Some(seconds) = response.last_modified {
+        checked(b"Last-Modified", date::write_imf(&mut moment, seconds));
+    }
+    if let Some(location) = &response.location {
+        checked(b"Location", location);
+    }
+    if foreign.is_some_and(|foreign| foreign.switch.is_some()) {
+        // RFC 9110 section 7.8: Upgrade stands beside it.
+        checked(b"Connection", b"upgrade");
+    } else {
+        connection_fields(framing, response.delivery.keep_alive_timeout, &mut checked);
+    }
+    if let Some(etag) = &response.etag {
+        checked(b"ETag", etag);
+    }
+    let mut unnamed = 0;
+    for (name, value) in &response.fields {
+        if is_safe_name(name) { checked(name, value) } else { unnamed += 1 }
+    }
+    if response.ranges && status::on_wire(response.status) == 200 {
+        checked(b"Accept-Ranges", b"bytes");
+    }
+    dropped + unnamed
 }
 
 /// The status line up to its words.
@@ -168,20 +156,19 @@ fn push_status(out: &mut Vec<u8>, code: u16) {
 }
 
 /// Transfer-Encoding, Connection and Keep-Alive: what belongs to this connection only.
-fn push_connection(out: &mut Vec<u8>, framing: &Framing, timeout: Option<u64>) {
+#[inline(always)]
+fn connection_fields(framing: &Framing, timeout: Option<u64>, field: &mut impl FnMut(&[u8], &[u8])) {
     if framing.body == BodyFraming::Chunked {
-        out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
+        field(b"Transfer-Encoding", b"chunked");
     }
     if !framing.keep_alive {
-        out.extend_from_slice(b"Connection: close\r\n");
-        return;
+        return field(b"Connection", b"close");
     }
     // HTTP/1.1 keeps alive unasked, yet nginx says so and HTTP/1.0 clients need it.
-    out.extend_from_slice(b"Connection: keep-alive\r\n");
+    field(b"Connection", b"keep-alive");
     if let Some(seconds) = timeout {
-        out.extend_from_slice(b"Keep-Alive: timeout=");
-        push_decimal(out, seconds);
-        out.extend_from_slice(b"\r\n");
+        let mut digits = [0; 20];
+        field(b"Keep-Alive", &[b"timeout=", decimal(&mut digits, seconds)].concat());
     }
 }
 
@@ -217,17 +204,17 @@ pub fn is_safe_name(name: &[u8]) -> bool {
     !name.is_empty() && !name.iter().fold(false, |found, &b| found | (b <= b' ') | (b == b':') | (b == 0x7f))
 }
 
-fn push_decimal(out: &mut Vec<u8>, number: u64) {
-    let (mut digits, mut start, mut rest) = ([0; 20], 20, number);
+/// A number as digits, at the end of the room for them.
+fn decimal(digits: &mut [u8; 20], number: u64) -> &[u8] {
+    let (mut start, mut rest) = (20, number);
     loop {
         start -= 1;
         digits[start] = b'0' + (rest % 10) as u8;
         rest /= 10;
         if rest == 0 {
-            break;
+            return &digits[start..];
         }
     }
-    out.extend_from_slice(&digits[start..]);
 }
 
 #[cfg(test)]
@@ -289,38 +276,38 @@ mod tests {
         assert_eq!(decide(Http11, Method::Get, 204, Some(0), Chunks::Always, true).body, Empty);
     }
 
-    const GIVEN: HeadFields<'_> = HeadFields {
-        server: Some(b"longshore"),
-        date: b"D",
-        content_type: Some(b"text/html"),
-        keep_alive_timeout: None,
-    };
-
-    fn head(response: &Response, framing: &Framing, given: &HeadFields<'_>) -> (String, usize) {
+    fn head(response: &Response, framing: &Framing) -> (String, usize) {
         let mut out = b"before".to_vec();
-        let dropped = write_head(&mut out, response, framing, given);
+        let dropped = write_head(&mut out, response, framing, b"D");
         (String::from_utf8(out[6..].to_vec()).unwrap(), dropped)
+    }
+
+    /// A response whose type and server are settled.
+    fn settled(status: u16) -> Response {
+        let mut response = Response::new(status);
+        response.content_type = ContentType::Is("text/html".into());
+        response.delivery.server = "longshore".into();
+        response
     }
 
     #[test]
     fn fields_stand_in_nginx_order() {
-        let mut response = Response::new(200);
+        let mut response = settled(200);
         response.last_modified = Some(784_111_777);
         response.location = Some("/z".into());
         response.etag = Some("\"1-2\"".into());
         response.ranges = true;
         response.push("X-A", "b");
         let framing = decide(Http11, Method::Get, 200, Some(18_446), Chunks::IfNeeded, true);
-        let given = HeadFields { keep_alive_timeout: Some(30), ..GIVEN };
+        response.delivery.keep_alive_timeout = Some(30);
         let expected = "HTTP/1.1 200 OK\r\nServer: longshore\r\nDate: D\r\nContent-Type: text/html\r\n\
             Content-Length: 18446\r\nLast-Modified: Sun, 06 Nov 1994 08:49:37 GMT\r\nLocation: /z\r\n\
             Connection: keep-alive\r\nKeep-Alive: timeout=30\r\nETag: \"1-2\"\r\nX-A: b\r\nAccept-Ranges: bytes\r\n\r\n";
-        assert_eq!(head(&response, &framing, &given), (expected.to_owned(), 0));
+        assert_eq!(head(&response, &framing), (expected.to_owned(), 0));
     }
 
     #[test]
     fn small_heads() {
-        let none = HeadFields { server: None, content_type: None, date: b"D", keep_alive_timeout: Some(9) };
         let mut ranged = Response::new(206);
         ranged.ranges = true;
         let table = [
@@ -342,19 +329,21 @@ mod tests {
             (Response::new(494), Some(7), false, "400 Bad Request", "Content-Length: 7\r\nConnection: close\r\n"),
             (Response::new(799), Some(7), false, "799 ", "Content-Length: 7\r\nConnection: close\r\n"),
         ];
-        for (response, length, keep, line, fields) in table {
+        for (mut response, length, keep, line, fields) in table {
+            response.delivery.keep_alive_timeout = Some(9);
             let framing = decide(Http11, Method::Get, response.status, length, Chunks::IfNeeded, keep);
             let expected = format!("HTTP/1.1 {line}\r\nDate: D\r\n{fields}\r\n");
-            assert_eq!(head(&response, &framing, &none), (expected, 0));
+            assert_eq!(head(&response, &framing), (expected, 0));
         }
         let old = decide(Http09, Method::Get, 200, Some(1), Chunks::Always, true);
-        assert_eq!(head(&Response::new(200), &old, &GIVEN), (String::new(), 0));
+        assert_eq!(head(&settled(200), &old), (String::new(), 0));
     }
 
     #[test]
     fn a_field_never_begins_another_line() {
         let framing = decide(Http11, Method::Get, 200, Some(0), Chunks::IfNeeded, false);
-        let mut response = Response::new(200);
+        let mut response = settled(200);
+        response.content_type = ContentType::Is("a\nb".into());
         response.location = Some("/a\r\nSet-Cookie: b".into());
         response.etag = Some("\"\n\"".into());
         for value in ["a\r", "a\nb", "\0", "ok"] {
@@ -363,7 +352,7 @@ mod tests {
         for name in ["", "X\r\nY", "X:Y", "X Y", "X\0"] {
             response.push(name, "v");
         }
-        let (text, dropped) = head(&response, &framing, &HeadFields { content_type: Some(b"a\nb"), ..GIVEN });
+        let (text, dropped) = head(&response, &framing);
         assert_eq!(dropped, 11);
         assert_eq!(
             text,
@@ -374,9 +363,7 @@ mod tests {
     #[test]
     fn decimals() {
         for number in [0, 9, 10, 99, 100, 4_294_967_296, u64::MAX] {
-            let mut out = Vec::new();
-            push_decimal(&mut out, number);
-            assert_eq!(out, number.to_string().into_bytes());
+            assert_eq!(decimal(&mut [0; 20], number), number.to_string().as_bytes());
         }
     }
 }

@@ -19,6 +19,7 @@ pub mod media;
 pub mod method;
 pub mod multipart;
 pub mod negotiate;
+pub mod pace;
 pub mod proxy_protocol;
 pub mod range;
 pub mod request_line;

@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+use super::pace::Pace;
+
 /// Bytes taken from a stream at a time.
 const PIECE: usize = 32 << 10;
 
@@ -204,6 +206,35 @@ pub struct Response {
     pub close: bool,
     /// What is another server's about it; none for an answer of our own.
     pub foreign: Option<Box<Foreign>>,
+    /// How it is delivered.
+    pub delivery: Delivery,
+}
+
+/// When a body goes out in chunks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Chunks {
+    /// Never: the settings say so, or the client knows none.
+    Never,
+    /// If nobody knows how long it will be.
+    #[default]
+    IfNeeded,
+    /// In any case, since trailer fields follow it.
+    Always,
+}
+
+/// How a response is to be delivered, as far as the settings decide it. The pipeline fills it in at its end; no handler does.
+#[derive(Debug, Clone, Default)]
+pub struct Delivery {
+    /// The value of Server; empty for no such field.
+    pub server: Bytes,
+    /// When the body goes out in chunks.
+    pub chunks: Chunks,
+    /// Whether client, response and settings let the connection be kept. Its age and how many requests it brought are not looked at.
+    pub may_keep: bool,
+    /// Seconds that Keep-Alive promises, when it is sent.
+    pub keep_alive_timeout: Option<u64>,
+    /// How fast it goes out; `None` for full speed.
+    pub pace: Option<Pace>,
 }
 
 /// What another server's answer brings along beside what any answer has. That server has judged the request's conditions
@@ -239,6 +270,7 @@ impl Response {
             trailers: false,
             close: false,
             foreign: None,
+            delivery: Delivery::default(),
         }
     }
 

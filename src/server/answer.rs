@@ -16,9 +16,8 @@ use super::worker::{Turn, Worker, has_left};
 use crate::exchange::Received;
 use crate::exchange::error::{Level, Report};
 use crate::features::lingering::Lingering;
-use crate::features::{access_log, error_log, headers, keepalive, limit_rate, server_tokens};
-use crate::http::framing::{self, BodyFraming, Framing, HeadFields};
-use crate::http::response::{Chunk, ContentType, Response, Switch};
+use crate::http::framing::{self, BodyFraming, Framing};
+use crate::http::response::{Chunk, Response, Switch};
 use crate::pipeline::Run;
 
 /// What one connection may send in one turn before others get theirs.
@@ -56,7 +55,7 @@ impl Worker {
             return self.tunnel(c, task, Box::new(pipes));
         }
         let mut chunks = std::mem::take(&mut response.body.chunks);
-        task.pace = limit_rate::pace(&mut task.run.x, &task.run.scope.limit_rate);
+        task.pace = response.delivery.pace.take();
         let apart = chunked || task.pace.is_some();
         let mut together = 0;
         while let Some(Chunk::Bytes(bytes)) = chunks.front().filter(|_| !apart) {
@@ -105,7 +104,8 @@ impl Worker {
         if self.date.0 != now {
             self.date = (now, crate::http::date::imf(now));
         }
-        let framing = write_head(&mut self.out, &mut task.run, response, task.keep, self.date.1.as_bytes());
+        let date = self.date.1.as_bytes();
+        let framing = write_head(&mut self.out, &mut task.run, response, task.keep, date);
         task.trailers = response.trailers && framing.body != BodyFraming::Empty;
         task.keep = framing.keep_alive;
         task.length = match framing.body {
@@ -113,7 +113,7 @@ impl Worker {
             _ => None,
         };
         if task.run.settings.keeps_sent_fields {
-            task.run.x.sent_fields = sent_fields(&self.out);
+            task.run.x.sent_fields = sent_fields(response, &framing, date);
         }
         framing.body == BodyFraming::Chunked
     }
@@ -121,16 +121,13 @@ impl Worker {
     /// Whether client, settings and state of the server allow another request on this connection.
     fn may_keep(&self, c: &Connection, task: &Task, response: &Response) -> bool {
         let (x, conf) = (&task.run.x, &task.run.scope.keepalive);
-        x.head.keep_alive
-            && !response.close
+        response.delivery.may_keep
             && !task.linger
-            && !conf.timeout.is_zero()
             && u64::from(c.requests) < conf.requests
             && self.now() < self.shared.clock.at(c.connected).saturating_add(conf.time.as_millis() as u64)
             && !self.shared.is_stopping()
             && !self.current.entries[c.listener as usize].gone
             && !(task.intake.is_some() && x.head.expects_continue)
-            && !keepalive::is_disabled(x, conf)
     }
 
     /// Sends what the socket takes.
@@ -300,8 +297,8 @@ impl Worker {
             finish(task);
         }
         self.write_reports(task);
-        let (logs, x) = (&task.logs, &task.run.x);
-        access_log::lines(x, &task.run.scope.access_log, &mut |log, policy, line| logs.write(log, policy, line));
+        let logs = &task.logs;
+        task.run.access_lines(&mut |log, how, line| logs.write(log, how, line));
         // A variable of the line may have had something to say.
         self.write_reports(task);
     }
@@ -315,37 +312,19 @@ impl Worker {
             return;
         }
         for report in task.run.x.reports.take() {
-            let (logs, scope) = (&task.logs, &task.run.scope);
-            error_log::write(&task.run.x, &scope.error_log, &report, &mut |log, line| logs.write_error(log, line));
+            let logs = &task.logs;
+            task.run.error_lines(&report, &mut |log, line| logs.write_error(log, line));
         }
     }
 }
 
-/// Writes the head of an answer in the place of what stands in `out`; how the answer is framed comes back. `keep` says
+/// Writes the head of a response in the place of what stands in `out`; how the response is framed comes back. `keep` says
 /// whether client and settings allow another request on this connection.
-pub fn write_head(out: &mut Vec<u8>, run: &mut Run, response: &Response, keep: bool, date: &[u8]) -> Framing {
-    let (x, scope) = (&mut run.x, &run.scope);
-    // The body of an answer to HEAD is gone by now, and nobody may know the length it would have had.
-    let length = match x.is_head() {
-        true => response.length,
-        false => response.length.or_else(|| response.body.known_len()),
-    };
-    let chunks = scope.sending.chunks(response.trailers);
-    let framing = framing::decide(x.head.version, x.head.method, response.status, length, chunks, keep);
-    let server = server_tokens::field(x, &scope.server_tokens);
-    let foreign = response.foreign.as_ref();
-    let fields = HeadFields {
-        server: Some(foreign.and_then(|foreign| foreign.server.as_deref()).unwrap_or(&server))
-            .filter(|name| !name.is_empty()),
-        date: foreign.and_then(|foreign| foreign.date.as_deref()).unwrap_or(date),
-        content_type: match &response.content_type {
-            ContentType::Is(value) => Some(value),
-            _ => None,
-        },
-        keep_alive_timeout: scope.keepalive.header_timeout.map(|time| time.as_secs()),
-    };
+fn write_head(out: &mut Vec<u8>, run: &mut Run, response: &Response, keep: bool, date: &[u8]) -> Framing {
+    let x = &mut run.x;
+    let framing = framing::of(response, x.head.version, x.head.method, keep);
     out.clear();
-    let dropped = framing::write_head(out, response, &framing, &fields);
+    let dropped = framing::write_head(out, response, &framing, date);
     if dropped > 0 {
         let text = format!("{dropped} response fields were dropped: a line break or a zero byte in their value");
         x.report(Level::Error, text);
@@ -398,7 +377,7 @@ fn send_on(c: &mut Connection, task: &mut Task, share: u64, most_at_once: u64) -
 /// Works out the fields behind the body, which has gone out, unless that was done.
 fn finish(task: &mut Task) {
     if std::mem::take(&mut task.trailers) {
-        headers::trailers(&mut task.run.x, &task.run.scope.headers);
+        task.run.trailers();
     }
 }
 
@@ -422,14 +401,11 @@ fn discard_ahead(c: &mut Connection, task: &mut Task) {
     }
 }
 
-/// The fields of a head as they were sent, for `$sent_http_NAME`.
-fn sent_fields(head: &[u8]) -> Vec<(Bytes, Bytes)> {
-    let lines = head.split(|&b| b == b'\n').skip(1);
-    let fields = lines.filter_map(|line| {
-        let line = line.strip_suffix(b"\r")?;
-        let colon = line.iter().position(|&b| b == b':')?;
-        let value = line.get(colon + 2..).unwrap_or_default();
-        Some((Bytes::copy_from_slice(&line[..colon]), Bytes::copy_from_slice(value)))
+/// The header fields of a response as they are sent, for `$sent_http_NAME`.
+fn sent_fields(response: &Response, framing: &Framing, date: &[u8]) -> Vec<(Bytes, Bytes)> {
+    let mut fields = Vec::new();
+    framing::each_field(response, framing, date, |name, value| {
+        fields.push((Bytes::copy_from_slice(name), Bytes::copy_from_slice(value)));
     });
-    fields.collect()
+    fields
 }

@@ -16,8 +16,8 @@ use super::transport::Transport;
 use super::tunnel::Pipes;
 use crate::exchange::Announced;
 use crate::exchange::tls::Security;
-use crate::features::limit_rate::Pace;
 use crate::http::head::Scanner;
+use crate::http::pace::Pace;
 use crate::pipeline::Run;
 
 /// One client's connection.

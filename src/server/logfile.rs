@@ -15,7 +15,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 
 use crate::conf::way;
-use crate::features::access_log::Buffering;
+use crate::exchange::logging::Buffering;
 
 /// How often lost lines are complained of.
 const COMPLAINTS: Duration = Duration::from_secs(60);

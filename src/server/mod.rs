@@ -56,7 +56,6 @@ use signals::Signal;
 use slot::Parked;
 
 pub use acceptor::Ended;
-pub use answer::write_head;
 
 /// At least so many idle workers wait for news, so that one that is busy leaves another.
 const WATCHERS: usize = 2;

@@ -16,11 +16,11 @@ use crate::exchange::tls::{Security, Session};
 use crate::exchange::trace::Trace;
 use crate::features::listen::Address;
 use crate::http::escape;
+use crate::http::framing;
 use crate::http::head::{Head, HeadError};
 use crate::http::response::Response;
 use crate::http::scanner::Scanner;
 use crate::pipeline::{Outcome, Run};
-use crate::server;
 use crate::server::request::{bad_head, resolve};
 use crate::settings::Settings;
 use crate::settings::sockets::{Greeted, Group, Socket};
@@ -234,7 +234,7 @@ pub fn ask(settings: Arc<Settings>, question: Question) -> Answer {
         None => run.advance(),
     };
     let (response, waits) = follow(&mut run, outcome);
-    let fields = response.as_ref().map_or(Vec::new(), |response| fields(&mut run, response));
+    let fields = response.as_ref().map_or(Vec::new(), |response| fields(&run, response));
     Answer { run, socket, group, url, response, fields, waits, is_own, asked }
 }
 
@@ -278,15 +278,14 @@ fn follow(run: &mut Run, mut outcome: Outcome) -> (Option<Response>, bool) {
     }
 }
 
-/// The fields as the server writes them. Those of the connection depend on more than the request, and the date on the day.
-fn fields(run: &mut Run, response: &Response) -> Vec<(Vec<u8>, Vec<u8>)> {
-    let mut head = Vec::new();
-    server::write_head(&mut head, run, response, true, b"");
-    let is_meant = |name: &[u8]| ![&b"Date"[..], b"Connection", b"Keep-Alive"].contains(&name);
-    let lines = head.split(|&byte| byte == b'\n').skip(1).filter_map(|line| {
-        let line = line.strip_suffix(b"\r")?;
-        let at = line.windows(2).position(|two| two == b": ")?;
-        Some((line[..at].to_vec(), line[at + 2..].to_vec()))
+/// The header fields as the server sends them. Those of the connection depend on more than the request, and the date on the day.
+fn fields(run: &Run, response: &Response) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let mut fields = Vec::new();
+    let framing = framing::of(response, run.x.head.version, run.x.head.method, true);
+    framing::each_field(response, &framing, b"", |name, value| {
+        if ![&b"Date"[..], b"Connection", b"Keep-Alive"].contains(&name) {
+            fields.push((name.to_vec(), value.to_vec()));
+        }
     });
-    lines.filter(|(name, _)| is_meant(name)).collect()
+    fields
 }

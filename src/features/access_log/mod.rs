@@ -15,22 +15,12 @@ use crate::conf::directive::{Arity, Contexts, Directive, Inherit, Manual, Repeat
 use crate::conf::value::Text;
 use crate::exchange::Exchange;
 use crate::exchange::error::{Level, system_words};
+use crate::exchange::logging::Buffering;
 use crate::exchange::syslog::Syslog;
 use crate::exchange::variables::Variable;
 use crate::http::escape::LogEscape;
 pub use format::Format;
 use kept::Kept;
-
-/// How lines are collected before they are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Buffering {
-    /// How many bytes are collected.
-    pub size: usize,
-    /// How long the first of them waits; none: until there is no more room.
-    pub flush: Option<Duration>,
-    /// How hard they are compressed with gzip, 1 to 9; none: not at all.
-    pub gzip: Option<u32>,
-}
 
 /// Where a line goes.
 #[derive(Debug, Clone)]
