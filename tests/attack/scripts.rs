@@ -194,3 +194,74 @@ fn a_script_does_not_fill_the_log() {
     assert!(written < 80 << 10, "{written}");
     site.stop();
 }
+
+/// Whether a process runs: one that has ended and waits to be reaped does not.
+fn runs(number: &str) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{number}/stat")).unwrap_or_default();
+    stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
+}
+
+/// Every process whose parent is the server, dead ones included.
+fn children(site: &Site) -> usize {
+    let all = fs::read_dir("/proc").unwrap().flatten();
+    let stats = all.filter_map(|entry| fs::read_to_string(entry.path().join("stat")).ok());
+    let parents = stats.filter_map(|stat| stat.rsplit_once(") ")?.1.split(' ').nth(1)?.parse::<i32>().ok());
+    parents.filter(|parent| *parent == site.serving()).count()
+}
+
+/// Ways to get away from a script's process group. Each notes its number and ignores TERM.
+const ESCAPES: [&str; 6] = [
+    "setsid sh -c 'trap \"\" TERM; echo $$ >> $DIR/numbers; sleep 1000; :' &",
+    "(setsid sh -c 'trap \"\" TERM; echo $$ >> $DIR/numbers; sleep 1000; :' &)",
+    "nohup setsid sh -c 'trap \"\" TERM HUP; echo $$ >> $DIR/numbers; sleep 1000; :' > /dev/null 2>&1 < /dev/null &",
+    "(setsid setsid -f sh -c 'trap \"\" TERM; echo $$ >> $DIR/numbers; sleep 1000; :' &)",
+    "(setsid sh -c 'setsid sh -c \"trap \\\"\\\" TERM; echo \\$\\$ >> $DIR/numbers; sleep 1000; :\" & wait' &)",
+    // It hides what it comes from, but not whom.
+    "env -i DIR=$DIR PATH=$PATH setsid sh -c 'trap \"\" TERM; echo $$ >> $DIR/numbers; sleep 1000; :' &",
+];
+
+#[test]
+fn nothing_gets_away_from_a_script_that_is_ended() {
+    let site = Site::start(
+        "",
+        "server { listen 127.0.0.1:%PORT1%; cgi on; cgi_set_var DIR %DIR%; cgi_timeout 60s 50ms;
+            location /live/ { alias %DIR%/html/; cgi_buffering off; }
+            location /late/ { alias %DIR%/html/; cgi_timeout 500ms 50ms; } }",
+    );
+    let escapes = ESCAPES.join("\n");
+    script(&site, "away.sh", &format!("{escapes}\nprintf 'Content-Type: text/plain\\n\\nhere\\n'\nsleep 1000"));
+    for path in ["/away.sh", "/live/away.sh", "/late/away.sh"] {
+        let mut client = Client::new(site.port());
+        client.send(format!("GET {path} HTTP/1.1\r\nHost: h\r\n\r\n"));
+        wait_for("all have got away", || site.read("numbers").lines().count() == ESCAPES.len());
+        let numbers = site.read("numbers");
+        if path == "/late/away.sh" {
+            assert_eq!(client.answer().unwrap().status, 504);
+        }
+        drop(client);
+        wait_for("they are gone", || !numbers.lines().any(runs));
+        wait_for("they are reaped", || children(&site) == 0);
+        fs::remove_file(site.path("numbers")).unwrap();
+    }
+    site.stop();
+}
+
+#[test]
+fn what_a_script_leaves_behind_on_purpose_lives_and_is_reaped() {
+    let site = Site::start("", "server { listen 127.0.0.1:%PORT1%; cgi on; cgi_set_var DIR %DIR%; }");
+    let leave = "(setsid sh -c 'echo $$ > $DIR/number; until [ -e $DIR/go ]; do sleep 0.01; done' > /dev/null 2>&1 &)";
+    script(&site, "leave.sh", &format!("{leave}\nprintf 'Content-Type: text/plain\\n\\nhere\\n'"));
+    script(&site, "hang.sh", "echo > $DIR/hangs; sleep 1000");
+    assert_eq!(get(site.port(), "/leave.sh").text(), "here\n");
+    wait_for("it runs", || site.read("number").ends_with('\n'));
+    // Others are ended meanwhile.
+    let mut client = Client::new(site.port());
+    client.send("GET /hang.sh HTTP/1.1\r\nHost: h\r\n\r\n");
+    wait_for("another runs", || site.path("hangs").exists());
+    drop(client);
+    wait_for("only what was left is there", || children(&site) == 1);
+    assert!(runs(site.read("number").trim()));
+    fs::write(site.path("go"), "").unwrap();
+    wait_for("it is reaped", || children(&site) == 0);
+    site.stop();
+}

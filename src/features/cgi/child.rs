@@ -1,5 +1,5 @@
 //! One running script: how it is started, what it may use, and that it never outlives its welcome. Whoever drops a
-//! child that still runs has its whole process group ended; the reaper sees it to its end.
+//! child that still runs has its whole process group ended, and what left the group; the reaper sees it to its end.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Seek, Write};
@@ -19,11 +19,15 @@ use super::conf::{Conf, Errors, Limits};
 use super::input::Input;
 use super::reaper::{self, Orphan};
 use super::script::Script;
+use super::strays::{self, Mark};
 use crate::exchange::Received;
 use crate::exchange::engine::{Sight, Waker};
 use crate::exchange::inflow::Inflow;
 use crate::exchange::queue::Permit;
 use crate::gateway::env::Variables;
+
+/// How often KILL is sent to what left a script's group, until nothing is found.
+const ROUNDS: usize = 10;
 
 /// A script that was started.
 pub struct Child {
@@ -52,13 +56,14 @@ pub struct Started {
 
 impl Child {
     /// Starts a script. Only what `posix_spawn` can do is asked for, since a fork of a large process takes ten times as
-    /// long. All our descriptors close on exec, so the script has its three.
+    /// long. All our descriptors close on exec, so the script has its three. `id`: what UNIQUE_ID in its environment says, if
+    /// that is the request's.
     pub fn start(
         script: &Script,
         variables: &Variables,
         conf: &Conf,
         body: Received,
-        permit: Permit,
+        (permit, id): (Permit, Option<String>),
         engine: Waker,
     ) -> io::Result<Started> {
         use std::os::unix::ffi::OsStrExt;
@@ -76,6 +81,7 @@ impl Child {
             Errors::Log(_) => Stdio::piped(),
             Errors::File(path) => OpenOptions::new().append(true).create(true).open(path)?.into(),
         });
+        strays::inherit();
         let mut process = command.spawn()?;
         // Linux process numbers are positive and fit.
         let (number, pid) = (process.id(), process.id() as i32);
@@ -85,6 +91,7 @@ impl Child {
         let descriptor = rustix::process::Pid::from_raw(pid).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
         let running = Orphan {
             process,
+            mark: Mark::new(pid, id),
             descriptor,
             term_at: None,
             kill_at: None,
@@ -107,13 +114,16 @@ impl Child {
 
     /// How it ended; none while it runs. An ended process is reaped by this.
     pub fn status(&mut self) -> Option<ExitStatus> {
-        if let Some(running) = &mut self.running
-            && let Ok(Some(status)) = running.process.try_wait()
-        {
-            self.ended = Some(status);
-            self.show(Sight::Ends(Some(status)));
-            self.running = None;
-        }
+        let Some(running) = &mut self.running else { return self.ended };
+        let status = match running.process.try_wait() {
+            Ok(None) => return None,
+            Ok(status) => status,
+            // Reaped by somebody else: it has ended, and nobody knows how.
+            Err(_) => None,
+        };
+        self.show(Sight::Ends(status));
+        self.running = None;
+        self.ended = Some(status.unwrap_or_default());
         self.ended
     }
 
@@ -169,10 +179,26 @@ impl Drop for Child {
 }
 
 impl Orphan {
-    /// Sends a signal to the whole group. The process has not been reaped, so its number is still its own.
-    pub fn signal(&self, signal: Signal) {
+    /// Sends a signal to the whole group, and to what left it. The process has not been reaped, so its number is still its own.
+    pub fn signal(&mut self, signal: Signal) {
+        // Before the group, whose end would leave orphans.
+        let to_strays =
+            if signal == Signal::SIGKILL { rustix::process::Signal::KILL } else { rustix::process::Signal::TERM };
+        self.mark.signal(to_strays);
         // A group that is gone already needs no signal.
         let _ = killpg(Pid::from_raw(self.process.id() as i32), signal);
+        // What was started meanwhile.
+        let mut rounds = 0;
+        while signal == Signal::SIGKILL && rounds < ROUNDS && self.mark.signal(to_strays) > 0 {
+            rounds += 1;
+        }
+    }
+}
+
+impl Drop for Orphan {
+    fn drop(&mut self) {
+        self.mark.forget();
+        reaper::look_soon();
     }
 }
 

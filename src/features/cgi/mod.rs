@@ -13,6 +13,7 @@ mod run;
 mod script;
 mod setters;
 mod spool;
+mod strays;
 mod stream;
 
 pub use conf::{Cap, Conf, Errors, Limits, Mode};
@@ -178,7 +179,9 @@ fn start(
     let variables = environment(x, conf, &script)?;
     x.unspoiled()?;
     let body = x.received.take();
-    let started = Child::start(&script, &variables, conf, body, permit, x.waker());
+    let id = x.request_id();
+    let mark = variables.find(b"UNIQUE_ID").filter(|value| *value == id.as_bytes()).map(|_| id.to_string());
+    let started = Child::start(&script, &variables, conf, body, (permit, mark), x.waker());
     let started = started.map_err(|error| script::diagnose(&script, &error))?;
     let running = Running::new(x, conf, started, &script.names.file, around).map_err(|error| {
         let text =

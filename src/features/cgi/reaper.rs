@@ -1,15 +1,17 @@
 //! Processes that no request waits for any more: one thread sees each to its end, sends KILL when its time has come,
-//! and reaps it. So there is no zombie, and none that ignores TERM.
+//! and reaps it, and with it what scripts left behind. So there is no zombie, and none that ignores TERM.
 
 use std::io::{PipeReader, PipeWriter, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::process::Child as Process;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{LazyLock, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
 
+use super::strays::{Inherited, Mark};
 use crate::exchange::engine::{Sight, Waker};
 use crate::exchange::queue::Permit;
 
@@ -17,6 +19,8 @@ use crate::exchange::queue::Permit;
 pub struct Orphan {
     /// The process.
     pub process: Process,
+    /// What it and all that comes from it is known by.
+    pub mark: Mark,
     /// Has news when it ends; without one it is looked after every few milliseconds.
     pub descriptor: Option<OwnedFd>,
     /// When it gets TERM.
@@ -33,6 +37,13 @@ pub struct Orphan {
 
 /// How often a process without a descriptor is looked after.
 const GLANCE: Duration = Duration::from_millis(20);
+/// How long after a script's end what it left behind is looked for: once for all that end meanwhile.
+const LOOK: Duration = Duration::from_millis(200);
+/// How often what ends unheard is looked after.
+const UNHEARD: Duration = Duration::from_secs(2);
+
+/// Whether a script has ended since what was left behind was looked for.
+static ENDED: AtomicBool = AtomicBool::new(false);
 
 struct Reaper {
     inbox: Mutex<Vec<Orphan>>,
@@ -63,6 +74,15 @@ pub fn take_over(mut orphan: Orphan) {
     let _ = bell.write(&[0]);
 }
 
+/// A script has ended: what it left behind is looked for a little later.
+pub fn look_soon() {
+    if !ENDED.swap(true, SeqCst)
+        && let Some(mut bell) = REAPER.bell.as_ref()
+    {
+        let _ = bell.write(&[0]);
+    }
+}
+
 fn inbox() -> MutexGuard<'static, Vec<Orphan>> {
     // Nothing that can panic runs under this lock.
     REAPER.inbox.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
@@ -70,8 +90,11 @@ fn inbox() -> MutexGuard<'static, Vec<Orphan>> {
 
 fn run(mut bell: PipeReader) {
     let mut orphans: Vec<Orphan> = Vec::new();
+    let mut inherited = Inherited::default();
+    let mut look_at: Option<Instant> = None;
     loop {
-        if wait(&bell, &orphans) {
+        let heard = wait(&bell, &orphans, &inherited, look_at);
+        if heard.bell {
             let mut rings = [0; 256];
             // What is read does not matter, only that it is gone.
             let _ = bell.read(&mut rings);
@@ -79,13 +102,32 @@ fn run(mut bell: PipeReader) {
         }
         let now = Instant::now();
         orphans.retain_mut(|orphan| !has_ended(orphan, now));
+        if heard.end || look_at.is_some_and(|at| at <= now) {
+            ENDED.store(false, SeqCst);
+            inherited.look();
+            look_at = inherited.needs_looks().then(|| now + UNHEARD);
+        }
+        if ENDED.load(SeqCst) {
+            let at = now + LOOK;
+            look_at = Some(look_at.map_or(at, |before| before.min(at)));
+        }
     }
 }
 
-/// Waits for the bell, the end of a process, or a moment; whether the bell rang.
-fn wait(bell: &PipeReader, orphans: &[Orphan]) -> bool {
+/// What ended a wait.
+struct Heard {
+    /// The bell rang.
+    bell: bool,
+    /// A process ended that was inherited.
+    end: bool,
+}
+
+/// Waits for the bell, the end of a process, or a moment.
+fn wait(bell: &PipeReader, orphans: &[Orphan], inherited: &Inherited, look_at: Option<Instant>) -> Heard {
     let mut news = vec![PollFd::new(bell.as_fd(), PollFlags::POLLIN)];
-    let mut next: Option<Instant> = None;
+    let mut next = look_at;
+    news.extend(inherited.descriptors().map(|descriptor| PollFd::new(descriptor, PollFlags::POLLIN)));
+    let inherited = 1..news.len();
     for orphan in orphans {
         let glance = orphan.descriptor.is_none().then(|| Instant::now() + GLANCE);
         for at in [orphan.term_at, orphan.kill_at, glance].into_iter().flatten() {
@@ -98,9 +140,10 @@ fn wait(bell: &PipeReader, orphans: &[Orphan]) -> bool {
         PollTimeout::try_from(millis.min(60_000) as u32).unwrap_or(PollTimeout::MAX)
     });
     if poll(&mut news, timeout).is_err() {
-        return false;
+        return Heard { bell: false, end: false };
     }
-    news[0].revents().is_some_and(|events| !events.is_empty())
+    let is_news = |of: &PollFd<'_>| of.revents().is_some_and(|events| !events.is_empty());
+    Heard { bell: is_news(&news[0]), end: news[inherited].iter().any(is_news) }
 }
 
 /// Signals what is late; whether the process has ended and is reaped.
@@ -157,7 +200,8 @@ mod tests {
         let descriptor = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).ok();
         let inner = String::from_utf8(line).unwrap().trim().parse().unwrap();
         let engine = Waker::new(None, 0);
-        (Orphan { process, descriptor, term_at: None, kill_at: None, kill: None, engine, _permit: None }, inner)
+        let mark = Mark::new(process.id() as i32, None);
+        (Orphan { process, mark, descriptor, term_at: None, kill_at: None, kill: None, engine, _permit: None }, inner)
     }
 
     fn wait_until_gone(pid: i32) {
