@@ -2,6 +2,7 @@
 //! feature and no socket; features read and change it, the pipeline carries it, the server
 //! feeds it.
 
+pub mod account;
 pub mod attempts;
 pub mod counters;
 pub mod engine;
@@ -265,8 +266,8 @@ pub struct Exchange {
     pub session: Option<Box<session::Session>>,
     /// What a handler keeps between two entries of its step.
     pub handler: Option<Box<dyn Any + Send>>,
-    /// Who has a say when the file that this request brings gets its name.
-    pub gate: Option<Box<dyn store::Gate>>,
+    /// The store that this location gives a quota of its own, and that.
+    pub quota: Option<Box<(account::Id, u64)>>,
     /// The moment that a step waits for; the step clears it.
     pub until: Option<Instant>,
     /// What the limits decided. They are asked once, whatever internal redirects follow.
@@ -335,7 +336,7 @@ impl Exchange {
             outlives_client: false,
             session: None,
             handler: None,
-            gate: None,
+            quota: None,
             until: None,
             limits: Default::default(),
             attempts: Default::default(),

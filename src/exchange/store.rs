@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, RenameFlags, Stat};
 use rustix::io::Errno;
 
-use super::error::HttpError;
+use super::account::{self, Accounts, Hold};
 use super::symlinks::{self, Symlinks};
 
 /// Attempts to find a name of our own that nobody has.
@@ -23,13 +23,6 @@ pub const MARK: &[u8] = b".longshore-";
 /// An open folder.
 #[derive(Debug)]
 pub struct Folder(File);
-
-/// Who has a say when a file that came whole is to get its name.
-pub trait Gate: Send {
-    /// Lets the file of so many bytes appear, or says why it may not. Nobody else passes meanwhile.
-    fn pass(&self, name: &[u8], size: u64, publish: &mut dyn FnMut() -> Result<(), HttpError>)
-    -> Result<(), HttpError>;
-}
 
 /// What there is under a name; a symbolic link is itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,18 +83,54 @@ impl Folder {
 
     /// Removes a file's name.
     pub fn remove(&self, name: &[u8]) -> io::Result<()> {
-        Ok(rustix::fs::unlinkat(&self.0, name, AtFlags::empty())?)
+        Ok(self.unlink(name, &Accounts::of(self)?)?)
     }
 
-    /// Gives what has a name here another one there, which may be taken.
+    /// The same of a folder whose accounts are known.
+    pub fn unlink(&self, name: &[u8], accounts: &Accounts) -> Result<(), Errno> {
+        let file = if accounts.is_empty() { None } else { self.file(name) };
+        rustix::fs::unlinkat(&self.0, name, AtFlags::empty())?;
+        file.into_iter().for_each(|(id, bytes)| accounts.remove(id, bytes));
+        Ok(())
+    }
+
+    /// Gives a file another name there, in the place of what has it; it counts in these accounts then.
+    pub fn carry(&self, name: &[u8], to: &Folder, new: &[u8], into: &Accounts) -> io::Result<()> {
+        let from = Accounts::of(self)?;
+        let file = self.file(name).filter(|_| !from.is_empty() || !into.is_empty());
+        let Some((file, bytes)) = file else { return self.rename(name, to, new) };
+        let replaced = to.file(new).filter(|(id, _)| *id != file);
+        account::may_carry(&from, into, bytes, replaced)?;
+        self.rename(name, to, new)?;
+        account::carry(&from, into, (file, bytes), replaced);
+        Ok(())
+    }
+
+    /// The file under a name, as accounts know it.
+    pub fn file(&self, name: &[u8]) -> Option<(account::Id, u64)> {
+        self.stat(name).ok().as_ref().and_then(account::file_of)
+    }
+
+    /// Gives what has a name here another one there, which may be taken. Where one of the two is no file, or both count alike.
     pub fn rename(&self, name: &[u8], to: &Folder, new: &[u8]) -> io::Result<()> {
+        self.disturb(to)?;
         Ok(rustix::fs::renameat(&self.0, name, &to.0, new)?)
     }
 
     /// Gives what has a name here one in another folder, or in this, that nobody has: which.
     pub fn put_aside(&self, name: &[u8], to: &Folder) -> io::Result<Vec<u8>> {
+        self.disturb(to)?;
         let (own, ()) = to.under_some_name(|own| rustix::fs::renameat(&self.0, name, &to.0, own))?;
         Ok(own)
+    }
+
+    /// A count of what is below must know that names change.
+    fn disturb(&self, to: &Folder) -> io::Result<()> {
+        if account::is_counting() {
+            Accounts::of(self)?.disturb();
+            Accounts::of(to)?.disturb();
+        }
+        Ok(())
     }
 
     /// A path to a name in it that stays true when folders above it are moved, for as long as this folder is open.
@@ -135,6 +164,11 @@ impl Folder {
 
     /// Begins a file that is to stand in this folder, or in one below it.
     pub fn draft(&self, mode: u32) -> io::Result<Draft> {
+        self.draft_in(mode, Accounts::of(self)?)
+    }
+
+    /// The same where it is known what its bytes count in.
+    pub fn draft_in(&self, mode: u32, accounts: Accounts) -> io::Result<Draft> {
         let flags = OFlags::RDWR | OFlags::CLOEXEC;
         let made = rustix::fs::openat(&self.0, ".", flags | OFlags::TMPFILE, Mode::from_raw_mode(mode));
         let (file, named) = match made {
@@ -150,7 +184,11 @@ impl Folder {
             Err(error) => return Err(error.into()),
         };
         // The umask is for files that people make by hand; this mode stands in the conf.
-        let draft = Draft { file, named, len: 0 };
+        let visible = match &named {
+            Some(_) => Some(account::id(&rustix::fs::fstat(&file)?)),
+            None => None,
+        };
+        let draft = Draft { file, named, len: 0, hold: Hold::new(accounts, visible) };
         rustix::fs::fchmod(&draft.file, Mode::from_raw_mode(mode))?;
         Ok(draft)
     }
@@ -195,13 +233,21 @@ pub struct Draft {
     /// Its name for the time being, where it needs one.
     named: Option<(Folder, Vec<u8>)>,
     len: u64,
+    /// What it counts as meanwhile.
+    hold: Hold,
 }
 
 impl Draft {
     /// Adds bytes at the end.
     pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.hold.grow(bytes.len() as u64)?;
         self.len += bytes.len() as u64;
         self.file.write_all(bytes)
+    }
+
+    /// What its bytes count in until it appears.
+    pub fn hold(&mut self) -> &mut Hold {
+        &mut self.hold
     }
 
     /// How many bytes were written.
@@ -216,6 +262,38 @@ impl Draft {
 
     /// The file appears under a name that nobody has; `AlreadyExists` if somebody does.
     pub fn publish_new(&mut self, folder: &Folder, name: &[u8]) -> io::Result<()> {
+        self.settle(folder, None, |draft| draft.appear_new(folder, name))
+    }
+
+    /// The file appears under a name, in one step in the place of what had it.
+    pub fn publish(&mut self, folder: &Folder, name: &[u8]) -> io::Result<()> {
+        let replaced = if account::is_any() { folder.file(name) } else { None };
+        self.settle(folder, replaced, |draft| draft.appear(folder, name))
+    }
+
+    /// Has it appear, and its bytes count as those of a file from then on.
+    fn settle(
+        &mut self,
+        folder: &Folder,
+        replaced: Option<(account::Id, u64)>,
+        appear: impl FnOnce(&mut Draft) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let mut into = Accounts::of(folder)?;
+        if into.is_empty() && self.hold.accounts().is_empty() {
+            return appear(self);
+        }
+        into.limit_as(self.hold.accounts());
+        let file = account::id(&rustix::fs::fstat(&self.file)?);
+        self.hold.show(&into, file, replaced)?;
+        let done = appear(self);
+        match done.is_ok() {
+            true => self.hold.store(&into, file, replaced),
+            false => self.hold.hide(&into, file),
+        }
+        done
+    }
+
+    fn appear_new(&mut self, folder: &Folder, name: &[u8]) -> io::Result<()> {
         match &self.named {
             None => self.link(folder, name)?,
             Some((from, old)) => {
@@ -226,8 +304,7 @@ impl Draft {
         Ok(())
     }
 
-    /// The file appears under a name, in one step in the place of what had it.
-    pub fn publish(&mut self, folder: &Folder, name: &[u8]) -> io::Result<()> {
+    fn appear(&mut self, folder: &Folder, name: &[u8]) -> io::Result<()> {
         if self.named.is_none() {
             match self.link(folder, name) {
                 Ok(()) => return Ok(()),
@@ -254,7 +331,7 @@ impl Drop for Draft {
     fn drop(&mut self) {
         if let Some((folder, name)) = &self.named {
             // Nobody is left who could be told.
-            let _ = folder.remove(name);
+            let _ = rustix::fs::unlinkat(&folder.0, name, AtFlags::empty());
         }
     }
 }
@@ -279,7 +356,8 @@ mod tests {
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL;
         let open = |name: &[u8]| rustix::fs::openat(&folder.0, name, flags, Mode::RUSR | Mode::WUSR);
         let (name, file) = folder.under_some_name(open).unwrap();
-        Draft { file: file.into(), named: Some((Folder(folder.0.try_clone().unwrap()), name)), len: 0 }
+        let named = Some((Folder(folder.0.try_clone().unwrap()), name));
+        Draft { file: file.into(), named, len: 0, hold: Hold::default() }
     }
 
     #[test]

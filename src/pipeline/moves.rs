@@ -82,7 +82,7 @@ impl Run {
 
     pub(super) fn enter(&mut self, scope: Arc<Scope>) {
         // That of a location before an internal redirect.
-        self.x.gate = None;
+        self.x.quota = None;
         self.x.place = scope.place();
         self.x.scope = scope.clone();
         self.scope = scope;

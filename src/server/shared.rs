@@ -8,6 +8,7 @@ use super::connection::{Clock, Connection, Job};
 use super::logfile::Logs;
 use super::pool::Pool;
 use super::slot::Slots;
+use crate::exchange::account;
 use crate::features::error_page;
 use crate::settings::Settings;
 use crate::settings::sockets::Socket;
@@ -52,6 +53,7 @@ pub struct Shared {
 impl Shared {
     /// What is shared, with the first settings.
     pub fn new(jobs: Pool<Job>, current: Current) -> Arc<Self> {
+        account::declare(current.settings.stores());
         Arc::new(Shared {
             jobs,
             slots: Arc::default(),
@@ -74,6 +76,7 @@ impl Shared {
 
     /// New settings from now on.
     pub fn replace(&self, current: Current) {
+        account::declare(current.settings.stores());
         *self.current.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Arc::new(current);
         self.version.fetch_add(1, AcqRel);
     }

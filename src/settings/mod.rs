@@ -16,6 +16,8 @@ pub mod sockets;
 use std::path::PathBuf;
 use std::sync::{Arc, LazyLock, OnceLock};
 
+use bytes::Bytes;
+
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::source::{Sources, Span};
 use crate::conf::zone;
@@ -277,6 +279,12 @@ impl Settings {
     /// Takes over what outlives a reload.
     pub fn inherit(&mut self, before: &Settings) {
         self.upstreams.inherit(&before.upstreams);
+    }
+
+    /// The folders that have a quota, each with that.
+    pub fn stores(&self) -> Vec<(Bytes, u64)> {
+        let uploads = self.scopes().into_iter().map(|scope| &scope.upload);
+        uploads.filter_map(|upload| Some((upload.store.as_ref()?.folder.clone(), upload.quota))).filter(|(_, quota)| *quota > 0).collect()
     }
 
     /// The settings of all servers, their locations, and what stands in those.

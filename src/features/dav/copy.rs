@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind};
 use super::put::make_way;
 use super::tree::Reach;
 use super::work::{Order, Work};
-use super::{Begun, Conf, Depth, Destination, Spot, bad_depth, depth, failed, refuse_body, withhold};
+use super::{Begun, Conf, Counted, Depth, Destination, Spot, accounts, bad_depth, depth, failed, refuse_body, withhold};
 use crate::exchange::Exchange;
 use crate::exchange::error::{HttpError, Level};
 use crate::exchange::store::Found;
@@ -54,7 +54,7 @@ pub fn begin(x: &Exchange, conf: &Conf, asked: &Asked) -> Result<Begun, HttpErro
     let to = match Spot::find(x, &to_path) {
         Err(error) if error.kind() == ErrorKind::NotFound && moves && !uri.ends_with(b"/") && from.is_ok() => {
             if let Some(step) = withhold(x, "makes the folders on the way and moves the file to", &to_path) {
-                return Ok(Begun::Withheld(step));
+                return Ok(Begun::Not(step));
             }
             // As nginx: the way to a file that is moved is made.
             make_way(x, conf, &to_path)?;
@@ -90,6 +90,10 @@ pub fn begin(x: &Exchange, conf: &Conf, asked: &Asked) -> Result<Begun, HttpErro
         _ => {}
     }
     refuse_itself(x, &from, &to)?;
+    let accounts = match accounts(x, &to.folder, &to_path)? {
+        Counted::Known(accounts) => accounts,
+        Counted::Later(step) => return Ok(Begun::Not(step)),
+    };
     let what = match (moves, is_folder) {
         (true, true) => "moves the folder to",
         (true, false) => "moves the file to",
@@ -97,12 +101,13 @@ pub fn begin(x: &Exchange, conf: &Conf, asked: &Asked) -> Result<Begun, HttpErro
         (false, false) => "copies the file to",
     };
     if let Some(step) = withhold(x, what, &to_path) {
-        return Ok(Begun::Withheld(step));
+        return Ok(Begun::Not(step));
     }
     let rule = x.symlinks(&from.path);
     let follows = rule == Symlinks::Followed;
     let reach = if depth == Depth::Zero { Reach::Itself } else { Reach::All { follows } };
-    let order = Order { from, to, moves, replaces: there.is_some(), rule, reach: is_folder.then_some(reach) };
+    let reach = is_folder.then_some(reach);
+    let order = Order { from, to, moves, replaces: there.is_some(), rule, reach, accounts };
     Work::carry(order).map(|work| Begun::Work(Box::new(work)))
 }
 

@@ -14,6 +14,7 @@ use std::io::{self, ErrorKind};
 use std::time::{Duration, Instant};
 
 use crate::exchange::Exchange;
+use crate::exchange::account::{self, Accounts};
 use crate::exchange::error::{HttpError, Level};
 use crate::exchange::step::{Step, Wait};
 use crate::exchange::store::{Folder, Found};
@@ -27,6 +28,8 @@ use work::Work;
 
 /// What others have between two turns of a long work.
 const PAUSE: Duration = Duration::from_millis(1);
+/// The longest that a folder may take to be counted.
+const LONG: Duration = Duration::from_secs(3600);
 
 /// How deep a request reaches (RFC 4918 section 10.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,8 +92,8 @@ fn carry(x: &mut Exchange, conf: &Conf, admit: Admit<'_>) -> Result<Step, HttpEr
 enum Begun {
     /// It may be done.
     Work(Box<Work>),
-    /// Nothing may be done.
-    Withheld(Step),
+    /// It may not, or not yet.
+    Not(Step),
 }
 
 /// What this request has begun, and after how many internal redirects.
@@ -102,7 +105,7 @@ fn under_way(x: &mut Exchange) -> Option<Box<(Work, u8)>> {
 fn start(x: &mut Exchange, begun: Begun) -> Result<Step, HttpError> {
     match begun {
         Begun::Work(work) => go_on(x, Box::new((*work, x.redirects))),
-        Begun::Withheld(step) => Ok(step),
+        Begun::Not(step) => Ok(step),
     }
 }
 
@@ -115,6 +118,25 @@ fn go_on(x: &mut Exchange, mut kept: Box<(Work, u8)>) -> Result<Step, HttpError>
     // Half a tree would be of no use to anybody.
     x.outlives_client = true;
     Ok(Step::Wait(Wait::Until(Instant::now() + PAUSE)))
+}
+
+/// What a new file counts in.
+enum Counted {
+    /// These accounts.
+    Known(Accounts),
+    /// Nobody knows yet what they hold.
+    Later(Step),
+}
+
+/// What files in a folder count in, with the quota that this location gives its own store.
+fn accounts(x: &Exchange, folder: &Folder, path: &[u8]) -> Result<Counted, HttpError> {
+    let failed = |error| failed("readdir()", path, &error, 409);
+    let mut accounts = Accounts::of(folder).map_err(failed)?;
+    x.quota.iter().for_each(|quota| accounts.limit(quota.0, quota.1));
+    match !x.may_act() || accounts.are_counted(|| x.waker()).map_err(failed)? {
+        true => Ok(Counted::Known(accounts)),
+        false => Ok(Counted::Later(Step::Wait(Wait::News(Instant::now() + LONG)))),
+    }
 }
 
 /// Ends the request where nothing may be done, once all that could refuse it was asked.
@@ -161,7 +183,7 @@ fn delete(x: &Exchange, conf: &Conf) -> Result<Begun, HttpError> {
     }
     let what = if is_folder { "removes the folder" } else { "removes the file" };
     Ok(match withhold(x, what, &path) {
-        Some(step) => Begun::Withheld(step),
+        Some(step) => Begun::Not(step),
         None => Begun::Work(Box::new(Work::remove(spot))),
     })
 }
@@ -247,6 +269,9 @@ impl Spot {
 /// A failed system call as an answer: a path that leads nowhere gets the status that the method has for it.
 fn failed(call: &str, path: &[u8], error: &io::Error, missing: u16) -> HttpError {
     use nix::libc::{EDQUOT, EFBIG, ELOOP, EMFILE, ENAMETOOLONG, ENFILE, ENOSPC};
+    if let Some(refusal) = account::refusal(error) {
+        return refusal;
+    }
     let (status, reason, level) = match (error.kind(), error.raw_os_error().unwrap_or(0)) {
         (_, ENOSPC | EDQUOT | EFBIG) => (507, "no-space", Level::Crit),
         (_, EMFILE | ENFILE) => (503, "no-descriptors", Level::Crit),

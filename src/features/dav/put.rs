@@ -5,7 +5,8 @@ use std::fs::FileTimes;
 use std::io::{self, ErrorKind, Read, Seek};
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
-use super::{Conf, Spot, empty, failed, withhold};
+use super::{Conf, Counted, Spot, accounts, empty, failed, withhold};
+use crate::exchange::account;
 use crate::exchange::error::{HttpError, Level};
 use crate::exchange::inflow::Inflow;
 use crate::exchange::step::{Sink, Step, Wait};
@@ -32,8 +33,8 @@ struct Put {
 enum Begun {
     /// The file may come.
     Put(Box<Put>),
-    /// Nothing may be done.
-    Withheld(Step),
+    /// It may not, or not yet.
+    Not(Step),
 }
 
 /// Stores the body of this request under its path.
@@ -43,7 +44,7 @@ pub fn step(x: &mut Exchange, conf: &Conf) -> Result<Step, HttpError> {
         Some(put) if put.redirects == x.redirects => put,
         _ => match begin(x, conf)? {
             Begun::Put(put) => put,
-            Begun::Withheld(step) => return Ok(step),
+            Begun::Not(step) => return Ok(step),
         },
     };
     let stored = |error: io::Error| failed("write()", &put.path, &error, 409);
@@ -93,19 +94,29 @@ fn begin(x: &Exchange, conf: &Conf) -> Result<Begun, HttpError> {
         return Err(HttpError::new(501, "put-range").log(Level::Error, "PUT with range is unsupported"));
     }
     let path = x.path_of(&x.uri);
-    let (folder, existed) = match Spot::find(x, &path) {
+    let (folder, existed, replaced) = match Spot::find(x, &path) {
         Ok(spot) => {
             let existed = refuse_folder(&spot)?;
-            (spot.folder, existed)
+            let replaced = if account::is_any() { spot.folder.file(&spot.name) } else { None };
+            (spot.folder, existed, replaced)
         }
-        Err(error) if error.kind() == ErrorKind::NotFound && conf.full_path => (nearest(x, &path)?.0, false),
+        Err(error) if error.kind() == ErrorKind::NotFound && conf.full_path => (nearest(x, &path)?.0, false, None),
         Err(error) => return Err(failed("open()", &path, &error, 409)),
     };
     let what = if existed { "puts the body in the place of the file" } else { "puts the body into the new file" };
     if let Some(step) = withhold(x, what, &path) {
-        return Ok(Begun::Withheld(step));
+        return Ok(Begun::Not(step));
     }
-    let draft = folder.draft(conf.access).map_err(|error| failed("open()", &path, &error, 409))?;
+    let accounts = match accounts(x, &folder, &path)? {
+        Counted::Known(accounts) => accounts,
+        Counted::Later(step) => return Ok(Begun::Not(step)),
+    };
+    let refused = |error| failed("open()", &path, &error, 409);
+    if let BodyLength::Length(size) = x.head.body_length {
+        accounts.fit(size, replaced.map_or(0, |(_, old)| old)).map_err(refused)?;
+    }
+    let mut draft = folder.draft_in(conf.access, accounts).map_err(refused)?;
+    replaced.into_iter().for_each(|(file, size)| draft.hold().replace(file, size));
     Ok(Begun::Put(Box::new(Put { draft, inflow: None, path, redirects: x.redirects })))
 }
 
@@ -161,15 +172,8 @@ fn finish(x: &Exchange, conf: &Conf, mut put: Put) -> Result<Response, HttpError
         let times = FileTimes::new().set_modified(UNIX_EPOCH + Duration::from_secs(seconds));
         put.draft.file.set_times(times).map_err(|error| failed("utimes()", &put.path, &error, 409))?;
     }
-    let size = put.draft.len();
-    let mut publish = || {
-        let done = put.draft.publish(&spot.folder, &spot.name);
-        done.map_err(|error| failed("rename()", &put.path, &error, 409))
-    };
-    match &x.gate {
-        Some(gate) => gate.pass(&spot.name, size, &mut publish)?,
-        None => publish()?,
-    }
+    let published = put.draft.publish(&spot.folder, &spot.name);
+    published.map_err(|error| failed("rename()", &put.path, &error, 409))?;
     let mut response = empty(if existed { 204 } else { 201 });
     if !existed {
         response.location = Some(escape::path(&x.uri).into_owned().into());

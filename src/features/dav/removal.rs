@@ -8,6 +8,7 @@ use std::time::Instant;
 use rustix::fs::{AtFlags, Dir, FileType};
 use rustix::io::Errno;
 
+use crate::exchange::account::Accounts;
 use crate::exchange::store::Folder;
 
 /// Folders within folders that are held open. What stands deeper is brought up first.
@@ -16,6 +17,8 @@ const DEEPEST: usize = 32;
 /// What is left to remove.
 pub struct Removal {
     parent: Folder,
+    /// What the files in it count in.
+    accounts: Accounts,
     levels: Vec<Level>,
     /// Whether something went, or came up, since a folder was last looked through from its beginning.
     has_moved: bool,
@@ -31,8 +34,9 @@ struct Level {
 impl Removal {
     /// Of what has a name in a folder; a file is gone at once.
     pub fn begin(parent: &Folder, name: &[u8]) -> io::Result<Removal> {
-        let mut removal = Removal { parent: parent.again()?, levels: Vec::new(), has_moved: false };
-        match rustix::fs::unlinkat(parent, name, AtFlags::empty()) {
+        let accounts = Accounts::of(parent)?;
+        let mut removal = Removal { parent: parent.again()?, accounts, levels: Vec::new(), has_moved: false };
+        match parent.unlink(name, &removal.accounts) {
             Ok(()) => {}
             Err(Errno::ISDIR) => removal.levels.push(Level::open(parent, name)?),
             Err(error) => return Err(error.into()),
@@ -60,7 +64,7 @@ impl Removal {
             return Ok(());
         }
         if entry.file_type() != FileType::Directory {
-            match rustix::fs::unlinkat(&level.folder, name, AtFlags::empty()) {
+            match level.folder.unlink(name.to_bytes(), &self.accounts) {
                 // The system did not say what it is.
                 Err(Errno::ISDIR) => {}
                 Ok(()) | Err(Errno::NOENT) => {
@@ -151,7 +155,7 @@ mod tests {
         // Deeper than a path can say.
         for _ in 0..3000 {
             folder = folder.enter(b"folder", 0o700).unwrap();
-            folder.draft(0o600).unwrap().publish_new(&folder, b"file").unwrap();
+            fs::write(folder.path_of(b"file"), "").unwrap();
         }
         drop(folder);
         let mut removal = Removal::begin(&root, b"deep").unwrap();

@@ -10,6 +10,7 @@ use std::time::Instant;
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat, Timespec, Timestamps, UTIME_OMIT};
 use rustix::io::Errno;
 
+use crate::exchange::account::{self, Accounts, Hold};
 use crate::exchange::store::{Draft, Folder};
 
 /// Bytes between two looks at the clock.
@@ -41,7 +42,9 @@ pub struct TreeCopy {
     /// The copy itself, which may stand below what is copied: by its device and number.
     own: (u64, u64),
     levels: Vec<Level>,
-    file: Option<(Pour, File)>,
+    file: Option<(Pour, File, Hold)>,
+    /// What its files count in.
+    accounts: Accounts,
 }
 
 struct Level {
@@ -55,23 +58,35 @@ struct Level {
 struct Pour {
     source: File,
     meta: Metadata,
+    left: u64,
 }
 
 impl FileCopy {
-    /// Of an open file, into a folder.
-    pub fn begin(source: File, to: &Folder) -> io::Result<FileCopy> {
+    /// Of an open file, into a folder, where it counts in these accounts.
+    pub fn begin(source: File, to: &Folder, accounts: &Accounts) -> io::Result<FileCopy> {
         let meta = source.metadata()?;
         if !meta.is_file() {
             // It was one when it was looked at.
             return Err(io::ErrorKind::PermissionDenied.into());
         }
-        let draft = to.draft(meta.mode() & 0o777)?;
-        Ok(FileCopy { pour: Pour { source, meta }, draft })
+        let draft = to.draft_in(meta.mode() & 0o777, accounts.clone())?;
+        Ok(FileCopy { pour: Pour::new(source, meta), draft })
+    }
+
+    /// Takes the room that it needs, with that of a file whose place it is to take.
+    pub fn reserve(&mut self, replaced: Option<(account::Id, u64)>) -> io::Result<()> {
+        let hold = self.draft.hold();
+        replaced.into_iter().for_each(|(file, size)| hold.replace(file, size));
+        hold.grow(self.pour.left)
     }
 
     /// Goes on until a moment; true when all of it is there.
     pub fn go_on(&mut self, until: Instant) -> io::Result<bool> {
-        self.pour.go_on(&self.draft.file, until)
+        let whole = self.pour.go_on(&self.draft.file, until)?;
+        if whole {
+            self.draft.hold().shrink(self.pour.left);
+        }
+        Ok(whole)
     }
 
     /// The copy appears.
@@ -81,8 +96,17 @@ impl FileCopy {
 }
 
 impl Pour {
+    /// All that there is now: what is added meanwhile has no place in the copy.
+    fn new(source: File, meta: Metadata) -> Pour {
+        Pour { left: meta.len(), source, meta }
+    }
+
     fn go_on(&mut self, mut into: &File, until: Instant) -> io::Result<bool> {
-        while io::copy(&mut (&self.source).take(PIECE), &mut into)? > 0 {
+        while self.left > 0 {
+            match io::copy(&mut (&self.source).take(PIECE.min(self.left)), &mut into)? {
+                0 => break,
+                n => self.left -= n,
+            }
             if Instant::now() >= until {
                 return Ok(false);
             }
@@ -94,20 +118,27 @@ impl Pour {
 }
 
 impl TreeCopy {
-    /// Of an open folder, under a name in another.
-    pub fn begin(source: Folder, to: &Folder, new: &[u8], reach: Reach) -> io::Result<TreeCopy> {
+    /// Of an open folder, under a name in another, where its files count in these accounts.
+    pub fn begin(
+        source: Folder,
+        to: &Folder,
+        new: &[u8],
+        reach: Reach,
+        accounts: &Accounts,
+    ) -> io::Result<TreeCopy> {
         let level = Level::open(source, to, new, reach)?;
         let own = rustix::fs::fstat(&level.to)?;
-        Ok(TreeCopy { reach, own: (own.st_dev, own.st_ino), levels: vec![level], file: None })
+        let accounts = accounts.clone();
+        Ok(TreeCopy { reach, own: (own.st_dev, own.st_ino), levels: vec![level], file: None, accounts })
     }
 
     /// Goes on until a moment; true when all of it is there.
     pub fn go_on(&mut self, until: Instant) -> io::Result<bool> {
         loop {
             match &mut self.file {
-                Some((pour, into)) => {
+                Some((pour, into, _)) => {
                     if pour.go_on(into, until)? {
-                        self.file = None;
+                        self.close()?;
                     }
                 }
                 None if self.levels.is_empty() => return Ok(true),
@@ -117,6 +148,15 @@ impl TreeCopy {
                 return Ok(false);
             }
         }
+    }
+
+    /// The file that was copied last counts as it is: whole, or as far as it came.
+    pub fn close(&mut self) -> io::Result<()> {
+        if let Some((pour, into, mut hold)) = self.file.take() {
+            hold.shrink(pour.left);
+            hold.store(&self.accounts, account::id(&rustix::fs::fstat(into)?), None);
+        }
+        Ok(())
     }
 
     fn take_one(&mut self) -> io::Result<()> {
@@ -156,9 +196,12 @@ impl TreeCopy {
             FileType::RegularFile => {
                 let Some(source) = open(flags)? else { return Ok(()) };
                 let source = File::from(source);
+                let meta = source.metadata()?;
                 let made = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
                 let into = rustix::fs::openat(&level.to, name, made, Mode::RUSR | Mode::WUSR)?;
-                self.file = Some((Pour { meta: source.metadata()?, source }, into.into()));
+                let mut hold = Hold::new(self.accounts.clone(), Some(account::id(&rustix::fs::fstat(&into)?)));
+                hold.grow(meta.len())?;
+                self.file = Some((Pour::new(source, meta), into.into(), hold));
                 Ok(())
             }
             _ => Ok(()),
@@ -224,7 +267,7 @@ mod tests {
             ("plain", Reach::All { follows: false }, [true, false]),
             ("itself", Reach::Itself, [false, false]),
         ] {
-            let mut copy = TreeCopy::begin(folder.inner(b"from").unwrap(), &folder, name.as_bytes(), reach).unwrap();
+            let mut copy = TreeCopy::begin(folder.inner(b"from").unwrap(), &folder, name.as_bytes(), reach, &Accounts::default()).unwrap();
             // As little as possible at a time.
             let over = Instant::now();
             while !copy.go_on(over).unwrap() {}
@@ -245,7 +288,7 @@ mod tests {
         symlink("..", at.path().join("from/up")).unwrap();
         let folder = Folder::open(at.path().as_os_str().as_bytes(), &Symlinks::Followed).unwrap();
         let mut copy =
-            TreeCopy::begin(folder.inner(b"from").unwrap(), &folder, b"copy", Reach::All { follows: true }).unwrap();
+            TreeCopy::begin(folder.inner(b"from").unwrap(), &folder, b"copy", Reach::All { follows: true }, &Accounts::default()).unwrap();
         assert!(copy.go_on(Instant::now() + Duration::from_secs(600)).unwrap());
         let mut names: Vec<_> =
             fs::read_dir(at.path().join("copy/up")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
@@ -262,7 +305,7 @@ mod tests {
         }
         let folder = Folder::open(at.path().as_os_str().as_bytes(), &Symlinks::Followed).unwrap();
         let mut copy =
-            TreeCopy::begin(folder.inner(b"from").unwrap(), &folder, b"copy", Reach::All { follows: true }).unwrap();
+            TreeCopy::begin(folder.inner(b"from").unwrap(), &folder, b"copy", Reach::All { follows: true }, &Accounts::default()).unwrap();
         for _ in 0..20 {
             assert!(!copy.go_on(Instant::now()).unwrap());
         }
@@ -282,7 +325,7 @@ mod tests {
             }
             let new = format!("{name}-copy");
             let reach = Reach::All { follows: false };
-            let mut copy = TreeCopy::begin(root.inner(name.as_bytes()).unwrap(), &root, new.as_bytes(), reach).unwrap();
+            let mut copy = TreeCopy::begin(root.inner(name.as_bytes()).unwrap(), &root, new.as_bytes(), reach, &Accounts::default()).unwrap();
             let done = copy.go_on(later);
             assert_eq!(done.is_ok(), fits, "{name}: {done:?}");
         }

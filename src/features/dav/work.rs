@@ -12,6 +12,7 @@ use rustix::io::Errno;
 use super::removal::Removal;
 use super::tree::{FileCopy, Reach, TreeCopy};
 use super::{Spot, failed};
+use crate::exchange::account::{self, Accounts};
 use crate::exchange::error::HttpError;
 use crate::exchange::store::Folder;
 use crate::exchange::symlinks::{self, Symlinks};
@@ -33,6 +34,8 @@ pub struct Order {
     pub rule: Symlinks,
     /// How much of it; none for a file.
     pub reach: Option<Reach>,
+    /// What it counts in there.
+    pub accounts: Accounts,
 }
 
 /// What is under way.
@@ -59,8 +62,10 @@ impl Work {
         let Order { from, to, moves, reach, .. } = &order;
         if *moves {
             let moved = match reach {
+                // File by file, where the folder's bytes count there and did not before, or the reverse.
+                Some(_) if !order.counts_alike() => Err(ErrorKind::CrossesDevices.into()),
                 Some(_) => replace(&order, &from.folder, &from.name),
-                None => from.folder.rename(&from.name, &to.folder, &to.name).map(|()| None),
+                None => from.folder.carry(&from.name, &to.folder, &to.name, &order.accounts).map(|()| None),
             };
             match moved {
                 Err(error) if error.kind() == ErrorKind::CrossesDevices => {}
@@ -69,14 +74,18 @@ impl Work {
             }
         }
         let Some(reach) = *reach else {
-            let copy = order.open().and_then(|source| FileCopy::begin(source, &to.folder));
+            let copy = order.open().and_then(|source| {
+                let mut copy = FileCopy::begin(source, &to.folder, &order.accounts)?;
+                copy.reserve(order.replaced())?;
+                Ok(copy)
+            });
             return copy.map_err(|error| order.copy_failed(&error)).map(|copy| Work::File(order, copy));
         };
         let begun = to.folder.under_some_name(|own| {
             let copy = order
                 .open()
                 .and_then(Folder::try_from)
-                .and_then(|source| TreeCopy::begin(source, &to.folder, own, reach));
+                .and_then(|source| TreeCopy::begin(source, &to.folder, own, reach, &order.accounts));
             copy.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))
         });
         let (own, copy) = begun.map_err(|error| order.copy_failed(&error))?;
@@ -128,6 +137,7 @@ fn tree(order: &Order, copy: &mut TreeCopy, own: &[u8], until: Instant) -> Resul
         Ok(Some((old, source))) => Ok(Some(order.clear(old, source))),
         Err(error) => {
             let answer = Err(order.copy_failed(&error));
+            copy.close().map_err(|error| order.copy_failed(&error))?;
             let half = order.to.folder.again().map_err(|error| order.copy_failed(&error))?;
             Ok(Some(Clearing { left: vec![(half, own.to_vec())], removal: None, path: order.to.path.clone(), answer }))
         }
@@ -158,6 +168,16 @@ impl Order {
             Symlinks::Followed => symlinks::open(folder.path_of(name).as_os_str().as_bytes(), &self.rule),
             rule => symlinks::open(path, &rule),
         }
+    }
+
+    /// Whether what goes by another name only counts as before.
+    fn counts_alike(&self) -> bool {
+        Accounts::of(&self.from.folder).is_ok_and(|before| before.are_those(&self.accounts))
+    }
+
+    /// The file whose place it takes.
+    fn replaced(&self) -> Option<(account::Id, u64)> {
+        if self.accounts.is_empty() { None } else { self.to.folder.file(&self.to.name) }
     }
 
     /// The source, if it is to go.
@@ -241,7 +261,8 @@ mod tests {
         for (name, reach) in [("file", None), ("folder", Some(Reach::All { follows: false }))] {
             for (rule, copied) in [(trusted, false), (Symlinks::Followed, true)] {
                 let (from, to) = (spot(at.path(), name), spot(at.path(), "copy"));
-                let order = Order { from, to, moves: false, replaces: false, rule, reach };
+                let accounts = Accounts::default();
+                let order = Order { from, to, moves: false, replaces: false, rule, reach, accounts };
                 assert_eq!(done(order).is_ok(), copied, "{name} {rule:?}");
                 assert_eq!(at.path().join("copy").exists(), copied, "{name} {rule:?}");
             }
@@ -262,6 +283,7 @@ mod tests {
             replaces,
             rule: Symlinks::Followed,
             reach: Some(Reach::Itself),
+            accounts: Accounts::default(),
         };
         assert_eq!(done(order(true)), Ok(201));
         fs::write(at.path().join("to/file"), "").unwrap();

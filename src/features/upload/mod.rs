@@ -20,6 +20,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+use crate::exchange::account::{self, Accounts};
 use crate::exchange::error::{HttpError, Level, system_words};
 use crate::exchange::files::{self, Kind, Opened, Policy};
 use crate::exchange::step::{Sink, Step, Target, Wait};
@@ -87,7 +88,7 @@ pub fn step(x: &mut Exchange, conf: &Conf, around: &Around<'_>) -> Result<Step, 
             Ok(Step::done(response))
         }
         (Method::Put, false) => put::admit(x, conf, &name, around).map(|()| Step::Next),
-        (method, _) if is_for_others(method) => Ok(Step::Next),
+        (method, _) if is_for_others(method) => put::limit(x, conf).map(|()| Step::Next),
         (_, is_root) => Err(HttpError::new(405, "method").field("Allow", allowed(conf, is_root))),
     }
 }
@@ -118,6 +119,9 @@ fn open(store: &Store) -> Result<Folder, HttpError> {
 /// Whatever is wrong with our own folder is no 403 or 404 to the client.
 fn closed(store: &Store, call: &str, error: &io::Error) -> HttpError {
     use nix::libc::{EDQUOT, EFBIG, EMFILE, ENFILE, ENOSPC};
+    if let Some(refusal) = account::refusal(error) {
+        return refusal;
+    }
     let (folder, words) = (escape::error_log(&store.folder), system_words(error));
     let (status, reason, help) = match (error.raw_os_error().unwrap_or(0), error.kind()) {
         (ENOSPC | EDQUOT | EFBIG, _) => (507, "no-space", ""),
@@ -217,8 +221,10 @@ fn begin(x: &mut Exchange, conf: &Conf, around: &Around<'_>) -> Result<Step, Htt
     {
         return Ok(step);
     }
-    let mut receiving = Receiving::begin(folder, &boundary, conf, wants_hash, x.redirects)
-        .map_err(|error| closed(store, "readdir()", &error))?;
+    let Some(accounts) = accounts(x, conf, &folder).map_err(|error| closed(store, "readdir()", &error))? else {
+        return Ok(Step::Wait(Wait::News(Instant::now() + LONG)));
+    };
+    let mut receiving = Receiving::begin(folder, accounts, &boundary, wants_hash, x.redirects);
     if let Some(target) = &conf.pass {
         let spool = Spool::new(around.memory, x.prefix.join(around.folder));
         let form = Form::begin(spool).map_err(|error| closed(store, "getrandom()", &error))?;
@@ -227,6 +233,17 @@ fn begin(x: &mut Exchange, conf: &Conf, around: &Around<'_>) -> Result<Step, Htt
         receiving.pass_on(form, query, conf)?;
     }
     receive(x, conf, around, Box::new(receiving))
+}
+
+/// What files in the store count in; none as long as nobody knows what it holds.
+fn accounts(x: &Exchange, conf: &Conf, folder: &Folder) -> io::Result<Option<Accounts>> {
+    if !x.may_act() {
+        return Ok(Some(Accounts::default()));
+    }
+    let own = if conf.quota > 0 { Some(account::open(folder, conf.quota)?) } else { None };
+    let mut accounts = Accounts::of(folder)?;
+    own.into_iter().for_each(|id| accounts.limit(id, conf.quota));
+    Ok(accounts.are_counted(|| x.waker())?.then_some(accounts))
 }
 
 fn announces_body(x: &Exchange) -> bool {

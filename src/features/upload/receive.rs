@@ -1,10 +1,8 @@
 //! From a form that comes in pieces to files in the store: each part into a draft of its own, within the conf's limits, and
 //! all of them under their names when the last byte is there. Must not know how the answer looks.
 
-use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Seek};
-use std::sync::Mutex;
 
 use sha2::{Digest, Sha256};
 
@@ -12,6 +10,7 @@ use super::forging::{Names, Seen};
 use super::passed::{self, Form};
 use super::rows::{Conf, Conflict};
 use super::{AHEAD, Around, closed, name};
+use crate::exchange::account::Accounts;
 use crate::exchange::error::{HttpError, Level};
 use crate::exchange::inflow::Inflow;
 use crate::exchange::store::{Draft, Folder, Found};
@@ -22,9 +21,6 @@ use crate::http::multipart::{Event, Parser, Part, Stop};
 const FIELDS: usize = 1000;
 /// Numbers that a file gets whose name is taken, at most.
 const NUMBERS: u32 = 10_000;
-
-/// Whoever counts what is in a store must be the only one who adds to it.
-pub static COUNTING: Mutex<()> = Mutex::new(());
 
 /// A form that is being read.
 pub struct Receiving {
@@ -40,8 +36,8 @@ pub struct Receiving {
     form: Option<Form>,
     names: Seen,
     fields: usize,
-    /// Bytes in the store when the request began, less those that will be replaced.
-    used: u64,
+    /// What its files count in.
+    accounts: Accounts,
     hashes: bool,
 }
 
@@ -85,9 +81,8 @@ pub struct Outcome {
 
 impl Receiving {
     /// In front of the first byte.
-    pub fn begin(folder: Folder, boundary: &[u8], conf: &Conf, hashes: bool, redirects: u8) -> io::Result<Receiving> {
-        let used = if conf.quota > 0 { bytes_in(&folder)? } else { 0 };
-        Ok(Receiving {
+    pub fn begin(folder: Folder, accounts: Accounts, boundary: &[u8], hashes: bool, redirects: u8) -> Receiving {
+        Receiving {
             inflow: None,
             redirects,
             parser: Parser::new(boundary),
@@ -97,9 +92,9 @@ impl Receiving {
             form: None,
             names: Seen::default(),
             fields: 0,
-            used,
+            accounts,
             hashes,
-        })
+        }
     }
 
     /// The request goes on with this form when all is stored; what else it brings are the arguments of its query.
@@ -216,10 +211,15 @@ impl Receiving {
             (Conflict::Error, Ok(_)) | (Conflict::Overwrite, Ok(Found::Folder | Found::Other)) => {
                 return Err(taken(&name));
             }
-            (Conflict::Overwrite, Ok(Found::File(size))) => self.used = self.used.saturating_sub(size),
             _ => {}
         }
-        let draft = self.folder.draft(0o644).map_err(|error| store_failed(conf, "open()", &error))?;
+        let draft = self.folder.draft_in(0o644, self.accounts.clone());
+        let mut draft = draft.map_err(|error| store_failed(conf, "open()", &error))?;
+        if conf.conflict == Conflict::Overwrite
+            && let Some((file, size)) = self.folder.file(name.as_bytes())
+        {
+            draft.hold().replace(file, size);
+        }
         // Nobody else asks for them, and they may be long.
         let (field, content_type) = match self.form {
             Some(_) => (part.name, passed::media_type(part.content_type)),
@@ -242,14 +242,10 @@ impl Receiving {
     }
 
     fn store(&mut self, data: &[u8], conf: &Conf) -> Result<(), HttpError> {
-        let before: u64 = self.files.iter().map(|file| file.draft.len()).sum();
         let Some(file) = self.files.last_mut() else { return Ok(()) };
         let size = file.draft.len() + data.len() as u64;
         if conf.max_file_size > 0 && size > conf.max_file_size {
             return Err(too_large(conf, &file.name));
-        }
-        if conf.quota > 0 && self.used + before + data.len() as u64 > conf.quota {
-            return Err(over_quota(conf.quota));
         }
         if let Some(hash) = &mut file.hash {
             hash.update(data);
@@ -267,7 +263,7 @@ impl Receiving {
             let synced = self.files.iter().try_for_each(|file| file.draft.file.sync_all());
             synced.map_err(|error| store_failed(conf, "fsync()", &error))?;
         }
-        let names = self.publish(conf)?;
+        let names = self.publish_all(conf)?;
         let mut files = Vec::new();
         for (file, name) in self.files.iter_mut().zip(&names) {
             let sha256 = file
@@ -292,36 +288,6 @@ impl Receiving {
     fn take_back(&self, names: &[String], conf: &Conf) {
         if conf.conflict != Conflict::Overwrite {
             names.iter().for_each(|name| _ = self.folder.remove(name.as_bytes()));
-        }
-    }
-
-    /// Gives the files their names, within the quota.
-    fn publish(&mut self, conf: &Conf) -> Result<Vec<String>, HttpError> {
-        if conf.quota == 0 {
-            return self.publish_all(conf);
-        }
-        // Nothing that can panic runs under this lock.
-        let _counting = COUNTING.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        let here = bytes_in(&self.folder).map_err(|error| store_failed(conf, "readdir()", &error))?;
-        let replaced: u64 = match conf.conflict {
-            // Two of one name replace the same file.
-            Conflict::Overwrite => {
-                let names: HashSet<&str> = self.files.iter().map(|file| file.name.as_str()).collect();
-                names.into_iter().map(|name| self.size_of(name)).sum()
-            }
-            Conflict::Error | Conflict::Rename => 0,
-        };
-        let own: u64 = self.files.iter().map(|file| file.draft.len()).sum();
-        match here.saturating_sub(replaced) + own > conf.quota {
-            true => Err(over_quota(conf.quota)),
-            false => self.publish_all(conf),
-        }
-    }
-
-    fn size_of(&self, name: &str) -> u64 {
-        match self.folder.find(name.as_bytes()) {
-            Ok(Found::File(size)) => size,
-            _ => 0,
         }
     }
 
@@ -362,11 +328,6 @@ fn publish_one(folder: &Folder, file: &mut Incoming, conf: &Conf) -> Result<Stri
     Err(taken(&file.name))
 }
 
-/// The bytes of all files in a store.
-pub fn bytes_in(folder: &Folder) -> io::Result<u64> {
-    Ok(folder.files()?.iter().map(|(_, stat)| stat.st_size as u64).sum())
-}
-
 fn bad_name(name: &[u8]) -> HttpError {
     let text = format!("client sent a file whose name says nothing: \"{}\"", escape::error_log(name));
     HttpError::new(400, "bad-name").log(Level::Info, text)
@@ -375,12 +336,6 @@ fn bad_name(name: &[u8]) -> HttpError {
 fn taken(name: &str) -> HttpError {
     let text = format!("\"{}\" is in the store already (upload_on_conflict)", escape::error_log(name.as_bytes()));
     HttpError::new(409, "exists").log(Level::Info, text)
-}
-
-/// The answer to what the store has no room for.
-pub fn over_quota(quota: u64) -> HttpError {
-    let text = format!("the store would hold more than {quota} bytes (upload_quota)");
-    HttpError::new(507, "quota").log(Level::Error, text)
 }
 
 /// The answer to a file that is larger than any may be.

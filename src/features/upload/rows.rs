@@ -174,8 +174,11 @@ pub const DIRECTIVES: &[Directive<Conf>] = &[
             "upload_quota",
             &["size"],
             Some("0"),
-            "The most bytes that all files of the store may have together; what would be more is answered 507. 0 turns the limit off. The files are \
-                  counted anew for each request, so it holds for whatever else is put there.",
+            "The most bytes that all files of the store may have together, those in folders below it and those that are still on \
+                  their way included; what would be more is answered 507. It holds for whatever this server writes there, by forms, `PUT`, `COPY` and `MOVE`: \
+                  a location with another quota for the same folder obeys its own, one without obeys the smallest. 0 turns the limit off. The \
+                  store is counted once, in the background, and what this server writes and removes is kept account of. Files that others put there or \
+                  remove are seen when it is counted again: a minute after the last count if it is full, else after ten minutes.",
         ),
         repeat: Repeat::Refused,
         inherit: Inherit::Yes,
