@@ -655,7 +655,7 @@ pub const REASONS: &[Reason] = &[
     reason("store-missing", &[500], &["upload_store"], ["The folder of the store is not there.", "Make the folder that `upload_store` names."]),
     reason("store-closed", &[500], &["upload_store"], ["The server may not write into the folder of the store.", "Let the server's user write there."]),
     reason("store-error", &[500], &["upload_store", "dav_methods"], ["A file could not be written; the log says why.", "Look at the folder's rights and room."]),
-    reason("length-required", &[411], &["upload_quota", "upload_max_file_size"], ["A PUT came in chunks where a limit must be kept, so that nobody knows its size.", "Send it with `Content-Length`, or in a form."]),
+    reason("length-required", &[411], &["upload_max_file_size"], ["A PUT came in chunks where a limit must be kept, so that nobody knows its size.", "Send it with `Content-Length`, or in a form."]),
     reason("quota", &[507], &["upload_quota"], ["The folder holds as much as it may.", "Remove files, or raise `upload_quota`."]),
     reason(
         "queue-full",

@@ -284,7 +284,10 @@ impl Settings {
     /// The folders that have a quota, each with that.
     pub fn stores(&self) -> Vec<(Bytes, u64)> {
         let uploads = self.scopes().into_iter().map(|scope| &scope.upload);
-        uploads.filter_map(|upload| Some((upload.store.as_ref()?.folder.clone(), upload.quota))).filter(|(_, quota)| *quota > 0).collect()
+        uploads
+            .filter_map(|upload| Some((upload.store.as_ref()?.folder.clone(), upload.quota)))
+            .filter(|(_, quota)| *quota > 0)
+            .collect()
     }
 
     /// The settings of all servers, their locations, and what stands in those.

@@ -144,9 +144,8 @@ fn taken(site: &Site) -> (u64, u64) {
     }
     let open = fs::read_dir(format!("/proc/{}/fd", site.serving())).unwrap().flatten();
     let nameless = open.filter(|entry| {
-        fs::read_link(entry.path()).is_ok_and(|path| {
-            path.starts_with(site.path("html")) && path.to_string_lossy().ends_with("(deleted)")
-        })
+        fs::read_link(entry.path())
+            .is_ok_and(|path| path.starts_with(site.path("html")) && path.to_string_lossy().ends_with("(deleted)"))
     });
     let drafts = nameless.map(|entry| fs::metadata(entry.path()).map_or(0, |meta| meta.len())).sum();
     (below(&site.path("html/store")), drafts)
@@ -165,7 +164,9 @@ fn a_quota_holds_by_every_way_into_the_store() {
     let piece = vec![b'x'; PIECE];
     site.file("big", &piece);
     site.file("tree/big", &piece);
-    let form = [&b"--b\r\nContent-Disposition: form-data; name=\"f\"; filename=\"f\"\r\n\r\n"[..], &piece, b"\r\n--b--\r\n"].concat();
+    let form =
+        [&b"--b\r\nContent-Disposition: form-data; name=\"f\"; filename=\"f\"\r\n\r\n"[..], &piece, b"\r\n--b--\r\n"]
+            .concat();
     let mut statuses = std::collections::BTreeMap::<(&str, u16), usize>::new();
     for n in 0..12 {
         let chunked = |path: String| {

@@ -47,7 +47,8 @@ fn submit(job: Job) {
                 let left = std::mem::take(&mut jobs.queue);
                 drop(jobs);
                 let counts = left.into_iter().filter_map(|job| if let Job::Count(id) = job { Some(id) } else { None });
-                counts.for_each(|id| end(id, Err(io::Error::from_raw_os_error(error.raw_os_error().unwrap_or(EAGAIN)))));
+                counts
+                    .for_each(|id| end(id, Err(io::Error::from_raw_os_error(error.raw_os_error().unwrap_or(EAGAIN)))));
             }
         }
     }
@@ -191,11 +192,7 @@ fn reopen(root: &Folder, levels: &mut Vec<Level>) -> io::Result<Folder> {
 }
 
 /// The files of one folder, counted, and the folders in it.
-fn read(
-    folder: &Folder,
-    name: CString,
-    count: &mut dyn FnMut(&[(Id, u64)]) -> u64,
-) -> io::Result<(u64, Level)> {
+fn read(folder: &Folder, name: CString, count: &mut dyn FnMut(&[(Id, u64)]) -> u64) -> io::Result<(u64, Level)> {
     let (mut bytes, mut files, mut folders) = (0, Vec::new(), Vec::new());
     for entry in Dir::read_from(folder)? {
         let entry = entry?;

@@ -5,7 +5,9 @@ use std::io::{self, ErrorKind};
 use super::put::make_way;
 use super::tree::Reach;
 use super::work::{Order, Work};
-use super::{Begun, Conf, Counted, Depth, Destination, Spot, accounts, bad_depth, depth, failed, refuse_body, withhold};
+use super::{
+    Begun, Conf, Counted, Depth, Destination, Spot, accounts, bad_depth, depth, failed, refuse_body, withhold,
+};
 use crate::exchange::Exchange;
 use crate::exchange::error::{HttpError, Level};
 use crate::exchange::store::Found;

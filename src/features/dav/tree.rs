@@ -119,13 +119,7 @@ impl Pour {
 
 impl TreeCopy {
     /// Of an open folder, under a name in another, where its files count in these accounts.
-    pub fn begin(
-        source: Folder,
-        to: &Folder,
-        new: &[u8],
-        reach: Reach,
-        accounts: &Accounts,
-    ) -> io::Result<TreeCopy> {
+    pub fn begin(source: Folder, to: &Folder, new: &[u8], reach: Reach, accounts: &Accounts) -> io::Result<TreeCopy> {
         let level = Level::open(source, to, new, reach)?;
         let own = rustix::fs::fstat(&level.to)?;
         let accounts = accounts.clone();
@@ -267,7 +261,9 @@ mod tests {
             ("plain", Reach::All { follows: false }, [true, false]),
             ("itself", Reach::Itself, [false, false]),
         ] {
-            let mut copy = TreeCopy::begin(folder.inner(b"from").unwrap(), &folder, name.as_bytes(), reach, &Accounts::default()).unwrap();
+            let mut copy =
+                TreeCopy::begin(folder.inner(b"from").unwrap(), &folder, name.as_bytes(), reach, &Accounts::default())
+                    .unwrap();
             // As little as possible at a time.
             let over = Instant::now();
             while !copy.go_on(over).unwrap() {}
@@ -287,8 +283,14 @@ mod tests {
         fs::write(at.path().join("beside"), "text").unwrap();
         symlink("..", at.path().join("from/up")).unwrap();
         let folder = Folder::open(at.path().as_os_str().as_bytes(), &Symlinks::Followed).unwrap();
-        let mut copy =
-            TreeCopy::begin(folder.inner(b"from").unwrap(), &folder, b"copy", Reach::All { follows: true }, &Accounts::default()).unwrap();
+        let mut copy = TreeCopy::begin(
+            folder.inner(b"from").unwrap(),
+            &folder,
+            b"copy",
+            Reach::All { follows: true },
+            &Accounts::default(),
+        )
+        .unwrap();
         assert!(copy.go_on(Instant::now() + Duration::from_secs(600)).unwrap());
         let mut names: Vec<_> =
             fs::read_dir(at.path().join("copy/up")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
@@ -304,8 +306,14 @@ mod tests {
             fs::write(at.path().join(format!("from/{n}/file")), "text").unwrap();
         }
         let folder = Folder::open(at.path().as_os_str().as_bytes(), &Symlinks::Followed).unwrap();
-        let mut copy =
-            TreeCopy::begin(folder.inner(b"from").unwrap(), &folder, b"copy", Reach::All { follows: true }, &Accounts::default()).unwrap();
+        let mut copy = TreeCopy::begin(
+            folder.inner(b"from").unwrap(),
+            &folder,
+            b"copy",
+            Reach::All { follows: true },
+            &Accounts::default(),
+        )
+        .unwrap();
         for _ in 0..20 {
             assert!(!copy.go_on(Instant::now()).unwrap());
         }
@@ -325,7 +333,14 @@ mod tests {
             }
             let new = format!("{name}-copy");
             let reach = Reach::All { follows: false };
-            let mut copy = TreeCopy::begin(root.inner(name.as_bytes()).unwrap(), &root, new.as_bytes(), reach, &Accounts::default()).unwrap();
+            let mut copy = TreeCopy::begin(
+                root.inner(name.as_bytes()).unwrap(),
+                &root,
+                new.as_bytes(),
+                reach,
+                &Accounts::default(),
+            )
+            .unwrap();
             let done = copy.go_on(later);
             assert_eq!(done.is_ok(), fits, "{name}: {done:?}");
         }
