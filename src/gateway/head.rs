@@ -60,7 +60,9 @@ impl Fault {
             Fault::BadLine(line) => {
                 format!("the line \"{line}\" of its head is no field; an empty line must stand before the body")
             }
-            Fault::BadStatus(value) => format!("its Status \"{value}\" is no code from 200 to 999"),
+            Fault::BadStatus(value) => {
+                format!("its Status \"{value}\" is no code from 200 to 999 with a space behind it")
+            }
             Fault::BadLength(value) => format!("its Content-Length \"{value}\" is no number"),
             Fault::Twice(name) => format!("its head has {name} twice"),
             Fault::Nothing => "its head has none of Content-Type, Location and Status".into(),
@@ -94,13 +96,43 @@ fn blank(bytes: &[u8]) -> Option<usize> {
     }
 }
 
-/// Reads a whole head. Where it is not strict, what is wrong is passed over instead of refused.
-pub fn parse(head: &[u8], strict: bool) -> Result<OutputHead, Fault> {
+/// Reads a whole head, in which nothing may be wrong.
+pub fn parse(head: &[u8]) -> Result<OutputHead, Fault> {
+    read(head, false, &mut Err).map(|(head, _)| head)
+}
+
+/// Reads a head in which anything may be wrong: `passed_over` is told of each line that is left out. None if it is no head at
+/// all: none of its lines is a field, or some are and nothing says that a response begins here.
+pub fn parse_leniently(head: &[u8], passed_over: &mut dyn FnMut(&Fault)) -> Option<OutputHead> {
+    let mut faults = Vec::new();
+    let mut keep = |fault| {
+        faults.push(fault);
+        Ok(())
+    };
+    let (out, fields) = read(head, true, &mut keep).ok()?;
+    let says_something = !faults.contains(&Fault::Nothing);
+    faults.retain(|fault| *fault != Fault::Nothing);
+    if (fields == 0 && memchr::memchr(b'\n', head) != Some(0) && !head.starts_with(b"\r\n"))
+        || (!faults.is_empty() && !says_something)
+    {
+        return None;
+    }
+    faults.iter().for_each(passed_over);
+    Some(out)
+}
+
+/// Reads a head and counts its fields; `refuse` says whether what is wrong ends that.
+fn read(
+    head: &[u8],
+    lenient: bool,
+    refuse: &mut dyn FnMut(Fault) -> Result<(), Fault>,
+) -> Result<(OutputHead, usize), Fault> {
     let mut out = OutputHead::default();
+    let mut fields = 0;
     let lines = head.split(|&b| b == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
-    let refuse = |fault: Fault| if strict { Err(fault) } else { Ok(()) };
     for (n, line) in lines.take_while(|line| !line.is_empty()).enumerate() {
         if n == 0 && line.starts_with(b"HTTP/") {
+            fields += 1;
             match status_line(line) {
                 Some(status) => out.status = Some(status),
                 None => refuse(Fault::BadStatus(escape::error_log(line)))?,
@@ -108,10 +140,15 @@ pub fn parse(head: &[u8], strict: bool) -> Result<OutputHead, Fault> {
             continue;
         }
         match field(line) {
-            Some((name, value)) => match out.take(name, value) {
-                Ok(()) => {}
-                Err(fault) => refuse(fault)?,
-            },
+            Some((name, value)) => {
+                fields += 1;
+                if let Err(fault) = out.take(name, value) {
+                    if let (true, Fault::BadStatus(_), None) = (lenient, &fault, out.status) {
+                        out.status = leading_status(value);
+                    }
+                    refuse(fault)?;
+                }
+            }
             None => refuse(Fault::BadLine(escape::error_log(&line[..line.len().min(200)])))?,
         }
     }
@@ -124,7 +161,13 @@ pub fn parse(head: &[u8], strict: bool) -> Result<OutputHead, Fault> {
     if out.content_type.is_none() && !elsewhere && out.status.is_none() {
         refuse(Fault::Nothing)?;
     }
-    Ok(out)
+    Ok((out, fields))
+}
+
+/// The three digits that a status begins with, whatever stands behind them.
+fn leading_status(value: &[u8]) -> Option<u16> {
+    let (digits, rest) = value.split_at_checked(3)?;
+    if rest.first().is_some_and(u8::is_ascii_digit) { None } else { status(digits) }
 }
 
 /// The status of a line such as `HTTP/1.1 200 OK`, which a script writes that speaks to the client itself (section 5).
@@ -247,7 +290,7 @@ mod tests {
     fn what_a_head_says() {
         let text = "Status: 404 Not Found\r\nContent-type: text/html\nSet-Cookie: a=b\nSet-Cookie: c=d\nContent-Length: 7\n\
             ETag: \"x\"\nLast-Modified: Sun, 06 Nov 1994 08:49:37 GMT\nConnection: close\nDate: now\n\n";
-        let head = parse(text.as_bytes(), true).unwrap();
+        let head = parse(text.as_bytes()).unwrap();
         assert_eq!((head.status, head.length, head.last_modified), (Some(404), Some(7), Some(784_111_777)));
         assert_eq!(
             (head.content_type.as_deref(), head.etag.as_deref()),
@@ -256,7 +299,7 @@ mod tests {
         let fields: Vec<_> = head.fields.iter().map(|(_, value)| value.as_ref()).collect();
         assert_eq!(fields, [b"a=b", b"c=d"]);
         for text in ["HTTP/1.1 201 Created\r\nA: b\r\n\r\n", "HTTP/1.0 201 Created\nStatus: 201 Created\n\n"] {
-            assert_eq!(parse(text.as_bytes(), true).unwrap().status, Some(201));
+            assert_eq!(parse(text.as_bytes()).unwrap().status, Some(201));
         }
     }
 
@@ -278,8 +321,29 @@ mod tests {
             ("\n", Fault::Nothing),
             ("HTTP/1.1 abc\n\n", Fault::BadStatus("HTTP/1.1 abc".into())),
         ] {
-            assert_eq!(parse(text.as_bytes(), true), Err(want), "{text:?}");
-            assert!(parse(text.as_bytes(), false).is_ok(), "{text:?}");
+            assert_eq!(parse(text.as_bytes()), Err(want), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_passed_over() {
+        for (text, want) in [
+            ("A: b\nContent-Type: a/b\n\n", Some((None, 0))),
+            ("X: y\n\n", Some((None, 0))),
+            ("<!--: spam\nContent-Type: text/html\n\n", Some((None, 1))),
+            ("Status: 404: Not Found\n\n", Some((Some(404), 1))),
+            ("Status: 4044\nContent-Type: a/b\n\n", Some((None, 1))),
+            ("Status: 200\nStatus: 404\nno field\n\n", Some((Some(200), 2))),
+            ("Status: 200\nContent-Length: x\n\n", Some((Some(200), 1))),
+            ("hello without head\n", None),
+            ("hello: world, and\nmore of it\n\n", None),
+            ("<p>Note: this</p>\n\n", None),
+            ("\n", Some((None, 0))),
+            ("\r\n", Some((None, 0))),
+        ] {
+            let mut faults = 0;
+            let found = parse_leniently(text.as_bytes(), &mut |_| faults += 1);
+            assert_eq!(found.map(|head| (head.status, faults)), want, "{text:?}");
         }
     }
 }

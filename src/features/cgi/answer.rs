@@ -110,7 +110,7 @@ mod tests {
             ("Content-Type: text/html\n\n", false, 200),
             ("Status: 404\n\n", false, 404),
         ] {
-            let head = parse(text.as_bytes(), true).unwrap();
+            let head = parse(text.as_bytes()).unwrap();
             assert_eq!((is_local_redirect(&head), status(&head)), (local, code), "{text:?}");
         }
     }

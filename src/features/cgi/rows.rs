@@ -141,7 +141,7 @@ pub const DIRECTIVES: &[Directive<Conf>] = &[
             &["on | off"],
             Some("on"),
             Arity::Flag,
-            "Whether a script whose head breaks the rules is answered 502, with the reason in the error log. With `off` wrong lines are left out.",
+            "Whether a script whose head breaks the rules is answered 502, with the reason in the error log. With `off` wrong lines are left out, each with a warning; a status counts by its three digits; and what has no head at all is the body.",
         ),
         |conf, args| flag(&mut conf.strict, args),
     ),

@@ -34,6 +34,11 @@ const GRACE: Duration = Duration::from_millis(100);
 /// A wait without a limit is looked after this often.
 const LONG: Duration = Duration::from_secs(3600);
 
+/// Lines of a head that are left out are told so many times.
+const MOST_FAULTS: usize = 10;
+/// What stands behind the words about a fault that `cgi_strict off` passes over.
+const LENIENT: &str = "; with \"cgi_strict off\" this is passed over";
+
 /// A script that was started for a request.
 pub struct Running {
     pub(super) child: Child,
@@ -51,6 +56,8 @@ pub struct Running {
     /// Whether the answer is sent as it comes.
     streams: bool,
     merges_slashes: bool,
+    /// Whether it wrote no head, so that all is the body.
+    is_headless: bool,
 }
 
 /// How reading ended for now.
@@ -84,6 +91,7 @@ impl Running {
             // RFC 3875 section 5: what such a script writes goes to the client at once.
             streams: !conf.buffering || name.starts_with(b"nph-"),
             merges_slashes: around.merges_slashes,
+            is_headless: false,
         })
     }
 
@@ -95,7 +103,7 @@ impl Running {
             self.ended = true;
         }
         if self.head.is_none() {
-            self.look_for_head(conf)?;
+            self.look_for_head(x, conf)?;
         }
         let now = Instant::now();
         let is_full = self.held.is_full();
@@ -173,20 +181,56 @@ impl Running {
         (self.ended && status.is_some()) || (flow != Flow::More && since + GRACE <= now)
     }
 
-    fn look_for_head(&mut self, conf: &Conf) -> Result<(), HttpError> {
-        if self.held.memory().is_empty() && self.held.len() > 0 {
-            return Err(self.bad_head(&Fault::TooLong));
-        }
+    fn look_for_head(&mut self, x: &Exchange, conf: &Conf) -> Result<(), HttpError> {
+        let is_spilled = self.held.memory().is_empty() && self.held.len() > 0;
         let bytes = self.held.memory();
-        let Some(len) = head::end(bytes, self.looked).map_err(|fault| self.bad_head(&fault))? else {
-            self.looked = bytes.len();
-            return Ok(());
+        let len = match if is_spilled { Err(Fault::TooLong) } else { head::end(bytes, self.looked) } {
+            Ok(Some(len)) => len,
+            Ok(None) => {
+                self.looked = bytes.len();
+                return Ok(());
+            }
+            Err(_) if !conf.strict => {
+                self.head = Some(self.without_head(x));
+                return Ok(());
+            }
+            Err(fault) => return Err(self.bad_head(&fault)),
         };
-        let parsed = head::parse(&bytes[..len], conf.strict).map_err(|fault| self.bad_head(&fault))?;
+        if !conf.strict {
+            self.head = Some(self.lenient_head(x, len));
+            return Ok(());
+        }
+        let parsed = head::parse(&bytes[..len]).map_err(|fault| self.bad_head(&fault))?;
         self.held.cut(len);
         self.streams = parsed.accel.buffering.map_or(self.streams, |buffers| !buffers);
         self.head = Some(parsed);
         Ok(())
+    }
+
+    /// The head in the first `len` bytes, with a line in the log for each line of it that is left out; if it is none, all that
+    /// was written is the body.
+    fn lenient_head(&mut self, x: &Exchange, len: usize) -> OutputHead {
+        let mut faults = Vec::new();
+        let head = head::parse_leniently(&self.held.memory()[..len], &mut |fault| faults.push(fault.words()));
+        let Some(head) = head else { return self.without_head(x) };
+        for words in faults.iter().take(MOST_FAULTS) {
+            x.report(
+                Level::Warn,
+                format!("script \"{}\" wrote a bad head, and a line is left out: {words}", self.name),
+            );
+        }
+        if let Some(more) = faults.len().checked_sub(MOST_FAULTS).filter(|more| *more > 0) {
+            x.report(Level::Warn, format!("script \"{}\" wrote a bad head: {more} more lines are left out", self.name));
+        }
+        self.held.cut(len);
+        self.streams = head.accel.buffering.map_or(self.streams, |buffers| !buffers);
+        head
+    }
+
+    fn without_head(&mut self, x: &Exchange) -> OutputHead {
+        x.report(Level::Warn, format!("script \"{}\" wrote no head: all of its output is the body", self.name));
+        self.is_headless = true;
+        OutputHead::default()
     }
 
     /// The script is done: its answer, or why there is none.
@@ -198,7 +242,7 @@ impl Running {
         }
         let head = match self.head.take() {
             Some(head) => head,
-            None => self.head_without_end(conf, status)?,
+            None => self.head_without_end(x, conf, status)?,
         };
         if let Some(code) = status.and_then(|status| status.code()).filter(|code| *code != 0) {
             x.report(Level::Warn, format!("script \"{}\" ended with exit code {code}", self.name));
@@ -212,10 +256,13 @@ impl Running {
             Fit::Right => {}
             Fit::Short if conf.strict => {
                 let named = head.length.unwrap_or_default();
-                let text = format!("script \"{}\" named {named} bytes and wrote {len}", self.name);
+                let text = format!("script \"{}\" named {named} bytes and wrote {len}{LENIENT}", self.name);
                 return Err(HttpError::new(502, "cgi-cut-short").log(Level::Error, text));
             }
-            Fit::Short => {}
+            Fit::Short => {
+                let named = head.length.unwrap_or_default();
+                x.report(Level::Warn, format!("script \"{}\" named {named} bytes and wrote {len}", self.name));
+            }
             Fit::Long => {
                 let named = head.length.unwrap_or(len);
                 x.report(Level::Warn, format!("script \"{}\" named {named} bytes and wrote {len}", self.name));
@@ -223,11 +270,16 @@ impl Running {
             }
         }
         self.child.let_go();
-        Ok(Step::done(answer::document(x, head, self.held.into_body(len), conf.body_only)))
+        Ok(Step::done(answer::document(x, head, self.held.into_body(len), conf.body_only || self.is_headless)))
     }
 
     /// The output ended before an empty line came.
-    fn head_without_end(&mut self, conf: &Conf, status: Option<ExitStatus>) -> Result<OutputHead, HttpError> {
+    fn head_without_end(
+        &mut self,
+        x: &Exchange,
+        conf: &Conf,
+        status: Option<ExitStatus>,
+    ) -> Result<OutputHead, HttpError> {
         let code = status.and_then(|status| status.code()).map_or(String::new(), |code| format!(" (exit code {code})"));
         let name = &self.name;
         if self.held.len() == 0 {
@@ -235,24 +287,32 @@ impl Running {
             return Err(HttpError::new(502, "cgi-no-output").log(Level::Error, text));
         }
         if !conf.strict {
-            let parsed = head::parse(self.held.memory(), false).map_err(|fault| self.bad_head(&fault));
-            self.held.cut(self.held.memory().len());
-            return parsed;
+            let head = self.lenient_head(x, self.held.memory().len());
+            if !self.is_headless {
+                x.report(
+                    Level::Warn,
+                    format!("script \"{}\" wrote no empty line behind its fields, and no body", self.name),
+                );
+            }
+            return Ok(head);
         }
-        let text = format!("script \"{name}\" ended{code} within its head: an empty line must stand behind the fields");
+        let text = format!(
+            "script \"{name}\" ended{code} within its head: an empty line must stand behind the fields{LENIENT}"
+        );
         Err(HttpError::new(502, "cgi-no-head-end").log(Level::Error, text))
     }
 
     /// From here on the answer goes out as it is written.
     fn stream(self, x: &mut Exchange, conf: &Conf, head: OutputHead) -> Step {
         head.accel.note(x);
+        let body_only = conf.body_only || self.is_headless;
         let live = Live::new(self, conf.errors.clone(), x);
         let body = Body::stream(Arc::new(Mutex::new(live)));
-        Step::done(answer::document(x, head, body, conf.body_only))
+        Step::done(answer::document(x, head, body, body_only))
     }
 
     fn bad_head(&self, fault: &Fault) -> HttpError {
-        let text = format!("script \"{}\" wrote a bad head: {}", self.name, fault.words());
+        let text = format!("script \"{}\" wrote a bad head: {}{LENIENT}", self.name, fault.words());
         HttpError::new(502, "cgi-bad-head").log(Level::Error, text)
     }
 
