@@ -241,6 +241,22 @@ impl<'a> Args<'a> {
         compile(&word.text, word.span, self.load.names.as_mut()).map_err(|message| Fault::at(word, message))
     }
 
+    /// Text with variables for the value of a field: a word of the conf may stand on several lines, a field does not, so that each
+    /// line break is a space.
+    pub fn field_text(&mut self, i: usize) -> Result<Text, Fault> {
+        let mut text = self.text(i)?;
+        for piece in &mut text.pieces {
+            if let Piece::Literal(literal) = piece
+                && literal.contains(&b'\n')
+            {
+                let folded: Vec<u8> =
+                    literal.iter().filter(|&&b| b != b'\r').map(|&b| if b == b'\n' { b' ' } else { b }).collect();
+                *literal = folded.into();
+            }
+        }
+        Ok(text)
+    }
+
     /// Text with variables from part of a word, such as what follows `if=`.
     pub fn text_of(&mut self, i: usize, part: &[u8]) -> Result<Text, Fault> {
         let word = self.word(i);

@@ -88,7 +88,7 @@ pub const VARIABLES: &[Variable<Conf>] = &[];
 
 fn set(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
     let name = cookie::name(args.word(0))?;
-    let value = args.text(1)?;
+    let value = args.field_text(1)?;
     let mut attributes = Attributes::default();
     let mut condition = None;
     for i in 2..args.len() {

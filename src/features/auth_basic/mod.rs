@@ -56,7 +56,7 @@ pub const DIRECTIVES: &[Directive<Conf>] = &[
         repeat: Repeat::Refused,
         inherit: Inherit::Yes,
         set: |conf, args| {
-            conf.realm = Some(args.text(0)?);
+            conf.realm = Some(args.field_text(0)?);
             Ok(())
         },
     },

@@ -148,7 +148,7 @@ fn push(list: &mut List, args: &mut Args<'_>) -> Result<(), Fault> {
         args.warn(Some(0), format!("names the field `{}`, which the server alone decides, ignored", name.show()));
         return Ok(());
     }
-    list.own.push(Added { name: Bytes::copy_from_slice(&name.text), value: args.text(1)?, always });
+    list.own.push(Added { name: Bytes::copy_from_slice(&name.text), value: args.field_text(1)?, always });
     Ok(())
 }
 

@@ -80,7 +80,7 @@ impl Domain {
             [b'.', rest @ ..] => What::Text(args.text_of(0, rest)?),
             _ => What::Text(args.text(0)?),
         };
-        Ok(Some(Domain(what, args.text(1)?)))
+        Ok(Some(Domain(what, args.field_text(1)?)))
     }
 
     fn apply(&self, x: &Exchange, value: &Bytes) -> Option<Vec<u8>> {
@@ -105,7 +105,7 @@ impl Path {
             [b'~', ..] => What::Regex(Matcher::read(args, 0, 1, false)?),
             _ => What::Text(args.text(0)?),
         };
-        Ok(Some(Path(what, args.text(1)?)))
+        Ok(Some(Path(what, args.field_text(1)?)))
     }
 
     fn apply(&self, x: &Exchange, value: &Bytes) -> Option<Vec<u8>> {

@@ -93,7 +93,7 @@ impl Redirect {
             }
             _ => {}
         }
-        let replacement = args.text(1)?;
+        let replacement = args.field_text(1)?;
         Ok(match word.text.as_slice() {
             [b'~', b'*', ..] => Redirect::Regex(Matcher::read(args, 0, 2, true)?, replacement),
             [b'~', ..] => Redirect::Regex(Matcher::read(args, 0, 1, false)?, replacement),

@@ -162,7 +162,7 @@ pub const DIRECTIVES: &[Directive<Conf>] = secure_gateway_rows!(
                 if name.is_empty() || !name.iter().all(|&b| b > b' ' && b != b':' && b != 0x7f) {
                     return Err(Fault::at(args.word(0), "takes the name of a field, without spaces and colons"));
                 }
-                let value = args.text(1)?;
+                let value = args.field_text(1)?;
                 Arc::make_mut(&mut conf.fields).push((name, value));
                 Ok(())
             },
