@@ -25,13 +25,16 @@ const PATH: &AsciiSet = &CONTROLS
 /// What is escaped in one component: all but RFC 3986's unreserved characters.
 const COMPONENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
+/// What stands for bytes that a format cannot hold.
+const REPLACEMENT: &str = "\u{fffd}";
+
 /// How a log format escapes what variables hold (`escape=`).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum LogEscape {
     /// `"`, `\`, controls and bytes from 127 on as `\xHH`.
     #[default]
     Default,
-    /// As a JSON string's inside. Bytes that are not UTF-8 stay as they are.
+    /// As a JSON string's inside. Bytes that are not UTF-8 become U+FFFD.
     Json,
     /// Not at all.
     None,
@@ -80,18 +83,46 @@ pub fn log(line: &mut Vec<u8>, text: &[u8], escape: LogEscape) {
     }
 }
 
-/// Appends text as it stands inside a JSON string (RFC 8259 7).
+/// Appends text as it stands inside a JSON string (RFC 8259 7). JSON is UTF-8 (8.1): each sequence that is not becomes U+FFFD.
 pub fn json(out: &mut Vec<u8>, text: &[u8]) {
-    for &byte in text {
-        match byte {
-            b'"' | b'\\' => out.extend([b'\\', byte]),
-            b'\n' => out.extend(b"\\n"),
-            b'\r' => out.extend(b"\\r"),
-            b'\t' => out.extend(b"\\t"),
-            0x08 => out.extend(b"\\b"),
-            0x0c => out.extend(b"\\f"),
-            0..0x20 => push_hex(out, b"\\u00", byte),
-            _ => out.push(byte),
+    for chunk in text.utf8_chunks() {
+        for &byte in chunk.valid().as_bytes() {
+            match byte {
+                b'"' | b'\\' => out.extend([b'\\', byte]),
+                b'\n' => out.extend(b"\\n"),
+                b'\r' => out.extend(b"\\r"),
+                b'\t' => out.extend(b"\\t"),
+                0x08 => out.extend(b"\\b"),
+                0x0c => out.extend(b"\\f"),
+                0..0x20 => push_hex(out, b"\\u00", byte),
+                _ => out.push(byte),
+            }
+        }
+        if !chunk.invalid().is_empty() {
+            out.extend(REPLACEMENT.as_bytes());
+        }
+    }
+}
+
+/// Appends text as it stands inside an element of XML 1.0 in UTF-8. What no document may hold, not even as a reference
+/// (section 2.2), becomes U+FFFD; a carriage return, which a parser would take for a line feed, becomes a reference.
+pub fn xml(out: &mut Vec<u8>, text: &[u8]) {
+    for chunk in text.utf8_chunks() {
+        for c in chunk.valid().chars() {
+            match c {
+                '&' => out.extend(b"&amp;"),
+                '<' => out.extend(b"&lt;"),
+                '>' => out.extend(b"&gt;"),
+                '"' => out.extend(b"&quot;"),
+                '\r' => out.extend(b"&#13;"),
+                '\t' | '\n' | ' '..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'.. => {
+                    out.extend(c.encode_utf8(&mut [0; 4]).as_bytes());
+                }
+                _ => out.extend(REPLACEMENT.as_bytes()),
+            }
+        }
+        if !chunk.invalid().is_empty() {
+            out.extend(REPLACEMENT.as_bytes());
         }
     }
 }
@@ -176,6 +207,27 @@ mod tests {
             let mut line = Vec::new();
             log(&mut line, text, escape);
             assert_eq!(line, expected, "{escape:?}");
+        }
+    }
+
+    #[test]
+    fn what_no_format_may_hold_is_replaced() {
+        let table: [(&[u8], &str, &str); 7] = [
+            (b"a\xffb", "a\u{fffd}b", "a\u{fffd}b"),
+            // Half a letter at the end, and one cut in the middle.
+            (b"\xc3", "\u{fffd}", "\u{fffd}"),
+            (b"\xe2\x82\xe2\x82\xac", "\u{fffd}\u{20ac}", "\u{fffd}\u{20ac}"),
+            // Too long a form, and half of a pair of UTF-16.
+            (b"\xc0\xaf", "\u{fffd}\u{fffd}", "\u{fffd}\u{fffd}"),
+            (b"\xed\xa0\x80", "\u{fffd}\u{fffd}\u{fffd}", "\u{fffd}\u{fffd}\u{fffd}"),
+            (b"\x01\x0b\xef\xbf\xbe", "\\u0001\\u000B\u{fffe}", "\u{fffd}\u{fffd}\u{fffd}"),
+            (b"<&>\"\r\n\t", "<&>\\\"\\r\\n\\t", "&lt;&amp;&gt;&quot;&#13;\n\t"),
+        ];
+        for (text, as_json, as_xml) in table {
+            let (mut json, mut xml) = (Vec::new(), Vec::new());
+            super::json(&mut json, text);
+            super::xml(&mut xml, text);
+            assert_eq!((String::from_utf8(json).unwrap(), String::from_utf8(xml).unwrap()), (as_json.into(), as_xml.into()));
         }
     }
 

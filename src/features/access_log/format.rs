@@ -96,6 +96,8 @@ impl Format {
             Op::Seconds => seconds(line, SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()),
             Op::RequestTime => seconds(line, x.started.elapsed()),
             Op::Request => self.value(Some(x.head.request_line()), line),
+            // A number of JSON begins with no zero.
+            Op::Status if self.escape == LogEscape::Json => drop(write!(line, "{}", x.sent.status)),
             Op::Status => drop(write!(line, "{:03}", x.sent.status)),
             Op::BodyBytes => decimal(line, x.sent.body_bytes),
             Op::Bytes => decimal(line, x.sent.bytes),

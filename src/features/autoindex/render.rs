@@ -105,7 +105,7 @@ fn xml(listing: &Listing) -> Vec<u8> {
             write(&mut out, format_args!(" size=\"{}\"", entry.size));
         }
         out.push(b'>');
-        out.extend_from_slice(&escape::html(&entry.name));
+        escape::xml(&mut out, &entry.name);
         write(&mut out, format_args!("</{kind}>\r\n"));
     }
     out.extend_from_slice(b"</list>\r\n");

@@ -96,7 +96,8 @@ pub const DIRECTIVES: &[Directive<Conf>] = &[
             contexts: Contexts::SCOPES,
             arity: Arity::Words(1, 1),
             block: false,
-            doc: "The format of listings. With `jsonp` the argument `callback` of the request names the function.",
+            doc: "The format of listings. With `jsonp` the argument `callback` of the request names the function. JSON and XML are valid UTF-8 \
+                  whatever names the files have: what is not UTF-8 in a name, and in XML what no document may hold, stands there as U+FFFD.",
         },
         repeat: Repeat::Refused,
         inherit: Inherit::Yes,
