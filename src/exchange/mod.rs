@@ -4,6 +4,7 @@
 
 pub mod account;
 pub mod attempts;
+pub mod changes;
 pub mod counters;
 pub mod engine;
 pub mod error;

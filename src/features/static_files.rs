@@ -10,7 +10,7 @@ use crate::exchange::error::{HttpError, Level};
 use crate::exchange::files::{Content, Kind, Opened};
 use crate::exchange::step::Step;
 use crate::exchange::variables::Variable;
-use crate::http::cond::{self, ModifiedSince, Outcome, Preconditions, Validators};
+use crate::http::cond::{self, ModifiedSince, Outcome, Validators};
 use crate::http::head::Known;
 use crate::http::method::Method;
 use crate::http::range::{self, Ranges};
@@ -188,12 +188,7 @@ pub fn not_modified(x: &Exchange, conf: &Conf, response: &mut Response) -> Resul
     if response.status != 200 || response.foreign.is_some() || !matches!(x.method(), Method::Get | Method::Head) {
         return Ok(());
     }
-    let request = Preconditions {
-        if_match: x.head.known(Known::IfMatch),
-        if_none_match: x.head.known(Known::IfNoneMatch),
-        if_modified_since: x.head.known(Known::IfModifiedSince),
-        if_unmodified_since: x.head.known(Known::IfUnmodifiedSince),
-    };
+    let request = x.preconditions();
     let current = Validators { exists: true, etag: response.etag.as_deref(), last_modified: response.last_modified };
     match cond::evaluate(true, &request, &current, conf.modified_since) {
         Outcome::Send => {}

@@ -227,7 +227,10 @@ mod tests {
             let (mut json, mut xml) = (Vec::new(), Vec::new());
             super::json(&mut json, text);
             super::xml(&mut xml, text);
-            assert_eq!((String::from_utf8(json).unwrap(), String::from_utf8(xml).unwrap()), (as_json.into(), as_xml.into()));
+            assert_eq!(
+                (String::from_utf8(json).unwrap(), String::from_utf8(xml).unwrap()),
+                (as_json.into(), as_xml.into())
+            );
         }
     }
 

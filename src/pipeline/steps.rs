@@ -119,6 +119,7 @@ pub(super) fn store_uploads(run: &mut Run) -> Result<Step, HttpError> {
     let around = upload::Around {
         type_of: &|extension| types::lookup(&scope.types, extension).clone(),
         answer: &|opened| static_files::answer(opened, &scope.static_files),
+        tags: scope.static_files.etag,
         line: &|x| server_tokens::page_line(x, &scope.server_tokens).to_string(),
         most: scope.request_body.max,
         memory: scope.request_body.memory(),
@@ -140,7 +141,7 @@ pub(super) fn run_script(run: &mut Run) -> Result<Step, HttpError> {
 pub(super) fn change_files(run: &mut Run) -> Result<Step, HttpError> {
     let Run { x, scope, settings, server, probe, .. } = run;
     let mut admit = |x: &Exchange, to: &dav::Destination| probe::ask(probe, x, settings, server, to);
-    dav::step(x, &scope.dav, &mut admit)
+    dav::step(x, &scope.dav, scope.static_files.etag, &mut admit)
 }
 
 /// A file that was compressed beforehand where there is one for this client, else the file itself.

@@ -72,3 +72,22 @@ fn a_form_that_brings_one_name_twice_replaces_it_once() {
     assert_eq!(post(&site, &[("a", ""), ("a", "1234567890")]), 507);
     assert_eq!(stored(&site), 10);
 }
+
+#[test]
+fn of_many_that_make_the_same_file_one_does() {
+    let site = site();
+    let mut clients: Vec<_> = (0..8)
+        .map(|_| {
+            let mut client = Client::new(site.port());
+            let head = "PUT /up/a HTTP/1.1\r\nHost: h\r\nIf-None-Match: *\r\nContent-Length: 1\r\nExpect: 100-continue\r\n\r\n";
+            assert!(client.send(head));
+            assert_eq!(client.answer().unwrap().status, 100);
+            client
+        })
+        .collect();
+    // All were let in while nothing stood there.
+    clients.iter_mut().for_each(|client| _ = client.send("x"));
+    let mut statuses: Vec<_> = clients.iter_mut().map(|client| client.answer().unwrap().status).collect();
+    statuses.sort_unstable();
+    assert_eq!((statuses[0], &statuses[1..]), (201, &[412; 7][..]));
+}

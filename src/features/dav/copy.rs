@@ -6,7 +6,7 @@ use super::put::make_way;
 use super::tree::Reach;
 use super::work::{Order, Work};
 use super::{
-    Begun, Conf, Counted, Depth, Destination, Spot, accounts, bad_depth, depth, failed, refuse_body, withhold,
+    Begun, Conf, Counted, Depth, Destination, Spot, accounts, bad_depth, depth, exists, failed, refuse_body, withhold,
 };
 use crate::exchange::Exchange;
 use crate::exchange::error::{HttpError, Level};
@@ -48,7 +48,7 @@ impl Asked {
 }
 
 /// Begins to copy or move what the path names to where the Destination field says.
-pub fn begin(x: &Exchange, conf: &Conf, asked: &Asked) -> Result<Begun, HttpError> {
+pub fn begin(x: &Exchange, conf: &Conf, tags: bool, asked: &Asked) -> Result<Begun, HttpError> {
     let Asked { to: Destination { path: uri, .. }, moves, depth, overwrites } = asked;
     let (moves, depth, overwrites) = (*moves, *depth, *overwrites);
     let (from_path, to_path) = (x.path_of(&x.uri), x.path_of(uri));
@@ -77,8 +77,7 @@ pub fn begin(x: &Exchange, conf: &Conf, asked: &Asked) -> Result<Begun, HttpErro
         return Err(HttpError::new(409, "is-folder").log(Level::Error, text));
     }
     if there.is_some() && !overwrites {
-        let text = format!("\"{}\" could not be created (it exists)", escape::error_log(&to_path));
-        return Err(HttpError::new(412, "exists").log(Level::Error, text));
+        return Err(exists(&to_path));
     }
     let from = from.map_err(|error| failed("lstat()", &from_path, &error, 404))?;
     let found = from.folder.find(&from.name).map_err(|error| failed("lstat()", &from_path, &error, 404))?;
@@ -102,14 +101,21 @@ pub fn begin(x: &Exchange, conf: &Conf, asked: &Asked) -> Result<Begun, HttpErro
         (false, true) => "copies the folder to",
         (false, false) => "copies the file to",
     };
+    let failed = |error| failed("stat()", &to_path, &error, 404);
+    let _alone = from.folder.alone_with(&to.folder).map_err(failed)?;
+    x.may_change(&from.folder, &from.name, tags)?;
     if let Some(step) = withhold(x, what, &to_path) {
         return Ok(Begun::Not(step));
+    }
+    let replaces = to.folder.find(&to.name).is_ok();
+    if replaces && !overwrites {
+        return Err(exists(&to_path));
     }
     let rule = x.symlinks(&from.path);
     let follows = rule == Symlinks::Followed;
     let reach = if depth == Depth::Zero { Reach::Itself } else { Reach::All { follows } };
     let reach = is_folder.then_some(reach);
-    let order = Order { from, to, moves, replaces: there.is_some(), rule, reach, accounts };
+    let order = Order { from, to, moves, replaces, overwrites, rule, reach, accounts };
     Work::carry(order).map(|work| Begun::Work(Box::new(work)))
 }
 

@@ -57,26 +57,26 @@ pub struct Destination {
 /// Asks whether the client of this request might put something there; it says no by an error, and may have to wait.
 pub type Admit<'a> = &'a mut dyn FnMut(&Exchange, &Destination) -> Result<Option<Wait>, HttpError>;
 
-/// Does what the method asks for, where it is one of ours.
-pub fn step(x: &mut Exchange, conf: &Conf, admit: Admit<'_>) -> Result<Step, HttpError> {
+/// Does what the method asks for, where it is one of ours. `tags` says whether files have tags here (`etag`).
+pub fn step(x: &mut Exchange, conf: &Conf, tags: bool, admit: Admit<'_>) -> Result<Step, HttpError> {
     if conf.methods == 0 {
         return Ok(Step::Next);
     }
     match x.method() {
         Method::Options => Ok(Step::done(options(conf))),
         method if conf.methods & method.bit() == 0 => Ok(Step::Next),
-        Method::Put => put::step(x, conf),
-        Method::Mkcol => make_folder(x, conf),
+        Method::Put => put::step(x, conf, tags),
+        Method::Mkcol => make_folder(x, conf, tags),
         Method::Delete => match under_way(x) {
             Some(work) => go_on(x, work),
-            None => delete(x, conf).and_then(|begun| start(x, begun)),
+            None => delete(x, conf, tags).and_then(|begun| start(x, begun)),
         },
-        Method::Copy | Method::Move => carry(x, conf, admit),
+        Method::Copy | Method::Move => carry(x, conf, tags, admit),
         _ => Ok(Step::Next),
     }
 }
 
-fn carry(x: &mut Exchange, conf: &Conf, admit: Admit<'_>) -> Result<Step, HttpError> {
+fn carry(x: &mut Exchange, conf: &Conf, tags: bool, admit: Admit<'_>) -> Result<Step, HttpError> {
     if let Some(work) = under_way(x) {
         return go_on(x, work);
     }
@@ -85,7 +85,7 @@ fn carry(x: &mut Exchange, conf: &Conf, admit: Admit<'_>) -> Result<Step, HttpEr
     if let Some(wait) = admit(x, &asked.to)? {
         return Ok(Step::Wait(wait));
     }
-    copy::begin(x, conf, &asked).and_then(|begun| start(x, begun))
+    copy::begin(x, conf, tags, &asked).and_then(|begun| start(x, begun))
 }
 
 /// What came of the first look at a work that may take long.
@@ -161,7 +161,7 @@ fn empty(status: u16) -> Response {
     response
 }
 
-fn delete(x: &Exchange, conf: &Conf) -> Result<Begun, HttpError> {
+fn delete(x: &Exchange, conf: &Conf, tags: bool) -> Result<Begun, HttpError> {
     refuse_body(x, "DELETE with body is unsupported")?;
     let segments = x.uri.iter().take(x.uri.len().saturating_sub(1)).filter(|&&b| b == b'/').count() as u64;
     if segments < conf.min_delete_depth {
@@ -182,10 +182,12 @@ fn delete(x: &Exchange, conf: &Conf) -> Result<Begun, HttpError> {
         _ => {}
     }
     let what = if is_folder { "removes the folder" } else { "removes the file" };
-    Ok(match withhold(x, what, &path) {
-        Some(step) => Begun::Not(step),
-        None => Begun::Work(Box::new(Work::remove(spot))),
-    })
+    let _alone = spot.folder.alone().map_err(|error| failed("stat()", &path, &error, 404))?;
+    x.may_change(&spot.folder, &spot.name, tags)?;
+    match withhold(x, what, &path) {
+        Some(step) => Ok(Begun::Not(step)),
+        None => Work::remove(spot).map(|work| Begun::Work(Box::new(work))),
+    }
 }
 
 /// What nginx makes of a path that leads nowhere: a file on the way is a conflict, a missing name is just missing.
@@ -193,7 +195,7 @@ fn missing(error: &io::Error) -> u16 {
     if error.kind() == ErrorKind::NotADirectory { 409 } else { 404 }
 }
 
-fn make_folder(x: &Exchange, conf: &Conf) -> Result<Step, HttpError> {
+fn make_folder(x: &Exchange, conf: &Conf, tags: bool) -> Result<Step, HttpError> {
     refuse_body(x, "MKCOL with body is unsupported")?;
     if !x.uri.ends_with(b"/") {
         let text = "MKCOL can create a collection only";
@@ -201,8 +203,14 @@ fn make_folder(x: &Exchange, conf: &Conf) -> Result<Step, HttpError> {
     }
     let path = x.path_of(&x.uri);
     let spot = Spot::find(x, &path).map_err(|error| failed("mkdir()", &path, &error, 409))?;
+    let _alone = spot.folder.alone().map_err(|error| failed("mkdir()", &path, &error, 409))?;
+    let is_free = spot.folder.find(&spot.name).is_err();
+    // What would be refused anyway is not 412 (RFC 9110 section 13.2.1).
+    if is_free {
+        x.may_change(&spot.folder, &spot.name, tags)?;
+    }
     if !x.may_act()
-        && spot.folder.find(&spot.name).is_err()
+        && is_free
         && let Some(step) = withhold(x, "makes the folder", &path)
     {
         return Ok(step);
@@ -264,6 +272,12 @@ impl Spot {
         }
         Ok(spot)
     }
+}
+
+/// The answer where something stands that is not to be replaced (RFC 4918 section 10.6).
+fn exists(path: &[u8]) -> HttpError {
+    let text = format!("\"{}\" could not be created (it exists)", escape::error_log(path));
+    HttpError::new(412, "exists").log(Level::Error, text)
 }
 
 /// A failed system call as an answer: a path that leads nowhere gets the status that the method has for it.

@@ -38,11 +38,11 @@ enum Begun {
 }
 
 /// Stores the body of this request under its path.
-pub fn step(x: &mut Exchange, conf: &Conf) -> Result<Step, HttpError> {
+pub fn step(x: &mut Exchange, conf: &Conf, tags: bool) -> Result<Step, HttpError> {
     let state = x.handler.take().and_then(|state| state.downcast::<Put>().ok());
     let mut put = match state {
         Some(put) if put.redirects == x.redirects => put,
-        _ => match begin(x, conf)? {
+        _ => match begin(x, conf, tags)? {
             Begun::Put(put) => put,
             Begun::Not(step) => return Ok(step),
         },
@@ -77,7 +77,7 @@ pub fn step(x: &mut Exchange, conf: &Conf) -> Result<Step, HttpError> {
             return Ok(Step::Wait(Wait::News(Instant::now() + LONG)));
         }
     }
-    finish(x, conf, *put).map(Step::done)
+    finish(x, conf, tags, *put).map(Step::done)
 }
 
 fn has_body(x: &Exchange) -> bool {
@@ -85,7 +85,7 @@ fn has_body(x: &Exchange) -> bool {
 }
 
 /// What can be refused is refused before the body comes.
-fn begin(x: &Exchange, conf: &Conf) -> Result<Begun, HttpError> {
+fn begin(x: &Exchange, conf: &Conf, tags: bool) -> Result<Begun, HttpError> {
     if x.uri.ends_with(b"/") {
         return Err(HttpError::new(409, "is-folder").log(Level::Error, "cannot PUT to a collection"));
     }
@@ -97,10 +97,17 @@ fn begin(x: &Exchange, conf: &Conf) -> Result<Begun, HttpError> {
     let (folder, existed, replaced) = match Spot::find(x, &path) {
         Ok(spot) => {
             let existed = refuse_folder(&spot)?;
+            // Before the body comes, and once more when it is there.
+            x.may_change(&spot.folder, &spot.name, tags)?;
             let replaced = if account::is_any() { spot.folder.file(&spot.name) } else { None };
             (spot.folder, existed, replaced)
         }
-        Err(error) if error.kind() == ErrorKind::NotFound && conf.full_path => (nearest(x, &path)?.0, false, None),
+        Err(error) if error.kind() == ErrorKind::NotFound && conf.full_path => {
+            let folder = nearest(x, &path)?.0;
+            // Nothing stands there, under whatever name.
+            x.may_change(&folder, b"\0", tags)?;
+            (folder, false, None)
+        }
         Err(error) => return Err(failed("open()", &path, &error, 409)),
     };
     let what = if existed { "puts the body in the place of the file" } else { "puts the body into the new file" };
@@ -162,12 +169,14 @@ pub fn make_way(x: &Exchange, conf: &Conf, path: &[u8]) -> Result<(), HttpError>
     Ok(())
 }
 
-fn finish(x: &Exchange, conf: &Conf, mut put: Put) -> Result<Response, HttpError> {
+fn finish(x: &Exchange, conf: &Conf, tags: bool, mut put: Put) -> Result<Response, HttpError> {
     if conf.full_path {
         make_way(x, conf, &put.path)?;
     }
     let spot = Spot::find(x, &put.path).map_err(|error| failed("open()", &put.path, &error, 409))?;
+    let _alone = spot.folder.alone().map_err(|error| failed("open()", &put.path, &error, 409))?;
     let existed = refuse_folder(&spot)?;
+    x.may_change(&spot.folder, &spot.name, tags)?;
     if let Some(seconds) = x.head.field(b"date").and_then(date::parse) {
         let times = FileTimes::new().set_modified(UNIX_EPOCH + Duration::from_secs(seconds));
         put.draft.file.set_times(times).map_err(|error| failed("utimes()", &put.path, &error, 409))?;

@@ -11,7 +11,7 @@ use rustix::io::Errno;
 
 use super::removal::Removal;
 use super::tree::{FileCopy, Reach, TreeCopy};
-use super::{Spot, failed};
+use super::{Spot, exists, failed};
 use crate::exchange::account::{self, Accounts};
 use crate::exchange::error::HttpError;
 use crate::exchange::store::Folder;
@@ -30,6 +30,8 @@ pub struct Order {
     pub moves: bool,
     /// Whether something stands at the destination.
     pub replaces: bool,
+    /// Whether something may.
+    pub overwrites: bool,
     /// What the place says of symbolic links on the way to the source.
     pub rule: Symlinks,
     /// How much of it; none for a file.
@@ -92,10 +94,11 @@ impl Work {
         Ok(Work::Tree(order, copy, own))
     }
 
-    /// Removes what stands at a spot.
-    pub fn remove(spot: Spot) -> Work {
+    /// Removes what stands at a spot: a file at once.
+    pub fn remove(spot: Spot) -> Result<Work, HttpError> {
         let Spot { folder, name, path } = spot;
-        Work::Clear(Clearing { left: vec![(folder, name)], removal: None, path, answer: Ok(204) })
+        let removal = Removal::begin(&folder, &name).map_err(|error| failed("DELETE", &path, &error, 409))?;
+        Ok(Work::Clear(Clearing { left: Vec::new(), removal: Some(removal), path, answer: Ok(204) }))
     }
 
     /// Goes on for a while: the status when all is done.
@@ -121,22 +124,31 @@ fn file(order: &Order, copy: &mut FileCopy, until: Instant) -> Result<Option<Cle
     if !whole {
         return Ok(None);
     }
-    copy.publish(&order.to.folder, &order.to.name).map_err(|error| failed("rename()", &order.to.path, &error, 409))?;
+    let to = &order.to;
+    let _alone = to.folder.alone().map_err(|error| order.copy_failed(&error))?;
+    order.refuse_taken()?;
+    copy.publish(&to.folder, &to.name).map_err(|error| failed("rename()", &order.to.path, &error, 409))?;
     let source = order.source().map_err(|error| order.copy_failed(&error))?;
     Ok(Some(order.clear(None, source)))
 }
 
 /// The same of a folder; of one that could not be copied, what is there of it.
 fn tree(order: &Order, copy: &mut TreeCopy, own: &[u8], until: Instant) -> Result<Option<Clearing>, HttpError> {
-    let done = copy.go_on(until).and_then(|whole| match whole {
-        true => Ok(Some((replace(order, &order.to.folder, own)?, order.source()?))),
-        false => Ok(None),
+    let failed = |error: io::Error| order.copy_failed(&error);
+    let done = copy.go_on(until).map_err(failed).and_then(|whole| {
+        if !whole {
+            return Ok(None);
+        }
+        let _alone = order.to.folder.alone().map_err(failed)?;
+        order.refuse_taken()?;
+        let old = replace(order, &order.to.folder, own).map_err(failed)?;
+        Ok(Some((old, order.source().map_err(failed)?)))
     });
     match done {
         Ok(None) => Ok(None),
         Ok(Some((old, source))) => Ok(Some(order.clear(old, source))),
         Err(error) => {
-            let answer = Err(order.copy_failed(&error));
+            let answer = Err(error);
             copy.close().map_err(|error| order.copy_failed(&error))?;
             let half = order.to.folder.again().map_err(|error| order.copy_failed(&error))?;
             Ok(Some(Clearing { left: vec![(half, own.to_vec())], removal: None, path: order.to.path.clone(), answer }))
@@ -173,6 +185,14 @@ impl Order {
     /// Whether what goes by another name only counts as before.
     fn counts_alike(&self) -> bool {
         Accounts::of(&self.from.folder).is_ok_and(|before| before.are_those(&self.accounts))
+    }
+
+    /// Something may have come to stand there while the copy was made.
+    fn refuse_taken(&self) -> Result<(), HttpError> {
+        match !self.overwrites && self.to.folder.find(&self.to.name).is_ok() {
+            true => Err(exists(&self.to.path)),
+            false => Ok(()),
+        }
     }
 
     /// The file whose place it takes.
@@ -262,7 +282,7 @@ mod tests {
             for (rule, copied) in [(trusted, false), (Symlinks::Followed, true)] {
                 let (from, to) = (spot(at.path(), name), spot(at.path(), "copy"));
                 let accounts = Accounts::default();
-                let order = Order { from, to, moves: false, replaces: false, rule, reach, accounts };
+                let order = Order { from, to, moves: false, replaces: false, overwrites: true, rule, reach, accounts };
                 assert_eq!(done(order).is_ok(), copied, "{name} {rule:?}");
                 assert_eq!(at.path().join("copy").exists(), copied, "{name} {rule:?}");
             }
@@ -281,6 +301,7 @@ mod tests {
             to: spot(at.path(), "to"),
             moves: false,
             replaces,
+            overwrites: true,
             rule: Symlinks::Followed,
             reach: Some(Reach::Itself),
             accounts: Accounts::default(),

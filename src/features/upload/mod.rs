@@ -50,6 +50,8 @@ pub struct Around<'a> {
     pub type_of: &'a dyn Fn(&[u8]) -> Bytes,
     /// The answer that an open file is.
     pub answer: &'a dyn Fn(Opened) -> Response,
+    /// Whether files have tags here.
+    pub tags: bool,
     /// The line at the foot of pages.
     pub line: &'a dyn Fn(&Exchange) -> String,
     /// The largest body that is taken; 0 for any.
@@ -82,6 +84,9 @@ pub fn step(x: &mut Exchange, conf: &Conf, around: &Around<'_>) -> Result<Step, 
             if let Some(step) = would(x, "removes the file", &[store.folder.as_ref(), b"/", &name].concat()) {
                 return Ok(step);
             }
+            let _alone = folder.alone().map_err(|error| closed(store, "stat()", &error))?;
+            find(&folder, &name)?;
+            x.may_change(&folder, &name, around.tags)?;
             remove(&folder, &name)?;
             let mut response = Response::new(204);
             response.content_type = ContentType::None;
