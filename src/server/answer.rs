@@ -1,7 +1,7 @@
 //! How an answer is sent and what comes after it: framing, the first write, the log lines, and
 //! whether the connection is kept, drained, lingered on or closed.
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 
@@ -12,7 +12,7 @@ use super::output::{Output, Progress};
 use super::slot::{NEVER, Parked};
 use super::transport::Io;
 use super::tunnel::{End, Pipes};
-use super::worker::{Turn, Worker, has_left};
+use super::worker::{Turn, Worker};
 use crate::exchange::Received;
 use crate::exchange::error::{Level, Report};
 use crate::features::lingering::Lingering;
@@ -152,10 +152,9 @@ impl Worker {
             // What a script says while it runs is in the log at once.
             self.write_reports(&mut task);
         }
-        let (awaits_body, is_served) = (task.awaits_body(), task.is_served());
-        let x = &mut task.run.x;
-        x.sent.bytes = task.output.sent;
-        x.sent.body_bytes = task.output.sent.saturating_sub(task.head_len);
+        let sent = &mut task.run.x.sent;
+        sent.bytes = task.output.sent;
+        sent.body_bytes = task.output.sent.saturating_sub(task.head_len);
         match progress {
             Progress::Done => self.answered(c, task),
             Progress::Blocked => {
@@ -171,8 +170,8 @@ impl Worker {
                 c.phase = Phase::Sending(task);
                 Turn::Park(Parked::Busy, deadline)
             }
-            Progress::Starved if !x.outlives_client && !awaits_body && !is_served && has_left(c) => {
-                x.report(Level::Info, "client closed connection while the answer was made");
+            Progress::Starved if task.has_lost_client(c) => {
+                task.run.x.report(Level::Info, "client closed connection while the answer was made");
                 self.record(&mut task);
                 Turn::Close
             }
@@ -186,7 +185,7 @@ impl Worker {
                 if more { Turn::Yield } else { Turn::Park(Parked::Busy, deadline) }
             }
             Progress::Broken => {
-                x.report(Level::Error, "the answer broke off: its source ended too early");
+                task.run.x.report(Level::Error, "the answer broke off: its source ended too early");
                 self.record(&mut task);
                 Turn::Close
             }
@@ -200,12 +199,12 @@ impl Worker {
                 Turn::Yield
             }
             Progress::Gone => {
-                x.report(Level::Info, "client closed connection while the answer was sent");
+                task.run.x.report(Level::Info, "client closed connection while the answer was sent");
                 self.record(&mut task);
                 Turn::Close
             }
             Progress::Shrunk => {
-                x.report(Level::Alert, "the file became shorter while it was sent");
+                task.run.x.report(Level::Alert, "the file became shorter while it was sent");
                 self.record(&mut task);
                 Turn::Close
             }
@@ -236,8 +235,13 @@ impl Worker {
         Turn::Close
     }
 
-    /// Parks an answer that has run ahead of its pace.
+    /// Parks an answer that has run ahead of its pace, unless nobody waits for it any more.
     fn pause(&mut self, c: &mut Connection, mut task: Box<Task>, until: Instant) -> Turn {
+        if task.has_lost_client(c) {
+            task.run.x.report(Level::Info, "client closed connection while the answer was sent");
+            self.record(&mut task);
+            return Turn::Close;
+        }
         task.resume_at = Some(until);
         c.phase = Phase::Sending(task);
         Turn::Park(Parked::Busy, self.shared.clock.at(until))
@@ -342,7 +346,7 @@ impl Task {
 
     /// Whether the client has all that its answer's head named; what makes the answer may still have something to do, which is
     /// not broken off when the client goes.
-    fn is_served(&self) -> bool {
+    pub(super) fn is_served(&self) -> bool {
         self.length.is_some_and(|length| self.output.sent >= self.head_len + length)
     }
 
@@ -355,7 +359,7 @@ impl Task {
             return Err(until);
         }
         match pace.allowance(self.output.sent, now) {
-            0 => Err(now + Duration::from_millis(1)),
+            0 => Err(now + pace.debt(self.output.sent, now)),
             bytes => Ok(bytes.min(SHARE)),
         }
     }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::body::Passed;
 use super::connection::{Connection, Job, Phase, Task, Why};
 use super::ear::Ear;
+use super::intake::Intake;
 use super::news::Event;
 use super::request::{late_body, late_head};
 use super::shared::{Current, Shared};
@@ -274,14 +275,10 @@ impl Worker {
                     how => return self.broken_off(c, task, how),
                 }
                 let deadline = deadline.min(task.body_by);
-                let outlives = task.run.x.outlives_client;
+                // No further edge would tell of a client that left together with its request.
+                let is_over = deadline <= self.now() || task.is_forsaken(c);
                 c.phase = Phase::Waiting(task);
-                // No further edge would tell of a client that left together with its request. The slot's mark says when the
-                // look is worth it; a client that closed its end may have sent more before.
-                match deadline <= self.now() || (!outlives && c.place.slot().has_ended() && c.socket.has_ended()) {
-                    true => Turn::Go,
-                    false => Turn::Park(Parked::Busy, deadline),
-                }
+                if is_over { Turn::Go } else { Turn::Park(Parked::Busy, deadline) }
             }
             Outcome::NeedBody(sink) => self.want_body(c, task, sink),
             Outcome::Close => {
@@ -304,7 +301,7 @@ impl Worker {
             Passed::More | Passed::Nothing => {}
             how => return self.broken_off(c, task, how),
         }
-        if !task.run.x.outlives_client && !task.awaits_body() && has_left(c) {
+        if task.has_lost_client(c) {
             let text = "client closed connection while its request waited";
             task.run.give_up(HttpError::new(499, "client-left").log(Level::Info, text));
             self.record(&mut task);
@@ -346,10 +343,27 @@ fn hear(c: &mut Connection) {
     c.drained &= !c.place.slot().take_heard();
 }
 
-/// Whether the client will send nothing more. Asks its socket only if something came since that was read empty.
-pub(super) fn has_left(c: &mut Connection) -> bool {
-    let is_silent = c.drained && !c.socket.holds_input() && !c.place.slot().has_ended();
-    !is_silent && c.socket.has_ended()
+impl Task {
+    /// Whether there is no reason to wait any longer, since the client has left. One that only closed its end counts as gone, as
+    /// in nginx: nothing tells the two apart until something is sent. Asks its socket only if something came since that was
+    /// read empty.
+    pub(super) fn has_lost_client(&self, c: &mut Connection) -> bool {
+        if self.run.x.outlives_client || self.awaits_body() || self.is_served() {
+            return false;
+        }
+        if self.is_forsaken(c) {
+            return true;
+        }
+        let is_silent = c.drained && !c.socket.holds_input() && !c.place.slot().has_ended();
+        !is_silent && c.socket.has_ended()
+    }
+
+    /// The same by the slot's mark alone, without a look at the socket. What still lies in it is for nobody, unless it is of a
+    /// body that is being passed on.
+    fn is_forsaken(&self, c: &Connection) -> bool {
+        let is_fed = self.intake.as_ref().is_some_and(Intake::is_wanted);
+        !self.run.x.outlives_client && !is_fed && c.place.slot().has_ended()
+    }
 }
 
 /// Whether something of ours is waited for, not the client: its deadline is a wake-up.

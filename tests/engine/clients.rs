@@ -1,5 +1,6 @@
 //! Clients that behave badly or leave: what they are answered, and that nobody else notices.
 
+use std::fs;
 use std::io::Write;
 
 use crate::client::{Client, End, get};
@@ -216,5 +217,61 @@ fn clients_that_leave_in_any_phase_leave_nothing_behind() {
     assert_eq!(crate::client::get(site.port(), "/a").text(), "hello");
     // The cached file's descriptor may stay.
     wait_for("all descriptors are closed", || site.descriptors().is_none_or(|now| Some(now) <= before.map(|n| n + 2)));
+    site.stop();
+}
+
+/// Whatever the engine waits for meanwhile, a client that left is noticed at once and its place is free: each pause would last
+/// for minutes.
+#[test]
+fn a_client_that_leaves_during_a_pause_frees_its_place() {
+    let zones = "limit_conn_zone $server_port zone=places:1m; limit_req_zone $server_port zone=rate:1m rate=1r/m; \
+        log_format end \"$uri $status\"; access_log access.log end; limit_conn places 2;";
+    let locations = "location /slow { limit_rate 1; } location /accel { proxy_pass http://127.0.0.1:%PORT2%; } \
+        location /later { limit_req zone=rate burst=1000; } \
+        location /denied { auth_delay 1h; auth_basic a; auth_basic_user_file users; }";
+    let program = "access_log off; add_header X-Accel-Limit-Rate 1; return 200 $request_id$request_id$request_id;";
+    let servers = format!(
+        "server {{ listen 127.0.0.1:%PORT1%; {locations} }} server {{ listen 127.0.0.1:%PORT2%; {program} }}"
+    );
+    let site = Site::start("", &format!("{zones} {servers}"));
+    site.file("slow", vec![7; 1 << 20]);
+    site.file("later", "");
+    fs::write(site.path("users"), "").unwrap();
+    assert_eq!(get(site.port(), "/later").status, 200);
+    wait_for("its line", || !site.read("access.log").is_empty());
+    // What lies unread before its end hides it from a look at the socket.
+    let unread = "x".repeat(20_000);
+    let get = "GET PATH HTTP/1.1\r\nHost: h\r\nRange: bytes=9-\r\n\r\n";
+    let post = "POST PATH HTTP/1.1\r\nHost: h\r\nContent-Length: 20000\r\n\r\n";
+    let ways = [
+        ("/slow", get, "", "206"),
+        ("/accel", get, "", "200"),
+        ("/slow", get, unread.as_str(), "206"),
+        ("/later", get, "", "499"),
+        ("/later", post, &unread, "499"),
+        ("/denied", get, "", "499"),
+    ];
+    for (path, text, unread, status) in ways {
+        for ending in 0..3 {
+            let (before, delayed) = (site.read("access.log").lines().count(), site.said_times("delaying"));
+            let mut client = Client::new(site.port());
+            client.send(text.replace("PATH", path));
+            match status {
+                "499" => wait_for("the request is held back", || site.said_times("delaying") > delayed),
+                _ => wait_for("a part of the answer", || client.is_answered()),
+            }
+            client.send(unread);
+            match ending {
+                0 => drop(client),
+                1 => client.reset(),
+                _ => {
+                    client.half_close();
+                    client.rest();
+                }
+            }
+            wait_for("the line of a client that left", || site.read("access.log").lines().count() > before);
+            assert_eq!(site.read("access.log").lines().last(), Some(format!("{path} {status}").as_str()), "ending {ending}");
+        }
+    }
     site.stop();
 }
