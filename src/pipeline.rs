@@ -48,6 +48,8 @@ pub struct Run {
     held: Option<(Box<Response>, usize)>,
     /// Another request of this client's, while it is asked whether that would be let in.
     probe: Option<Box<Run>>,
+    /// The limit on the body in the location that the path led to; none before there is one.
+    most: Option<u64>,
 }
 
 /// What the engine has to do next.
@@ -107,7 +109,7 @@ pub const STEPS: &[StepRow] = &[
     (FindLocation, "location", always, find_location),
     (FindLocation, "internal", |scope| scope.internal.only, |run| internal::step(&mut run.x, &run.scope.internal)),
     (FindLocation, "alias", always, |run| root::step(&mut run.x)),
-    (Entered, "body size", always, |run| request_body::step(&mut run.x, &run.scope.request_body)),
+    (Entered, "body size", always, bound_body),
     (Entered, "methods", |scope| scope.methods.allowed.is_some(), |run| methods::step(&mut run.x, &run.scope.methods)),
     (Session, "session", |scope| scope.session.zone.is_some(), |run| session::find(&mut run.x, &run.scope.session)),
     // Nothing is done to a session for a client that may not come in, so the guards stand here too where something is.
@@ -239,7 +241,7 @@ impl Run {
         let mut x = Box::new(Exchange::new(arrival, scope.place(), scope.clone(), variables, prefix));
         x.server_name = server.name.clone();
         x.blocks.0 = server.span;
-        Run { x, settings, server, location: None, scope, cursor: 0, admitted: None, held: None, probe: None }
+        Run { x, settings, server, location: None, scope, cursor: 0, admitted: None, held: None, probe: None, most: None }
     }
 
     /// Another server than the address's default takes the request.
@@ -248,6 +250,22 @@ impl Run {
         self.x.blocks.0 = server.span;
         self.enter(server.scope.clone());
         self.server = server;
+    }
+
+    /// How large the body may be; 0 for any size. One limit holds however the body is framed and whoever reads it.
+    pub fn body_limit(&self) -> u64 {
+        self.most.unwrap_or(self.scope.request_body.max)
+    }
+
+    /// Whether a request that nobody reads the body for is refused if that is too large. As in nginx, the lines of a server
+    /// answer before any location has a say in it: a redirect to another scheme, say.
+    pub fn minds_body(&self) -> bool {
+        self.most.is_some()
+    }
+
+    /// Takes the word of a proxy for who the client is, where the request never comes to the step that does.
+    pub fn name_client(&mut self) {
+        realip::without_head(&mut self.x, &self.scope.realip);
     }
 
     /// The step that it stands at.

@@ -4,6 +4,8 @@
 #[path = "../benches/figures/attack.rs"]
 mod attack;
 
+#[path = "engine/bodies.rs"]
+mod bodies;
 #[path = "engine/client.rs"]
 mod client;
 #[path = "engine/clients.rs"]

@@ -16,7 +16,7 @@ use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Registry, Token};
 
 use crate::exchange::engine::{Engine, Sight};
-use crate::exchange::error::{HttpError, Level};
+use crate::exchange::error::HttpError;
 use crate::exchange::inflow;
 use crate::exchange::notebook::Notebook;
 use crate::exchange::step::{Sink, Wait};
@@ -91,9 +91,9 @@ pub fn ask(settings: Arc<Settings>, group: &Group, head: Head, body: Vec<u8>) ->
             }
             Outcome::NeedBody(sink) => {
                 let body = body.take().unwrap_or_default();
-                let limit = run.scope.request_body.max;
-                if limit > 0 && body.len() as u64 > limit {
-                    run.refuse(HttpError::new(413, "limit").log(Level::Error, "the body is too large"))
+                let (limit, length) = (run.body_limit(), body.len() as u64);
+                if limit > 0 && length > limit {
+                    run.refuse(HttpError::too_large_body(length, false))
                 } else {
                     run.x.received = match sink {
                         Sink::Spool { .. } => Received::Memory(body),

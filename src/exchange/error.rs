@@ -94,6 +94,15 @@ impl HttpError {
         HttpError::new(status, "redirect").field("Location", location)
     }
 
+    /// A body that is larger than `client_max_body_size` allows, by its announced length or by the chunks that came: one reason,
+    /// wherever it is found out. Where it would end is of no interest any more.
+    pub fn too_large_body(bytes: u64, chunked: bool) -> Self {
+        let kind = if chunked { "chunked body" } else { "body" };
+        let text = format!("client intended to send too large {kind}: {bytes} bytes");
+        let error = HttpError::new(413, "body-too-large").log(Level::Error, text);
+        HttpError { close: true, ..error }
+    }
+
     /// The same with a line for the error log.
     pub fn log(mut self, level: Level, text: impl Into<String>) -> Self {
         self.report = Some(Box::new(Report::new(level, text)));

@@ -4,6 +4,7 @@
 
 pub mod account;
 pub mod attempts;
+pub mod body_file;
 pub mod changes;
 pub mod counters;
 pub mod engine;
@@ -79,13 +80,41 @@ pub struct Announced {
     pub destination: SocketAddr,
 }
 
-/// What the limits on requests and connections decided, as their variables name it; none before they were asked.
+/// What a limit decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decided {
+    /// The request goes on.
+    Passed,
+    /// It goes on later.
+    Delayed,
+    /// It would, were it not for a dry run.
+    DelayedDryRun,
+    /// It is refused.
+    Rejected,
+    /// It would be.
+    RejectedDryRun,
+}
+
+impl Decided {
+    /// As `$limit_req_status` and `$limit_conn_status` name it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Decided::Passed => "PASSED",
+            Decided::Delayed => "DELAYED",
+            Decided::DelayedDryRun => "DELAYED_DRY_RUN",
+            Decided::Rejected => "REJECTED",
+            Decided::RejectedDryRun => "REJECTED_DRY_RUN",
+        }
+    }
+}
+
+/// What the limits on requests and connections decided; none before they were asked.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Limits {
     /// `limit_req`.
-    pub requests: Option<&'static str>,
+    pub requests: Option<Decided>,
     /// `limit_conn`.
-    pub connections: Option<&'static str>,
+    pub connections: Option<Decided>,
 }
 
 /// What went out, filled in by the sender, read by the access log.
@@ -113,16 +142,16 @@ pub enum Received {
     File(File, u64),
     /// It is passed on while it comes.
     Coming(Inflow),
-    /// It was passed on while it came: nobody can have it again.
+    /// It was passed on, or refused: nobody can have it again.
     Passed,
 }
 
 impl Received {
-    /// Takes the body: one that is still coming can be taken once, by whoever passes it on.
+    /// Takes the body: it can be taken once, by whoever passes it on.
     pub fn take(&mut self) -> Received {
         let left = match self {
-            Received::Coming(_) | Received::Passed => Received::Passed,
-            _ => Received::Nothing,
+            Received::Nothing => Received::Nothing,
+            _ => Received::Passed,
         };
         std::mem::replace(self, left)
     }
@@ -227,6 +256,8 @@ pub struct Exchange {
     pub received: Received,
     /// How many bytes of it were read from the wire.
     pub body_read: u64,
+    /// The name of the file that it lies in, if that has one.
+    pub body_file: Option<Box<body_file::Name>>,
     /// What a regex captured last; a variable that is asked for may match one.
     pub captures: RefCell<Captures>,
     /// What a program asked for beyond its own answer.
@@ -320,6 +351,7 @@ impl Exchange {
             blamed: None,
             received: Default::default(),
             body_read: 0,
+            body_file: None,
             captures: Default::default(),
             sent: Sent::default(),
             sent_fields: Vec::new(),

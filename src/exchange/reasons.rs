@@ -288,16 +288,10 @@ pub const REASONS: &[Reason] = &[
         ["A condition of the request (`If-Match`, `If-Unmodified-Since`) does not hold.", "Fetch the file anew."],
     ),
     reason(
-        "limit",
-        &[413],
-        &["client_max_body_size"],
-        ["The body is larger than allowed; found while it came.", "Raise `client_max_body_size`."],
-    ),
-    reason(
         "body-too-large",
         &[413],
         &["client_max_body_size"],
-        ["The body is larger than allowed, by its `Content-Length`.", "Raise `client_max_body_size`."],
+        ["The body is larger than allowed, by its `Content-Length` or by its chunks.", "Raise `client_max_body_size`."],
     ),
     reason(
         "uri-too-long",

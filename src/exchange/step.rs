@@ -1,8 +1,9 @@
 //! What one step of the pipeline answers with.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use super::body_file::Naming;
 use crate::http::response::Response;
 
 /// Where an internal redirect leads.
@@ -35,9 +36,12 @@ pub enum Sink {
         memory: usize,
         /// The folder for the file.
         folder: PathBuf,
+        /// How the file is named; every body goes to a file then.
+        naming: Option<Naming>,
     },
     /// Into [`Received::Coming`](super::Received::Coming), piece by piece, at most so many bytes ahead of whoever takes them.
-    /// The step is entered again at once, though nothing may have come yet. From then on each [`Wait`] ends early when there
+    /// The step is entered again at once, though nothing may have come yet; a body that came whole with its head is
+    /// [`Received::Memory`](super::Received::Memory). From then on each [`Wait`] ends early when there
     /// is more of the body, or its end; a client that is not read from is held back. A client that leaves, is silent for
     /// `client_body_timeout` while there is room, or sends what is no body or too large a one ends the request: what the
     /// step keeps in `handler` is dropped. The answer may begin before the body ended, and its stream may go on taking from
@@ -49,6 +53,24 @@ pub enum Sink {
         /// Bytes kept.
         most: usize,
     },
+}
+
+/// Where the settings in force keep a body that is read before it is passed on.
+#[derive(Debug, Clone, Copy)]
+pub struct Spool<'a> {
+    /// Bytes kept in memory.
+    pub memory: usize,
+    /// The folder for what does not fit; relative to the prefix.
+    pub folder: &'a Path,
+    /// How every body's file is named, where they all go to files.
+    pub naming: Option<Naming>,
+}
+
+impl Spool<'_> {
+    /// The sink of one request.
+    pub fn sink(&self, prefix: &Path) -> Sink {
+        Sink::Spool { memory: self.memory, folder: prefix.join(self.folder), naming: self.naming }
+    }
 }
 
 /// What the request waits for before it goes on.

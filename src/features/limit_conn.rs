@@ -8,7 +8,7 @@ use crate::conf::args::{Args, Fault};
 use crate::conf::directive::{Arity, Contexts, Directive, Inherit, Manual, Repeat};
 use crate::conf::value::Text;
 use crate::conf::zone::{self, Identity, Zone};
-use crate::exchange::Exchange;
+use crate::exchange::{Decided, Exchange};
 use crate::exchange::error::{HttpError, Level};
 use crate::exchange::keys;
 use crate::exchange::step::Step;
@@ -162,7 +162,7 @@ pub const VARIABLES: &[Variable<Conf>] = &[Variable {
     name: "limit_conn_status",
     family: false,
     doc: "What `limit_conn` did: `PASSED`, `REJECTED` or `REJECTED_DRY_RUN`; nothing if it was not asked.",
-    get: |x, _, _| x.limits.connections.map(|status| status.as_bytes().into()),
+    get: |x, _, _| x.limits.connections.map(|decided| decided.name().as_bytes().into()),
 }];
 
 fn declare(_: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
@@ -217,16 +217,16 @@ pub fn step(x: &mut Exchange, conf: &Conf) -> Result<Step, HttpError> {
             let line = format!("limiting connections{dry} by zone \"{}\"", zone.name);
             if conf.dry_run {
                 x.report(conf.level, line);
-                x.limits.connections = Some("REJECTED_DRY_RUN");
+                x.limits.connections = Some(Decided::RejectedDryRun);
                 return Ok(Step::Next);
             }
-            x.limits.connections = Some("REJECTED");
+            x.limits.connections = Some(Decided::Rejected);
             return Err(HttpError::new(conf.status, "limit-conn").log(conf.level, line));
         };
         places.push(place);
     }
     if asked {
-        x.limits.connections = Some("PASSED");
+        x.limits.connections = Some(Decided::Passed);
         x.holds.push(Box::new(places));
     }
     Ok(Step::Next)

@@ -196,6 +196,14 @@ pub fn step(x: &mut Exchange, conf: &Conf) -> Result<Step, HttpError> {
     Ok(Step::Next)
 }
 
+/// The same for a request whose head never became whole, or is malformed: before it only the PROXY protocol can have named the client.
+pub fn without_head(x: &mut Exchange, conf: &Conf) {
+    if conf.source == Source::Protocol {
+        // It refuses nobody.
+        let _ = step(x, conf);
+    }
+}
+
 impl Conf {
     /// Whether anybody's word is taken.
     pub fn is_used(&self) -> bool {

@@ -1,15 +1,17 @@
 //! `client_max_body_size` and the other `client_body_*` directives: how large a request body may be and where it
 //! goes. Reading it is the server's work, by these numbers.
 
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::conf::args::{Args, Fault};
 use crate::conf::directive::{Arity, Contexts, Directive, Inherit, Manual, Repeat};
-use crate::exchange::Exchange;
-use crate::exchange::error::{HttpError, Level};
-use crate::exchange::step::Step;
+use crate::exchange::error::HttpError;
+use crate::exchange::step::{Spool, Step};
+use crate::exchange::body_file::Naming;
 use crate::exchange::variables::Variable;
+use crate::exchange::{Exchange, Received};
 use crate::http::head::BodyLength;
 
 /// When a body is written to a file.
@@ -33,6 +35,8 @@ pub struct Conf {
     pub buffer: usize,
     /// The folder for larger bodies; relative to the prefix until a conf names one.
     pub folder: PathBuf,
+    /// How many digits each level of subfolders has.
+    pub levels: [u8; 3],
     /// The longest pause between two reads.
     pub timeout: Duration,
     /// Whether every body goes to a file.
@@ -47,6 +51,7 @@ impl Default for Conf {
             max: 1 << 20,
             buffer: 16 << 10,
             folder: PathBuf::from("client_body_temp"),
+            levels: [0; 3],
             timeout: Duration::from_secs(60),
             file_only: FileOnly::Off,
             single_buffer: false,
@@ -65,7 +70,9 @@ pub const DIRECTIVES: &[Directive<Conf>] = &[
             arity: Arity::Words(1, 1),
             block: false,
             doc: "The largest request body. A request that announces more is answered 413 before its body is read, one that sends more \
-                  unannounced as soon as it does. 0 turns the limit off.",
+                  unannounced as soon as it does. Where nobody reads the body, what came with the head is counted before the answer; \
+                  what comes later is thrown away up to the limit, then the connection ends. The limit is that of the location that the \
+                  path leads to; a named location goes on with it. 0 turns the limit off.",
         },
         repeat: Repeat::Refused,
         inherit: Inherit::Yes,
@@ -96,8 +103,8 @@ pub const DIRECTIVES: &[Directive<Conf>] = &[
             contexts: Contexts::SCOPES,
             arity: Arity::Words(1, 4),
             block: false,
-            doc: "The folder for request bodies that do not fit into memory, made when it is first needed. The files have no name, so the \
-                  levels of subfolders have no effect.",
+            doc: "The folder for request bodies that do not fit into memory, made when it is first needed. Only files of \
+                  `client_body_in_file_only` have names: with levels they lie in subfolders named by so many of the number's last digits.",
         },
         repeat: Repeat::Refused,
         inherit: Inherit::Yes,
@@ -128,8 +135,9 @@ pub const DIRECTIVES: &[Directive<Conf>] = &[
             contexts: Contexts::SCOPES,
             arity: Arity::Words(1, 1),
             block: false,
-            doc: "Whether request bodies go to a file even when they fit into memory (`clean`, `on`). The file has no name and goes with \
-                  the request, so `on` keeps nothing either.",
+            doc: "Whether every request body that is read goes to a file of its own, whose name `$request_body_file` tells: a program gets the \
+                  name instead of the body with `proxy_pass_request_body off`. `clean` removes the file when the request is over, `on` \
+                  leaves it. Only the server's user may read it. What is passed on while it comes goes to no file.",
         },
         repeat: Repeat::Refused,
         inherit: Inherit::Yes,
@@ -155,12 +163,23 @@ pub const DIRECTIVES: &[Directive<Conf>] = &[
 ];
 
 /// The variables.
-pub const VARIABLES: &[Variable<Conf>] = &[];
+pub const VARIABLES: &[Variable<Conf>] = &[Variable {
+    name: "request_body_file",
+    family: false,
+    doc: "The name of the file with the request's body, if it was read under `client_body_in_file_only`.",
+    get: |x, _, _| Some(x.body_file.as_ref()?.path().as_os_str().as_bytes().into()),
+}];
 
 impl Conf {
-    /// How many bytes of a body stay in memory.
-    pub fn memory(&self) -> usize {
-        if self.file_only == FileOnly::Off { self.buffer } else { 0 }
+    /// Where a body is kept that is read before it is passed on.
+    pub fn spool(&self) -> Spool<'_> {
+        let naming = |stays| Some(Naming { levels: self.levels, stays });
+        let naming = match self.file_only {
+            FileOnly::Off => None,
+            FileOnly::Clean => naming(false),
+            FileOnly::Keep => naming(true),
+        };
+        Spool { memory: self.buffer, folder: &self.folder, naming }
     }
 }
 
@@ -171,8 +190,9 @@ fn set_buffer(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
 }
 
 fn set_folder(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
+    conf.levels = [0; 3];
     for i in 1..args.len() {
-        args.number(i, 1..=3)?;
+        conf.levels[i - 1] = args.number(i, 1..=3)? as u8;
     }
     // The default stays as it is written: the same folder as if it were not.
     if args.word(0).text != b"client_body_temp" {
@@ -188,13 +208,17 @@ fn set_file_only(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
 
 /// Refuses a body that is announced larger than it may be, before a byte of it is read.
 pub fn step(x: &mut Exchange, conf: &Conf) -> Result<Step, HttpError> {
-    match x.head.body_length {
+    let BodyLength::Length(length) = x.head.body_length else { return Ok(Step::Next) };
+    if conf.max == 0 || length <= conf.max {
+        return Ok(Step::Next);
+    }
+    if matches!(x.received, Received::Nothing) {
+        // Whatever answers now, nobody reads it.
+        x.received = Received::Passed;
+    }
+    match x.failure {
+        None => Err(HttpError::too_large_body(length, false)),
         // Whoever fetches the page for an error is not refused a second time.
-        BodyLength::Length(length) if conf.max > 0 && length > conf.max && x.failure.is_none() => {
-            let text = format!("client intended to send too large body: {length} bytes");
-            let error = HttpError::new(413, "body-too-large").log(Level::Error, text);
-            Err(HttpError { close: true, ..error })
-        }
-        _ => Ok(Step::Next),
+        Some(_) => Ok(Step::Next),
     }
 }

@@ -101,7 +101,6 @@ pub const VARIABLES: &[Variable<Conf>] = &[
     }),
     one("request", "The whole request line.", |x, _, _| bytes(x.head.request_line())),
     one("request_body", "The request's body, if it was read and is in memory.", request_body),
-    one("request_body_file", "The name of the file with the request's body: it never has one here.", |_, _, _| None),
     one("request_completion", "`OK` if the answer was sent whole, else nothing.", |x, _, _| {
         text(if x.sent.complete { "OK" } else { "" })
     }),

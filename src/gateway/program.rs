@@ -14,7 +14,7 @@ use crate::conf::args::{Args, Fault};
 use crate::conf::codes::Code;
 use crate::conf::value::Text;
 use crate::exchange::error::{HttpError, Level};
-use crate::exchange::step::{Sink, Step};
+use crate::exchange::step::{Sink, Spool, Step};
 use crate::exchange::trace::{Act, Told};
 use crate::exchange::{Exchange, Received};
 use crate::http::escape;
@@ -28,10 +28,8 @@ pub struct Around<'a> {
     pub upstreams: &'a Upstreams,
     /// Who looks up names that a request brings.
     pub names: &'a Names,
-    /// Bytes of a body that stay in memory.
-    pub memory: usize,
-    /// The folder for what does not.
-    pub folder: &'a Path,
+    /// Where a request's body is kept.
+    pub spool: Spool<'a>,
 }
 
 impl Around<'_> {
@@ -173,24 +171,19 @@ const AHEAD: usize = 64 << 10;
 /// Asks for the request's body where it has to be read before the program hears of the request; `may_come` tells whether the
 /// protocol can pass on a body that comes while it is sent.
 pub fn ask_body(x: &Exchange, conf: &relay::Conf, around: &Around<'_>, may_come: bool) -> Option<Step> {
-    if !conf.pass_request_body || x.as_get {
+    if x.as_get {
         return None;
     }
-    let announced = !matches!(x.head.body_length, BodyLength::None | BodyLength::Length(0));
-    let coming = may_come && !conf.request_buffering;
+    let coming = may_come && conf.pass_request_body && !conf.request_buffering;
     let is_missing = match x.received {
-        Received::Nothing => true,
         // Another location wanted it piece by piece and did not come to that.
         Received::Coming(_) => !coming,
-        _ => false,
+        _ => relay::expects_body(x, &around.spool),
     };
-    if !announced || !is_missing {
+    if !is_missing {
         return None;
     }
-    Some(Step::Body(match coming {
-        true => Sink::Live { most: AHEAD },
-        false => Sink::Spool { memory: around.memory, folder: x.prefix.join(around.folder) },
-    }))
+    Some(Step::Body(if coming { Sink::Live { most: AHEAD } } else { around.spool.sink(&x.prefix) }))
 }
 
 /// The body that a program gets.

@@ -96,6 +96,12 @@ pub(super) fn admit(run: &mut Run) -> Result<Step, HttpError> {
     Ok(step)
 }
 
+/// Notes how large the body may be, and refuses one that is announced larger.
+pub(super) fn bound_body(run: &mut Run) -> Result<Step, HttpError> {
+    run.most = Some(run.scope.request_body.max);
+    request_body::step(&mut run.x, &run.scope.request_body)
+}
+
 pub(super) fn list_folder(run: &mut Run) -> Result<Step, HttpError> {
     let tokens = &run.scope.server_tokens;
     autoindex::step(&mut run.x, &run.scope.autoindex, |x| server_tokens::page_line(x, tokens))
@@ -107,8 +113,7 @@ pub(super) fn pass_on(run: &mut Run) -> Result<Step, HttpError> {
         upstreams: &run.settings.upstreams,
         names: &run.scope.resolver,
         catches: &|status| error_page::names(pages, status),
-        memory: body.memory(),
-        body_folder: &body.folder,
+        spool: body.spool(),
     };
     proxy::step(&mut run.x, &run.scope.proxy, &around)
 }
@@ -133,7 +138,7 @@ pub(super) fn run_script(run: &mut Run) -> Result<Step, HttpError> {
     // A script that hangs must leave processors for the rest.
     let places = (run.scope.process.pool.threads / 2).max(2);
     let merges_slashes = run.scope.request_head.merge_slashes;
-    let around = cgi::Around { places, memory: body.memory(), folder: &body.folder, merges_slashes };
+    let around = cgi::Around { places, spool: body.spool(), merges_slashes };
     cgi::step(&mut run.x, &run.scope.cgi, &around)
 }
 
@@ -178,8 +183,7 @@ pub(super) fn ask_program(
         catches: &catches,
         upstreams: &settings.upstreams,
         names: &scope.resolver,
-        memory: body.memory(),
-        folder: &body.folder,
+        spool: body.spool(),
     };
     step(x, scope, &around)
 }

@@ -14,7 +14,7 @@ use super::transport::Io;
 use super::tunnel::{End, Pipes};
 use super::worker::{Turn, Worker};
 use crate::exchange::Received;
-use crate::exchange::error::{Level, Report};
+use crate::exchange::error::{HttpError, Level, Report};
 use crate::features::lingering::Lingering;
 use crate::http::framing::{self, BodyFraming, Framing};
 use crate::http::response::{Chunk, Response, Switch};
@@ -36,7 +36,11 @@ impl Worker {
             // Nobody took it, and nobody will.
             task.run.x.received = Received::Passed;
         }
-        discard_ahead(c, &mut task);
+        // The client of an upload that is refused may still be sending when the connection closes.
+        task.linger |= response.close && task.intake.is_some();
+        if let Some(error) = discard_ahead(c, &mut task) {
+            return self.refuse_body(c, task, error);
+        }
         self.write_reports(&mut task);
         task.keep = self.may_keep(c, &task, &response);
         let chunked = self.write_head(&mut task, &response);
@@ -385,22 +389,31 @@ fn finish(task: &mut Task) {
     }
 }
 
-/// Throws away what has come of a body that nobody reads. If that is malformed, the answer can still say that
-/// the connection closes.
-fn discard_ahead(c: &mut Connection, task: &mut Task) {
-    let wanted = |intake: &&mut Intake| !c.input.is_empty() && !intake.is_wanted();
-    let Some(intake) = task.intake.as_mut().filter(wanted) else { return };
+/// Throws away what has come of a body that nobody reads, within its limit. If that is malformed or too large, the answer says so,
+/// or at least that the connection closes.
+fn discard_ahead(c: &mut Connection, task: &mut Task) -> Option<HttpError> {
+    let limit = task.run.body_limit();
+    let intake = task.intake.as_mut().filter(|intake| !intake.is_wanted())?;
+    intake.bound(limit);
     match intake.take(&c.input) {
         Ok((n, done)) => {
             c.input.drain(..n);
             if done {
                 task.intake = None;
             }
+            None
         }
         Err(error) => {
-            task.run.x.keep(error.report.map(|report| *report));
             task.intake = None;
             task.linger = true;
+            // A failure keeps its own status, as in nginx, but a redirect is none; what comes before any location minds no size.
+            let failed = task.run.x.failure.as_ref().is_some_and(|failure| failure.cause >= 400);
+            if !failed && (error.status != 413 || task.run.minds_body()) {
+                task.run.x.failure = None;
+                return Some(error);
+            }
+            task.run.x.keep(error.report.map(|report| *report));
+            None
         }
     }
 }

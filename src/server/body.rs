@@ -1,15 +1,19 @@
 //! How a request's body is read: into its sink, on to whoever passes it on, past an answer that did not want it, or
 //! past a closed connection. Nobody waits here for a client.
 
+use std::os::unix::ffi::OsStrExt;
+
 use super::connection::{Connection, Phase, Rest, Task};
-use super::intake::Intake;
+use super::intake::{self, Intake};
 use super::request::{late_body, left_in_body};
 use super::slot::{NEVER, Parked};
 use super::transport::Io;
 use super::worker::{BUFFER, Turn, Worker};
-use crate::exchange::Received;
-use crate::exchange::error::HttpError;
+use crate::exchange::error::{HttpError, Level};
 use crate::exchange::step::Sink;
+use crate::exchange::body_file::Name;
+use crate::exchange::{Exchange, Received};
+use crate::http::escape;
 
 /// What is read of one connection's body in one turn.
 const SHARE: usize = 1 << 20;
@@ -45,7 +49,8 @@ pub(super) enum Passed {
 impl Worker {
     /// A step asks for the body.
     pub(super) fn want_body(&mut self, c: &mut Connection, mut task: Box<Task>, sink: Sink) -> Turn {
-        let limit = task.run.scope.request_body.max;
+        let limit = task.run.body_limit();
+        task.intake.iter_mut().for_each(|intake| intake.bound(limit));
         let x = &mut task.run.x;
         let is_coming = matches!(x.received, Received::Coming(_));
         let is_passed = matches!(x.received, Received::Passed) || task.intake.as_ref().is_some_and(Intake::passes_on);
@@ -56,27 +61,36 @@ impl Worker {
                 x.received = Received::Passed;
                 c.phase = Phase::Waiting(task);
             }
+            // It is all here: nothing has to be passed on piece by piece.
+            (Sink::Live { most }, Some(intake)) if intake.is_fresh() && intake.ends_in(&c.input) => {
+                if let Err(error) = intake.keep(most.max(BUFFER), x.prefix.to_path_buf(), None) {
+                    return self.refuse_body(c, task, error);
+                }
+                c.phase = Phase::Body(task);
+            }
             (Sink::Live { most }, Some(intake)) => {
-                x.received = Received::Coming(intake.pass_on(most, limit));
+                x.received = Received::Coming(intake.pass_on(most));
                 say_continue(c, &mut task);
                 c.phase = Phase::Waiting(task);
             }
-            (Sink::Spool { memory, folder }, Some(intake)) => {
+            (Sink::Spool { memory, folder, naming }, Some(intake)) => {
                 let begun = x.received.take();
-                intake.keep(memory, folder, limit);
+                let mut kept = intake.keep(memory, folder, naming);
                 // Another step wanted it piece by piece and then took nothing.
-                if let Received::Coming(inflow) = begun
-                    && let Err(error) = intake.put_first(&inflow.take(usize::MAX))
-                {
-                    return self.refuse_body(c, task, error);
+                if let Received::Coming(inflow) = begun {
+                    kept = kept.and_then(|()| intake.put_first(&inflow.take(usize::MAX)));
                 }
                 x.received = Received::Nothing;
+                if let Err(error) = kept {
+                    return self.refuse_body(c, task, error);
+                }
                 say_continue(c, &mut task);
                 c.phase = Phase::Body(task);
             }
-            (_, None) => {
-                if let Received::Coming(inflow) = &x.received {
-                    x.received = Received::Memory(inflow.take(usize::MAX).into());
+            (sink, None) => {
+                match no_more(std::mem::take(&mut x.received), sink) {
+                    Ok((received, name)) => hold(x, received, name),
+                    Err(error) => return self.refuse_body(c, task, error),
                 }
                 c.phase = Phase::Body(task);
             }
@@ -133,8 +147,8 @@ impl Worker {
         Turn::Close
     }
 
-    /// Answers a request whose body is none, or too large a one.
-    fn refuse_body(&mut self, c: &mut Connection, mut task: Box<Task>, mut error: HttpError) -> Turn {
+    /// Answers a request whose body is malformed, or too large.
+    pub(super) fn refuse_body(&mut self, c: &mut Connection, mut task: Box<Task>, mut error: HttpError) -> Turn {
         // Where the body would end is not known any more.
         error.close = true;
         task.intake = None;
@@ -160,7 +174,8 @@ impl Worker {
                     return Turn::Park(Parked::Busy, deadline);
                 }
                 Fed::Whole => {
-                    task.run.x.received = task.intake.take().map(Intake::finish).unwrap_or_default();
+                    let (received, name) = task.intake.take().map(Intake::finish).unwrap_or_default();
+                    hold(&mut task.run.x, received, name);
                     return self.advance(c, task);
                 }
                 Fed::Left => {
@@ -262,6 +277,27 @@ impl Worker {
         }
         c.phase = Phase::Lingering { until, silence };
         Turn::Yield
+    }
+}
+
+/// What a step gets that asks for a body of which nothing is to come: what came before, or an empty one.
+fn no_more(before: Received, sink: Sink) -> Result<(Received, Option<Name>), HttpError> {
+    match (before, sink) {
+        (Received::Coming(inflow), _) => Ok((Received::Memory(inflow.take(usize::MAX).into()), None)),
+        (Received::Nothing, Sink::Spool { folder, naming: Some(naming), .. }) => intake::empty_file(&folder, naming),
+        // Asked for again and again it would never be there.
+        (Received::Nothing, _) => Ok((Received::Memory(Vec::new()), None)),
+        (before, _) => Ok((before, None)),
+    }
+}
+
+/// Leaves a body that is whole with its request.
+fn hold(x: &mut Exchange, received: Received, name: Option<Name>) {
+    x.received = received;
+    if let Some(name) = name {
+        let path = escape::error_log(name.path().as_os_str().as_bytes());
+        x.report(Level::Notice, format!("a client request body is buffered to a temporary file {path}"));
+        x.body_file = Some(Box::new(name));
     }
 }
 

@@ -118,6 +118,7 @@ impl Worker {
         let entry = self.entry(c).clone();
         let group = self.group(c, &entry).clone();
         let mut task = self.task(c, &entry, &group, Default::default(), Instant::now());
+        task.run.name_client();
         task.run.x.report(Level::Info, format!("{why} while SSL handshaking"));
         self.write_reports(&mut task);
     }

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use crate::exchange::Received;
 use crate::exchange::error::{HttpError, Level};
 use crate::exchange::inflow::{self, Feed, Inflow};
+use crate::exchange::body_file::{self, Name, Naming};
 use crate::exchange::temporary;
 use crate::http::chunked::Decoder;
 use crate::http::head::BodyLength;
@@ -24,7 +25,7 @@ enum Frame {
 enum Goes {
     Nowhere,
     Memory { bytes: Vec<u8>, most: usize, folder: PathBuf },
-    File { file: File, len: u64 },
+    File { file: File, len: u64, name: Option<Name> },
     On(Feed),
 }
 
@@ -41,7 +42,7 @@ pub struct Intake {
 }
 
 impl Intake {
-    /// A body that is to be thrown away; none if there is nothing to come.
+    /// A body that is to be thrown away, without a limit yet; none if there is nothing to come.
     pub fn new(length: BodyLength) -> Option<Self> {
         let frame = match length {
             BodyLength::None | BodyLength::Length(0) => return None,
@@ -51,10 +52,21 @@ impl Intake {
         Some(Intake { frame, goes: Goes::Nowhere, taken: 0, read: 0, limit: 0 })
     }
 
-    /// From now on the body is kept, within a limit (0 for none): in memory up to `most` bytes, then in a file.
-    pub fn keep(&mut self, most: usize, folder: PathBuf, limit: u64) {
-        self.goes = Goes::Memory { bytes: Vec::new(), most, folder };
+    /// No more than so many bytes of it are taken, wherever they go; 0 for any number. Every body has its limit from here.
+    pub fn bound(&mut self, limit: u64) {
         self.limit = limit;
+    }
+
+    /// From now on the body is kept: in memory up to `most` bytes, then in a file, or in a file with a name.
+    pub fn keep(&mut self, most: usize, folder: PathBuf, naming: Option<Naming>) -> Result<(), HttpError> {
+        self.goes = match naming {
+            None => Goes::Memory { bytes: Vec::new(), most, folder },
+            Some(naming) => {
+                let (file, name) = file_with_name(&folder, naming)?;
+                Goes::File { file, len: 0, name: Some(name) }
+            }
+        };
+        Ok(())
     }
 
     /// What came of the body before it was to be kept.
@@ -62,12 +74,22 @@ impl Intake {
         self.goes.put(bytes)
     }
 
-    /// From now on the body is passed on, within a limit (0 for none), at most `most` bytes ahead.
-    pub fn pass_on(&mut self, most: usize, limit: u64) -> Inflow {
+    /// From now on the body is passed on, at most `most` bytes ahead.
+    pub fn pass_on(&mut self, most: usize) -> Inflow {
         let (feed, inflow) = inflow::pair(most);
         self.goes = Goes::On(feed);
-        self.limit = limit;
         inflow
+    }
+
+    /// Whether these bytes are all that is missing of the body.
+    pub fn ends_in(&self, input: &[u8]) -> bool {
+        match &self.frame {
+            Frame::Length(left) => *left <= input.len() as u64,
+            Frame::Chunked(decoder) => {
+                let mut ahead = decoder.clone();
+                ahead.decode(input, &mut |_| {}).is_ok_and(|progress| progress.done)
+            }
+        }
     }
 
     /// Whether the body was to be passed on.
@@ -103,6 +125,9 @@ impl Intake {
         let Intake { frame, goes, taken, read, limit } = self;
         match frame {
             Frame::Length(left) => {
+                if *limit > 0 && *taken + *left > *limit {
+                    return Err(HttpError::too_large_body(*taken + *left, false));
+                }
                 let n = (*left).min(input.len() as u64) as usize;
                 *left -= n as u64;
                 *taken += n as u64;
@@ -115,7 +140,7 @@ impl Intake {
                 let progress = decoder.decode(input, &mut |data| {
                     *taken += data.len() as u64;
                     if *limit > 0 && *taken > *limit {
-                        failed.get_or_insert_with(|| too_large(*taken));
+                        failed.get_or_insert_with(|| HttpError::too_large_body(*taken, true));
                     } else if failed.is_none() {
                         failed = goes.put(data).err();
                     }
@@ -126,33 +151,43 @@ impl Intake {
                     refused
                 })?;
                 *read += progress.consumed as u64;
+                let announced = *taken + decoder.remaining();
                 match failed {
                     Some(error) => Err(error),
+                    // The chunk that has begun says how much is coming.
+                    None if *limit > 0 && announced > *limit => Err(HttpError::too_large_body(announced, true)),
                     None => Ok((progress.consumed, progress.done)),
                 }
             }
         }
     }
 
-    /// The body is whole: what was kept of it.
-    pub fn finish(self) -> Received {
+    /// The body is whole: what was kept of it, and the name of its file if that has one.
+    pub fn finish(self) -> (Received, Option<Name>) {
         match self.goes {
-            Goes::Nowhere => Received::Nothing,
-            Goes::Memory { bytes, .. } => Received::Memory(bytes),
-            Goes::File { file, len } => Received::File(file, len),
+            Goes::Nowhere => (Received::Nothing, None),
+            Goes::Memory { bytes, .. } => (Received::Memory(bytes), None),
+            Goes::File { file, len, mut name } => {
+                name.iter_mut().for_each(Name::complete);
+                (Received::File(file, len), name)
+            }
             Goes::On(feed) => {
                 feed.end();
-                Received::Passed
+                (Received::Passed, None)
             }
         }
     }
 }
 
-fn too_large(taken: u64) -> HttpError {
-    let mut error = HttpError::new(413, "limit")
-        .log(Level::Error, format!("client intended to send too large chunked body: {taken} bytes"));
-    error.close = true;
-    error
+/// A file with a name for an empty body.
+pub fn empty_file(folder: &std::path::Path, naming: Naming) -> Result<(Received, Option<Name>), HttpError> {
+    let (file, mut name) = file_with_name(folder, naming)?;
+    name.complete();
+    Ok((Received::File(file, 0), Some(name)))
+}
+
+fn file_with_name(folder: &std::path::Path, naming: Naming) -> Result<(File, Name), HttpError> {
+    body_file::named(folder, naming).map_err(|error| not_stored("open()", folder_name(folder), &error))
 }
 
 impl Goes {
@@ -175,10 +210,10 @@ impl Goes {
                 let spooled = file.write_all(bytes).and_then(|()| file.write_all(data));
                 spooled.map_err(|error| not_stored("write()", folder_name(folder), &error))?;
                 let len = (bytes.len() + data.len()) as u64;
-                *self = Goes::File { file, len };
+                *self = Goes::File { file, len, name: None };
                 Ok(())
             }
-            Goes::File { file, len } => {
+            Goes::File { file, len, .. } => {
                 file.write_all(data).map_err(|error| not_stored("write()", b"client body", &error))?;
                 *len += data.len() as u64;
                 Ok(())
@@ -210,7 +245,8 @@ mod tests {
     use std::io::{Read, Seek};
 
     fn keep(intake: &mut Intake, folder: &std::path::Path, limit: u64) {
-        intake.keep(4, folder.join("made/at/need"), limit);
+        intake.bound(limit);
+        intake.keep(4, folder.join("made/at/need"), None).unwrap();
     }
 
     #[test]
@@ -222,7 +258,7 @@ mod tests {
             for byte in text.as_bytes().chunks(1) {
                 intake.take(byte).unwrap();
             }
-            match intake.finish() {
+            match intake.finish().0 {
                 Received::Memory(bytes) => assert!(in_memory && bytes == text.as_bytes()),
                 Received::File(mut file, len) => {
                     let mut all = String::new();

@@ -55,6 +55,9 @@ impl Worker {
             None => resolve(&mut task.run, &group),
         };
         report_dropped(&mut task.run.x);
+        if refused.is_some() {
+            task.run.name_client();
+        }
         let Some(error) = refused else {
             task.intake = Intake::new(task.run.x.head.body_length);
             return self.advance(c, task);
@@ -75,6 +78,7 @@ impl Worker {
         if error.status == 408 {
             self.reset_if_asked(c, &task);
         }
+        task.run.name_client();
         task.run.give_up(error);
         self.record(&mut task);
         Turn::Close

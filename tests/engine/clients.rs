@@ -150,8 +150,8 @@ fn an_upload_refused_early_is_never_reset() {
                 client.send("0\r\n\r\n");
             }
             let answer = client.answer().unwrap_or_else(|| panic!("attempt {attempt}, chunked {chunked}: no answer"));
-            // A body of chunks is refused once it is read; `return` does not read it.
-            assert_eq!(answer.status, if chunked { 200 } else { 413 });
+            // A body of chunks is refused by what came of it with its head; `return` does not wait for the rest.
+            assert!(answer.status == 413 || chunked && answer.status == 200, "chunked {chunked}: {}", answer.status);
         }
     }
     site.stop();

@@ -62,7 +62,7 @@ impl Child {
         script: &Script,
         variables: &Variables,
         conf: &Conf,
-        body: Received,
+        body: &mut Received,
         (permit, id): (Permit, Option<String>),
         engine: Waker,
     ) -> io::Result<Started> {
@@ -204,17 +204,21 @@ impl Drop for Orphan {
 
 /// The body as standard input: an end of file stands behind its last byte, and nobody waits for a writer. One that is
 /// still coming goes through a pipe.
-fn input(body: Received) -> io::Result<(Stdio, Option<Inflow>)> {
-    let file = match body {
-        Received::Coming(inflow) => return Ok((Stdio::piped(), Some(inflow))),
-        Received::Nothing | Received::Passed => return Ok((Stdio::null(), None)),
-        Received::Memory(bytes) if bytes.is_empty() => return Ok((Stdio::null(), None)),
-        Received::Memory(bytes) => {
-            let mut file = File::from(memfd_create(c"body", MFdFlags::MFD_CLOEXEC)?);
-            file.write_all(&bytes)?;
-            file
+fn input(body: &mut Received) -> io::Result<(Stdio, Option<Inflow>)> {
+    if let Received::Memory(bytes) = body {
+        if bytes.is_empty() {
+            return Ok((Stdio::null(), None));
         }
+        // It stays what it is, for `$request_body`.
+        let mut file = File::from(memfd_create(c"body", MFdFlags::MFD_CLOEXEC)?);
+        file.write_all(bytes)?;
+        file.rewind()?;
+        return Ok((file.into(), None));
+    }
+    let file = match body.take() {
+        Received::Coming(inflow) => return Ok((Stdio::piped(), Some(inflow))),
         Received::File(file, _) => file,
+        Received::Nothing | Received::Passed | Received::Memory(_) => return Ok((Stdio::null(), None)),
     };
     (&file).rewind()?;
     Ok((file.into(), None))

@@ -19,7 +19,7 @@ mod stream;
 pub use conf::{Cap, Conf, Errors, Limits, Mode};
 pub use rows::{DIRECTIVES, VARIABLES};
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
@@ -29,7 +29,7 @@ use script::Script;
 
 use crate::exchange::error::{HttpError, Level};
 use crate::exchange::queue::{Entry, Permit, Queue, Ticket};
-use crate::exchange::step::{Sink, Step, Wait};
+use crate::exchange::step::{Sink, Spool, Step, Wait};
 use crate::exchange::trace::Act;
 use crate::exchange::{Exchange, Received};
 use crate::gateway::env::{Request, Variables};
@@ -39,10 +39,8 @@ use crate::http::head::BodyLength;
 pub struct Around<'a> {
     /// How many scripts run at once where the conf says nothing.
     pub places: usize,
-    /// Bytes of a body that stay in memory.
-    pub memory: usize,
-    /// The folder for what does not.
-    pub folder: &'a Path,
+    /// Where a body is kept; its folder is for answers too.
+    pub spool: Spool<'a>,
     /// Whether several slashes of a path count as one.
     pub merges_slashes: bool,
 }
@@ -86,12 +84,10 @@ fn begin(x: &mut Exchange, conf: &Conf, around: &Around<'_>, asked: bool) -> Res
             return Ok(step);
         }
     }
-    if !asked && expects_body(x, conf) {
+    if !asked && expects_body(x, conf, around) {
         x.handler = Some(Box::new(State::Body(x.redirects)));
-        return Ok(Step::Body(match conf.request_buffering {
-            true => Sink::Spool { memory: around.memory, folder: folder(x, around) },
-            false => Sink::Live { most: AHEAD },
-        }));
+        let sink = if conf.request_buffering { around.spool.sink(&x.prefix) } else { Sink::Live { most: AHEAD } };
+        return Ok(Step::Body(sink));
     }
     let (queue, running, waiting) = match &conf.cap {
         Some(cap) => (&cap.queue, cap.running, cap.waiting),
@@ -108,8 +104,13 @@ fn begin(x: &mut Exchange, conf: &Conf, around: &Around<'_>, asked: bool) -> Res
 }
 
 /// Whether there is a body to read. One that follows an error or a local redirect is not for this script.
-fn expects_body(x: &Exchange, conf: &Conf) -> bool {
-    let announced = !matches!(x.head.body_length, BodyLength::None | BodyLength::Length(0));
+fn expects_body(x: &Exchange, conf: &Conf, around: &Around<'_>) -> bool {
+    let announced = match x.head.body_length {
+        BodyLength::None => false,
+        // An empty one is read where every body gets a file.
+        BodyLength::Length(0) => around.spool.naming.is_some(),
+        _ => true,
+    };
     let is_missing = match x.received {
         Received::Nothing => true,
         // Another location wanted it piece by piece and did not come to that.
@@ -120,7 +121,7 @@ fn expects_body(x: &Exchange, conf: &Conf) -> bool {
 }
 
 fn folder(x: &Exchange, around: &Around<'_>) -> PathBuf {
-    x.prefix.join(around.folder)
+    x.prefix.join(around.spool.folder)
 }
 
 /// Waits for a place among the running ones.
@@ -178,10 +179,10 @@ fn start(
 ) -> Result<Step, HttpError> {
     let variables = environment(x, conf, &script)?;
     x.unspoiled()?;
-    let body = x.received.take();
     let id = x.request_id();
     let mark = variables.find(b"UNIQUE_ID").filter(|value| *value == id.as_bytes()).map(|_| id.to_string());
-    let started = Child::start(&script, &variables, conf, body, (permit, mark), x.waker());
+    let waker = x.waker();
+    let started = Child::start(&script, &variables, conf, &mut x.received, (permit, mark), waker);
     let started = started.map_err(|error| script::diagnose(&script, &error))?;
     let running = Running::new(x, conf, started, &script.names.file, around).map_err(|error| {
         let text =

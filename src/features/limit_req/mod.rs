@@ -10,7 +10,7 @@ use crate::conf::args::{Args, Fault};
 use crate::conf::directive::{Arity, Contexts, Directive, Inherit, Manual, Repeat};
 use crate::conf::value::Text;
 use crate::conf::zone::{self, Identity, Zone};
-use crate::exchange::Exchange;
+use crate::exchange::{Decided, Exchange};
 use crate::exchange::error::{HttpError, Level};
 use crate::exchange::keys;
 use crate::exchange::step::{Step, Wait};
@@ -161,7 +161,7 @@ pub const VARIABLES: &[Variable<Conf>] = &[Variable {
     name: "limit_req_status",
     family: false,
     doc: "What `limit_req` did: `PASSED`, `DELAYED`, `REJECTED`, `DELAYED_DRY_RUN` or `REJECTED_DRY_RUN`; nothing if it was not asked.",
-    get: |x, _, _| x.limits.requests.map(|status| status.as_bytes().into()),
+    get: |x, _, _| x.limits.requests.map(|decided| decided.name().as_bytes().into()),
 }];
 
 fn declare(_: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
@@ -265,7 +265,7 @@ pub fn step(x: &mut Exchange, conf: &Conf) -> Result<Step, HttpError> {
                 format!("would be counted in the zone `{name}` under `{key}`; more than {burst} ahead of its rate are refused")
             });
         }
-        x.limits.requests = Some("PASSED");
+        x.limits.requests = Some(Decided::Passed);
         return Ok(Step::Next);
     }
     let decision = decide(&asked, now());
@@ -274,11 +274,11 @@ pub fn step(x: &mut Exchange, conf: &Conf) -> Result<Step, HttpError> {
         format!("{doing}{dry}, excess: {}.{:03}{comma} by zone \"{name}\"", excess / ONE, excess % ONE)
     };
     match decision {
-        Decision::Passes => x.limits.requests = Some("PASSED"),
+        Decision::Passes => x.limits.requests = Some(Decided::Passed),
         Decision::Waits(time, excess, zone) => {
             let level = if conf.level == Level::Info { Level::Info } else { lower(conf.level) };
             x.report(level, text("delaying request", excess, ",", zone));
-            x.limits.requests = Some(if conf.dry_run { "DELAYED_DRY_RUN" } else { "DELAYED" });
+            x.limits.requests = Some(if conf.dry_run { Decided::DelayedDryRun } else { Decided::Delayed });
             if !conf.dry_run {
                 return Ok(wait(x, Instant::now() + Duration::from_millis(time)));
             }
@@ -287,9 +287,9 @@ pub fn step(x: &mut Exchange, conf: &Conf) -> Result<Step, HttpError> {
             let line = text("limiting requests", excess, "", zone);
             if conf.dry_run {
                 x.report(conf.level, line);
-                x.limits.requests = Some("REJECTED_DRY_RUN");
+                x.limits.requests = Some(Decided::RejectedDryRun);
             } else {
-                x.limits.requests = Some("REJECTED");
+                x.limits.requests = Some(Decided::Rejected);
                 return Err(HttpError::new(conf.status, "limit-req").log(conf.level, line));
             }
         }

@@ -12,13 +12,13 @@ pub mod wire;
 
 pub use rows::{Conf, DIRECTIVES, VARIABLES};
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
 use crate::exchange::error::HttpError;
-use crate::exchange::step::{Sink, Step};
+use crate::exchange::step::{Sink, Spool, Step};
 use crate::exchange::trace::{Act, Told};
 use crate::exchange::{Exchange, Received};
 use crate::gateway::relay::{self, Order, Payload, Relay};
@@ -35,10 +35,8 @@ pub struct Around<'a> {
     pub names: &'a Names,
     /// Whether `error_page` names a status.
     pub catches: &'a dyn Fn(u16) -> bool,
-    /// Bytes of a request's body that stay in memory.
-    pub memory: usize,
-    /// The folder for what does not.
-    pub body_folder: &'a Path,
+    /// Where a request's body is kept.
+    pub spool: Spool<'a>,
 }
 
 /// How far ahead of the upstream a body is read that is passed on as it comes.
@@ -58,8 +56,8 @@ pub fn step(x: &mut Exchange, conf: &Arc<Conf>, around: &Around<'_>) -> Result<S
     let relay = match relay::resume(x) {
         Some(relay) => relay,
         None => {
-            // A body of the conf's own may be made of the client's.
-            if (conf.relay.pass_request_body || conf.body.is_some()) && relay::expects_body(x) {
+            // One that is not passed on is read all the same: it may be refused, and what is passed on may be made of it.
+            if relay::expects_body(x, &around.spool) {
                 return Ok(Step::Body(sink(x, conf, around)));
             }
             match pass.find(x, around.upstreams, around.names)? {
@@ -96,16 +94,9 @@ fn would_pass(x: &Exchange, conf: &Conf, pass: &pass::Pass, parts: &pass::Parts,
 
 /// Where the request's body goes. What has no length can be passed on as it comes only to who understands chunks.
 fn sink(x: &Exchange, conf: &Conf, around: &Around<'_>) -> Sink {
-    let is_passed = conf.body.is_none() && !conf.relay.request_buffering;
+    let is_passed = conf.body.is_none() && conf.relay.pass_request_body && !conf.relay.request_buffering;
     let live = is_passed && (conf.http11 || x.head.body_length != BodyLength::Chunked);
-    match live {
-        true => Sink::Live { most: AHEAD },
-        false => Sink::Spool { memory: around.memory, folder: folder(x, around.body_folder) },
-    }
-}
-
-fn folder(x: &Exchange, folder: &Path) -> PathBuf {
-    x.prefix.join(folder)
+    if live { Sink::Live { most: AHEAD } } else { around.spool.sink(&x.prefix) }
 }
 
 fn begin(x: &mut Exchange, conf: &Arc<Conf>, pass: &pass::Pass, there: There) -> Result<Box<Relay>, HttpError> {
@@ -122,9 +113,9 @@ fn begin(x: &mut Exchange, conf: &Arc<Conf>, pass: &pass::Pass, there: There) ->
             BodyLength::Length(length) => request::Length::Bytes(length),
             _ => request::Length::Unknown,
         },
-        // A body that another server had as it came is gone.
-        (Payload::Received, Received::Passed) | (Payload::Nothing, _) => request::Length::None,
-        (Payload::Received, Received::Nothing) => match x.head.body_length {
+        (Payload::Nothing, _) => request::Length::None,
+        // A body that another server had as it came is gone, and so is one that was refused.
+        (Payload::Received, Received::Nothing | Received::Passed) => match x.head.body_length {
             BodyLength::None => request::Length::None,
             _ => request::Length::Bytes(0),
         },

@@ -210,7 +210,7 @@ fn begin(x: &mut Exchange, conf: &Conf, around: &Around<'_>) -> Result<Step, Htt
             return Ok(step);
         }
         x.handler = Some(Box::new(State::Form));
-        return Ok(Step::Body(Sink::Spool { memory: SMALL, folder: x.prefix.join(around.folder) }));
+        return Ok(Step::Body(Sink::Spool { memory: SMALL, folder: x.prefix.join(around.folder), naming: None }));
     }
     let Some(boundary) = multipart::boundary(kind) else {
         let text = format!("client sent \"{}\" where multipart/form-data is taken", escape::error_log(kind));

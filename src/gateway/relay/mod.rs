@@ -25,11 +25,16 @@ pub use protocol::{Fault, Head, Part, Protocol};
 pub use run::{Around, Order, Relay, abandon, resume};
 pub use tls::Secure;
 
-use crate::exchange::Exchange;
+use crate::exchange::step::Spool;
+use crate::exchange::{Exchange, Received};
 use crate::http::head::BodyLength;
 
-/// Whether the request's body is still to be read before it can be relayed.
-pub fn expects_body(x: &Exchange) -> bool {
-    let announced = !matches!(x.head.body_length, BodyLength::None | BodyLength::Length(0));
-    announced && matches!(x.received, crate::exchange::Received::Nothing)
+/// Whether the request's body is still to be read before it can be relayed. An empty one is, where every body gets a file.
+pub fn expects_body(x: &Exchange, spool: &Spool<'_>) -> bool {
+    let announced = match x.head.body_length {
+        BodyLength::None => false,
+        BodyLength::Length(0) => spool.naming.is_some(),
+        _ => true,
+    };
+    announced && matches!(x.received, Received::Nothing)
 }
