@@ -8,11 +8,11 @@ use crate::conf::args::{Args, Fault};
 use crate::conf::directive::{Arity, Contexts, Directive, Inherit, Manual, Repeat};
 use crate::conf::value::Text;
 use crate::conf::zone::{self, Identity, Zone};
-use crate::exchange::{Decided, Exchange};
 use crate::exchange::error::{HttpError, Level};
 use crate::exchange::keys;
 use crate::exchange::step::Step;
 use crate::exchange::variables::Variable;
+use crate::exchange::{Decided, Exchange};
 use crate::http::escape;
 
 /// A zone as its line declares it.

@@ -5,7 +5,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 
-use super::body::Passed;
+use super::body::{Passed, discard_ahead};
 use super::connection::{Connection, Phase, Rest, Task};
 use super::intake::Intake;
 use super::output::{Output, Progress};
@@ -386,35 +386,6 @@ fn send_on(c: &mut Connection, task: &mut Task, share: u64, most_at_once: u64) -
 fn finish(task: &mut Task) {
     if std::mem::take(&mut task.trailers) {
         task.run.trailers();
-    }
-}
-
-/// Throws away what has come of a body that nobody reads, within its limit. If that is malformed or too large, the answer says so,
-/// or at least that the connection closes.
-fn discard_ahead(c: &mut Connection, task: &mut Task) -> Option<HttpError> {
-    let limit = task.run.body_limit();
-    let intake = task.intake.as_mut().filter(|intake| !intake.is_wanted())?;
-    intake.bound(limit);
-    match intake.take(&c.input) {
-        Ok((n, done)) => {
-            c.input.drain(..n);
-            if done {
-                task.intake = None;
-            }
-            None
-        }
-        Err(error) => {
-            task.intake = None;
-            task.linger = true;
-            // A failure keeps its own status, as in nginx, but a redirect is none; what comes before any location minds no size.
-            let failed = task.run.x.failure.as_ref().is_some_and(|failure| failure.cause >= 400);
-            if !failed && (error.status != 413 || task.run.minds_body()) {
-                task.run.x.failure = None;
-                return Some(error);
-            }
-            task.run.x.keep(error.report.map(|report| *report));
-            None
-        }
     }
 }
 

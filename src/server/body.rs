@@ -301,6 +301,35 @@ fn hold(x: &mut Exchange, received: Received, name: Option<Name>) {
     }
 }
 
+/// Throws away what has come of a body that nobody reads, within its limit. If that is malformed or too large, the answer says so,
+/// or at least that the connection closes.
+pub(super) fn discard_ahead(c: &mut Connection, task: &mut Task) -> Option<HttpError> {
+    let limit = task.run.body_limit();
+    let intake = task.intake.as_mut().filter(|intake| !intake.is_wanted())?;
+    intake.bound(limit);
+    match intake.take(&c.input) {
+        Ok((n, done)) => {
+            c.input.drain(..n);
+            if done {
+                task.intake = None;
+            }
+            None
+        }
+        Err(error) => {
+            task.intake = None;
+            task.linger = true;
+            // A failure keeps its own status, as in nginx, but a redirect is none; what comes before any location minds no size.
+            let failed = task.run.x.failure.as_ref().is_some_and(|failure| failure.cause >= 400);
+            if !failed && (error.status != 413 || task.run.minds_body()) {
+                task.run.x.failure = None;
+                return Some(error);
+            }
+            task.run.x.keep(error.report.map(|report| *report));
+            None
+        }
+    }
+}
+
 /// RFC 9110 section 10.1.1: asks a client that waits for it to send the body, once somebody wants it.
 fn say_continue(c: &mut Connection, task: &mut Task) {
     let is_fresh = task.intake.as_ref().is_some_and(Intake::is_fresh);

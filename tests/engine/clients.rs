@@ -230,9 +230,8 @@ fn a_client_that_leaves_during_a_pause_frees_its_place() {
         location /later { limit_req zone=rate burst=1000; } \
         location /denied { auth_delay 1h; auth_basic a; auth_basic_user_file users; }";
     let program = "access_log off; add_header X-Accel-Limit-Rate 1; return 200 $request_id$request_id$request_id;";
-    let servers = format!(
-        "server {{ listen 127.0.0.1:%PORT1%; {locations} }} server {{ listen 127.0.0.1:%PORT2%; {program} }}"
-    );
+    let servers =
+        format!("server {{ listen 127.0.0.1:%PORT1%; {locations} }} server {{ listen 127.0.0.1:%PORT2%; {program} }}");
     let site = Site::start("", &format!("{zones} {servers}"));
     site.file("slow", vec![7; 1 << 20]);
     site.file("later", "");
@@ -270,7 +269,11 @@ fn a_client_that_leaves_during_a_pause_frees_its_place() {
                 }
             }
             wait_for("the line of a client that left", || site.read("access.log").lines().count() > before);
-            assert_eq!(site.read("access.log").lines().last(), Some(format!("{path} {status}").as_str()), "ending {ending}");
+            assert_eq!(
+                site.read("access.log").lines().last(),
+                Some(format!("{path} {status}").as_str()),
+                "ending {ending}"
+            );
         }
     }
     site.stop();
