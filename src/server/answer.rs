@@ -14,7 +14,7 @@ use super::transport::Io;
 use super::tunnel::{End, Pipes};
 use super::worker::{Turn, Worker};
 use crate::exchange::Received;
-use crate::exchange::error::{HttpError, Level, Report};
+use crate::exchange::error::{Level, Report};
 use crate::features::lingering::Lingering;
 use crate::http::framing::{self, BodyFraming, Framing};
 use crate::http::response::{Chunk, Response, Switch};

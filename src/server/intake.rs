@@ -278,7 +278,7 @@ mod tests {
         std::fs::write(&file, "").unwrap();
         let full = File::options().write(true).open("/dev/full").unwrap();
         let memory = |folder| Goes::Memory { bytes: Vec::new(), most: 4, folder };
-        for mut goes in [memory(file.clone()), memory(file.join("below")), Goes::File { file: full, len: 0 }] {
+        for mut goes in [memory(file.clone()), memory(file.join("below")), Goes::File { file: full, len: 0, name: None }] {
             let error = goes.put(b"12345").unwrap_err();
             assert_eq!((error.status, error.close), (500, true), "{goes:?}");
             assert_eq!(error.report.map(|report| report.level), Some(Level::Crit));
@@ -288,14 +288,15 @@ mod tests {
     #[test]
     fn a_body_is_passed_on_as_long_as_somebody_wants_it() {
         let mut intake = Intake::new(BodyLength::Chunked).unwrap();
-        let inflow = intake.pass_on(4, 8);
+        intake.bound(8);
+        let inflow = intake.pass_on(4);
         assert_eq!((intake.take(b"3\r\nabc").unwrap(), intake.room()), ((6, false), 1));
         assert_eq!((&inflow.take(9)[..], intake.room(), intake.is_wanted()), (&b"abc"[..], 4, true));
         drop(inflow);
         assert_eq!((intake.room(), intake.is_wanted(), intake.passes_on()), (usize::MAX, false, true));
         // The limit holds for what is thrown away too.
         assert!(intake.take(b"\r\n5\r\nabcde").is_ok());
-        assert_eq!(intake.take(b"\r\n1\r\nf").unwrap_err().status, 413);
+        assert_eq!(intake.take(b"\r\n1\r\n").unwrap_err().status, 413);
     }
 
     #[test]
@@ -314,6 +315,18 @@ mod tests {
             assert_eq!(taken.is_ok(), fine);
             if let Err(error) = taken {
                 assert_eq!((error.status, error.close), (413, true));
+            }
+        }
+    }
+
+    #[test]
+    fn the_same_limit_holds_for_a_length_and_for_a_chunk_that_has_only_begun() {
+        for (limit, fine) in [(0, true), (5, true), (4, false)] {
+            for (length, text) in [(BodyLength::Length(5), &b"a"[..]), (BodyLength::Chunked, b"5\r\na")] {
+                let mut intake = Intake::new(length).unwrap();
+                intake.bound(limit);
+                let taken = intake.take(text).map_err(|error| error.reason);
+                assert_eq!(taken, if fine { Ok((text.len(), false)) } else { Err("body-too-large") });
             }
         }
     }
