@@ -242,7 +242,18 @@ impl Run {
         let mut x = Box::new(Exchange::new(arrival, scope.place(), scope.clone(), variables, prefix));
         x.server_name = server.name.clone();
         x.blocks.0 = server.span;
-        Run { x, settings, server, location: None, scope, cursor: 0, admitted: None, held: None, probe: None, most: None }
+        Run {
+            x,
+            settings,
+            server,
+            location: None,
+            scope,
+            cursor: 0,
+            admitted: None,
+            held: None,
+            probe: None,
+            most: None,
+        }
     }
 
     /// Another server than the address's default takes the request.

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use crate::conf::args::{Args, Fault};
 use crate::conf::directive::{Arity, Contexts, Directive, Inherit, Manual, Repeat};
+use crate::exchange::body_file::Naming;
 use crate::exchange::error::HttpError;
 use crate::exchange::step::{Spool, Step};
-use crate::exchange::body_file::Naming;
 use crate::exchange::variables::Variable;
 use crate::exchange::{Exchange, Received};
 use crate::http::head::BodyLength;

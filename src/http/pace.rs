@@ -24,7 +24,8 @@ impl Pace {
     /// How long it takes until a byte more may go out than so many that did.
     pub fn debt(&self, sent: u64, now: Instant) -> Duration {
         let time = now.saturating_duration_since(self.since).as_millis() + 1000;
-        let paid = (u128::from(sent.saturating_sub(self.after)) + 1).saturating_mul(1000).div_ceil(u128::from(self.rate));
+        let paid =
+            (u128::from(sent.saturating_sub(self.after)) + 1).saturating_mul(1000).div_ceil(u128::from(self.rate));
         Duration::from_millis(u64::try_from(paid.saturating_sub(time)).unwrap_or(u64::MAX).max(1))
     }
 

@@ -127,7 +127,7 @@ pub(super) fn store_uploads(run: &mut Run) -> Result<Step, HttpError> {
         tags: scope.static_files.etag,
         line: &|x| server_tokens::page_line(x, &scope.server_tokens).to_string(),
         most: scope.request_body.max,
-        memory: scope.request_body.memory(),
+        memory: scope.request_body.spool().memory,
         folder: &scope.request_body.folder,
     };
     upload::step(x, &scope.upload, &around)

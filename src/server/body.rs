@@ -9,9 +9,9 @@ use super::request::{late_body, left_in_body};
 use super::slot::{NEVER, Parked};
 use super::transport::Io;
 use super::worker::{BUFFER, Turn, Worker};
+use crate::exchange::body_file::Name;
 use crate::exchange::error::{HttpError, Level};
 use crate::exchange::step::Sink;
-use crate::exchange::body_file::Name;
 use crate::exchange::{Exchange, Received};
 use crate::http::escape;
 

@@ -6,9 +6,9 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use crate::exchange::Received;
+use crate::exchange::body_file::{self, Name, Naming};
 use crate::exchange::error::{HttpError, Level};
 use crate::exchange::inflow::{self, Feed, Inflow};
-use crate::exchange::body_file::{self, Name, Naming};
 use crate::exchange::temporary;
 use crate::http::chunked::Decoder;
 use crate::http::head::BodyLength;
@@ -278,7 +278,9 @@ mod tests {
         std::fs::write(&file, "").unwrap();
         let full = File::options().write(true).open("/dev/full").unwrap();
         let memory = |folder| Goes::Memory { bytes: Vec::new(), most: 4, folder };
-        for mut goes in [memory(file.clone()), memory(file.join("below")), Goes::File { file: full, len: 0, name: None }] {
+        for mut goes in
+            [memory(file.clone()), memory(file.join("below")), Goes::File { file: full, len: 0, name: None }]
+        {
             let error = goes.put(b"12345").unwrap_err();
             assert_eq!((error.status, error.close), (500, true), "{goes:?}");
             assert_eq!(error.report.map(|report| report.level), Some(Level::Crit));

@@ -19,7 +19,6 @@ mod stream;
 pub use conf::{Cap, Conf, Errors, Limits, Mode};
 pub use rows::{DIRECTIVES, VARIABLES};
 
-use std::path::PathBuf;
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
@@ -118,10 +117,6 @@ fn expects_body(x: &Exchange, conf: &Conf, around: &Around<'_>) -> bool {
         _ => false,
     };
     announced && !x.as_get && is_missing
-}
-
-fn folder(x: &Exchange, around: &Around<'_>) -> PathBuf {
-    x.prefix.join(around.spool.folder)
 }
 
 /// Waits for a place among the running ones.

@@ -82,7 +82,7 @@ impl Running {
             output,
             input,
             lines: Lines::new(x, &shown, errors),
-            held: Spool::new(&x.prefix.join(around.folder)),
+            held: Spool::new(&x.prefix.join(around.spool.folder)),
             name: shown,
             ended: false,
             since: None,
