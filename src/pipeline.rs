@@ -110,7 +110,7 @@ pub const STEPS: &[StepRow] = &[
     (FindLocation, "location", always, find_location),
     (FindLocation, "internal", |scope| scope.internal.only, |run| internal::step(&mut run.x, &run.scope.internal)),
     (FindLocation, "alias", always, |run| root::step(&mut run.x)),
-    (Entered, "body size", always, bound_body),
+    (FindLocation, "body size", always, bound_body),
     (Entered, "methods", |scope| scope.methods.allowed.is_some(), |run| methods::step(&mut run.x, &run.scope.methods)),
     (Session, "session", |scope| scope.session.zone.is_some(), |run| session::find(&mut run.x, &run.scope.session)),
     // Nothing is done to a session for a client that may not come in, so the guards stand here too where something is.
@@ -401,7 +401,7 @@ mod tests {
         let entrances = [
             (ServerRewrite, "server not built"),
             (FindLocation, "location"),
-            (Entered, "body size"),
+            (Entered, "methods"),
             (Content, "status"),
         ];
         for (phase, name) in entrances {

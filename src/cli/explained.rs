@@ -174,6 +174,6 @@ mod tests {
             assert_eq!(explain(what), None, "{what}");
         }
         assert!(near("dened").contains("denied") && near("zzzzzzzz").contains("lists"));
-        assert!(list().contains("LS101") && list().contains("413/limit"));
+        assert!(list().contains("LS101") && list().contains("413/body-too-large"));
     }
 }

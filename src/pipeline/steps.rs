@@ -121,13 +121,15 @@ pub(super) fn pass_on(run: &mut Run) -> Result<Step, HttpError> {
 /// Before any script: what is stored here is never run.
 pub(super) fn store_uploads(run: &mut Run) -> Result<Step, HttpError> {
     let Run { x, scope, .. } = run;
+    let spool = scope.request_body.spool();
     let around = upload::Around {
         type_of: &|extension| types::lookup(&scope.types, extension).clone(),
         answer: &|opened| static_files::answer(opened, &scope.static_files),
         tags: scope.static_files.etag,
         line: &|x| server_tokens::page_line(x, &scope.server_tokens).to_string(),
         most: scope.request_body.max,
-        memory: scope.request_body.spool().memory,
+        // Where each body is to be a file, no part of the form stays in memory.
+        memory: if spool.naming.is_some() { 0 } else { spool.memory },
         folder: &scope.request_body.folder,
     };
     upload::step(x, &scope.upload, &around)

@@ -2,7 +2,7 @@
 //! that was made. Others may write in the folder, so its path is believed once only.
 
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FileType, Mode, Stat};
@@ -15,8 +15,8 @@ use crate::conf::way::{Links, Spot, by_handle};
 pub struct SocketFile {
     path: PathBuf,
     spot: Spot,
-    /// Device and number of the file.
-    made: (u64, u64),
+    /// The file that was made, held so that no other gets its number.
+    held: OwnedFd,
 }
 
 impl SocketFile {
@@ -32,9 +32,9 @@ impl SocketFile {
             socket.bind(&address)?;
         }
         // Where another file stands in its place already, that one is not ours to change.
-        let (held, stat) = spot.look()?.filter(|(_, stat)| is_own(stat)).ok_or(io::ErrorKind::NotFound)?;
+        let (held, _) = spot.look()?.filter(|(_, stat)| is_own(stat)).ok_or(io::ErrorKind::NotFound)?;
         rustix::fs::chmod(by_handle(held.as_fd()), Mode::from_raw_mode(mode))?;
-        Ok(SocketFile { path: path.to_path_buf(), spot, made: identity(&stat) })
+        Ok(SocketFile { path: path.to_path_buf(), spot, held })
     }
 
     /// Its path.
@@ -44,7 +44,8 @@ impl SocketFile {
 
     /// Removes it, if it is still there.
     pub fn remove(&self) -> io::Result<()> {
-        self.spot.remove(|stat| identity(stat) == self.made).map(drop)
+        let made = rustix::fs::fstat(&self.held)?;
+        self.spot.remove(|stat| identity(stat) == identity(&made)).map(drop)
     }
 }
 

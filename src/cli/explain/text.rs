@@ -210,10 +210,9 @@ impl Page {
     }
 
     fn answer(&mut self, found: &Finding) {
-        if found.answer.is_empty() {
-            return;
+        if !found.answer.is_empty() {
+            self.title("Fields of the answer");
         }
-        self.title("Fields of the answer");
         for (name, value) in &found.answer {
             self.wrap(&format!("  {}: {}", shown(name), shown(value)), "      ");
         }

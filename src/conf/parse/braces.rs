@@ -60,7 +60,7 @@ mod tests {
     fn quantifiers_are_told_from_blocks() {
         for (text, want) in [
             ("~ ^/a{2,}$ {", "~ ^/axxxx$ {"),
-            ("^/[ab]{2}x{3,4};", "^/[ab]xxxxxxxx;"),
+            ("^/[ab]{2}x{3,4};", "^/[ab]xxxxxxxxx;"),
             ("a{2}{3} {", "axxxxxx {"),
             ("map $a $b{1 2;}", "map $a $b{1 2;}"),
             ("location /{}", "location /{}"),

@@ -213,7 +213,7 @@ impl Walk {
         match FileType::from_raw_mode(stat.st_mode) {
             FileType::Symlink => self.follow(&held, &stat, name, is_last),
             _ if is_last => Ok(Some(false)),
-            _ => Err(io::ErrorKind::NotADirectory.into()),
+            _ => Err(Errno::NOTDIR.into()),
         }
     }
 
