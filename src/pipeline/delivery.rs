@@ -3,7 +3,6 @@
 
 use super::Run;
 use crate::exchange::error::Report;
-use crate::exchange::logging::Buffering;
 use crate::features::{access_log, error_log, headers, keepalive, limit_rate, server_tokens};
 use crate::http::response::{Delivery, Response};
 
@@ -26,7 +25,7 @@ impl Run {
     }
 
     /// Gives `out` the lines of the access log: the number of the log, how its lines may be collected, and the line with its end.
-    pub fn access_lines(&self, out: &mut dyn FnMut(usize, Option<Buffering>, &[u8])) {
+    pub fn access_lines(&self, out: &mut access_log::Sink<'_>) {
         access_log::lines(&self.x, &self.scope.access_log, out);
     }
 

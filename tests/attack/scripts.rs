@@ -102,9 +102,9 @@ fn no_program_leads_up() {
     script(&site, "lead.sh", "printf 'X-Accel-Redirect: %s\\n\\n' \"$TO\"");
     assert_eq!(get(site.port(), "/cgi?to=/files/s.txt").status, 200);
     for gateway in ["proxy", "fastcgi", "scgi", "uwsgi"] {
-        for n in 0..CLIMBS.len() {
+        for (n, climb) in CLIMBS.iter().enumerate() {
             let answer = get(site.port(), &format!("/{gateway}?n={n};"));
-            assert_eq!(answer.status, 404, "{gateway}, {}: {}", CLIMBS[n], answer.text());
+            assert_eq!(answer.status, 404, "{gateway}, {climb}: {}", answer.text());
         }
     }
     for to in CLIMBS {

@@ -159,8 +159,8 @@ impl Compiled {
 
     fn compile_whole(&self, jit: bool) -> Regex {
         let prefix = format!("(*LIMIT_MATCH={})(*LIMIT_HEAP={MEMORY})", self.limit.0.load(Relaxed));
-        let from_one_place = self.spelling.from_one_place(&prefix);
-        let made = from_one_place.and_then(|text| compile(&text, self.caseless, jit).ok());
+        let at_one_place = self.spelling.at_one_place(&prefix);
+        let made = at_one_place.and_then(|text| compile(&text, self.caseless, jit).ok());
         let made = made.filter(|regex| regex.captures_len() == self.quick.captures_len());
         // What has compiled once compiles again.
         made.or_else(|| compile(&self.spelling.plain(&prefix), self.caseless, jit).ok())

@@ -60,7 +60,7 @@ impl Spelling {
 
     /// The same with a beginning that walks through the text, so that all places where a match may begin count as one match:
     /// PCRE2's own walk gives each place the whole limit. `None` where that would mean something else.
-    pub fn from_one_place(&self, prefix: &str) -> Option<String> {
+    pub fn at_one_place(&self, prefix: &str) -> Option<String> {
         if is_anchored(&self.body)
             || ["(*", "\\G", "(?R", "(?0", "\\g<0", "\\g'0"].iter().any(|part| self.body.contains(part))
         {

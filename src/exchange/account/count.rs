@@ -150,8 +150,11 @@ struct Level {
     folders: Vec<CString>,
 }
 
+/// Takes the files of one folder, each with its bytes, and says how many bytes they add.
+pub type Counting<'c> = dyn FnMut(&[(Id, u64)]) -> u64 + 'c;
+
 /// The bytes of all files below a folder. Each look hands files over, to be counted or not.
-pub fn bytes_below(root: Folder, count: &mut dyn FnMut(&[(Id, u64)]) -> u64) -> io::Result<u64> {
+pub fn bytes_below(root: Folder, count: &mut Counting<'_>) -> io::Result<u64> {
     let mut here = root.again()?;
     let (mut bytes, first) = read(&here, CString::default(), count)?;
     let mut levels = vec![first];
@@ -192,7 +195,7 @@ fn reopen(root: &Folder, levels: &mut Vec<Level>) -> io::Result<Folder> {
 }
 
 /// The files of one folder, counted, and the folders in it.
-fn read(folder: &Folder, name: CString, count: &mut dyn FnMut(&[(Id, u64)]) -> u64) -> io::Result<(u64, Level)> {
+fn read(folder: &Folder, name: CString, count: &mut Counting<'_>) -> io::Result<(u64, Level)> {
     let (mut bytes, mut files, mut folders) = (0, Vec::new(), Vec::new());
     for entry in Dir::read_from(folder)? {
         let entry = entry?;
