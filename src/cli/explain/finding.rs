@@ -115,7 +115,7 @@ pub struct Finding {
     pub redirect: Option<String>,
     /// The fields of the answer, but for Date and those of the connection.
     pub answer: Vec<(Vec<u8>, Vec<u8>)>,
-    /// The filters that a response passes under the settings in force, in order.
+    /// The filters that the response passes, in order; none without a response.
     pub filters: Vec<&'static str>,
     /// The path at the end, as the conf's lines made it.
     pub path: String,
@@ -210,7 +210,7 @@ pub fn read(answer: Answer, user: &str) -> Finding {
         reason: run.x.failure.as_deref().and_then(Failure::why),
         redirect: fields.iter().find(|(name, _)| name == b"Location").map(|(_, value)| show(value)),
         answer: fields,
-        filters: pipeline::filters_in_force(&run.scope).collect(),
+        filters: if response.is_some() { pipeline::filters_in_force(&run.scope).collect() } else { Vec::new() },
         path: show(&run.x.uri),
         file: show(&file),
         limits: limits(&settings, &end, run.at()),
