@@ -23,7 +23,7 @@ pub struct Attempt {
     pub response_time: Option<Duration>,
     /// The same of one whose answer is whole, before anybody may see it: `settle` shows it.
     pub ended: Option<Duration>,
-    /// When its server was chosen; none where none could be.
+    /// When its server was chosen; `None` if none could be.
     pub started: Option<Instant>,
     /// Bytes sent to it.
     pub sent: u64,

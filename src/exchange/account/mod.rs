@@ -239,7 +239,7 @@ impl Accounts {
         self.0.iter().for_each(|(id, _)| books.get_mut(id).into_iter().for_each(&change));
     }
 
-    /// Whether there are none: nothing counts then.
+    /// Whether there is no account: nothing counts then.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -321,7 +321,7 @@ impl fmt::Display for OverQuota {
 
 impl std::error::Error for OverQuota {}
 
-/// The answer to what an account has no room for; none for other errors.
+/// The error for what an account has no room for; `None` for other errors.
 pub fn refusal(error: &io::Error) -> Option<HttpError> {
     let over = error.get_ref()?.downcast_ref::<OverQuota>()?;
     Some(HttpError::new(507, "quota").log(Level::Error, format!("{over} (upload_quota)")))
