@@ -20,9 +20,17 @@ impl Load {
         caseless: bool,
     ) -> Result<(Pattern, Vec<(VarId, usize)>), Fault> {
         let pattern = self.pattern(word, text, caseless)?;
-        let define = |(name, n): &(String, usize)| (self.names.define(&name.to_ascii_lowercase()), *n);
-        let names = pattern.names().iter().map(define).collect();
+        let names = pattern.names().iter().map(|(name, n)| (self.group(&name.to_ascii_lowercase(), word.span), *n));
+        let names = names.collect();
         Ok((pattern, names))
+    }
+
+    /// The variable of a named group. As in nginx, no built-in variable may have the name, but for those that can be set.
+    fn group(&mut self, name: &str, span: Span) -> VarId {
+        match name {
+            "args" | "limit_rate" | "invalid_referer" => self.names.define(name),
+            _ => self.names.declare(name, span, false),
+        }
     }
 }
 
