@@ -39,7 +39,7 @@ impl Bench {
         children::end_with_us(site.path(""))?;
         let wrk = Wrk::prepare(&site)?;
         let floor = compile_floor(&site);
-        let extras = Extras { put: true, cgi: false, tls: false, session: false };
+        let extras = Extras { put: true, cgi: false, tls: false, session: false, regexes: false };
         let accepts = |binary: &Path| contestant::accepts(&site, binary, extras);
         let put = accepts(&arguments.longshore) && accepts(&arguments.nginx);
         let descriptors = usize::try_from(hard).unwrap_or(usize::MAX);
@@ -54,6 +54,12 @@ impl Bench {
     /// Longshore under another name (so that two can run at once) or with more in its conf.
     pub fn longshore_as(&self, name: &str, extras: Extras) -> io::Result<Contestant> {
         Contestant::start(&self.site, name, &self.arguments.longshore, Terms::Equal, extras)
+    }
+
+    /// Both with more in their confs.
+    pub fn both_with(&self, extras: Extras) -> io::Result<[Contestant; 2]> {
+        let nginx = Contestant::start(&self.site, "nginx", &self.arguments.nginx, Terms::Equal, extras)?;
+        Ok([self.longshore_as("longshore", extras)?, nginx])
     }
 
     /// nginx under the shared conf.
@@ -140,7 +146,7 @@ http {{
     }
 
     fn extras(&self) -> Extras {
-        Extras { put: self.put, cgi: false, tls: false, session: false }
+        Extras { put: self.put, cgi: false, tls: false, session: false, regexes: false }
     }
 }
 

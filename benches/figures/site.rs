@@ -51,6 +51,8 @@ pub struct Extras {
     pub tls: bool,
     /// Sessions in memory on the whole server, and a location that begins one.
     pub session: bool,
+    /// Fifty locations by regexes, none of which takes a path that is asked for.
+    pub regexes: bool,
 }
 
 /// What distinguishes one conf from another.
@@ -63,6 +65,24 @@ pub struct Conf<'a> {
     pub generation: usize,
     /// nginx makes its temporary folders where it was built to, unless told otherwise.
     pub nginx: bool,
+}
+
+/// Ten shapes that confs are full of, five of each.
+fn regex_locations() -> String {
+    const SHAPES: [&str; 10] = [
+        r"~ ^/app%/(.+)$",
+        r"~* \.(?:jpe?g|gif|png|ico)%$",
+        r"~ \.php%(?:/|$)",
+        r"~ /\.ht%",
+        r"~* ^/(?:wp-admin|wp-includes)%/.*\.php$",
+        r"~ ^/users/(?<id%>[0-9]+)/files/(?<name%>.+)$",
+        r"~* (?:eval\(|base64_|%20union)%",
+        r"~ ^/(?!static|media)[a-z]+%/edit$",
+        r"~ ^(.+\.cgi)(/.*)?%$",
+        r"~* /(?:backup|dump|old)%[^/]*\.(?:sql|zip|tar\.gz)$",
+    ];
+    let all = (0..5).flat_map(|n| SHAPES.map(|shape| shape.replace('%', &n.to_string())));
+    all.map(|shape| format!("location {shape} {{ return 403; }}\n")).collect()
 }
 
 impl Site {
@@ -127,6 +147,7 @@ impl Site {
             ),
             false => ("", String::new()),
         };
+        let regexes = if conf.extras.regexes { regex_locations() } else { String::new() };
         let text = format!(
             "daemon off;
 worker_processes 2;
@@ -150,6 +171,7 @@ http {{
         {put}
         {cgi}
         {session}
+        {regexes}
     }}
 }}
 ",

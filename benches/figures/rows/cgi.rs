@@ -30,8 +30,8 @@ const SCRIPT: &str = "#!/bin/sh\nprintf 'Content-Type: text/plain\\n\\nhello\\n'
 /// Longshore against the best of the others.
 pub fn measure(bench: &Bench, report: &mut Report) -> io::Result<()> {
     lay_out(bench)?;
-    let longshore =
-        bench.longshore_as("longshore-cgi", Extras { put: false, cgi: true, tls: false, session: false })?;
+    let longshore = bench
+        .longshore_as("longshore-cgi", Extras { put: false, cgi: true, tls: false, session: false, regexes: false })?;
     let (others, missing) = gateways::start(&bench.site, &bench.arguments.nginx);
     missing.into_iter().for_each(|text| report.note(format!("CGI without {text}")));
     let servers: Vec<&Contestant> =

@@ -41,6 +41,7 @@ fn measure_one(bench: &Bench, name: &str, report: &mut Report) -> io::Result<()>
         "close" => throughput::close(bench, report),
         "files" => throughput::files(bench, report),
         "log" => throughput::logged(bench, report),
+        "regex" => throughput::regexes(bench, report),
         "floor" => throughput::floor(bench, report),
         "idle" => idle::measure(bench, report),
         "slow" => slow::measure(bench, report),

@@ -18,7 +18,7 @@ const HELD: usize = 64;
 /// nginx has no CGI, so Longshore is measured alone.
 pub fn measure(bench: &Bench, report: &mut Report) -> io::Result<()> {
     let work = format!("{HELD} requests held by a script that never ends: static files meanwhile");
-    let extras = Extras { put: false, cgi: true, tls: false, session: false };
+    let extras = Extras { put: false, cgi: true, tls: false, session: false, regexes: false };
     if !contestant::accepts(&bench.site, &bench.arguments.longshore, extras) {
         report.push(Row::unmeasured(work, "this binary does not accept `cgi on`"));
         return Ok(());

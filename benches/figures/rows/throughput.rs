@@ -6,7 +6,7 @@ use crate::bench::Bench;
 use crate::contestant::Contestant;
 use crate::load::Load;
 use crate::rounds::Rounds;
-use crate::site::{LARGE, LOGGED, MEDIUM, SMALL};
+use crate::site::{Extras, LARGE, LOGGED, MEDIUM, SMALL};
 use crate::table::Bound::{AtLeast, AtMost};
 use crate::table::{Absolute, Goal, Report, Row};
 
@@ -67,6 +67,24 @@ pub fn logged(bench: &Bench, report: &mut Report) -> io::Result<()> {
     let wishes =
         Wishes { must: "≥ 1.05 / ≤ 0.95", want: "≥ 1.2 / ≤ 0.8", speed: (1.05, 1.2), cost: (0.95, 0.8) };
     compare(bench, report, "access_log combined, unbuffered", &bench.load(LOGGED, 64), &wishes)
+}
+
+/// A path that fifty regexes are asked about in vain. An older Longshore in nginx's place (`--nginx FILE`) shows what a change costs.
+pub fn regexes(bench: &Bench, report: &mut Report) -> io::Result<()> {
+    let servers = bench.both_with(Extras { regexes: true, ..Extras::default() })?;
+    let servers = [&servers[0], &servers[1]];
+    let work = "613-byte file behind 50 regex locations, 64 clients";
+    let rounds = Rounds::run(&bench.wrk, &bench.load(SMALL, 64), &servers, bench.arguments.rounds)?;
+    list(report, work, &servers, &rounds);
+    let speed = rounds.ratio(0, 1, |run| run.speed);
+    let cost = rounds.ratio(0, 1, |run| run.cost);
+    let goals = [
+        Goal::new(speed.median, AtLeast(0.9), AtLeast(1.1)),
+        Goal::new(cost.median, AtMost(1.1), AtMost(0.9)),
+        Goal::none(rounds.errors(0) as f64),
+    ];
+    report.push(Row::measured(work, "≥ 0.9 / ≤ 1.1", "≥ 1.1 / ≤ 0.9", format!("{speed} / {cost}"), &goals));
+    Ok(())
 }
 
 /// CPU time for each request against the kernel's own price for it.

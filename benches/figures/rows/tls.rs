@@ -34,7 +34,7 @@ fn measure(
     (must, want): (&'static str, &'static str),
     (least, wished): (f64, f64),
 ) -> io::Result<()> {
-    let extras = Extras { put: false, cgi: false, tls: true, session: false };
+    let extras = Extras { put: false, cgi: false, tls: true, session: false, regexes: false };
     let longshore = bench.longshore_as("longshore-tls", extras)?;
     let nginx = Contestant::start(&bench.site, "nginx-tls", &bench.arguments.nginx, Terms::Equal, extras)?;
     let servers = [&longshore, &nginx];
