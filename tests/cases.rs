@@ -17,7 +17,7 @@ use support::case::{self, Case, Exchange, Expected, Order, Reference};
 use support::server::{self, Place, Program, Server};
 use support::tls::Clients;
 use support::wire::{Answer, Shape, Wire};
-use support::{differences, judge};
+use support::{differences, judge, random};
 
 /// How long one server may take for one case.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -139,6 +139,10 @@ fn load(root: &Path) -> (Vec<Case>, Tally) {
             }
         }
         Err(why) => tally.count("found", Verdict::Failed(why.to_string())),
+    }
+    match random::case() {
+        Ok(case) => cases.push(case),
+        Err(why) => tally.count("regex/random", Verdict::Failed(why)),
     }
     (cases, tally)
 }

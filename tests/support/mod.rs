@@ -1,11 +1,12 @@
 //! The parts of the whole-program test runner: the case format, the server, the wire, the judge.
-//! None of them knows Longshore's own code.
+//! None of them knows Longshore's own code, but for `random`, which asks it whether a regex is one.
 
 pub mod backend;
 pub mod case;
 pub mod certs;
 pub mod differences;
 pub mod judge;
+pub mod random;
 pub mod read;
 pub mod sealed;
 pub mod server;
