@@ -9,6 +9,7 @@ mod asked;
 mod delivery;
 mod failing;
 mod filters;
+mod hard;
 mod moves;
 mod probe;
 mod steps;
@@ -51,6 +52,8 @@ pub struct Run {
     probe: Option<Box<Run>>,
     /// The limit on the body in the location that the path led to; none before there is one.
     most: Option<u64>,
+    /// A failure that waits until then for its response.
+    paced: Option<Box<(HttpError, Instant)>>,
 }
 
 /// What the engine has to do next.
@@ -254,6 +257,7 @@ impl Run {
             held: None,
             probe: None,
             most: None,
+            paced: None,
         }
     }
 
@@ -273,6 +277,13 @@ impl Run {
     /// Goes on until something is to be done outside.
     pub fn advance(&mut self) -> Outcome {
         self.x.now = Instant::now();
+        if let Some(paced) = self.paced.take() {
+            match self.release(paced) {
+                Ok(None) => {}
+                Ok(Some(outcome)) => return outcome,
+                Err(error) => return self.built_in(error),
+            }
+        }
         loop {
             let followed = match self.held.take() {
                 Some((response, at)) => self.filter_from(at, response).map(Some),

@@ -28,6 +28,8 @@ mod logs;
 mod passwords;
 #[path = "engine/programs.rs"]
 mod programs;
+#[path = "engine/regexes.rs"]
+mod regexes;
 #[path = "engine/relay_bounds.rs"]
 mod relay_bounds;
 #[path = "engine/relays.rs"]

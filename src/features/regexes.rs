@@ -20,7 +20,8 @@ pub const DIRECTIVES: &[Directive<Conf>] = &[Directive {
         block: false,
         doc: "How many steps one match of a regex may take, from all places of the text together: PCRE2's match limit, from 1000 to \
               10000000. Past it nothing is taken for granted: the request is answered 500 with the reason `regex-too-hard` and a line \
-              in the error log. A hundred thousand steps take less than a millisecond with JIT, some milliseconds without. nginx has \
+              in the error log; of such responses the server sends twenty a second at most, so that whoever provokes them waits and the others do not. \
+              A hundred thousand steps take less than a millisecond with JIT, some milliseconds without. nginx has \
               PCRE2's own limit, ten million steps from each place. A regex may begin with `(*LIMIT_MATCH=number)` to have its own.",
     },
     repeat: Repeat::Refused,

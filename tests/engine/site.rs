@@ -30,10 +30,21 @@ impl Site {
 
     /// The same in a folder that was made with [`Site::folder`].
     pub fn start_in(dir: tempfile::TempDir, main: &str, http: &str) -> Site {
+        Site::start_as(dir, &[], main, http)
+    }
+
+    /// Starts a server by a command that becomes the server: the server's own command line is behind it.
+    pub fn start_under(command: &[&str], main: &str, http: &str) -> Site {
+        Site::start_as(Site::folder(), command, main, http)
+    }
+
+    fn start_as(dir: tempfile::TempDir, before: &[&str], main: &str, http: &str) -> Site {
         let ports = free_ports(3);
         let conf = fill(&whole(main, http), dir.path(), &ports);
         fs::write(dir.path().join("server.conf"), conf).unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_longshore"))
+        let words = [before, &[env!("CARGO_BIN_EXE_longshore")]].concat();
+        let child = Command::new(words[0])
+            .args(&words[1..])
             .arg("-p")
             .arg(dir.path())
             .arg("-c")
