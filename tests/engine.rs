@@ -58,3 +58,5 @@ mod tls_attacks;
 mod trees;
 #[path = "engine/uploads.rs"]
 mod uploads;
+#[path = "engine/verdicts.rs"]
+mod verdicts;

@@ -16,6 +16,7 @@ use crate::conf::outside::Outside;
 use crate::exchange::error::system_words;
 use crate::features::listen::Address;
 use crate::features::process::Identity;
+use crate::server::control_socket::ControlSocket;
 use crate::server::daemon;
 use crate::server::keeper::{self, Own};
 use crate::server::listen::Listener;
@@ -84,7 +85,7 @@ fn open_all(settings: &Settings) -> Result<Opened, Vec<Diagnostic>> {
     match open::listeners(&settings.sockets, |_| false) {
         Ok(listeners) => Ok(Opened { logs, listeners }),
         Err(diagnostics) => {
-            keeper::report(&settings.sources, &diagnostics);
+            keeper::report(&settings.sources, &diagnostics, |_| {});
             Err(diagnostics)
         }
     }
@@ -113,10 +114,11 @@ fn serve(
         daemon::go_to_background().map_err(|error| ("cannot go to the background", error))?;
     }
     let signals = signals::take().map_err(|error| ("cannot take over signals", error))?;
+    let control = pid_file.as_ref().and_then(|_| control_socket(&pid_path(&settings)));
     match role {
         Role::Parent(identity) => {
             let request = request.clone();
-            let start = Start { request, outside, settings, logs, listeners, identity, pid_file };
+            let start = Start { request, outside, settings, logs, listeners, identity, pid_file, control };
             parent::run(start, signals, || said.iter().for_each(|line| say(line)))
         }
         Role::Alone(group) => {
@@ -127,9 +129,15 @@ fn serve(
             if let Some(identity) = group {
                 daemon::become_user(&identity).map_err(|error| ("cannot become the user of the conf", error))?;
             }
-            alone(request, settings, Opened { logs, listeners }, signals, &said)
+            alone(request, settings, Opened { logs, listeners }, signals, control, &said)
         }
     }
+}
+
+/// The socket beside a pid file; without one `-s reload` sends its signal and hears nothing.
+fn control_socket(pid_file: &Path) -> Option<ControlSocket> {
+    let opened = ControlSocket::open(pid_file);
+    opened.map_err(|error| log::warn!("no control socket beside {}: {error}", pid_file.display())).ok()
 }
 
 /// Runs the engine in this process.
@@ -138,6 +146,7 @@ fn alone(
     settings: Arc<Settings>,
     opened: Opened,
     signals: Signals,
+    mut control: Option<ControlSocket>,
     said: &[String],
 ) -> Result<(), Failure> {
     let Opened { logs, listeners } = opened;
@@ -145,6 +154,11 @@ fn alone(
     let server = Server::new(settings.clone(), logs.clone(), listeners, keeper.clone());
     let server = server.map_err(|error| ("cannot set up the server", error))?;
     let inbox = server.inbox();
+    if let Some(control) = &mut control {
+        let inbox = inbox.clone();
+        let answered = control.answer(keeper.verdicts().clone(), move |signal| inbox.send(Message::Signal(signal)));
+        answered.map_err(|error| ("cannot answer at the control socket", error))?;
+    }
     let pass = move |signal| inbox.send(Message::Signal(signal));
     signals::watch(signals, pass).map_err(|error| ("cannot watch for signals", error))?;
     let threads = settings.main.process.pool.threads;

@@ -1,4 +1,4 @@
-//! `-s`: a signal for the server whose pid file the conf names.
+//! `-s`: a signal for the server whose pid file the conf names; for a reload, its verdict too.
 
 use std::io::ErrorKind;
 use std::process::ExitCode;
@@ -9,6 +9,7 @@ use nix::unistd::Pid;
 use super::options::{Options, Signal};
 use super::{check, say, serve};
 use crate::exchange::error::system_words;
+use crate::server::control_socket::{self, Verdict};
 use crate::server::pid_file::PidFile;
 use crate::settings::load::{self, Request};
 
@@ -36,6 +37,11 @@ pub fn send(signal: Signal, request: &Request, options: &Options) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+    if matches!(signal, Signal::Reload)
+        && let Some(verdict) = control_socket::reload(&path, pid.as_raw(), |text| say(&format!("longshore: {text}")))
+    {
+        return after(&verdict, options);
+    }
     let number = match signal {
         Signal::Stop => Number::SIGTERM,
         Signal::Quit => Number::SIGQUIT,
@@ -49,4 +55,19 @@ pub fn send(signal: Signal, request: &Request, options: &Options) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// What became of a reload, in words and as an exit code.
+fn after(verdict: &Verdict, options: &Options) -> ExitCode {
+    let text = match verdict {
+        Verdict::InForce if options.quiet => return ExitCode::SUCCESS,
+        Verdict::InForce => "longshore: the new configuration is in force",
+        Verdict::Refused => "longshore: [emerg] the new configuration was refused, the old one stays in force",
+        Verdict::Gone => "longshore: [emerg] the server ended before it had taken the new configuration",
+        Verdict::Unknown => {
+            "longshore: [error] the server has not said within 10 seconds what became of the new configuration; its error log will"
+        }
+    };
+    say(text);
+    if *verdict == Verdict::InForce { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

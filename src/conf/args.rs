@@ -294,6 +294,15 @@ impl<'a> Args<'a> {
         self.load.warnings.push(Diagnostic::warning(word.span, message));
     }
 
+    /// Raises a warning if others could change what a word names and the server believes.
+    pub fn warn_if_loose(&mut self, word: &Word, path: &Path) {
+        if let Some(how) = self.load.outside.loose(path) {
+            let message = format!("`{}` names `{}`: {how}", self.node.name.show(), path.display());
+            let warning = Diagnostic::warning(word.span, message).code(Code::Loose);
+            self.load.warnings.push(warning.help("let the server's user and root alone write there"));
+        }
+    }
+
     /// Raises a warning at word `i` (or at the directive as a whole).
     pub fn warn(&mut self, i: Option<usize>, message: impl Into<String>) {
         let span = i.map_or(self.node.name.span, |i| self.word(i).span);

@@ -46,6 +46,11 @@ pub fn groups_of(name: &str, gid: u32) -> Vec<u32> {
     groups.map_or_else(|| vec![gid], |groups| groups.into_iter().map(Gid::as_raw).collect())
 }
 
+/// The machine's name.
+pub fn hostname() -> Option<String> {
+    nix::unistd::gethostname().ok().map(|name| name.to_string_lossy().into_owned())
+}
+
 /// The addresses of a host.
 pub fn addresses_of(host: &str) -> Vec<IpAddr> {
     if STATIC {

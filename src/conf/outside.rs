@@ -1,6 +1,6 @@
-//! What a conf's load learns from outside: files, folders, patterns, names of hosts. Every answer is kept, so that
-//! another process, which may not ask the machine itself, can load the very same conf. Knows no directive; a
-//! setter that reads a file asks here, never the file system.
+//! What a conf's load learns from outside: files, folders, patterns, names of hosts and users, who runs it and on what machine.
+//! Every answer is kept, so that another process, which is another user's and may not ask the machine itself, loads the very
+//! same conf. Knows no directive; a setter asks here, never the system.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::args::bytes_to_path;
+use super::machine::Account;
 use super::packed::{Packer, Unpacker};
 use super::{glob, machine, way};
 
@@ -72,10 +73,29 @@ enum Kind {
     IsFolder,
     Addresses,
     Peers,
+    Root,
+    Hostname,
+    Processors,
+    User,
+    Group,
+    Loose,
 }
 
 impl Kind {
-    const ALL: [Kind; 6] = [Kind::Text, Kind::Matching, Kind::TruePath, Kind::IsFolder, Kind::Addresses, Kind::Peers];
+    const ALL: [Kind; 12] = [
+        Kind::Text,
+        Kind::Matching,
+        Kind::TruePath,
+        Kind::IsFolder,
+        Kind::Addresses,
+        Kind::Peers,
+        Kind::Root,
+        Kind::Hostname,
+        Kind::Processors,
+        Kind::User,
+        Kind::Group,
+        Kind::Loose,
+    ];
 }
 
 /// An answer: byte strings, or why there are none.
@@ -133,6 +153,51 @@ impl Outside {
         self.addresses(Kind::Peers, host, find)
     }
 
+    /// Whether root loads the conf: what is everybody's else begins where root's ends.
+    pub fn is_root(&self) -> bool {
+        let is_root = rustix::process::geteuid().is_root();
+        self.answer(Kind::Root, b"", || if is_root { Ok(Vec::new()) } else { Err(Unreadable::Absent) }).is_ok()
+    }
+
+    /// The machine's name; empty if it has none.
+    pub fn hostname(&self) -> String {
+        self.word(Kind::Hostname, "", machine::hostname).unwrap_or_default()
+    }
+
+    /// How many processors there are for this process.
+    pub fn processors(&self) -> u64 {
+        let find = || Some(std::thread::available_parallelism().map_or(1, std::num::NonZero::get).to_string());
+        self.word(Kind::Processors, "", find).and_then(|number| number.parse().ok()).unwrap_or(1)
+    }
+
+    /// The user of this name.
+    pub fn user(&self, name: &str) -> Option<Account> {
+        let find = || machine::user(name).map(|user| format!("{} {} {}", user.uid, user.gid, user.name));
+        let found = self.word(Kind::User, name, find)?;
+        let mut parts = found.splitn(3, ' ');
+        let (uid, gid) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+        Some(Account { name: parts.next()?.into(), uid, gid })
+    }
+
+    /// The number of the group of this name.
+    pub fn group(&self, name: &str) -> Option<u32> {
+        self.word(Kind::Group, name, || machine::group(name).map(|gid| gid.to_string()))?.parse().ok()
+    }
+
+    /// How others than its owner could change what a path names; none if they could not.
+    pub fn loose(&self, path: &Path) -> Option<String> {
+        let find = || way::loose(path).map(|how| vec![how.into_bytes().into()]).ok_or(Unreadable::Absent);
+        let found = self.answer(Kind::Loose, path.as_os_str().as_bytes(), find).ok()?;
+        found.first().map(|how| String::from_utf8_lossy(how).into_owned())
+    }
+
+    /// An answer that is a text.
+    fn word(&self, kind: Kind, about: &str, find: impl FnOnce() -> Option<String>) -> Option<String> {
+        let find = || find().map(|text| vec![text.into_bytes().into()]).ok_or(Unreadable::Absent);
+        let found = self.answer(kind, about.as_bytes(), find).ok()?;
+        found.first().map(|text| String::from_utf8_lossy(text).into_owned())
+    }
+
     fn addresses(&self, kind: Kind, host: &str, find: impl FnOnce(&str) -> Vec<IpAddr>) -> Vec<IpAddr> {
         let find = || Ok(find(host).iter().map(|ip| ip.to_string().into_bytes().into()).collect());
         let found = self.answer(kind, host.as_bytes(), find).unwrap_or_default();
@@ -147,6 +212,16 @@ impl Outside {
             None if !self.asks => Err(Unreadable::Unknown),
             None => known.entry(key).or_insert(find()).clone(),
         }
+    }
+
+    /// Answers of a machine where another user loads the conf.
+    #[cfg(test)]
+    pub fn of_another_user() -> Outside {
+        let outside = Outside::default();
+        let is_root = rustix::process::geteuid().is_root();
+        let answer = if is_root { Err(Unreadable::Absent) } else { Ok(Vec::new()) };
+        outside.known.lock().unwrap_or_else(PoisonError::into_inner).insert((Kind::Root, Vec::new()), answer);
+        outside
     }
 
     /// Writes all answers.
@@ -216,6 +291,7 @@ fn read(path: &Path, most: u64) -> Result<Arc<[u8]>, Unreadable> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::PermissionsExt;
 
     #[test]
     fn answers_are_the_same_in_another_process_and_later() {
@@ -227,14 +303,23 @@ mod tests {
             let texts = ["a.conf", "logs", "none"].map(|name| outside.read(&path(name), 10));
             let folders = ["logs", "a.conf"].map(|name| outside.is_folder(&path(name)));
             let paths = (outside.matching(&path("*.conf")), outside.true_path(&path("logs/../a.conf")));
-            (texts, folders, paths, outside.read(&path("a.conf"), 2), outside.addresses_of("127.0.0.1"))
+            let names = (outside.user("root"), outside.user("no-such-user-here"), outside.group("daemon"));
+            let here = (outside.is_root(), outside.hostname(), outside.processors());
+            let more =
+                (outside.read(&path("a.conf"), 2), outside.addresses_of("127.0.0.1"), outside.loose(&path("a.conf")));
+            (texts, folders, paths, names, here, more)
         };
         let first = Outside::default();
         let before = ask(&first);
         assert_eq!(before.0[0].as_deref(), Ok(&b"one"[..]));
         assert_eq!((&before.0[1], &before.0[2]), (&Err(Unreadable::Folder), &Err(Unreadable::Absent)));
         assert_eq!((before.1, before.2.0.len()), ([true, false], 1));
+        assert_eq!(before.3.0.as_ref().map(|user| (user.name.as_str(), user.uid)), Some(("root", 0)));
+        assert_eq!(before.4.0, rustix::process::geteuid().is_root());
+        assert!(before.3.1.is_none() && before.4.2 >= 1 && before.5.2.is_none());
         std::fs::write(path("a.conf"), "two").unwrap();
+        std::fs::set_permissions(path("a.conf"), PermissionsExt::from_mode(0o666)).unwrap();
+        assert!(Outside::default().loose(&path("a.conf")).is_some());
         std::fs::write(path("b.conf"), "more").unwrap();
         let mut packer = Packer::default();
         first.pack(&mut packer);

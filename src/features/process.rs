@@ -4,11 +4,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use nix::unistd::Uid;
-
 use crate::conf::args::{Args, Fault};
 use crate::conf::directive::{Arity, Contexts, Directive, Inherit, Manual, Repeat};
-use crate::conf::machine;
 use crate::exchange::variables::Variable;
 
 /// nginx's modules that are built in, under nginx's names.
@@ -302,32 +299,31 @@ fn set_user(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
     if args.load.rootless {
         return Ok(());
     }
-    if !Uid::effective().is_root() {
+    if !args.load.outside.is_root() {
         args.warn(None, "`user` has no effect: the server was not started by root");
         return Ok(());
     }
     let word = args.word(0);
-    let user = machine::user(&word.show()).ok_or_else(|| {
+    let user = args.load.outside.user(&word.show()).ok_or_else(|| {
         Fault::at(word, format!("names a user that does not exist: `{}`", word.show()))
             .help("name a user of this machine, such as `nobody` or `www-data`")
     })?;
     let gid = match args.words().get(1) {
-        None => own_group(&user),
-        Some(word) => machine::group(&word.show())
+        // The group of the user's name if there is one, as nginx; else the user's own.
+        None => args.load.outside.group(&user.name).unwrap_or(user.gid),
+        Some(word) => args
+            .load
+            .outside
+            .group(&word.show())
             .ok_or_else(|| Fault::at(word, format!("names a group that does not exist: `{}`", word.show())))?,
     };
     conf.user = Some(Identity { name: user.name, uid: user.uid, gid });
     Ok(())
 }
 
-/// The group of the user's name if there is one, as nginx; else the user's own.
-fn own_group(user: &machine::Account) -> u32 {
-    machine::group(&user.name).unwrap_or(user.gid)
-}
-
 fn set_worker_processes(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
     conf.workers = match args.word(0).text.as_slice() {
-        b"auto" => std::thread::available_parallelism().map_or(1, |n| n.get() as u64),
+        b"auto" => args.load.outside.processors(),
         _ => args.number(0, 1..=100_000).map_err(|fault| fault.help("or `auto`, the number of processors"))?,
     };
     Ok(())

@@ -8,15 +8,26 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use jiff::tz::TimeZone;
 
+use crate::conf::args::Load;
 use crate::conf::directive::Directive;
 use crate::exchange::variables::{Value, Variable};
 use crate::exchange::{Announced, Exchange, Received};
 use crate::http::head::Known;
 use crate::http::{cookie, date};
 
-/// The settings: none.
+/// The settings.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Conf {}
+pub struct Conf {
+    /// The machine's name when the conf was read.
+    hostname: String,
+}
+
+impl Conf {
+    /// What holds before any line was read.
+    pub fn initial(load: &Load) -> Conf {
+        Conf { hostname: load.hostname.clone() }
+    }
+}
 
 /// The directives: none.
 pub const DIRECTIVES: &[Directive<Conf>] = &[];
@@ -57,7 +68,7 @@ pub const VARIABLES: &[Variable<Conf>] = &[
     one("document_uri", "The same as `$uri`.", uri),
     one("uri", "The current path, decoded and normalised; it changes with internal redirects.", uri),
     one("host", "The host that was asked for, in lower case and without its port, else the server's name.", host),
-    one("hostname", "This machine's name.", |_, _, _| text(HOSTNAME.as_str())),
+    one("hostname", "This machine's name.", |_, conf, _| text(&conf.hostname)),
     family("http_", "The request's field NAME, in lower case with `_` for `-`; several are joined by commas.", http),
     one("https", "`on` for a connection with TLS, else nothing.", |x, _, _| {
         text(if x.client.security.session().is_some() { "on" } else { "" })
@@ -148,9 +159,6 @@ pub const VARIABLES: &[Variable<Conf>] = &[
 const SPEAKS: &str = "1.28.0";
 
 static LOCAL: LazyLock<TimeZone> = LazyLock::new(TimeZone::system);
-
-static HOSTNAME: LazyLock<String> =
-    LazyLock::new(|| nix::unistd::gethostname().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default());
 
 fn text(text: &str) -> Value<'_> {
     Some(Cow::Borrowed(text.as_bytes()))

@@ -5,14 +5,16 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::listen::Listener;
-use super::logfile::{FileSystem, Logs, Source};
+use super::logfile::{FileSystem, Logs};
 use super::shared::Current;
 use super::socket_file::SocketFile;
+use super::verdicts::Verdicts;
 use super::{Fresh, events, open};
 use crate::conf::diagnostic::{Diagnostic, Severity};
 use crate::conf::outside::Outside;
 use crate::conf::render::{Format, render};
-use crate::conf::source::Sources;
+use crate::conf::source::{Sources, Span};
+use crate::conf::zone::{self, Identity};
 use crate::features::listen::Address;
 use crate::settings::Settings;
 use crate::settings::load::{self, Loaded, Request};
@@ -32,6 +34,8 @@ pub trait Keeper: Send + Sync {
 /// This process by its own rights.
 pub struct Own {
     request: Request,
+    /// Those who wait to hear how a reload went.
+    verdicts: Arc<Verdicts>,
     /// Files of sockets that are to go when the server ends, or when their address does.
     files: Mutex<Vec<(Address, Arc<SocketFile>)>>,
 }
@@ -39,7 +43,12 @@ pub struct Own {
 impl Own {
     /// Keeps the server of these listeners.
     pub fn new(request: Request, listeners: &[Listener]) -> Self {
-        Own { request, files: Mutex::new(files_of(listeners)) }
+        Own { request, verdicts: Arc::default(), files: Mutex::new(files_of(listeners)) }
+    }
+
+    /// Those who wait to hear how a reload went.
+    pub fn verdicts(&self) -> &Arc<Verdicts> {
+        &self.verdicts
     }
 
     /// Removes the files of all Unix sockets: the server has ended.
@@ -54,10 +63,13 @@ impl Own {
 
 impl Keeper for Own {
     fn load(&self, current: &Current) -> Option<Fresh> {
+        self.verdicts.begin();
+        let refusal = Refusal(&self.verdicts);
         let open: Vec<&Address> =
             current.entries.iter().filter(|entry| !entry.gone).map(|entry| &entry.socket.address).collect();
-        let fresh =
-            prepare(&self.request, &Arc::default(), &open, (Some(&current.settings), &current.logs), &FileSystem)?;
+        let before = Before { open: &open, logs: &current.logs, settings: Some(&current.settings), zones: &[] };
+        let fresh = prepare(&self.request, &Arc::default(), &before, &self.verdicts)?;
+        std::mem::forget(refusal);
         events::follow(&fresh.settings, &fresh.logs);
         self.files().extend(files_of(&fresh.opened));
         Some(fresh)
@@ -73,6 +85,19 @@ impl Keeper for Own {
         let gone: Vec<_> = self.files().extract_if(.., |(address, _)| closed.contains(address)).collect();
         open::remove_files(gone.iter().map(|(_, file)| file));
     }
+
+    fn in_force(&self) {
+        self.verdicts.end(true);
+    }
+}
+
+/// A conf that is not in force unless this is forgotten: a load may end in many ways.
+struct Refusal<'a>(&'a Verdicts);
+
+impl Drop for Refusal<'_> {
+    fn drop(&mut self) {
+        self.0.end(false);
+    }
 }
 
 fn files_of(listeners: &[Listener]) -> Vec<(Address, Arc<SocketFile>)> {
@@ -80,34 +105,46 @@ fn files_of(listeners: &[Listener]) -> Vec<(Address, Arc<SocketFile>)> {
     listeners.iter().filter_map(with_file).collect()
 }
 
-/// Loads a conf while a server listens on the addresses `open`, and opens what it names beyond those and beyond the
-/// logs of before; settings of before leave it what outlives a reload. When anything fails, all of it is in the log and nothing stays open.
-pub fn prepare(
-    request: &Request,
-    outside: &Arc<Outside>,
-    open: &[&Address],
-    before: (Option<&Settings>, &Logs),
-    source: &dyn Source,
-) -> Option<Fresh> {
+/// What holds while a conf is loaded that is to follow it.
+pub struct Before<'a> {
+    /// The addresses that are listened on.
+    pub open: &'a [&'a Address],
+    /// The log files that are open.
+    pub logs: &'a Logs,
+    /// What leaves the new conf what outlives a reload; none where that lives in another process.
+    pub settings: Option<&'a Settings>,
+    /// The zones whose key must not change, where the settings do not say it.
+    pub zones: &'a [(Identity, Span)],
+}
+
+/// Loads a conf that is to follow another, and opens what it names beyond what is open. When anything fails, all of it is in
+/// the log and told to those who asked, and nothing stays open.
+pub fn prepare(request: &Request, outside: &Arc<Outside>, before: &Before<'_>, verdicts: &Verdicts) -> Option<Fresh> {
+    let report = |sources: &Sources, diagnostics: &[Diagnostic]| {
+        report(sources, diagnostics, |text| verdicts.say(text));
+    };
     let Loaded { settings, diagnostics, sources, .. } = load::load_from(request, outside);
     report(&sources, &diagnostics);
     let mut settings = settings?;
-    if let Some(before) = before.0 {
-        let conflicts = settings.conflicts(before);
-        if !conflicts.is_empty() {
-            report(&sources, &conflicts);
-            return None;
-        }
+    let mut conflicts = zone::conflicts(before.zones, &settings.zones);
+    conflicts.extend(before.settings.map(|before| settings.conflicts(before)).into_iter().flatten());
+    if !conflicts.is_empty() {
+        report(&sources, &conflicts);
+        return None;
+    }
+    if let Some(before) = before.settings {
         settings.inherit(before);
     }
     let settings = Arc::new(settings);
-    if settings.sockets.is_empty() && !open.is_empty() {
+    if settings.sockets.is_empty() && !before.open.is_empty() {
         // An editor that is about to write the file has emptied it first.
-        log::error!(target: "emerg", "the new conf listens nowhere: it is taken for one that is not whole yet");
+        let text = "the new conf listens nowhere: it is taken for one that is not whole yet";
+        log::error!(target: "emerg", "{text}");
+        verdicts.say(text);
         return None;
     }
-    let logs = open::logs(&settings, Some(before.1), source);
-    let opened = open::listeners(&settings.sockets, |address| open.contains(&address));
+    let logs = open::logs(&settings, Some(before.logs), &FileSystem);
+    let opened = open::listeners(&settings.sockets, |address| before.open.contains(&address));
     match (logs, opened) {
         (Ok(logs), Ok(opened)) => Some(Fresh { settings, logs, opened }),
         (logs, opened) => {
@@ -121,11 +158,12 @@ pub fn prepare(
     }
 }
 
-/// Puts messages about a conf into the error log.
-pub fn report(sources: &Sources, diagnostics: &[Diagnostic]) {
+/// Puts messages about a conf into the error log, and tells each.
+pub fn report(sources: &Sources, diagnostics: &[Diagnostic], tell: impl Fn(&str)) {
     for diagnostic in diagnostics {
         let text = render(sources, diagnostic, Format::Short, false);
         let text = text.trim_end();
+        tell(text);
         match diagnostic.severity {
             Severity::Error => log::error!(target: "emerg", "{text}"),
             Severity::Warning => log::warn!("{text}"),

@@ -7,6 +7,7 @@ mod bells;
 mod body;
 pub mod connection;
 mod control;
+pub mod control_socket;
 pub mod daemon;
 mod ear;
 pub mod events;
@@ -36,6 +37,7 @@ pub mod socket_file;
 pub mod tls;
 pub mod transport;
 mod tunnel;
+pub mod verdicts;
 mod worker;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

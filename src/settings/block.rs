@@ -133,7 +133,7 @@ impl Builder {
         let mut scope = self.child(http);
         let blocks = self.simple(nodes, Contexts::SERVER, &mut scope);
         if scope.listen.listens.is_empty() && !scope.listen.is_named {
-            let port = if nix::unistd::geteuid().is_root() && !self.load.rootless { 80 } else { 8000 };
+            let port = if self.load.outside.is_root() && !self.load.rootless { 80 } else { 8000 };
             let address = features::listen::Address::Ip(([0, 0, 0, 0], port).into());
             let options = Default::default();
             let listen = features::listen::Listen {

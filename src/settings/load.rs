@@ -151,7 +151,7 @@ fn drop_consequences(diagnostics: &mut Vec<Diagnostic>) {
 
 fn context(request: &Request, outside: Arc<Outside>) -> (Load, NameTable) {
     let names = NameTable::default();
-    let hostname = nix::unistd::gethostname().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let hostname = outside.hostname();
     let load = Load {
         prefix: request.prefix.clone(),
         conf_dir: request.file.parent().unwrap_or(Path::new("/")).to_path_buf(),
@@ -274,5 +274,6 @@ pub(super) fn first_scope(load: &mut Load) -> Scope {
     Arc::make_mut(&mut scope.root).root = crate::conf::value::Text::literal(html.as_os_str().as_bytes().to_vec());
     scope.error_log = Arc::new(features::error_log::Conf::initial(load));
     scope.access_log = Arc::new(features::access_log::Conf::initial(load));
+    scope.request_variables = Arc::new(features::request_variables::Conf::initial(load));
     scope
 }

@@ -122,10 +122,22 @@ impl Site {
 
     /// Writes a new conf and asks for a reload; waits for nothing.
     pub fn reload(&self, main: &str, http: &str) {
+        self.write_conf(main, http);
+        self.signal(Signal::SIGHUP);
+    }
+
+    /// Writes a new conf.
+    pub fn write_conf(&self, main: &str, http: &str) {
         // In one step, since a reload may be reading it.
         fs::write(self.path("next.conf"), fill(&whole(main, http), self.dir.path(), &self.ports)).unwrap();
         fs::rename(self.path("next.conf"), self.path("server.conf")).unwrap();
-        self.signal(Signal::SIGHUP);
+    }
+
+    /// Runs the program with the site's folder and conf, as another does who wants something of the server.
+    pub fn asked(&self, words: &[&str]) -> std::process::Output {
+        let mut asked = Command::new(env!("CARGO_BIN_EXE_longshore"));
+        let asked = asked.args(words).arg("-p").arg(self.dir.path()).arg("-c").arg(self.path("server.conf"));
+        asked.stdin(Stdio::null()).output().unwrap()
     }
 
     /// A text file of the folder; empty if it is not there.

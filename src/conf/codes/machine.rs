@@ -40,6 +40,16 @@ pub(super) const KINDS: &[Kind] = &[
         ],
     ),
     kind(
+        Code::Loose,
+        "something the server believes may be written by others",
+        "Who may change a key, a file of passwords or the folder of sessions may let themselves in. Their mode, or that of a folder \
+         on the way, lets others than the owner write: `chmod go-w`, and a folder of their own outside of `/tmp`.",
+        [
+            "server {\n    listen 8080;\n}\nsession_zone s store=file:/tmp;\n",
+            "server {\n    listen 8080;\n}\nsession_zone s store=file:/var/lib/longshore-sessions;\n",
+        ],
+    ),
+    kind(
         Code::LeftOut,
         "something was left out, or ours was put in its place",
         "A note: a module that is built in or not needed was not loaded, a stock file that is missing was replaced by our own copy, \

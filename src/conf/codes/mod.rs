@@ -48,6 +48,7 @@ pub enum Code {
     CannotOpen = 61,
     OddValue = 70,
     ServerNameTaken = 71,
+    Loose = 72,
     LeftOut = 80,
     UnknownRule = 81,
     AliasSlash = 101,

@@ -61,7 +61,7 @@ pub fn open_to_read(path: &Path) -> io::Result<File> {
         }
         spot => spot?,
     };
-    let (held, stat) = spot.look()?.ok_or(io::ErrorKind::NotFound)?;
+    let (held, stat) = spot.look()?.ok_or(Errno::NOENT)?;
     let all_may = spot.open && is_open(&stat, 0o004);
     // A second name of root's file, in a folder where others may have made it.
     let is_linked_there = !spot.sure && stat.st_uid == 0 && stat.st_nlink > 1 && is(&stat, FileType::RegularFile);
@@ -158,7 +158,7 @@ fn check(spot: &Spot, stat: &Stat) -> io::Result<()> {
         FileType::Fifo | FileType::CharacterDevice if spot.sure || spot.magic => return Ok(()),
         FileType::Fifo => "it is a pipe, and others than root may write in its folder",
         FileType::CharacterDevice => "it is a device, and others than root may write in its folder",
-        FileType::Directory => return Err(io::ErrorKind::IsADirectory.into()),
+        FileType::Directory => return Err(Errno::ISDIR.into()),
         _ => "it is no file",
     };
     Err(io::Error::new(io::ErrorKind::PermissionDenied, why))

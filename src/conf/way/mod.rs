@@ -3,6 +3,7 @@
 //! or removed is so in the folder that was found. Knows nothing of what the files are for.
 
 mod files;
+mod loose;
 
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
@@ -15,9 +16,12 @@ use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
 pub use files::{append, may_append, open_to_read};
+pub use loose::loose;
 
 /// Links on one way, as the kernel counts them.
 const MOST_LINKS: usize = 40;
+/// What the kernel takes as the path of a socket.
+const LONGEST_OF_SOCKETS: usize = 107;
 /// No user has this number.
 const NOBODY: u32 = u32::MAX;
 /// Opens a name without following it and without doing anything to what it names.
@@ -108,10 +112,13 @@ impl Spot {
         }
     }
 
-    /// A path that leads here for as long as this value lives, whatever is swapped on the way: the plain one where root
-    /// alone could, else one by way of the folder that is held open.
+    /// A path that leads here for as long as this value lives, whatever is swapped on the way, and that is short enough for a
+    /// socket: the plain one where root alone could swap anything, else one by way of the folder that is held open.
     pub fn steady_path(&self) -> PathBuf {
-        if self.sure { self.path.clone() } else { Path::new(&by_handle(self.folder.as_fd())).join(&self.name) }
+        match self.sure && self.path.as_os_str().len() <= LONGEST_OF_SOCKETS {
+            true => self.path.clone(),
+            false => Path::new(&by_handle(self.folder.as_fd())).join(&self.name),
+        }
     }
 
     /// Whether root alone may write in every folder on the way.
@@ -146,14 +153,14 @@ fn find(path: &Path, links: Links, follow: bool) -> io::Result<Spot> {
             return Ok(Spot { path: path.to_path_buf(), folder, name, sure, open, stranger, magic });
         }
     }
-    Err(io::ErrorKind::IsADirectory.into())
+    Err(Errno::ISDIR.into())
 }
 
 /// The kernel walks: what this process may not do, the path's owner may not either.
 fn plain(path: &Path, follow: bool) -> io::Result<Spot> {
     let mut path = path.to_path_buf();
     for _ in 0..MOST_LINKS {
-        let name = path.file_name().ok_or(io::ErrorKind::IsADirectory)?.to_os_string();
+        let name = path.file_name().ok_or(Errno::ISDIR)?.to_os_string();
         let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let folder = rustix::fs::openat(CWD, parent, flags, Mode::empty())?;
@@ -192,7 +199,7 @@ impl Walk {
     fn step(&mut self, name: &OsStr, follow: bool) -> io::Result<Option<bool>> {
         let is_last = self.rest.is_empty();
         if is_last && name == ".." {
-            return Err(io::ErrorKind::IsADirectory.into());
+            return Err(Errno::ISDIR.into());
         }
         if is_last && !follow {
             return Ok(Some(false));

@@ -8,7 +8,7 @@ mod users;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use crate::conf::args::{Args, Fault};
+use crate::conf::args::{Args, Fault, bytes_to_path};
 use crate::conf::directive::{Arity, Contexts, Directive, Inherit, Manual, Repeat};
 use crate::conf::value::Text;
 use crate::exchange::Exchange;
@@ -91,7 +91,11 @@ pub const VARIABLES: &[Variable<Conf>] = &[Variable {
 }];
 
 fn set_file(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
-    conf.file = Some(args.text(0)?);
+    let file = args.text(0)?;
+    if let Some(name) = file.constant() {
+        args.warn_if_loose(args.word(0), &args.load.conf_dir.join(bytes_to_path(name)));
+    }
+    conf.file = Some(file);
     conf.folder.clone_from(&args.load.conf_dir);
     Ok(())
 }

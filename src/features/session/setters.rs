@@ -31,6 +31,7 @@ pub fn read_keys(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
     let (word, path) = (args.word(0), args.conf_path(0));
     let text = args.load.outside.read(&path, KEY_FILE);
     let text = text.map_err(|why| Fault::at(word, format!("cannot read `{}`: {why}", path.display())))?;
+    args.warn_if_loose(word, &path);
     let help = "a line of `openssl rand -hex 32` is a key";
     let secrets = ticket::secrets(&text)
         .map_err(|why| Fault::at(word, format!("names `{}`, which {why}", path.display())).help(help))?;

@@ -39,6 +39,9 @@ pub fn declare(_: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
                 let path = args.load.conf_dir.join(file);
                 let read = args.load.outside.read(&path, CERTIFICATES);
                 let read = read.map_err(|why| Fault::at(word, format!("cannot read `{}`: {why}", path.display())))?;
+                if parameter == "ssl_certificate_key" {
+                    args.warn_if_loose(word, &path);
+                }
                 if !read.windows(PEM.len()).any(|part| part == PEM) {
                     return Err(Fault::at(word, format!("names `{}`, which holds nothing in PEM", path.display())));
                 }
@@ -51,6 +54,9 @@ pub fn declare(_: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
                 ));
             }
         }
+    }
+    if let Some((word, folder)) = store.and_then(|word| Some((word, word.text.strip_prefix(b"store=file:")?))) {
+        args.warn_if_loose(word, &args.load.prefix.join(bytes_to_path(folder)));
     }
     let mut key = store.map(|word| word.text[b"store=".len()..].to_vec()).unwrap_or_default();
     // What was read counts too: a new certificate makes new connections.

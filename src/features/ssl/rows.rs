@@ -70,7 +70,9 @@ pub const DIRECTIVES: &[Directive<Conf>] = &[
             "The private key of the certificate in PEM: RSA from 2048 bits, ECDSA with P-256 or P-384, or Ed25519. It \
              may be under a password, see `ssl_password_file`. Only the server's user should be able to read it.",
             |conf, args| {
-                conf.keys.push(constant_file(args)?);
+                let named = constant_file(args)?;
+                args.warn_if_loose(args.word(0), &named.path);
+                conf.keys.push(named);
                 Ok(())
             },
         )
@@ -181,6 +183,7 @@ pub const DIRECTIVES: &[Directive<Conf>] = &[
              first line seals, all open. nginx's tickets cannot be read.",
             |conf, args| {
                 let named = file(args);
+                args.warn_if_loose(args.word(0), &named.path);
                 conf.ticket_keys.push(named);
                 Ok(())
             },

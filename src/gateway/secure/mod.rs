@@ -147,6 +147,7 @@ impl Conf {
     /// Reads `ssl_certificate_key`.
     pub fn set_key(&mut self, args: &mut Args<'_>) -> Result<(), Fault> {
         let (path, bytes) = read(args)?;
+        args.warn_if_loose(args.word(0), &path);
         self.key = Some(Arc::new(Secret { path, bytes }));
         Ok(())
     }

@@ -18,12 +18,16 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender};
 use signal_hook::iterator::Signals;
 
+use super::control_socket::ControlSocket;
 use super::listen::Listener;
 use super::logfile::Logs;
 use super::open;
 use super::pid_file::PidFile;
 use super::signals::{self, Signal};
+use super::verdicts::Verdicts;
 use crate::conf::outside::Outside;
+use crate::conf::source::Span;
+use crate::conf::zone;
 use crate::features::listen::Address;
 use crate::features::process::Identity;
 use crate::settings::Settings;
@@ -68,12 +72,16 @@ pub struct Start {
     pub identity: Identity,
     /// The pid file.
     pub pid_file: Option<PidFile>,
+    /// The socket beside it.
+    pub control: Option<ControlSocket>,
 }
 
 /// What is in force.
 struct InForce {
     logs: Arc<Logs>,
     listeners: Vec<Listener>,
+    /// The zones whose contents are the worker's, and whose key must not change.
+    zones: Vec<(zone::Identity, Span)>,
     /// The names of the descriptors' owners, packed with the conf.
     parcel: OwnedFd,
 }
@@ -109,6 +117,7 @@ pub struct Parent {
     /// Logs were to be opened again while a conf was under way: its own may have been opened before they were moved.
     reopen_again: bool,
     stage: Stage,
+    verdicts: Arc<Verdicts>,
     worker: Option<Worker>,
     workers: u64,
     /// When the next worker is started.
@@ -127,8 +136,14 @@ pub fn is_worker() -> bool {
 
 /// Runs the parent of a server until it is told to stop; `ready` is called once the first worker serves.
 pub fn run(start: Start, signals: Signals, ready: impl FnOnce()) -> Result<(), Failure> {
-    let Start { request, outside, settings, logs, listeners, identity, mut pid_file } = start;
+    let Start { request, outside, settings, logs, listeners, identity, mut pid_file, mut control } = start;
     let (sender, news) = crossbeam_channel::unbounded();
+    let verdicts = Arc::<Verdicts>::default();
+    if let Some(control) = &mut control {
+        let told = sender.clone();
+        let answered = control.answer(verdicts.clone(), move |signal| drop(told.send(News::Signal(signal))));
+        answered.map_err(|error| ("cannot answer at the control socket", error))?;
+    }
     let told = sender.clone();
     // The parent takes news for as long as it lives.
     let watched = signals::watch(signals, move |signal| drop(told.send(News::Signal(signal))));
@@ -140,13 +155,14 @@ pub fn run(start: Start, signals: Signals, ready: impl FnOnce()) -> Result<(), F
         identity,
         named_user: settings.main.process.user.is_some(),
         daemon: settings.main.process.daemon,
-        in_force: InForce { logs, listeners, parcel },
+        in_force: InForce { logs, listeners, zones: settings.zones.clone(), parcel },
         pending: None,
         settling: false,
         tries_again: false,
         reload_again: false,
         reopen_again: false,
         stage: Stage::Starting,
+        verdicts,
         worker: None,
         workers: 0,
         start_at: None,
@@ -228,7 +244,7 @@ impl Parent {
         self.workers += 1;
         let worker = Worker::start(self.workers, &self.sender)?;
         log::info!("start worker process {}", worker.pid);
-        let InForce { logs, listeners, parcel } = &self.in_force;
+        let InForce { logs, listeners, parcel, .. } = &self.in_force;
         hand_over(&worker, Word::Conf, parcel, &listeners.iter().collect::<Vec<_>>(), logs)?;
         self.worker = Some(worker);
         Ok(())
@@ -243,11 +259,16 @@ impl Parent {
                 if self.stage == Stage::Starting {
                     self.stage = Stage::Serving;
                 }
+                if self.pending.is_none() && !self.reload_again {
+                    // It began with a conf that no worker was there to take.
+                    self.verdicts.end(true);
+                }
                 self.reload_if_asked();
             }
             Word::Taken => self.adopt(),
             Word::InForce => {
                 self.settling = false;
+                self.verdicts.end(true);
                 self.reload_if_asked();
             }
             Word::Refused => self.give_up("the worker process did not take the new conf, the old one stays"),

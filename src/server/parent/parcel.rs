@@ -176,6 +176,32 @@ mod tests {
     }
 
     #[test]
+    fn what_differs_by_user_is_decided_at_the_first_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let conf = folder.path().join("c.conf");
+        std::fs::write(&conf, "user root; worker_processes auto; http { server { server_name $hostname; } }").unwrap();
+        let request = Request { file: conf, prefix: folder.path().into(), ..Request::default() };
+        // One of the two is this process's user, whoever that is.
+        for outside in [Outside::default(), Outside::of_another_user()] {
+            let outside = Arc::new(outside);
+            let first = crate::settings::load::load_from(&request, &outside).settings.expect("the conf is right");
+            let sockets: Vec<&Address> = first.sockets.iter().map(|socket| &socket.address).collect();
+            let identity = Identity { name: "nobody".into(), uid: 65534, gid: 65534 };
+            let parcel = Parcel::open(pack(&identity, &request, &outside, &sockets, &[]).unwrap()).unwrap();
+            let second = crate::settings::load::load_from(&parcel.request, &Arc::new(parcel.outside)).settings;
+            let second = second.expect("the conf is right there too");
+            let port = if outside.is_root() { 80 } else { 8000 };
+            assert_eq!(second.sockets[0].address, Address::Ip(([0, 0, 0, 0], port).into()));
+            let meant = |settings: &crate::settings::Settings| {
+                let process = &settings.main.process;
+                (process.user.clone(), process.workers, settings.servers[0].name.clone(), settings.sockets.len())
+            };
+            assert_eq!(meant(&second), meant(&first));
+            assert_eq!(meant(&second).0.is_some(), outside.is_root());
+        }
+    }
+
+    #[test]
     fn names_of_logs_go_the_same_way() {
         let packed = pack_logs(&[Path::new("/a"), Path::new("/b")]).unwrap();
         assert_eq!(open_logs(packed).unwrap(), [PathBuf::from("/a"), "/b".into()]);

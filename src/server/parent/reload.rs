@@ -10,11 +10,13 @@ use super::{InForce, Parent, Stage, hand_over, log_paths, pack, parcel};
 use crate::features::listen::Address;
 use crate::features::process::Identity;
 use crate::server::daemon;
-use crate::server::keeper;
+use crate::server::keeper::{self, Before};
 use crate::server::listen::Listener;
 use crate::server::logfile::FileSystem;
 use crate::server::{Fresh, events, open};
 use crate::settings::Settings;
+
+const STOPS: &str = "a reload is asked for while the server stops: not done";
 
 /// A conf that the worker is reading.
 pub struct Pending {
@@ -25,7 +27,8 @@ pub struct Pending {
 impl Parent {
     pub(super) fn reload(&mut self) {
         if self.stage == Stage::Stopping {
-            return log::info!("a reload is asked for while the server stops: not done");
+            self.verdicts.refuse(STOPS);
+            return log::info!("{STOPS}");
         }
         // The conf may have changed after it was read.
         self.reload_again =
@@ -34,19 +37,30 @@ impl Parent {
             self.reload_again = true;
             return;
         }
+        self.verdicts.begin();
         let outside = Arc::default();
         let open: Vec<&Address> = self.in_force.listeners.iter().map(Listener::address).collect();
+        let InForce { logs, zones, .. } = &self.in_force;
         // Nothing that outlives a reload lives here: no request is answered.
-        let before = (None, &*self.in_force.logs);
-        let Some(fresh) = keeper::prepare(&self.request, &outside, &open, before, &FileSystem) else { return };
+        let before = Before { open: &open, logs, settings: None, zones };
+        let Some(fresh) = keeper::prepare(&self.request, &outside, &before, &self.verdicts) else {
+            return self.verdicts.end(false);
+        };
         self.compare_user(&fresh.settings);
         match pack(&self.identity, &self.request, &outside, &fresh.settings, &fresh.logs) {
             Ok(parcel) => self.offer(Pending { fresh, parcel }),
             Err(error) => {
-                log::error!(target: "emerg", "cannot hand over the conf: {error}");
+                self.complain(&format!("cannot hand over the conf: {error}"));
+                self.verdicts.end(false);
                 forget(fresh);
             }
         }
+    }
+
+    /// Says what is wrong, in the log and to those who asked for the reload.
+    fn complain(&self, text: &str) {
+        log::error!(target: "emerg", "{text}");
+        self.verdicts.say(text);
     }
 
     /// Does the reload that was put off.
@@ -116,7 +130,7 @@ impl Parent {
             let found = open.iter().position(|listener| *listener.address() == socket.address);
             listeners.extend(found.map(|at| open.swap_remove(at)));
         }
-        self.in_force = InForce { logs, listeners, parcel };
+        self.in_force = InForce { logs, listeners, zones: settings.zones.clone(), parcel };
         let gone: Vec<_> = open.drain(..).filter_map(|listener| listener.file().cloned()).collect();
         open::remove_files(gone.iter());
     }
@@ -133,7 +147,8 @@ impl Parent {
     pub(super) fn give_up(&mut self, why: &str) {
         self.tries_again = false;
         if let Some(pending) = self.pending.take() {
-            log::error!(target: "emerg", "{why}");
+            self.complain(why);
+            self.verdicts.end(false);
             forget(pending.fresh);
         }
         self.reload_if_asked();
@@ -147,7 +162,9 @@ impl Parent {
             None => !self.named_user || daemon::nobody().is_ok_and(|nobody: Identity| nobody == self.identity),
         };
         if !same {
-            log::warn!("a changed `user` takes effect when the server is started again");
+            let text = "a changed `user` takes effect when the server is started again";
+            log::warn!("{text}");
+            self.verdicts.say(text);
         }
     }
 

@@ -1,0 +1,138 @@
+//! `-s reload` ends with what became of the conf: in force, or refused and why. Each test runs as it was started, with the whole
+//! server in one process, and where root runs the tests, with a parent and a worker too.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::os::unix::fs::{MetadataExt, chown};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::process::Output;
+
+use nix::sys::signal::Signal;
+
+use crate::client::get;
+use crate::site::{Site, wait_for};
+
+const ZONE: &str = "limit_req_zone $binary_remote_addr zone=a:1m rate=1000r/s;";
+const OLD: &str = "server { listen 127.0.0.1:%PORT1%; return 200 old; }";
+const NEW: &str = "server { listen 127.0.0.1:%PORT1%; return 200 new; }";
+
+/// Servers of both kinds: alone, and with a parent.
+fn mains() -> &'static [&'static str] {
+    if nix::unistd::geteuid().is_root() { &["user root;", "user nobody;"] } else { &[""] }
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn a_conf_that_only_the_running_server_refuses_ends_with_1() {
+    for main in mains() {
+        let mut site = Site::start(main, &format!("{ZONE} {OLD}"));
+        let holder = std::net::TcpListener::bind(("127.0.0.1", site.ports[1])).unwrap();
+        for (http, why) in [
+            (format!("{} {NEW}", ZONE.replace("$binary_remote_addr", "$uri")), "it had the key `$binary_remote_addr`"),
+            (format!("{ZONE} server {{ listen 127.0.0.1:%PORT2%; }} {NEW}"), "in use"),
+            (format!("{ZONE} access_log %DIR%/none/a.log; {NEW}"), "none/a.log"),
+        ] {
+            site.write_conf(main, &http);
+            let asked = site.asked(&["-s", "reload"]);
+            assert_eq!(asked.status.code(), Some(1), "{main} {why}: {}", said(&asked));
+            assert!(said(&asked).contains(why), "{main} {why}: {}", said(&asked));
+            assert!(said(&asked).contains("the new configuration was refused, the old one stays in force"));
+            assert_eq!(get(site.port(), "/").text(), "old");
+        }
+        drop(holder);
+        site.write_conf(main, &format!("{ZONE} {NEW}"));
+        let asked = site.asked(&["-s", "reload"]);
+        assert_eq!(asked.status.code(), Some(0), "{main}: {}", said(&asked));
+        // It is in force when the program ends, not some time later.
+        assert_eq!(get(site.port(), "/").text(), "new");
+        assert!(site.asked(&["-q", "-s", "reload"]).stderr.is_empty());
+        site.signal(Signal::SIGQUIT);
+        assert_eq!(site.ended(), Some(0));
+    }
+}
+
+#[test]
+fn a_signal_reloads_as_ever_and_the_socket_comes_and_goes() {
+    for main in mains() {
+        let site = Site::start(main, OLD);
+        let socket = site.path("pid.control");
+        assert_eq!(fs::metadata(&socket).unwrap().mode() & 0o777, 0o600);
+        site.reload(main, NEW);
+        wait_for("the conf is in force", || get(site.port(), "/").text() == "new");
+        // Who says nothing, or nonsense, holds nobody up.
+        let silent = UnixStream::connect(&socket).unwrap();
+        let mut odd = UnixStream::connect(&socket).unwrap();
+        odd.write_all(b"stop everything\n").unwrap();
+        site.write_conf(main, OLD);
+        assert_eq!(site.asked(&["-s", "reload"]).status.code(), Some(0));
+        assert_eq!(get(site.port(), "/").text(), "old");
+        let mut answer = String::new();
+        // It may be closed before all of it was read.
+        let _ = odd.read_to_string(&mut answer);
+        assert_eq!(answer, "");
+        drop(silent);
+        site.stop();
+        assert!(!socket.exists());
+    }
+}
+
+#[test]
+fn all_who_ask_at_once_are_told() {
+    for main in mains() {
+        let site = Site::start(main, OLD);
+        let codes: Vec<_> = std::thread::scope(|scope| {
+            let asked: Vec<_> = (0..8).map(|_| scope.spawn(|| site.asked(&["-s", "reload"]).status.code())).collect();
+            asked.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        assert_eq!(codes, [Some(0); 8], "{main}: {}", site.said());
+        site.stop();
+    }
+}
+
+#[test]
+fn a_worker_that_dies_over_the_conf_costs_no_verdict() {
+    if !nix::unistd::geteuid().is_root() {
+        return eprintln!("skipped: only root's server has a worker process");
+    }
+    let mut site = Site::start("user nobody;", OLD);
+    site.write_conf("user nobody;", NEW);
+    // It dies over the conf, which may be chance: the next one is asked too.
+    site.halt(true);
+    let first = site.worker().unwrap();
+    std::thread::scope(|scope| {
+        let asked = scope.spawn(|| site.asked(&["-s", "reload"]));
+        wait_for("the parent reads the conf", || site.said().contains("a reload is asked for over the control socket"));
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(first), Signal::SIGKILL).unwrap();
+        let asked = asked.join().unwrap();
+        assert_eq!(asked.status.code(), Some(0), "the next worker takes it: {}", said(&asked));
+    });
+    assert_eq!(get(site.port(), "/").text(), "new");
+    site.signal(Signal::SIGQUIT);
+    assert_eq!(site.ended(), Some(0));
+}
+
+#[test]
+fn a_socket_of_somebody_elses_is_not_believed() {
+    let main = mains()[0];
+    let site = Site::start(main, OLD);
+    fs::rename(site.path("pid.control"), site.path("moved")).unwrap();
+    let impostor = UnixListener::bind(site.path("pid.control")).unwrap();
+    if nix::unistd::geteuid().is_root() {
+        chown(site.path("pid.control"), Some(65534), None).unwrap();
+    }
+    let lies = std::thread::spawn(move || {
+        let (mut client, _) = impostor.accept().unwrap();
+        // Nobody may be listening any more.
+        let _ = client.write_all(b"refused\n");
+    });
+    site.write_conf(main, NEW);
+    // The signal goes to the process of the pid file all the same.
+    assert_eq!(site.asked(&["-s", "reload"]).status.code(), Some(0));
+    wait_for("the conf is in force", || get(site.port(), "/").text() == "new");
+    lies.join().unwrap();
+    fs::remove_file(site.path("pid.control")).unwrap();
+    site.stop();
+}
