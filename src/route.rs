@@ -274,7 +274,7 @@ impl Hosts {
             return Ok(Some(plain(server)));
         }
         let is_dot = |i: &usize| host[*i] == b'.';
-        let ends = host.len().saturating_sub(self.longest).max(1)..host.len();
+        let ends = host.len().saturating_sub(self.longest)..host.len();
         if let Some(server) = ends.filter(is_dot).find_map(|i| self.leading.get(&host[i..])) {
             return Ok(Some(plain(server)));
         }

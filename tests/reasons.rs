@@ -64,6 +64,7 @@ fn reasons_of_the_protocol_have_rows() {
         H::BadLength,
         H::LengthAndEncoding,
         H::UnknownEncoding,
+        H::BadEncoding,
         H::EncodingIn10,
     ];
     for error in heads {

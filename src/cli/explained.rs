@@ -124,11 +124,11 @@ pub fn diagnostics() -> String {
 pub fn reasons() -> String {
     let mut out = String::from(
         "# Why a request was refused\n\nEvery answer from 400 upwards that Longshore makes itself has a reason that never changes its name: \
-         `403/denied`. Where a line of the conf decided it, its place stands behind: `403/denied site.conf:31`.\n\nIt stands at the end of \
-         the line in the error log, in the variable `$error_reason` (for `log_format` or an `error_template`), and, for those \
+         `403/denied`. Where a line of the conf decided it, its place stands behind: `403/denied site.conf:31`.\n\nIt stands in \
+         the error log, on a line of its own right after the one about the request (`[error] 7#7: *17 reason 403/denied site.conf:31`), \
+         in the variable `$error_reason` (for `log_format` or an `error_template`), and, for those \
          whom `debug_clients` names, in the field `X-Longshore-Why` and on the built-in page:\n\n    debug_clients 127.0.0.1 \
-         ::1;\n\n`longshore help 403/denied` prints the row. A wrong password (401) has no reason in the log: programs that watch for it \
-         want the line as nginx writes it.\n\nWritten from `src/exchange/reasons.rs`; `LONGSHORE_BLESS=1 cargo test --test docs` writes it \
+         ::1;\n\n`longshore help 403/denied` prints the row.\n\nWritten from `src/exchange/reasons.rs`; `LONGSHORE_BLESS=1 cargo test --test docs` writes it \
          again.\n\n| reason | what it means | what to do |\n|---|---|---|\n",
     );
     for reason in REASONS.iter().filter(|reason| reason.name != "redirect") {

@@ -23,16 +23,21 @@ pub fn directives() -> String {
         write_row(&mut out, row.manual);
     }
     out.push_str(
-        "\n## Known and without effect\n\nThese names of nginx's documentation tune what is tuned otherwise here. They are \
-         accepted, and `-t` lists those that a conf uses.\n\n",
+        "\n## Known and without effect\n\nThese names of nginx's tune what is tuned otherwise here, or belong to what is not built; where a \
+         value stands beside a name, the directive is off with it. They are accepted, and `-t` lists those that a conf uses.\n\n",
     );
     let ours =
         |name: &str| ROWS.iter().any(|row| row.manual.name == name) || BLOCKS.iter().any(|block| block.name == name);
-    let without = |name: &&str| {
-        let known = reference::lookup(name);
-        known.is_some_and(|known| known.effect == Effect::None && known.contexts != Contexts(0)) && !ours(name)
+    let without = |name: &'static str| {
+        let known = reference::lookup(name).filter(|known| known.contexts != Contexts(0) && !ours(name))?;
+        match known.effect {
+            Effect::None => Some(format!("`{name}`")),
+            Effect::Unless("") => Some(format!("`{name} \"\"`")),
+            Effect::Unless(value) => Some(format!("`{name} {value}`")),
+            Effect::Matters => None,
+        }
     };
-    let names: Vec<String> = reference::names().filter(without).map(|name| format!("`{name}`")).collect();
+    let names: Vec<String> = reference::names().filter_map(without).collect();
     line(&mut out, format_args!("{}", wrapped(&names.join(" "))));
     out
 }

@@ -5,6 +5,7 @@
 use std::collections::HashMap;
 use std::sync::OnceLock;
 
+use super::ast::Word;
 use super::directive::Contexts;
 
 const DIRECTIVES: &str = include_str!("data/nginx-directives.tsv");
@@ -16,8 +17,40 @@ pub enum Effect {
     /// It changes neither what is served nor who may see it. Settings of TLS are among these, since the port that
     /// would need them is refused at its `listen`; who is let in by a certificate is not.
     None,
+    /// It does, unless it has this value, by which it is off.
+    Unless(&'static str),
     /// It does.
     Matters,
+}
+
+impl Effect {
+    /// What a row says.
+    fn parse(text: &'static str) -> Effect {
+        match (text, text.strip_prefix("unless ")) {
+            ("none", _) => Effect::None,
+            (_, Some("\"\"")) => Effect::Unless(""),
+            (_, Some(value)) => Effect::Unless(value),
+            _ => Effect::Matters,
+        }
+    }
+
+    /// Whether a directive with these words may be left out.
+    pub fn is_none(self, words: &[Word]) -> bool {
+        match self {
+            Effect::None => true,
+            Effect::Unless(value) => matches!(words, [word] if word.text == value.as_bytes()),
+            Effect::Matters => false,
+        }
+    }
+
+    /// That of a name which two modules have.
+    fn or(self, other: Effect) -> Effect {
+        match (self, other) {
+            (Effect::None, other) | (other, Effect::None) => other,
+            (Effect::Unless(one), Effect::Unless(other)) if one == other => self,
+            _ => Effect::Matters,
+        }
+    }
 }
 
 /// A directive that nginx's documentation lists.
@@ -68,7 +101,7 @@ fn directives() -> HashMap<&'static str, Known> {
     for [name, module, places, block, effect] in ours.into_iter().chain(others) {
         let foreign = foreign(module, places);
         let contexts = if foreign { main_only(places) } else { contexts(places) };
-        let effect = if effect == "none" { Effect::None } else { Effect::Matters };
+        let effect = Effect::parse(effect);
         let row = Known { module, contexts, effect, block: block == "block" };
         table
             .entry(name)
@@ -77,7 +110,7 @@ fn directives() -> HashMap<&'static str, Known> {
                 known.contexts = known.contexts.or(contexts);
                 if !foreign {
                     known.block |= row.block;
-                    known.effect = if effect == Effect::Matters { effect } else { known.effect };
+                    known.effect = known.effect.or(effect);
                 }
             })
             .or_insert(row);
@@ -127,6 +160,8 @@ mod tests {
             ("map", Some((Contexts::HTTP, Effect::Matters, true))),
             ("stream", Some((Contexts::MAIN, Effect::Matters, true))),
             ("preread_timeout", Some((Contexts(0), Effect::Matters, false))),
+            ("mirror", Some((Contexts::SCOPES, Effect::Unless("off"), false))),
+            ("proxy_cache_path", Some((Contexts::HTTP, Effect::None, false))),
             ("rootfs", None),
         ] {
             assert_eq!(lookup(name).map(|k| (k.contexts, k.effect, k.block)), want, "{name}");
@@ -137,7 +172,8 @@ mod tests {
     fn every_row_is_whole() {
         for [name, module, contexts, block, effect] in rows(DIRECTIVES) {
             assert!(!name.is_empty() && module.starts_with("ngx_") && !contexts.is_empty(), "{name}");
-            assert!(matches!(block, "" | "block") && matches!(effect, "none" | "matters"), "{name}");
+            let is_known = matches!(effect, "none" | "matters") || effect.starts_with("unless ");
+            assert!(matches!(block, "" | "block") && is_known, "{name}");
         }
         assert!(names().count() > 650 && names().all(|name| lookup(name).is_some()));
     }

@@ -12,7 +12,6 @@ use super::error::HttpError;
 use super::store::Folder;
 use crate::http::cond::{self, ModifiedSince, Outcome, Preconditions, Validators};
 use crate::http::etag;
-use crate::http::head::Known;
 
 /// Folders share them: two that do only wait for each other a little.
 static LOCKS: [Mutex<()>; 64] = [const { Mutex::new(()) }; 64];
@@ -50,20 +49,14 @@ fn take(number: usize) -> MutexGuard<'static, ()> {
 impl Exchange {
     /// The preconditions of the request, as they came.
     pub fn preconditions(&self) -> Preconditions<'_> {
-        Preconditions {
-            if_match: self.head.known(Known::IfMatch),
-            if_none_match: self.head.known(Known::IfNoneMatch),
-            if_modified_since: self.head.known(Known::IfModifiedSince),
-            if_unmodified_since: self.head.known(Known::IfUnmodifiedSince),
-        }
+        Preconditions::of(&self.head)
     }
 
     /// Refuses a change of what stands under a name where a precondition does not hold: 412. `tags` says whether files have
     /// tags here. A folder has neither a tag nor a date.
     pub fn may_change(&self, folder: &Folder, name: &[u8], tags: bool) -> Result<(), HttpError> {
         let request = self.preconditions();
-        let fields = [request.if_match, request.if_none_match, request.if_unmodified_since];
-        if fields.iter().all(Option::is_none) {
+        if request.if_match.is_none() && request.if_none_match.is_none() && request.if_unmodified_since.is_none() {
             return Ok(());
         }
         // As it would be sent: a link counts as what it leads to.

@@ -85,6 +85,7 @@ pub const REASONS: &[Reason] = &[
     reason("two-hosts", &[400], &[], ["A request has more than one `Host`.", CLIENT]),
     reason("bad-host", &[400], &[], ["`Host`, or the host of the URL, is none.", CLIENT]),
     reason("bad-content-length", &[400], &[], ["`Content-Length` is no number, or too large a one.", CLIENT]),
+    reason("bad-transfer-encoding", &[400], &[], ["The last transfer coding is not `chunked`, so nobody can tell where the body ends.", CLIENT]),
     reason(
         "length-and-encoding",
         &[400],
@@ -461,7 +462,7 @@ pub const REASONS: &[Reason] = &[
         &[],
         ["The location needs a directive that is not built yet (`--partial`).", "Do without it."],
     ),
-    reason("unknown-transfer-encoding", &[501], &[], ["A transfer coding other than `chunked`.", CLIENT]),
+    reason("unknown-transfer-encoding", &[501], &[], ["A transfer coding before `chunked`.", CLIENT]),
     reason("bad-version", &[505], &[], ["A major version of HTTP that is not spoken here.", CLIENT]),
     // Scripts and other servers.
     reason(

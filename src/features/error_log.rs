@@ -83,7 +83,8 @@ pub const DIRECTIVES: &[Directive<Conf>] = &[Directive {
         doc: "A file that gets a line for each event of this level or a more urgent one: `debug`, `info`, `notice`, \
               `warn`, `error`, `crit`, `alert`, `emerg`. Several lines write to several files or syslog servers, where each line has the severity of its event; a block that has its own \
               replaces those around it. Events of the process itself go where the outermost level says. Text that \
-              came from a client is escaped. Where there is no folder `logs` under the prefix, the default is `stderr`; \
+              came from a client is escaped. A line about a request that was refused is followed by one with the reason and the line of the conf that \
+              decided it, such as `*17 reason 403/denied site.conf:31`. Where there is no folder `logs` under the prefix, the default is `stderr`; \
               `-e` names another.",
     },
     repeat: Repeat::List { key: "error_log", clear },
@@ -122,26 +123,49 @@ fn set(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Writes a report about a request: `out` gets the file's number and the line with its end.
+/// Writes a report about a request: `out` gets the file's number and the lines with their ends. Why the request was refused is a
+/// line of its own, so that the one before it is nginx's for whatever reads logs.
 pub fn write(x: &Exchange, conf: &Conf, report: &Report, out: &mut dyn FnMut(usize, &[u8])) {
-    let mut line = Vec::new();
+    let (mut lines, mut first) = (Vec::new(), 0);
     for place in conf.targets(report.level) {
-        if line.is_empty() {
-            request_line(&mut line, x, report);
+        if lines.is_empty() {
+            request_line(&mut lines, x, report);
+            first = lines.len();
+            if let Some(why) = &report.why {
+                reason_line(&mut lines, &x.client, report.level, why);
+            }
         }
         match place {
-            Place::Log(number) => out(*number, &line),
+            // In one piece, since other threads write there too.
+            Place::Log(number) => out(*number, &lines),
             Place::Syslog(server) => {
-                if let Some(complaint) = server.send(Some(report.level), &line) {
-                    x.report(Level::Error, complaint);
+                let (line, reason) = lines.split_at(first);
+                for line in [line, reason].into_iter().filter(|line| !line.is_empty()) {
+                    if let Some(complaint) = server.send(Some(report.level), line) {
+                        x.report(Level::Error, complaint);
+                    }
                 }
             }
         }
     }
 }
 
+/// The same for a report about a connection that has no request yet. What a syslog server has to say of it is lost.
+pub fn write_about(client: &Client, conf: &Conf, report: &Report, out: &mut dyn FnMut(usize, &[u8])) {
+    let mut line = Vec::new();
+    for place in conf.targets(report.level) {
+        if line.is_empty() {
+            connection_line(&mut line, client, report);
+        }
+        match place {
+            Place::Log(number) => out(*number, &line),
+            Place::Syslog(server) => drop(server.send(Some(report.level), &line)),
+        }
+    }
+}
+
 /// Appends the line of a report about a request.
-pub fn request_line(line: &mut Vec<u8>, x: &Exchange, report: &Report) {
+fn request_line(line: &mut Vec<u8>, x: &Exchange, report: &Report) {
     let start = line.len();
     // Writing to a Vec cannot fail, here and below.
     begin(line, report.level);
@@ -160,14 +184,19 @@ pub fn request_line(line: &mut Vec<u8>, x: &Exchange, report: &Report) {
             let _ = write!(line, ", {name}: \"{}\"", escape::error_log(value));
         }
     }
-    if let Some(why) = &report.why {
-        let _ = write!(line, ", reason: \"{why}\"");
-    }
+    end(line, start);
+}
+
+/// Appends the line that says why a request was refused. It names no client, so that nobody counts the refusal twice.
+fn reason_line(line: &mut Vec<u8>, about: &Client, level: Level, why: &str) {
+    let start = line.len();
+    begin(line, level);
+    let _ = write!(line, "*{} reason {why}", about.number);
     end(line, start);
 }
 
 /// Appends the line of a report about a connection that has no request yet.
-pub fn connection_line(line: &mut Vec<u8>, about: &Client, report: &Report) {
+fn connection_line(line: &mut Vec<u8>, about: &Client, report: &Report) {
     let start = line.len();
     begin(line, report.level);
     let _ = write!(line, "*{} {}", about.number, report.text);
@@ -209,6 +238,7 @@ fn client(line: &mut Vec<u8>, about: &Client) {
     }
 }
 
+/// Ends the line that begins at `start`.
 fn end(line: &mut Vec<u8>, start: usize) {
     line.truncate(start + LONGEST - 1);
     line.push(b'\n');

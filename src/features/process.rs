@@ -8,16 +8,19 @@ use crate::conf::args::{Args, Fault};
 use crate::conf::directive::{Arity, Contexts, Directive, Inherit, Manual, Repeat};
 use crate::exchange::variables::Variable;
 
-/// nginx's modules that are built in, under nginx's names.
+/// The modules that are built in, nginx's and others', under the names that `load_module` has for them.
 pub const BUILT_IN: &[&str] = &[
     "ngx_http_access_module",
     "ngx_http_auth_basic_module",
     "ngx_http_autoindex_module",
+    "ngx_http_brotli_static_module",
+    "ngx_http_cgi_module",
     "ngx_http_charset_module",
     "ngx_http_core_module",
     "ngx_http_dav_module",
     "ngx_http_empty_gif_module",
     "ngx_http_fastcgi_module",
+    "ngx_http_geo_module",
     "ngx_http_gunzip_module",
     "ngx_http_gzip_module",
     "ngx_http_gzip_static_module",
@@ -26,15 +29,25 @@ pub const BUILT_IN: &[&str] = &[
     "ngx_http_limit_conn_module",
     "ngx_http_limit_req_module",
     "ngx_http_log_module",
+    "ngx_http_map_module",
     "ngx_http_proxy_module",
     "ngx_http_realip_module",
     "ngx_http_referer_module",
+    "ngx_http_rewrite_module",
     "ngx_http_scgi_module",
     "ngx_http_ssl_module",
     "ngx_http_stub_status_module",
     "ngx_http_sub_module",
     "ngx_http_try_files_module",
+    "ngx_http_upstream_hash_module",
+    "ngx_http_upstream_ip_hash_module",
+    "ngx_http_upstream_keepalive_module",
+    "ngx_http_upstream_least_conn_module",
+    "ngx_http_upstream_module",
+    "ngx_http_upstream_random_module",
+    "ngx_http_upstream_zone_module",
     "ngx_http_uwsgi_module",
+    "ngx_http_zstd_static_module",
 ];
 
 /// nginx's modules that are part of it unless left out, and that are not built in here.

@@ -31,7 +31,7 @@ pub enum Name {
 pub struct Conf {
     /// The names, each with the word it came from.
     pub names: Vec<(Name, Word)>,
-    /// The first name as `$server_name` shows it.
+    /// The first name as a value, in `$server_name`, redirects and logs: without the dot that `.example.com` begins with.
     pub first: Vec<u8>,
 }
 
@@ -58,7 +58,7 @@ pub const DIRECTIVES: &[Directive<Conf>] = &[Directive {
 pub const VARIABLES: &[Variable<Conf>] = &[Variable {
     name: "server_name",
     family: false,
-    doc: "The first name of the server that took the request.",
+    doc: "The first name of the server that took the request; of `.example.com` it is `example.com`.",
     get: server_name,
 }];
 
@@ -77,7 +77,7 @@ fn set(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
             conf.names.push((name, word.clone()));
         }
         if conf.names.len() == 1 || conf.first.is_empty() && i == 0 {
-            conf.first = text;
+            conf.first = text.strip_prefix(b".").unwrap_or(&text).to_vec();
         }
     }
     Ok(())

@@ -34,9 +34,13 @@ pub struct Decoder {
 enum State {
     #[default]
     Size,
-    Extension,
+    ExtensionStart,
+    ExtensionName,
+    ExtensionValueStart,
+    ExtensionValue,
     Quoted,
     QuotedEscape,
+    ExtensionEnd,
     SizeLf,
     Data,
     DataCr,
@@ -65,7 +69,7 @@ pub enum ChunkError {
     BadSize,
     /// A size that no file offset holds.
     TooLarge,
-    /// More extension bytes than allowed, or controls in them.
+    /// An extension without a name, or more bytes of them than allowed.
     BadExtension,
     /// The data are not followed by CR LF.
     BadEnd,
@@ -127,7 +131,6 @@ impl Decoder {
     fn step(&mut self, byte: u8) -> Result<State, ChunkError> {
         match self.state {
             State::Size => self.size(byte),
-            State::Extension | State::Quoted | State::QuotedEscape => self.extension(byte),
             State::SizeLf => match byte {
                 b'\n' if self.left == 0 => Ok(State::TrailerStart),
                 b'\n' => Ok(State::Data),
@@ -140,7 +143,10 @@ impl Decoder {
             }
             State::DataCr | State::DataLf => Err(ChunkError::BadEnd),
             State::Data | State::Done => Ok(self.state),
-            _ => self.trailer(byte),
+            State::TrailerStart | State::TrailerName | State::TrailerValue | State::TrailerLf | State::EndLf => {
+                self.trailer(byte)
+            }
+            _ => self.extension(byte),
         }
     }
 
@@ -157,13 +163,13 @@ impl Decoder {
             None if self.digits == 0 => Err(ChunkError::BadSize),
             None => match byte {
                 b'\r' => Ok(State::SizeLf),
-                b';' => Ok(State::Extension),
+                b';' => Ok(State::ExtensionStart),
                 _ => Err(ChunkError::BadSize),
             },
         }
     }
 
-    /// Extensions have no meaning here (RFC 9112 section 7.1.1: ignore what is not known) but must not hide a line end.
+    /// Extensions have no meaning here (RFC 9112 section 7.1.1: ignore what is not known) but must be some, and not hide a line end.
     fn extension(&mut self, byte: u8) -> Result<State, ChunkError> {
         self.extension += 1;
         self.extensions += 1;
@@ -171,14 +177,16 @@ impl Decoder {
             return Err(ChunkError::BadExtension);
         }
         match (self.state, byte) {
-            (State::Extension, b'\r') => Ok(State::SizeLf),
-            (State::Extension, b'"') => Ok(State::Quoted),
-            (State::Extension, b' ' | b'\t') => Err(ChunkError::BadExtension),
-            (State::Quoted, b'"') => Ok(State::Extension),
+            (State::ExtensionStart | State::ExtensionName, _) if is_token_byte(byte) => Ok(State::ExtensionName),
+            (State::ExtensionName, b'=') => Ok(State::ExtensionValueStart),
+            (State::ExtensionValueStart, b'"') => Ok(State::Quoted),
+            (State::ExtensionValueStart | State::ExtensionValue, _) if is_token_byte(byte) => Ok(State::ExtensionValue),
+            (State::Quoted, b'"') => Ok(State::ExtensionEnd),
             (State::Quoted, b'\\') => Ok(State::QuotedEscape),
-            (_, 0x7f | 0..=8 | 10..=31) => Err(ChunkError::BadExtension),
-            (State::QuotedEscape, _) => Ok(State::Quoted),
-            (state, _) => Ok(state),
+            (State::Quoted | State::QuotedEscape, b'\t' | 32..=126 | 128..) => Ok(State::Quoted),
+            (State::ExtensionName | State::ExtensionValue | State::ExtensionEnd, b';') => Ok(State::ExtensionStart),
+            (State::ExtensionName | State::ExtensionValue | State::ExtensionEnd, b'\r') => Ok(State::SizeLf),
+            _ => Err(ChunkError::BadExtension),
         }
     }
 
@@ -284,6 +292,18 @@ mod tests {
             (b"3;a\n", ChunkError::BadExtension),
             (b"3;a\0\r\n", ChunkError::BadExtension),
             (b"3;\"a\r\n", ChunkError::BadExtension),
+            (b"3;\"a\"\r\n", ChunkError::BadExtension),
+            (b"3;\r\n", ChunkError::BadExtension),
+            (b"3;;a\r\n", ChunkError::BadExtension),
+            (b"3;a;\r\n", ChunkError::BadExtension),
+            (b"3;=a\r\n", ChunkError::BadExtension),
+            (b"3;a=\r\n", ChunkError::BadExtension),
+            (b"3;a=;b\r\n", ChunkError::BadExtension),
+            (b"3;a=b=c\r\n", ChunkError::BadExtension),
+            (b"3;a=\"b\"c\r\n", ChunkError::BadExtension),
+            (b"3;a=b\"c\"\r\n", ChunkError::BadExtension),
+            (b"3;a@b\r\n", ChunkError::BadExtension),
+            (b"3;a=\"\\\n\"\r\n", ChunkError::BadExtension),
             (b"3;a\rb", ChunkError::BadSize),
             (b"3\r\nabcd", ChunkError::BadEnd),
             (b"3\r\nabc\n", ChunkError::BadEnd),

@@ -1,21 +1,36 @@
 //! Conditional requests (RFC 9110 13): each precondition answers yes, no or not given, and one function combines
-//! them in the order of 13.2.2. Knows neither the request's head nor the answer: fields and validators come as
-//! plain values. Asked only where the answer would otherwise be a success.
+//! them in the order of 13.2.2. Knows nothing of the answer: validators come as plain values. Asked only where the answer would
+//! otherwise be a success.
+
+use std::borrow::Cow;
 
 use super::date;
 use super::etag::{self, Comparison};
+use super::head::{Head, Known};
 
 /// The fields of the request, as they came.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Preconditions<'a> {
-    /// If-Match.
-    pub if_match: Option<&'a [u8]>,
-    /// If-None-Match.
-    pub if_none_match: Option<&'a [u8]>,
+    /// If-Match; several lines are one list.
+    pub if_match: Option<Cow<'a, [u8]>>,
+    /// If-None-Match; the same.
+    pub if_none_match: Option<Cow<'a, [u8]>>,
     /// If-Modified-Since.
     pub if_modified_since: Option<&'a [u8]>,
     /// If-Unmodified-Since.
     pub if_unmodified_since: Option<&'a [u8]>,
+}
+
+impl<'a> Preconditions<'a> {
+    /// Those of a request.
+    pub fn of(head: &'a Head) -> Self {
+        Preconditions {
+            if_match: head.list(Known::IfMatch),
+            if_none_match: head.list(Known::IfNoneMatch),
+            if_modified_since: head.known(Known::IfModifiedSince),
+            if_unmodified_since: head.known(Known::IfUnmodifiedSince),
+        }
+    }
 }
 
 /// What is known of the representation as it is now.
@@ -95,13 +110,13 @@ pub fn evaluate(
 
 /// RFC 9110 13.1.1.
 fn if_match(request: &Preconditions, current: &Validators) -> Answer {
-    let Some(list) = request.if_match else { return Answer::NotGiven };
+    let Some(list) = request.if_match.as_deref() else { return Answer::NotGiven };
     (names(list, current, Comparison::Strong)).into()
 }
 
 /// RFC 9110 13.1.2.
 fn if_none_match(request: &Preconditions, current: &Validators) -> Answer {
-    let Some(list) = request.if_none_match else { return Answer::NotGiven };
+    let Some(list) = request.if_none_match.as_deref() else { return Answer::NotGiven };
     (!names(list, current, Comparison::Weak)).into()
 }
 
@@ -149,8 +164,8 @@ mod tests {
             let (name, value) = line.split_once(": ").unwrap();
             let value = Some(value.as_bytes());
             match name {
-                "im" => request.if_match = value,
-                "inm" => request.if_none_match = value,
+                "im" => request.if_match = value.map(Cow::Borrowed),
+                "inm" => request.if_none_match = value.map(Cow::Borrowed),
                 "ims" => request.if_modified_since = value,
                 _ => request.if_unmodified_since = value,
             }

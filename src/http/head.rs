@@ -1,15 +1,20 @@
 //! A request's head as a value: request line, fields, and what they say about the body and the
 //! connection (RFC 9112). Reused from request to request; knows no socket and no setting but limits.
 
+mod refused;
+
+use std::borrow::Cow;
+
 pub use super::fields::Known;
 pub use super::head_error::HeadError;
 pub use super::request_line::Version;
-pub use super::scanner::{Limits, Scanner, first_line};
+pub use super::scanner::{Limits, Scanner};
+pub use refused::Refusal;
 
 use super::authority;
 use super::fields::{List, recognise};
 use super::method::Method;
-use super::request_line::{RequestLine, method_of, without_end};
+use super::request_line::{RequestLine, without_end};
 
 /// How long the body is, as the head says (RFC 9112 section 6.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -23,8 +28,8 @@ pub enum BodyLength {
     Chunked,
 }
 
-/// A parsed head. `parse` copies its bytes, so the read buffer is free at once; after a refusal only
-/// `request_line` and what was read before the fault is there.
+/// A parsed head. `parse` copies its bytes, so the read buffer is free at once; after a refusal `retrace` brings back what stands
+/// before the fault.
 #[derive(Debug, Clone, Default)]
 pub struct Head {
     /// The method.
@@ -68,30 +73,6 @@ impl Span {
 }
 
 impl Head {
-    /// Keeps what the first line of an incomplete or refused head says, for the log and the error page.
-    pub fn note_line(&mut self, buf: &[u8]) {
-        self.clear();
-        let line = first_line(buf);
-        if u32::try_from(line.len()).is_err() {
-            return;
-        }
-        self.raw.extend_from_slice(line);
-        self.sent = line.len() as u32;
-        self.line = Span::new(0, line.len());
-        self.method = method_of(line);
-        if let Ok(parts) = RequestLine::parse(line) {
-            self.method = parts.method;
-            // A line that never ended may have been about to name its version.
-            let ended = buf.iter().skip_while(|b| matches!(b, b'\r' | b'\n')).any(|&b| b == b'\n');
-            if ended || parts.version != Version::Http09 {
-                self.version = parts.version;
-            }
-            self.method_text = Span::new(0, parts.method_len);
-            self.target = Span::new(parts.target.start, parts.target.len());
-            self.protocol = Span::new(parts.protocol.start, parts.protocol.len());
-        }
-    }
-
     /// The field lines that were dropped for their names.
     pub fn dropped(&self) -> impl Iterator<Item = &[u8]> {
         self.fields.dropped(&self.raw)
@@ -109,12 +90,8 @@ impl Head {
         let end = memchr::memchr(b'\n', &self.raw).map_or(self.raw.len(), |i| i + 1);
         let line = without_end(&self.raw[..end]);
         self.line = Span::new(0, line.len());
-        let parts = RequestLine::parse(line).inspect_err(|_| self.method = method_of(line))?;
-        self.method = parts.method;
-        self.version = parts.version;
-        self.method_text = Span::new(0, parts.method_len);
-        self.target = Span::new(parts.target.start, parts.target.len());
-        self.protocol = Span::new(parts.protocol.start, parts.protocol.len());
+        let parts = RequestLine::parse(line)?;
+        self.note(&parts);
         if self.version != Version::Http09 {
             self.fields.parse(&self.raw, end, limits)?;
         }
@@ -125,6 +102,14 @@ impl Head {
             && !matches!(self.body_length, BodyLength::None | BodyLength::Length(0))
             && self.known(Known::Expect).is_some_and(|value| value.eq_ignore_ascii_case(b"100-continue"));
         Ok(())
+    }
+
+    fn note(&mut self, parts: &RequestLine) {
+        self.method = parts.method;
+        self.version = parts.version;
+        self.method_text = Span::new(0, parts.method_len);
+        self.target = Span::new(parts.target.start, parts.target.len());
+        self.protocol = Span::new(parts.protocol.start, parts.protocol.len());
     }
 
     /// Forgets the request but keeps the memory.
@@ -163,7 +148,7 @@ impl Head {
         self.line.of(&self.raw)
     }
 
-    /// The bytes of the head, from the request line to the blank line.
+    /// The bytes of the head, from the request line to the blank line; of one that was refused those that were taken.
     pub fn raw(&self) -> &[u8] {
         self.raw.get(..self.sent as usize).unwrap_or_default()
     }
@@ -189,6 +174,19 @@ impl Head {
     /// The values of every field of this name, in order.
     pub fn fields_named<'a>(&'a self, name: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
         self.fields().filter(move |(field, _)| field.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    }
+
+    /// The lines of a field that is a list, as one (RFC 9110 section 5.3).
+    pub fn list(&self, known: Known) -> Option<Cow<'_, [u8]>> {
+        let first = self.known(known)?;
+        let lines = self.fields().filter(|(name, _)| recognise(name) == Some(known)).map(|(_, value)| value);
+        let mut others = lines.skip(1).peekable();
+        if others.peek().is_none() {
+            return Some(Cow::Borrowed(first));
+        }
+        let mut list = first.to_vec();
+        others.for_each(|line| list.extend([b", ", line].concat()));
+        Some(Cow::Owned(list))
     }
 
     /// Drops the fields whose names fit: nobody behind this server sees them. Well-known ones stay.
@@ -237,8 +235,7 @@ impl Head {
         self.body_length = match (self.known(Known::TransferEncoding), length) {
             // Section 6.1: a server may close on faulty framing of an HTTP/1.0 client.
             (Some(_), _) if self.version != Version::Http11 => return Err(HeadError::EncodingIn10),
-            // Section 6.1: 501 for a coding that is not understood; a list of them is not either.
-            (Some(coding), _) if !coding.eq_ignore_ascii_case(b"chunked") => return Err(HeadError::UnknownEncoding),
+            (Some(coding), _) if !coding.eq_ignore_ascii_case(b"chunked") => return Err(unknown_coding(coding)),
             (Some(_), Some(_)) => return Err(HeadError::LengthAndEncoding),
             (Some(_), None) => BodyLength::Chunked,
             (None, Some(length)) => BodyLength::Length(length),
@@ -266,6 +263,17 @@ impl Head {
     }
 }
 
+/// RFC 9112 section 6.3: where `chunked` is not the last coding nobody can tell where the body ends, 400. Section 6.1: 501 for codings
+/// before it, none of which is understood here. `chunked` may stand once and has no parameters.
+fn unknown_coding(codings: &[u8]) -> HeadError {
+    let is_chunked = |coding: &[u8]| coding.trim_ascii().eq_ignore_ascii_case(b"chunked");
+    let mut codings = codings.rsplit(|&b| b == b',');
+    if codings.next().is_some_and(is_chunked) && !codings.any(is_chunked) {
+        return HeadError::UnknownEncoding;
+    }
+    HeadError::BadEncoding
+}
+
 /// `1*DIGIT` (RFC 9110 section 8.6) that a file offset can hold.
 fn parse_length(text: &[u8]) -> Option<u64> {
     if text.is_empty() {
@@ -291,6 +299,14 @@ mod tests {
     /// A GET of HTTP/1.1 with Host and these further lines.
     fn with(lines: &str) -> Result<Head, HeadError> {
         parse(format!("GET /x HTTP/1.1\r\nHost: a\r\n{lines}\r\n"))
+    }
+
+    #[test]
+    fn lines_of_a_list_are_one() {
+        let list = |lines: &str| with(lines).unwrap().list(Known::IfMatch).map(|list| String::from_utf8(list.into()).unwrap());
+        assert_eq!(list(""), None);
+        assert_eq!(list("If-Match: \"a\"\r\n").unwrap(), "\"a\"");
+        assert_eq!(list("If-Match: \"a\"\r\nX: y\r\nif-match:\r\nIF-MATCH: W/\"b\", \"c\"\r\n").unwrap(), "\"a\", , W/\"b\", \"c\"");
     }
 
     #[test]
@@ -379,13 +395,17 @@ mod tests {
             ("Transfer-Encoding: CHUNKED\r\n", Ok(Chunked)),
             ("Transfer-Encoding: chunked\r\nContent-Length: 3\r\n", Err(HeadError::LengthAndEncoding)),
             ("Content-Length: 3\r\nTransfer-Encoding: chunked\r\n", Err(HeadError::LengthAndEncoding)),
-            ("Content-Length: 3\r\nTransfer-Encoding: gzip\r\n", Err(HeadError::UnknownEncoding)),
+            ("Content-Length: 3\r\nTransfer-Encoding: gzip\r\n", Err(HeadError::BadEncoding)),
             ("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n", Err(HeadError::DuplicateField)),
             ("Transfer-Encoding: gzip, chunked\r\n", Err(HeadError::UnknownEncoding)),
-            ("Transfer-Encoding: chunked,\r\n", Err(HeadError::UnknownEncoding)),
-            ("Transfer-Encoding: xchunked\r\n", Err(HeadError::UnknownEncoding)),
-            ("Transfer-Encoding: identity\r\n", Err(HeadError::UnknownEncoding)),
-            ("Transfer-Encoding:\r\n", Err(HeadError::UnknownEncoding)),
+            ("Transfer-Encoding: a,b;c=\"d\" ,\tCHUNKED\r\n", Err(HeadError::UnknownEncoding)),
+            ("Transfer-Encoding: chunked, gzip\r\n", Err(HeadError::BadEncoding)),
+            ("Transfer-Encoding: chunked, chunked\r\n", Err(HeadError::BadEncoding)),
+            ("Transfer-Encoding: chunked,\r\n", Err(HeadError::BadEncoding)),
+            ("Transfer-Encoding: chunked;a=b\r\n", Err(HeadError::BadEncoding)),
+            ("Transfer-Encoding: xchunked\r\n", Err(HeadError::BadEncoding)),
+            ("Transfer-Encoding: identity\r\n", Err(HeadError::BadEncoding)),
+            ("Transfer-Encoding:\r\n", Err(HeadError::BadEncoding)),
             ("Transfer-Encoding: \u{b}chunked\r\n", Err(HeadError::BadField)),
             ("Transfer-Encoding : chunked\r\n", Err(HeadError::BadField)),
         ];

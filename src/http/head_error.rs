@@ -37,8 +37,10 @@ pub enum HeadError {
     BadLength,
     /// Content-Length beside Transfer-Encoding.
     LengthAndEncoding,
-    /// A transfer coding other than `chunked` alone.
+    /// A transfer coding before `chunked` that is not understood.
     UnknownEncoding,
+    /// The last transfer coding is not `chunked`.
+    BadEncoding,
     /// Transfer-Encoding in HTTP/1.0.
     EncodingIn10,
 }
@@ -66,8 +68,9 @@ impl HeadError {
             HeadError::BadTargetHost => "client sent invalid host in request line while reading client request line",
             HeadError::BadVersion => "client sent invalid version while reading client request line",
             HeadError::UriTooLong => "client sent too long URI while reading client request line",
-            HeadError::FieldTooLong => "client sent too long header line while reading client request headers",
-            HeadError::HeadTooLarge => "client sent too large request while reading client request headers",
+            HeadError::FieldTooLong | HeadError::HeadTooLarge => {
+                "client sent too long header line while reading client request headers"
+            }
             HeadError::TooManyFields => "client sent too many header lines while reading client request headers",
             HeadError::BadField => "client sent invalid header line while reading client request headers",
             HeadError::DuplicateField => "client sent duplicate header line while reading client request headers",
@@ -83,7 +86,7 @@ impl HeadError {
                 "client sent \"Content-Length\" and \"Transfer-Encoding\" headers at the same time \
                  while reading client request headers"
             }
-            HeadError::UnknownEncoding => {
+            HeadError::UnknownEncoding | HeadError::BadEncoding => {
                 "client sent unknown \"Transfer-Encoding\" while reading client request headers"
             }
             HeadError::EncodingIn10 => {
@@ -110,6 +113,7 @@ impl HeadError {
             HeadError::BadLength => "bad-content-length",
             HeadError::LengthAndEncoding => "length-and-encoding",
             HeadError::UnknownEncoding => "unknown-transfer-encoding",
+            HeadError::BadEncoding => "bad-transfer-encoding",
             HeadError::EncodingIn10 => "transfer-encoding-in-http10",
         }
     }

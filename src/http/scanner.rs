@@ -49,7 +49,21 @@ pub struct Scanner {
     checked: bool,
 }
 
+/// Where a scanner gave a head up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stop {
+    /// Where the line begins that it did not take.
+    pub line: usize,
+    /// How many bytes of that line had a place.
+    pub room: usize,
+}
+
 impl Scanner {
+    /// Where it stands, after a refusal.
+    pub fn stop(&self, limits: &Limits) -> Stop {
+        Stop { line: self.line, room: self.longest(limits) }
+    }
+
     /// Looks at the bytes that came since the last call. `buf` begins with the same bytes each time.
     /// `Some(n)`: the head is its first `n` bytes, lines before it and the blank line counted in.
     ///
@@ -146,13 +160,6 @@ impl Scanner {
         }
         Ok(None)
     }
-}
-
-/// The first line of what a client sent, without its end: for the log when the head was refused.
-pub fn first_line(buf: &[u8]) -> &[u8] {
-    let blank = buf.iter().take_while(|&&b| b == b'\r' || b == b'\n').count();
-    let buf = &buf[blank..];
-    without_end(&buf[..find_lf(buf).map_or(buf.len(), |i| i + 1)])
 }
 
 /// The usual line ends, told apart without a parse; what is not one of them may be HTTP/0.9.
@@ -302,13 +309,6 @@ mod tests {
                 assert_eq!(find_lf(&text), Some(place));
             }
             assert_eq!(find_lf(&vec![0x8a; len]), None);
-        }
-    }
-
-    #[test]
-    fn first_lines() {
-        for (buf, line) in [("", ""), ("\r\n", ""), ("\r\nGET / x\r\nA", "GET / x"), ("abc", "abc"), ("a\n", "a")] {
-            assert_eq!(first_line(buf.as_bytes()), line.as_bytes(), "{buf:?}");
         }
     }
 }

@@ -110,7 +110,7 @@ impl Run {
         self.page(&error)
     }
 
-    /// Writes why a request fails behind the line that says so, and returns the place in the conf that decided it.
+    /// Writes why a request fails after the line that says so, and returns the place in the conf that decided it.
     fn explain(&mut self, error: &mut HttpError) -> Option<String> {
         let has_report = error.report.is_some();
         self.x.keep(error.report.take().map(|report| *report));
@@ -118,8 +118,7 @@ impl Run {
             return None;
         }
         let place = self.decided(error).and_then(|span| self.settings.sources.short_place(span));
-        // What watches logs for wrong passwords wants the line to end as nginx's does.
-        let is_told = error.status != 401 && (has_report || error.status >= 500);
+        let is_told = has_report || error.status >= 500;
         if let Some(report) = self.x.reports.get_mut().last_mut().filter(|report| is_told && report.why.is_none()) {
             let code = format!("{}/{}", error.status, error.reason);
             report.why = Some(place.as_ref().map_or(code.clone(), |place| format!("{code} {place}")));

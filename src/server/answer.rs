@@ -223,7 +223,7 @@ impl Worker {
             Passed::More => return Some(true),
             Passed::Nothing => return Some(false),
             Passed::Left => Report::new(Level::Info, "client prematurely closed connection"),
-            Passed::Late => Report::new(Level::Info, "client timed out"),
+            Passed::Late => Report::new(Level::Info, "client timed out (110: Connection timed out)"),
             Passed::Bad(error) => error.report.map_or_else(|| Report::new(Level::Info, error.reason), |report| *report),
         };
         task.run.x.keep(Some(report));

@@ -14,8 +14,9 @@ use super::slot::Parked;
 use super::tls::{Choice, Shake};
 use super::transport::Transport;
 use super::worker::{Turn, Worker};
-use crate::exchange::error::Level;
+use crate::exchange::error::{Level, Report};
 use crate::exchange::tls::{Security, Session};
+use crate::features::error_log;
 use crate::features::ssl::{self, Context};
 use crate::settings::sockets::Group;
 
@@ -103,11 +104,11 @@ impl Worker {
                 self.first_bytes(c, Input::Buffer(n))
             }
             Shake::Left => {
-                self.report_handshake(c, "client closed connection");
+                self.report_handshake(c, "peer closed connection in SSL handshake");
                 Turn::Close
             }
             Shake::Failed(why) => {
-                self.report_handshake(c, &format!("handshake failed ({why})"));
+                self.report_handshake(c, &format!("SSL_do_handshake() failed (SSL: {why})"));
                 Turn::Close
             }
         }
@@ -117,9 +118,12 @@ impl Worker {
     pub(super) fn report_handshake(&mut self, c: &Connection, why: &str) {
         let entry = self.entry(c).clone();
         let group = self.group(c, &entry).clone();
+        // Where a proxy announced the client, it is the client that the line names.
         let mut task = self.task(c, &entry, &group, Default::default(), Instant::now());
         task.run.name_client();
-        task.run.x.report(Level::Info, format!("{why} while SSL handshaking"));
-        self.write_reports(&mut task);
+        let report = Report::new(Level::Info, format!("{why} while SSL handshaking"));
+        let logs = &entry.logs;
+        let write = &mut |log, line: &[u8]| logs.write_error(log, line);
+        error_log::write_about(&task.run.x.client, &group.default.scope.error_log, &report, write);
     }
 }

@@ -75,9 +75,9 @@ impl Worker {
         match partial.scanner.scan(bytes, &limits.limits) {
             Ok(Some(len)) => {
                 let mut head = std::mem::take(&mut self.spare);
-                let parsed = head.parse(&bytes[..len], &limits.limits);
+                let refused = head.read(&bytes[..len], &limits.limits);
                 c.input.extend_from_slice(&bytes[len..]);
-                self.begin(c, head, partial.started, parsed.err())
+                self.begin(c, head, partial.started, refused)
             }
             Ok(None) => {
                 c.input.extend_from_slice(bytes);
@@ -87,8 +87,9 @@ impl Worker {
             }
             Err(error) => {
                 let mut head = std::mem::take(&mut self.spare);
-                head.note_line(bytes);
-                self.begin(c, head, partial.started, Some(error))
+                let stop = partial.scanner.stop(&limits.limits);
+                let refused = head.retrace(bytes, &limits.limits, error, Some(stop));
+                self.begin(c, head, partial.started, Some(refused))
             }
         }
     }
@@ -110,15 +111,15 @@ impl Worker {
                 c.phase = Phase::Head(partial);
                 return Turn::Go;
             }
-            Io::End | Io::Gone => return self.abandon(c, partial.started, left_in_head()),
+            Io::End | Io::Gone => return self.abandon(c, partial.started, left_in_head),
         }
         let limits = self.default_server(c).scope.request_head.clone();
         let mut head = std::mem::take(&mut self.spare);
         match partial.scanner.scan(&c.input, &limits.limits) {
             Ok(Some(len)) => {
-                let parsed = head.parse(&c.input[..len], &limits.limits);
+                let refused = head.read(&c.input[..len], &limits.limits);
                 c.input.drain(..len);
-                self.begin(c, head, partial.started, parsed.err())
+                self.begin(c, head, partial.started, refused)
             }
             Ok(None) => {
                 self.spare = head;
@@ -126,9 +127,10 @@ impl Worker {
                 Turn::Go
             }
             Err(error) => {
-                head.note_line(&c.input);
+                let stop = partial.scanner.stop(&limits.limits);
+                let refused = head.retrace(&c.input, &limits.limits, error, Some(stop));
                 c.input = Vec::new();
-                self.begin(c, head, partial.started, Some(error))
+                self.begin(c, head, partial.started, Some(refused))
             }
         }
     }

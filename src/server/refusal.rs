@@ -46,7 +46,7 @@ impl Refusals {
         self.queue + self.connections > 0
     }
 
-    /// Writes the line if there is something to say and the last one is a second old.
+    /// Writes the lines if there is something to say and the last one is a second old.
     pub fn log(&mut self, now: u64) {
         if !self.unsaid() || now < self.next {
             return;
@@ -55,14 +55,12 @@ impl Refusals {
         let Refusals { queue, connections, .. } = std::mem::take(self);
         self.next = now + 1000;
         if queue > 0 {
-            log::warn!(
-                "{queue} requests answered with 503: the queue of the thread pool is full (max_queue), reason: \"503/{QUEUE_FULL}\""
-            );
+            log::warn!("{queue} requests answered with 503: the queue of the thread pool is full (max_queue)");
+            log::warn!("reason 503/{QUEUE_FULL}");
         }
         if connections > 0 {
-            log::warn!(
-                "{connections} connections answered with 503: worker_connections are not enough, reason: \"503/{CONNECTIONS_FULL}\""
-            );
+            log::warn!("{connections} connections answered with 503: worker_connections are not enough");
+            log::warn!("reason 503/{CONNECTIONS_FULL}");
         }
     }
 }

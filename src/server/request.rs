@@ -14,7 +14,7 @@ use super::worker::{Turn, Worker};
 use crate::exchange::error::{HttpError, Level};
 use crate::exchange::{Arrival, Client, Exchange};
 use crate::features::ssl::Verify;
-use crate::http::head::{Head, HeadError};
+use crate::http::head::{Head, Refusal};
 use crate::http::target;
 use crate::pipeline::{self, Run};
 use crate::route::Server;
@@ -39,19 +39,13 @@ impl Worker {
     }
 
     /// Begins a request whose head is complete, or was refused.
-    pub(super) fn begin(
-        &mut self,
-        c: &mut Connection,
-        head: Head,
-        started: Instant,
-        refused: Option<HeadError>,
-    ) -> Turn {
+    pub(super) fn begin(&mut self, c: &mut Connection, head: Head, started: Instant, refused: Option<Refusal>) -> Turn {
         c.requests += 1;
         let entry = self.entry(c).clone();
         let group = self.group(c, &entry).clone();
         let mut task = Box::new(self.task(c, &entry, &group, head, started));
         let refused = match refused {
-            Some(error) => Some(bad_head(&error)),
+            Some(refused) => Some(refuse(&mut task.run, &group, refused)),
             None => resolve(&mut task.run, &group),
         };
         report_dropped(&mut task.run.x);
@@ -67,14 +61,16 @@ impl Worker {
         self.act(c, task, outcome)
     }
 
-    /// Ends a request whose head never became complete: a log line, no answer.
-    pub(super) fn abandon(&mut self, c: &mut Connection, started: Instant, error: HttpError) -> Turn {
+    /// Ends a request whose head never became complete: a log line, no answer. `why` is told what was being read.
+    pub(super) fn abandon(&mut self, c: &mut Connection, started: Instant, why: fn(&str) -> HttpError) -> Turn {
         let mut head = std::mem::take(&mut self.spare);
-        head.note_line(&c.input);
         let entry = self.entry(c).clone();
         let group = self.group(c, &entry).clone();
+        head.keep_lines(&c.input, &group.default.scope.request_head.limits);
+        let error = why(if head.target().is_empty() { "client request line" } else { "client request headers" });
         c.requests += 1;
         let mut task = Box::new(self.task(c, &entry, &group, head, started));
+        recall(&mut task.run, &group);
         if error.status == 408 {
             self.reset_if_asked(c, &task);
         }
@@ -86,25 +82,8 @@ impl Worker {
 
     #[inline(always)]
     pub(super) fn task(&self, c: &Connection, entry: &Entry, group: &Group, head: Head, started: Instant) -> Task {
-        let (local, unix) = match &entry.socket.address {
-            crate::features::listen::Address::Unix(path) => (None, Some(Arc::from(path.to_string_lossy()))),
-            crate::features::listen::Address::Ip(address) if !address.ip().is_unspecified() => (Some(*address), None),
-            crate::features::listen::Address::Ip(address) => {
-                // A file that stands in for the address has none of its own.
-                let meant = || SocketAddr::new(loopback(address), address.port());
-                (Some(c.socket.local().unwrap_or_else(meant)), None)
-            }
-        };
         let arrival = Arrival {
-            client: Client {
-                peer: c.peer,
-                local,
-                unix,
-                number: c.number,
-                replaced: None,
-                announced: c.announced.clone(),
-                security: c.security.clone(),
-            },
+            client: client(c, entry),
             nth: u64::from(c.requests),
             connected: c.connected,
             started,
@@ -132,20 +111,44 @@ impl Worker {
     }
 }
 
+/// The two ends of a connection.
+#[inline(always)]
+pub(super) fn client(c: &Connection, entry: &Entry) -> Client {
+    let (local, unix) = match &entry.socket.address {
+        crate::features::listen::Address::Unix(path) => (None, Some(Arc::from(path.to_string_lossy()))),
+        crate::features::listen::Address::Ip(address) if !address.ip().is_unspecified() => (Some(*address), None),
+        crate::features::listen::Address::Ip(address) => {
+            // A file that stands in for the address has none of its own.
+            let meant = || SocketAddr::new(loopback(address), address.port());
+            (Some(c.socket.local().unwrap_or_else(meant)), None)
+        }
+    };
+    Client {
+        peer: c.peer,
+        local,
+        unix,
+        number: c.number,
+        replaced: None,
+        announced: c.announced.clone(),
+        security: c.security.clone(),
+    }
+}
+
 /// A client that left before its head was complete.
-pub(super) fn left_in_head() -> HttpError {
-    let text = "client prematurely closed connection while reading client request headers";
+pub(super) fn left_in_head(what: &str) -> HttpError {
+    let text = format!("client prematurely closed connection while reading {what}");
     HttpError::new(400, "client-left").log(Level::Info, text)
 }
 
 /// A client whose head was not complete in time.
-pub(super) fn late_head() -> HttpError {
-    HttpError::new(408, "head-timeout").log(Level::Info, "client timed out while reading client request headers")
+pub(super) fn late_head(what: &str) -> HttpError {
+    let text = format!("client timed out (110: Connection timed out) while reading {what}");
+    HttpError::new(408, "head-timeout").log(Level::Info, text)
 }
 
 /// A client whose body was not complete in time.
 pub(super) fn late_body() -> HttpError {
-    HttpError::new(408, "body-timeout").log(Level::Info, "client timed out")
+    HttpError::new(408, "body-timeout").log(Level::Info, "client timed out (110: Connection timed out)")
 }
 
 /// A client that left before its body was complete.
@@ -169,28 +172,36 @@ fn report_dropped(x: &mut Exchange) {
     }
 }
 
-/// The refusal that a head earned.
-pub fn bad_head(error: &HeadError) -> HttpError {
-    let mut refused = HttpError::new(error.status(), error.reason()).log(Level::Info, error.log());
-    refused.close = true;
-    refused
+/// The refusal that a head earned. Path and server are found as far as it was read: nginx reads line by line, and its log knows them.
+pub fn refuse(run: &mut Run, group: &Group, refused: Refusal) -> HttpError {
+    if let Some(error) = recall(run, group) {
+        return error;
+    }
+    let mut error = HttpError::new(refused.error.status(), refused.error.reason()).log(Level::Info, refused.text);
+    error.close = true;
+    error
+}
+
+/// Finds the path and the server of a request as far as its lines were read; why its target is none, if it is none.
+fn recall(run: &mut Run, group: &Group) -> Option<HttpError> {
+    if run.x.head.target().is_empty() {
+        return None;
+    }
+    if let Some(error) = find_path(run) {
+        return Some(error);
+    }
+    if run.x.head.host().is_some()
+        && let Ok(server) = pipeline::find_server(group, &run.x)
+    {
+        run.choose(server);
+    }
+    None
 }
 
 /// Finds the path and the server. Both come from the head alone, before any setting of the server counts.
 pub fn resolve(run: &mut Run, group: &Group) -> Option<HttpError> {
-    let merge = run.scope.request_head.merge_slashes;
-    let mut path = std::mem::take(&mut run.x.uri);
-    let parsed = target::parse(run.x.head.target(), merge, &mut path);
-    run.x.uri = path;
-    match parsed {
-        Ok(target) => run.x.args = target.args.map(|range| run.x.head.target()[range].to_vec()),
-        Err(error) => {
-            let mut refused = HttpError::new(error.status(), error.reason()).log(Level::Info, error.log());
-            refused.close = true;
-            // What was read of the path is none.
-            run.x.uri.clear();
-            return Some(refused);
-        }
+    if let Some(error) = find_path(run) {
+        return Some(error);
     }
     if group.hosts.is_empty() {
         return None;
@@ -205,6 +216,27 @@ pub fn resolve(run: &mut Run, group: &Group) -> Option<HttpError> {
     }
     run.choose(server);
     None
+}
+
+fn find_path(run: &mut Run) -> Option<HttpError> {
+    let merge = run.scope.request_head.merge_slashes;
+    let mut path = std::mem::take(&mut run.x.uri);
+    let parsed = target::parse(run.x.head.target(), merge, &mut path);
+    run.x.uri = path;
+    match parsed {
+        Ok(target) => {
+            run.x.args = target.args.map(|range| run.x.head.target()[range].to_vec());
+            None
+        }
+        Err(error) => {
+            let mut refused = HttpError::new(error.status(), error.reason()).log(Level::Info, error.log());
+            refused.close = true;
+            // What was read of the path is none, and nothing behind it counts.
+            run.x.uri.clear();
+            run.x.head.forget_target();
+            Some(refused)
+        }
+    }
 }
 
 /// The server that a connection belongs to: the one that its client named in the handshake, else the address's default.

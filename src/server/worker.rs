@@ -312,9 +312,9 @@ impl Worker {
 
     fn expire(&mut self, mut c: Connection) {
         match std::mem::replace(&mut c.phase, Phase::Closed) {
-            Phase::Greeting(_) => self.report_handshake(&c, "client timed out"),
+            Phase::Greeting(_) => self.report_handshake(&c, "client timed out (110: Connection timed out)"),
             Phase::Head(partial) => {
-                self.abandon(&mut c, partial.started, late_head());
+                self.abandon(&mut c, partial.started, late_head);
             }
             Phase::Body(mut task) => {
                 task.run.give_up(late_body());
@@ -323,7 +323,7 @@ impl Worker {
             }
             Phase::Tunnel(task, _) => self.tunnel_expired(task),
             Phase::Sending(mut task) => {
-                task.run.x.report(Level::Info, "client timed out");
+                task.run.x.report(Level::Info, "client timed out (110: Connection timed out)");
                 self.reset_if_asked(&mut c, &task);
                 self.record(&mut task);
             }

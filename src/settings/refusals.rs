@@ -81,22 +81,23 @@ impl Builder {
                 return self.misplaced(node, known.contexts, context);
             }
             self.define_unbuilt(node);
-            match known.effect {
-                reference::Effect::None => {
-                    if !self.without_effect.iter().any(|(other, _)| *other == name) {
-                        self.without_effect.push((name, node.name.span));
-                    }
+            if known.effect.is_none(&node.args) {
+                if !self.without_effect.iter().any(|(other, _)| *other == name) {
+                    self.without_effect.push((name, node.name.span));
                 }
-                reference::Effect::Matters if self.load.partial && unbuilt::kind(&name) != unbuilt::Kind::Guard => {
+                return;
+            }
+            match unbuilt::kind(&name) {
+                kind if self.load.partial && kind != unbuilt::Kind::Guard => {
                     Arc::make_mut(&mut scope.unbuilt).note(&name);
                     let message = format!("`{name}` of {} is not built yet and is left out", known.module);
                     self.diagnostics.push(Diagnostic::note(node.name.span, message));
                 }
-                reference::Effect::Matters => {
+                kind => {
                     let message =
                         format!("`{name}` of {} is not built yet, and it would change what is served", known.module);
                     let diagnostic = Diagnostic::error(node.name.span, message).code(Code::NotBuilt);
-                    let help = match unbuilt::kind(&name) {
+                    let help = match kind {
                         unbuilt::Kind::Guard => "it guards access: remove it only if anybody may come in",
                         _ => "remove it if you can do without what it does; `--partial` starts the rest",
                     };

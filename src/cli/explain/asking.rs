@@ -17,11 +17,11 @@ use crate::exchange::trace::Trace;
 use crate::features::listen::Address;
 use crate::http::escape;
 use crate::http::framing;
-use crate::http::head::{Head, HeadError};
+use crate::http::head::{Head, Refusal};
 use crate::http::response::Response;
 use crate::http::scanner::Scanner;
 use crate::pipeline::{Outcome, Run};
-use crate::server::request::{bad_head, resolve};
+use crate::server::request::{refuse, resolve};
 use crate::settings::Settings;
 use crate::settings::sockets::{Greeted, Group, Socket};
 
@@ -32,7 +32,7 @@ pub struct Question {
     pub(super) url: String,
     text: Vec<u8>,
     head: Head,
-    refused: Option<HeadError>,
+    refused: Option<Refusal>,
     local: Option<SocketAddr>,
     peer: Option<SocketAddr>,
     security: Security,
@@ -117,15 +117,13 @@ fn handshake(host: &str, group: &Group) -> Session {
 }
 
 /// Reads a head as the server reads it: by the buffers of the address's default server.
-fn read_head(text: &[u8], group: &Group) -> Result<(Head, Option<HeadError>), String> {
+fn read_head(text: &[u8], group: &Group) -> Result<(Head, Option<Refusal>), String> {
     let (mut head, limits) = (Head::default(), &group.default.scope.request_head.limits);
-    let refused = match Scanner::default().scan(text, limits) {
-        Ok(Some(len)) => head.parse(&text[..len], limits).err(),
+    let mut scanner = Scanner::default();
+    let refused = match scanner.scan(text, limits) {
+        Ok(Some(len)) => head.read(&text[..len], limits),
         Ok(None) => return Err("the head does not end: an empty line has to stand behind its fields".into()),
-        Err(error) => {
-            head.note_line(text);
-            Some(error)
-        }
+        Err(error) => Some(head.retrace(text, limits, error, Some(scanner.stop(limits)))),
     };
     Ok((head, refused))
 }
@@ -224,7 +222,7 @@ pub fn ask(settings: Arc<Settings>, question: Question) -> Answer {
     run.x.trace = Some(Box::new(Trace::default()));
     let is_shaken = greeted.is_none_or(|greeted| shake(&run, &greeted));
     let refused = match refused {
-        Some(error) => Some(bad_head(&error)),
+        Some(refused) => Some(refuse(&mut run, &group, refused)),
         None if is_shaken => resolve(&mut run, &group),
         None => None,
     };

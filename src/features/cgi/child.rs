@@ -35,9 +35,11 @@ pub struct Child {
     running: Option<Orphan>,
     /// How it ended.
     ended: Option<ExitStatus>,
-    /// When it gets TERM.
-    pub term_at: Option<Instant>,
+    /// When its time is up.
+    limit: Option<Instant>,
     kill: Option<Duration>,
+    /// Whether it gets KILL then, not TERM.
+    kills_at_once: bool,
     number: u32,
     engine: Waker,
 }
@@ -99,8 +101,15 @@ impl Child {
             engine: engine.clone(),
             _permit: Some(permit),
         };
-        let term_at = conf.term.map(|time| Instant::now() + time);
-        let child = Child { running: Some(running), ended: None, term_at, kill: conf.kill, number, engine };
+        let child = Child {
+            running: Some(running),
+            ended: None,
+            limit: conf.time().map(|time| Instant::now() + time),
+            kill: conf.kill,
+            kills_at_once: conf.kills_at_once,
+            number,
+            engine,
+        };
         let output = output.ok_or(io::ErrorKind::BrokenPipe)?;
         let descriptors = [Some(output.as_fd()), errors.as_ref().map(AsFd::as_fd), input.as_ref().map(AsFd::as_fd)];
         descriptors.into_iter().flatten().try_for_each(do_not_wait)?;
@@ -148,9 +157,9 @@ impl Child {
         self.ended.is_none() && self.limit().is_some_and(|at| at <= now)
     }
 
-    /// When its time is up: at TERM, or where there is none at KILL.
+    /// When its time is up: it gets TERM then, or KILL where the conf spares TERM.
     pub fn limit(&self) -> Option<Instant> {
-        self.term_at
+        self.limit
     }
 
     /// Its answer is complete and it still runs: it may finish what it does, within its time.
@@ -159,7 +168,8 @@ impl Child {
             return;
         }
         if let Some(mut orphan) = self.running.take() {
-            orphan.term_at = self.term_at;
+            let at = if self.kills_at_once { &mut orphan.kill_at } else { &mut orphan.term_at };
+            *at = self.limit;
             reaper::take_over(orphan);
         }
     }
@@ -171,8 +181,13 @@ impl Drop for Child {
             return;
         }
         if let Some(mut orphan) = self.running.take() {
-            orphan.signal(Signal::SIGTERM);
-            orphan.kill_at = self.kill.map(|time| Instant::now() + time);
+            let now = Instant::now();
+            if self.kills_at_once && self.limit.is_some_and(|at| at <= now) {
+                orphan.signal(Signal::SIGKILL);
+            } else {
+                orphan.signal(Signal::SIGTERM);
+                orphan.kill_at = self.kill.map(|time| now + time);
+            }
             reaper::take_over(orphan);
         }
     }

@@ -81,6 +81,8 @@ pub struct Conf {
     pub term: Option<Duration>,
     /// How long after TERM until KILL; none for never.
     pub kill: Option<Duration>,
+    /// Whether a script that runs for `kill` gets KILL without having got TERM: `cgi_timeout 0 1`.
+    pub kills_at_once: bool,
     /// Where standard error goes.
     pub errors: Errors,
     /// Whether a wrong head is an error.
@@ -109,6 +111,7 @@ impl Default for Conf {
             variables: Vec::new(),
             term: Some(Duration::from_secs(60)),
             kill: Some(KILL),
+            kills_at_once: false,
             errors: Errors::Log(Level::Error),
             strict: true,
             body_only: false,
@@ -121,6 +124,13 @@ impl Default for Conf {
 }
 
 const PATH: &str = "/usr/local/bin:/usr/bin:/bin";
+impl Conf {
+    /// How long a script may run; none for ever.
+    pub fn time(&self) -> Option<Duration> {
+        self.term.or(self.kill.filter(|_| self.kills_at_once))
+    }
+}
+
 /// From TERM to KILL where the conf says nothing.
 pub const KILL: Duration = Duration::from_secs(5);
 /// How many requests wait where the conf says nothing.

@@ -95,7 +95,7 @@ fn begin(x: &mut Exchange, conf: &Conf, around: &Around<'_>, asked: bool) -> Res
     match queue.enter(running, waiting, x.waker()) {
         Entry::Now(permit) => start(x, conf, around, script, permit),
         Entry::Later(ticket) => {
-            let until = conf.term.map(|time| Instant::now() + time);
+            let until = conf.time().map(|time| Instant::now() + time);
             wait(x, conf, around, (script, ticket, until))
         }
         Entry::Full => Err(busy(&format!("{running} scripts run and {waiting} requests wait already"))),

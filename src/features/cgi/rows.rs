@@ -117,7 +117,7 @@ pub const DIRECTIVES: &[Directive<Conf>] = &[
             Some("60s 5s"),
             Arity::Words(1, 2),
             "How long a script may run. After the first time its process group gets TERM and the client gets 504; after the second, counted \
-             from then, the group gets KILL. 0 as the first turns the limit off, 0 as the second sends no KILL. \
+             from then, the group gets KILL. 0 as the first sends no TERM: the group gets KILL after the second time, and without one there is no limit. 0 as the second sends no KILL. \
              Processes that left the group, by `setsid` say, get the same. \
              A script whose client has left gets TERM at once, and KILL after the second time.",
         ),

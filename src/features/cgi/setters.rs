@@ -91,6 +91,7 @@ pub fn set_timeout(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
     let some = |time: Duration| (!time.is_zero()).then_some(time);
     conf.term = some(args.time(0)?);
     conf.kill = if args.len() > 1 { some(args.time(1)?) } else { Some(KILL) };
+    conf.kills_at_once = args.len() > 1 && conf.term.is_none();
     Ok(())
 }
 
