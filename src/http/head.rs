@@ -303,10 +303,14 @@ mod tests {
 
     #[test]
     fn lines_of_a_list_are_one() {
-        let list = |lines: &str| with(lines).unwrap().list(Known::IfMatch).map(|list| String::from_utf8(list.into()).unwrap());
+        let list =
+            |lines: &str| with(lines).unwrap().list(Known::IfMatch).map(|list| String::from_utf8(list.into()).unwrap());
         assert_eq!(list(""), None);
         assert_eq!(list("If-Match: \"a\"\r\n").unwrap(), "\"a\"");
-        assert_eq!(list("If-Match: \"a\"\r\nX: y\r\nif-match:\r\nIF-MATCH: W/\"b\", \"c\"\r\n").unwrap(), "\"a\", , W/\"b\", \"c\"");
+        assert_eq!(
+            list("If-Match: \"a\"\r\nX: y\r\nif-match:\r\nIF-MATCH: W/\"b\", \"c\"\r\n").unwrap(),
+            "\"a\", , W/\"b\", \"c\""
+        );
     }
 
     #[test]

@@ -72,8 +72,7 @@ impl Head {
     /// Forgets what the request line's target and the lines behind it say: the target is refused.
     pub fn forget_target(&mut self) {
         let line = self.line.len as usize;
-        self.sent =
-            self.raw[line..].iter().position(|&b| b == b'\n').map_or(self.raw.len(), |at| line + at + 1) as u32;
+        self.sent = self.raw[line..].iter().position(|&b| b == b'\n').map_or(self.raw.len(), |at| line + at + 1) as u32;
         self.fields.clear();
         self.host.clear();
         self.target = Span::default();
@@ -282,7 +281,10 @@ mod tests {
                 (target.as_bytes(), host.as_bytes()),
                 "{text:?}"
             );
-            assert_eq!((head.raw().len(), head.request_line()), (counted, text.trim().lines().next().unwrap().as_bytes()));
+            assert_eq!(
+                (head.raw().len(), head.request_line()),
+                (counted, text.trim().lines().next().unwrap().as_bytes())
+            );
         }
     }
 }
