@@ -114,9 +114,10 @@ fn a_cache_is_left_out_by_partial() {
     let folder = folder();
     let conf = "proxy_cache_path /var/cache/a keys_zone=a:1m;\nserver {\n    listen 8080;\n    location / { proxy_cache a; proxy_pass http://127.0.0.1:1; }\n}\n";
     let (text, taken) = said(folder.path(), conf, &["-t", "--format", "short"]);
-    assert!(!taken && text.matches("error[LS036]").count() == 2, "{text}");
+    // Where a cache would stand matters only to who asks for it.
+    assert!(!taken && text.matches("error[LS036]").count() == 1 && text.contains(":4:30: error"), "{text}");
     let (text, taken) = said(folder.path(), conf, &["--partial", "-t", "--format", "short"]);
-    assert!(taken && text.matches("note[LS080]").count() == 2, "{text}");
+    assert!(taken && text.matches("note[LS080]").count() == 1, "{text}");
 }
 
 #[test]
