@@ -49,7 +49,7 @@ pub struct Run {
     /// A response that waits at a filter.
     held: Option<(Box<Response>, usize)>,
     /// Another request of this client's, while it is asked whether that would be let in.
-    probe: Option<Box<Run>>,
+    probe: probe::Kept,
     /// The limit on the body in the location that the path led to; none before there is one.
     most: Option<u64>,
     /// A failure that waits until then for its response.

@@ -7,6 +7,8 @@ mod attack;
 #[allow(dead_code, reason = "the engine's tests use the rest of it")]
 #[path = "engine/client.rs"]
 mod client;
+#[path = "attack/folders.rs"]
+mod folders;
 #[path = "attack/limits.rs"]
 mod limits;
 #[path = "attack/passwords.rs"]

@@ -1,6 +1,6 @@
 //! A change of what stands under a name, and the look that it depends on, as one step: whether the request's preconditions hold
-//! (RFC 9110 section 13.1), and that nobody else changes names in the same folder meanwhile. Knows no method and no rule about who
-//! may write.
+//! (RFC 9110 section 13.1), that nobody else changes names in the same folder meanwhile, and that the folder is in no tree that
+//! another request works on. Knows no method and no rule about who may write.
 
 use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -10,6 +10,7 @@ use rustix::fs::{AtFlags, FileType};
 use super::Exchange;
 use super::error::HttpError;
 use super::store::Folder;
+use super::trees::Pass;
 use crate::http::cond::{self, ModifiedSince, Outcome, Preconditions, Validators};
 use crate::http::etag;
 
@@ -19,20 +20,24 @@ static LOCKS: [Mutex<()>; 64] = [const { Mutex::new(()) }; 64];
 /// While it is there, no other request changes names in a folder.
 pub struct Alone {
     _guards: (MutexGuard<'static, ()>, Option<MutexGuard<'static, ()>>),
+    _passes: (Pass, Option<Pass>),
 }
 
 impl Folder {
-    /// Waits until nobody else changes names in it. Who has it must not wait for a client.
+    /// Waits until nobody else changes names in it. Who has it must not wait for a client. `ResourceBusy` where another request
+    /// works on a tree that it is in.
     pub fn alone(&self) -> io::Result<Alone> {
-        Ok(Alone { _guards: (take(self.number()?), None) })
+        let passes = (Pass::into(self)?, None);
+        Ok(Alone { _guards: (take(self.number()?), None), _passes: passes })
     }
 
     /// The same of two folders.
     pub fn alone_with(&self, other: &Folder) -> io::Result<Alone> {
+        let passes = (Pass::into(self)?, Some(Pass::into(other)?));
         let (one, two) = (self.number()?, other.number()?);
         // Always in the same order, or two requests might wait for each other.
         let first = take(one.min(two));
-        Ok(Alone { _guards: (first, (one != two).then(|| take(one.max(two)))) })
+        Ok(Alone { _guards: (first, (one != two).then(|| take(one.max(two)))), _passes: passes })
     }
 
     fn number(&self) -> io::Result<usize> {

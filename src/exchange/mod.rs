@@ -3,6 +3,7 @@
 //! feeds it.
 
 pub mod account;
+pub mod admission;
 pub mod attempts;
 pub mod body_file;
 pub mod changes;
@@ -26,6 +27,7 @@ pub mod syslog;
 pub mod temporary;
 pub mod tls;
 pub mod trace;
+pub mod trees;
 pub mod variables;
 pub mod wishes;
 

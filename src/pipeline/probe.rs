@@ -1,71 +1,106 @@
-//! One request asks whether another of the same client would be let in: the destination of COPY and MOVE is walked as a PUT of it,
-//! by every step that stands before content. Nothing is done or counted on the way. Knows the order of the steps, not what they
-//! mean.
+//! One request asks whether another of the same client would be let in, and would come to the file that is meant: the other is
+//! walked by every step that stands before content, and what makes content there is looked at. Nothing is done or counted on the
+//! way. Knows the order of the steps, not what they mean.
 
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::Path;
 use std::sync::Arc;
 
+use super::steps::{is_for_files, keeps_limits};
 use super::{Phase, Run, first};
+use crate::exchange::admission::Question;
 use crate::exchange::error::{HttpError, Level};
 use crate::exchange::step::{Step, Wait};
 use crate::exchange::trace::Trace;
 use crate::exchange::{Arrival, Client, Exchange};
-use crate::features::dav::Destination;
 use crate::http::authority;
 use crate::http::escape;
-use crate::http::head::Head;
+use crate::http::head::{BodyLength, Head};
+use crate::http::method::Method;
 use crate::route::Server;
 use crate::settings::Settings;
 
-/// Says no by the error that the client would get for the PUT. A wait is to be followed by another call; what was found out
-/// so far is kept meanwhile.
+/// A question that waits for its answer.
+pub(super) type Kept = Option<Box<(Question, Run)>>;
+
+/// Says no by the error that the client would get, or by 403 where it did not name the path itself. A wait is to be followed by
+/// another call; what was found out so far is kept meanwhile.
 pub(super) fn ask(
-    kept: &mut Option<Box<Run>>,
+    kept: &mut Kept,
     x: &Exchange,
     settings: &Arc<Settings>,
     server: &Arc<Server>,
-    to: &Destination,
+    question: &Question,
 ) -> Result<Option<Wait>, HttpError> {
-    let mut run = match kept.take() {
-        Some(run) => run,
+    let is_told = question.is_named && question.place.is_some();
+    let mut run = match kept.take().filter(|kept| kept.0 == *question) {
+        Some(kept) => kept.1,
         None => {
-            x.tell("Destination", None, || format!("a PUT of `{}` is walked", escape::error_log(&to.path)));
-            Box::new(begin(x, settings, server, to)?)
+            if is_told {
+                let (method, path) = (question.method.as_str(), escape::error_log(&question.path));
+                x.tell("Destination", None, || format!("a {method} of `{path}` is walked"));
+            }
+            begin(x, settings, server, question)?
         }
     };
     let walked = run.walk();
-    x.reports.borrow_mut().append(run.x.reports.get_mut());
-    if let (Some(told), Some(trace)) = (&x.trace, &mut run.x.trace) {
-        told.remarks.borrow_mut().append(trace.remarks.get_mut());
+    if is_told {
+        x.reports.borrow_mut().append(run.x.reports.get_mut());
+        if let (Some(told), Some(trace)) = (&x.trace, &mut run.x.trace) {
+            told.remarks.borrow_mut().append(trace.remarks.get_mut());
+        }
     }
-    let refused = match walked {
+    let walked = match walked {
         Ok(Walked::Waits(wait)) => {
-            *kept = Some(run);
+            *kept = Some(Box::new((question.clone(), run)));
             return Ok(Some(wait));
         }
-        Ok(Walked::Content) if run.x.uri == to.path => return Ok(None),
-        Ok(Walked::Content | Walked::Elsewhere) => None,
+        Ok(Walked::Content) => run.arrives(x, question),
+        Ok(Walked::Elsewhere) => Ok(question.place.is_none()),
+        Err(error) if error.status < 400 => Ok(question.place.is_none()),
+        Err(error) => Err(error),
+    };
+    let refused = match walked {
+        Ok(true) => return Ok(None),
+        Ok(false) => None,
         Err(error) => Some(error),
     };
-    // 405 would be about the method of this request, and a redirect would lead it away.
-    let refused = refused.filter(|error| error.status >= 400 && error.status != 405);
-    let mut error = refused.unwrap_or_else(|| elsewhere(to));
-    error.place = run.decided(&error);
+    let place = refused.as_ref().and_then(|error| run.decided(error));
+    let mut error = match (refused, question.is_named) {
+        // 405 would be about the method of this request.
+        (Some(error), true) if error.status != 405 => error,
+        (refused, true) => HttpError { place: refused.and_then(|error| error.place), ..elsewhere(question) },
+        (refused, false) => closed(question, refused.as_ref()),
+    };
+    error.place = place.or_else(|| run.decided(&error));
     Err(error)
 }
 
-/// A PUT would be answered by the conf, or led to another path: nothing of this client's could come to stand there.
-fn elsewhere(to: &Destination) -> HttpError {
-    let text = format!("a PUT of \"{}\", the \"Destination\", would not get there", escape::error_log(&to.path));
+/// A request would be answered by the conf, or led to another path: nothing of this client's could come to stand there.
+fn elsewhere(question: &Question) -> HttpError {
+    let (method, path) = (question.method.as_str(), escape::error_log(&question.path));
+    let text = format!("a {method} of \"{path}\", the \"Destination\", would not get there");
     HttpError::new(403, "closed-destination").log(Level::Error, text)
 }
 
-fn begin(x: &Exchange, settings: &Arc<Settings>, server: &Arc<Server>, to: &Destination) -> Result<Run, HttpError> {
+/// The same of what the client did not name itself.
+fn closed(question: &Question, refused: Option<&HttpError>) -> HttpError {
+    let (method, path) = (question.method.as_str(), escape::error_log(&question.path));
+    let why = match refused {
+        Some(error) => format!("would be refused ({}/{})", error.status, error.reason),
+        None => "would not get there".into(),
+    };
+    let text = format!("nothing was done: a {method} of \"{path}\", which belongs to it, {why}");
+    HttpError::new(403, "closed-entry").log(Level::Error, text)
+}
+
+fn begin(x: &Exchange, settings: &Arc<Settings>, server: &Arc<Server>, question: &Question) -> Result<Run, HttpError> {
     let arrival = Arrival {
         client: as_it_came(&x.client),
         nth: x.nth,
         connected: x.connected,
         started: x.started,
-        head: head(x, server, to)?,
+        head: head(x, server, question)?,
         pipelined: x.pipelined,
         engine: x.engine.clone(),
         connection: x.connection,
@@ -74,8 +109,8 @@ fn begin(x: &Exchange, settings: &Arc<Settings>, server: &Arc<Server>, to: &Dest
     run.x.now = x.now;
     run.x.id = x.id.clone();
     run.x.trace = Some(Box::new(Trace { is_verdict: x.may_act(), ..Trace::default() }));
-    run.x.uri.clone_from(&to.path);
-    run.x.args.clone_from(&to.args);
+    run.x.uri.clone_from(&question.path);
+    run.x.args.clone_from(&question.args);
     Ok(run)
 }
 
@@ -88,22 +123,25 @@ fn as_it_came(client: &Client) -> Client {
     client
 }
 
-/// The head of this request with the method PUT and the destination as its target.
-fn head(x: &Exchange, server: &Server, to: &Destination) -> Result<Head, HttpError> {
+/// The head of this request with another method and target, and without a body.
+fn head(x: &Exchange, server: &Server, question: &Question) -> Result<Head, HttpError> {
     let (raw, line) = (x.head.raw(), x.head.request_line());
-    let (target, path) = (x.head.target(), escape::path(&to.path));
+    let (target, path) = (x.head.target(), escape::path(&question.path));
     // In absolute form the authority stands there too, and wins over Host.
     let origin = authority::of_absolute(target).map_or(&b""[..], |range| &target[..range.end]);
-    let first = [b"PUT ", origin, path.as_bytes(), &query(to), b" ", x.head.protocol()].concat();
+    let method = question.method.as_str().as_bytes();
+    let first = [method, b" ", origin, path.as_bytes(), &query(question), b" ", x.head.protocol()].concat();
     let mut head = Head::default();
     let text = [&first, &raw[line.len()..]].concat();
-    head.parse(&text, &server.scope.request_head.limits).map_err(|_| elsewhere(to))?;
+    head.parse(&text, &server.scope.request_head.limits).map_err(|_| elsewhere(question))?;
+    head.body_length = BodyLength::None;
+    head.expects_continue = false;
     Ok(head)
 }
 
 /// The query behind its `?`, with nothing in it that a target may not hold.
-fn query(to: &Destination) -> Vec<u8> {
-    let Some(args) = &to.args else { return Vec::new() };
+fn query(question: &Question) -> Vec<u8> {
+    let Some(args) = &question.args else { return Vec::new() };
     let mut query = b"?".to_vec();
     for &byte in args {
         match byte.is_ascii_graphic() {
@@ -112,6 +150,27 @@ fn query(to: &Destination) -> Vec<u8> {
         }
     }
     query
+}
+
+/// Whether two paths lead to the same place on disk, however the folders on the way are spelled.
+fn is_same_place(one: &[u8], other: &[u8]) -> bool {
+    let names = |path: &[u8]| path.split(|&b| b == b'/').filter(|name| !name.is_empty()).map(<[u8]>::to_vec).collect();
+    let (one_names, other_names): (Vec<_>, Vec<_>) = (names(one), names(other));
+    one_names == other_names || real(one_names).is_some_and(|one| Some(one) == real(other_names))
+}
+
+/// A path without the links on its way; what is not there yet stays as it is, and so does the last name.
+fn real(mut names: Vec<Vec<u8>>) -> Option<Vec<Vec<u8>>> {
+    let mut rest = vec![names.pop()?];
+    loop {
+        let path = [b"/", names.join(&b'/').as_slice()].concat();
+        if let Ok(real) = std::fs::canonicalize(Path::new(std::ffi::OsStr::from_bytes(&path))) {
+            rest.push(real.into_os_string().into_vec());
+            rest.reverse();
+            return Some(rest);
+        }
+        rest.push(names.pop()?);
+    }
 }
 
 /// How far a walk came.
@@ -125,6 +184,26 @@ enum Walked {
 }
 
 impl Run {
+    /// Whether what makes content where the request came to is the file that is meant, and may be changed there if it is to be.
+    fn arrives(&mut self, x: &Exchange, question: &Question) -> Result<bool, HttpError> {
+        let Some(place) = &question.place else { return Ok(true) };
+        if self.x.uri != question.path || !is_same_place(&self.x.path_of(&self.x.uri), place) {
+            return Ok(false);
+        }
+        if !is_for_files(&self.scope, place) {
+            return Ok(false);
+        }
+        if question.method == Method::Get {
+            return Ok(true);
+        }
+        let methods = question.method.bit() | x.method().bit();
+        if self.scope.dav.methods & methods == 0 {
+            return Ok(false);
+        }
+        self.x.head.body_length = question.size.map_or(BodyLength::None, BodyLength::Length);
+        keeps_limits(self)
+    }
+
     /// Goes on to where content would begin.
     fn walk(&mut self) -> Result<Walked, HttpError> {
         loop {

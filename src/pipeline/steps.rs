@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::{Run, probe};
 use crate::exchange::Exchange;
+use crate::exchange::admission::Question;
 use crate::exchange::error::HttpError;
 use crate::exchange::step::Step;
 use crate::features::*;
@@ -144,11 +145,30 @@ pub(super) fn run_script(run: &mut Run) -> Result<Step, HttpError> {
     cgi::step(&mut run.x, &run.scope.cgi, &around)
 }
 
-/// What COPY and MOVE write to is asked first whether this client might put something there.
+/// All that a request would change or show is asked for first, as this client's own request for it.
 pub(super) fn change_files(run: &mut Run) -> Result<Step, HttpError> {
     let Run { x, scope, settings, server, probe, .. } = run;
-    let mut admit = |x: &Exchange, to: &dav::Destination| probe::ask(probe, x, settings, server, to);
+    let mut admit = |x: &Exchange, question: &Question| probe::ask(probe, x, settings, server, question);
     dav::step(x, &scope.dav, scope.static_files.etag, &mut admit)
+}
+
+/// Whether requests for a file here are about the file itself, and not for a program.
+pub(super) fn is_for_files(scope: &Scope, path: &[u8]) -> bool {
+    let passes = scope.proxy.pass.is_some()
+        || scope.fastcgi.pass.is_some()
+        || scope.scgi.pass.is_some()
+        || scope.uwsgi.pass.is_some();
+    let answers = scope.stub_status.on || scope.empty_gif.on || scope.unbuilt.handler.is_some();
+    !passes && !answers && !scope.cgi.takes(path)
+}
+
+/// Whether the limits of a store let a file be changed there.
+pub(super) fn keeps_limits(run: &mut Run) -> Result<bool, HttpError> {
+    match run.scope.upload.store.is_some() {
+        // That it would be done is as good as a yes.
+        true => Ok(matches!(store_uploads(run)?, Step::Next | Step::Close)),
+        false => Ok(true),
+    }
 }
 
 /// A file that was compressed beforehand where there is one for this client, else the file itself.

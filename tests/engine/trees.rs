@@ -153,6 +153,77 @@ fn to_another_file_system_and_back() {
     site.stop();
 }
 
+/// What a client may put in one place and not in another.
+const GUARDED: &str = "server {
+    listen 127.0.0.1:%PORT1%; root %DIR%/html; dav_methods PUT DELETE COPY MOVE MKCOL; create_full_put_path on;
+    location / { }
+    location ^~ /up/ { }
+    location ~ \\.php$ { deny all; }
+}";
+
+fn put(client: &mut Client, path: &str) {
+    client.send(format!("PUT {path} HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\nx"));
+}
+
+fn scripts_in(at: &Path) -> Vec<String> {
+    let Ok(entries) = fs::read_dir(at) else { return Vec::new() };
+    let all = entries.map(|entry| entry.unwrap().path());
+    let deep = |path: std::path::PathBuf| match path.is_dir() {
+        true => scripts_in(&path),
+        false => vec![path.to_string_lossy().into_owned()],
+    };
+    all.flat_map(deep).filter(|path| path.ends_with(".php")).collect()
+}
+
+#[test]
+fn a_file_that_comes_while_a_tree_is_asked_for_opens_no_door() {
+    let site = Site::start("", GUARDED);
+    fs::create_dir(site.path("html/pub")).unwrap();
+    fs::create_dir(site.path("html/up")).unwrap();
+    open(&site.path("html"));
+    for (round, method) in ["MOVE", "COPY", "MOVE", "COPY", "MOVE", "MOVE"].iter().enumerate() {
+        plant(&site.path("html/up/tree"), 1000);
+        let (mut carrying, mut putting) = (Client::new(site.port()), Client::new(site.port()));
+        let to = format!("/pub/{round}/");
+        ask(&mut carrying, method, "/up/tree/", &to);
+        let mut puts = Vec::new();
+        while !carrying.is_answered() {
+            put(&mut putting, &format!("/up/tree/{}/0/{}.php", puts.len() % 10, puts.len()));
+            puts.push(putting.answer().unwrap().status);
+        }
+        let carried = carrying.answer().unwrap().status;
+        assert!(matches!(carried, 201 | 403), "{method}: {carried}, {puts:?}");
+        assert_eq!(scripts_in(&site.path("html/pub")), [""; 0], "{method}: {carried}, {puts:?}");
+        let came = scripts_in(&site.path("html/up")).len();
+        assert_eq!(came, puts.iter().filter(|status| **status == 201).count(), "{method}: {carried}, {puts:?}");
+        if carried == 201 {
+            assert_eq!(files_in(&site.path("html").join(&to[1..])), 1000, "{method}");
+        }
+        fs::remove_dir_all(site.path("html/up/tree")).ok();
+    }
+    site.stop();
+}
+
+#[test]
+fn what_comes_while_a_tree_is_removed_is_not_lost_in_silence() {
+    let site = Site::start("", GUARDED);
+    plant(&site.path("html/tree"), MANY);
+    let (mut removing, mut putting) = (Client::new(site.port()), Client::new(site.port()));
+    ask(&mut removing, "DELETE", "/tree/", "");
+    let mut puts = Vec::new();
+    while !removing.is_answered() {
+        put(&mut putting, &format!("/tree/5/5/new{}", puts.len()));
+        puts.push(putting.answer().unwrap().status);
+    }
+    let removed = removing.answer().unwrap().status;
+    // Those that were let in came before it was asked for, or after it was gone.
+    assert_eq!(removed, 204, "{puts:?}");
+    assert!(puts.iter().all(|status| matches!(status, 201 | 204)), "{puts:?}");
+    let left = files_in(&site.path("html/tree"));
+    assert!(left <= puts.len(), "{left} {puts:?}");
+    site.stop();
+}
+
 fn names(names: &[&str]) -> Vec<String> {
     names.iter().map(|name| (*name).to_string()).collect()
 }

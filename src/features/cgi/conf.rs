@@ -142,6 +142,12 @@ impl Conf {
         self.mode != Mode::Off || !self.extensions.is_empty()
     }
 
+    /// Whether a request for this path is for a script, whatever there is; one for a folder, with a slash at its end, may be.
+    pub fn takes(&self, path: &[u8]) -> bool {
+        let ends = |extension: &[u8]| path.ends_with(extension);
+        self.mode != Mode::Off || self.extensions.iter().any(|(extension, _)| ends(extension))
+    }
+
     /// Whether a file in this folder could be run as a script, where URIs become paths like this. What variables lead to
     /// nobody knows beforehand.
     pub fn runs_files_in(&self, root: &Root, folder: &[u8]) -> bool {

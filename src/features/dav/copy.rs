@@ -2,31 +2,37 @@
 
 use std::io::{self, ErrorKind};
 
-use super::put::make_way;
+use super::asking::{Asking, Branch, Side};
+use super::put::Way;
 use super::tree::Reach;
-use super::work::{Order, Work};
-use super::{
-    Begun, Conf, Counted, Depth, Destination, Spot, accounts, bad_depth, depth, exists, failed, refuse_body, withhold,
-};
+use super::work::{Order, Work, open_source};
+use super::{Conf, Counted, Depth, Looked, Spot, accounts, bad_depth, depth, exists, failed, refuse_body, withhold};
 use crate::exchange::Exchange;
+use crate::exchange::admission::Question;
 use crate::exchange::error::{HttpError, Level};
 use crate::exchange::store::Found;
 use crate::exchange::symlinks::Symlinks;
+use crate::exchange::trees::Tree;
 use crate::http::method::Method;
 use crate::http::{escape, target};
 
 /// What the head of a request to copy or move says.
-pub struct Asked {
-    /// Where it leads.
-    pub to: Destination,
+struct Wanted {
+    to: Destination,
     moves: bool,
     depth: Depth,
     overwrites: bool,
 }
 
-impl Asked {
+/// Where it leads, as the Destination field says: a path that is decoded once, and a query.
+struct Destination {
+    path: Vec<u8>,
+    args: Option<Vec<u8>>,
+}
+
+impl Wanted {
     /// Reads it; what makes no sense is refused before anything is looked at.
-    pub fn read(x: &Exchange) -> Result<Asked, HttpError> {
+    fn read(x: &Exchange) -> Result<Wanted, HttpError> {
         refuse_body(x, "COPY and MOVE with body are unsupported")?;
         let moves = x.method() == Method::Move;
         let to = destination(x)?;
@@ -43,42 +49,54 @@ impl Asked {
             Depth::One => return Err(bad_depth("\"Depth\" header must be 0 or infinity")),
             Depth::Zero | Depth::Infinity => {}
         }
-        Ok(Asked { to, moves, depth, overwrites: overwrite(x)? })
+        Ok(Wanted { to, moves, depth, overwrites: overwrite(x)? })
+    }
+
+    /// Whether this client might put something there.
+    fn question(&self, x: &Exchange) -> Question {
+        let path = &self.to.path;
+        let args = self.to.args.clone();
+        Question { args, is_named: true, ..Question::of(Method::Put, path, &x.path_of(path)) }
     }
 }
 
-/// Begins to copy or move what the path names to where the Destination field says.
-pub fn begin(x: &Exchange, conf: &Conf, tags: bool, asked: &Asked) -> Result<Begun, HttpError> {
-    let Asked { to: Destination { path: uri, .. }, moves, depth, overwrites } = asked;
-    let (moves, depth, overwrites) = (*moves, *depth, *overwrites);
+/// Asks what can be asked without a look at what stands on disk.
+pub fn begin(x: &Exchange, asking: &mut Asking) -> Result<(), HttpError> {
+    let wanted = Wanted::read(x)?;
+    // What is asked last is answered first.
+    if !x.uri.ends_with(b"/") {
+        let there = Question::unrefused(Method::Get, &wanted.to.path);
+        let args = x.args.clone();
+        asking.show(Question { args, ..Question::of(Method::Get, &x.uri, &x.path_of(&x.uri)) }, there);
+    }
+    asking.ask(wanted.question(x));
+    Ok(())
+}
+
+/// Begins to copy or move what the path names to where the Destination field says, once all was asked.
+pub fn look(x: &Exchange, conf: &Conf, tags: bool, asking: &mut Asking) -> Result<Looked, HttpError> {
+    let wanted = Wanted::read(x)?;
+    let (uri, moves, overwrites) = (&wanted.to.path, wanted.moves, wanted.overwrites);
     let (from_path, to_path) = (x.path_of(&x.uri), x.path_of(uri));
     let from = Spot::find(x, &from_path);
     let to = match Spot::find(x, &to_path) {
         Err(error) if error.kind() == ErrorKind::NotFound && moves && !uri.ends_with(b"/") && from.is_ok() => {
+            let way = Way::find(x, &to_path, uri)?;
+            if !asking.has_way(&way) {
+                return Ok(Looked::More);
+            }
             if let Some(step) = withhold(x, "makes the folders on the way and moves the file to", &to_path) {
-                return Ok(Begun::Not(step));
+                return Ok(Looked::Done(step));
             }
             // As nginx: the way to a file that is moved is made.
-            make_way(x, conf, &to_path)?;
+            way.make(x, conf, &to_path)?;
             Spot::find(x, &to_path)
         }
         found => found,
     };
     let way = if uri.ends_with(b"/") { 404 } else { 409 };
     let to = to.map_err(|error| failed("open()", &to_path, &error, if is_below_file(&error) { 404 } else { way }))?;
-    let there = match to.folder.find(&to.name) {
-        Ok(found) => Some(found),
-        Err(error) if error.kind() == ErrorKind::NotFound => None,
-        Err(error) => return Err(failed("lstat()", &to_path, &error, 404)),
-    };
-    if there == Some(Found::Folder) && !uri.ends_with(b"/") {
-        let (own, other) = (escape::error_log(&x.uri), escape::error_log(uri));
-        let text = format!("\"{own}\" could not be {}ed to collection \"{other}\"", x.method().as_str());
-        return Err(HttpError::new(409, "is-folder").log(Level::Error, text));
-    }
-    if there.is_some() && !overwrites {
-        return Err(exists(&to_path));
-    }
+    let there = found_there(x, &to, &wanted)?;
     let from = from.map_err(|error| failed("lstat()", &from_path, &error, 404))?;
     let found = from.folder.find(&from.name).map_err(|error| failed("lstat()", &from_path, &error, 404))?;
     let is_folder = leads_to_folder(x, &from, found)?;
@@ -90,10 +108,14 @@ pub fn begin(x: &Exchange, conf: &Conf, tags: bool, asked: &Asked) -> Result<Beg
         (false, true) => return Err(failed("lstat()", &from_path, &ErrorKind::NotADirectory.into(), 404)),
         _ => {}
     }
-    refuse_itself(x, &from, &to)?;
+    let trees = apart(x, &from, &to, moves)?;
+    if !asking.is_ready(x, trees, (there, &to_path))? {
+        ask(x, &wanted, &from, &to, (is_folder, there), asking)?;
+        return Ok(Looked::More);
+    }
     let accounts = match accounts(x, &to.folder, &to_path)? {
         Counted::Known(accounts) => accounts,
-        Counted::Later(step) => return Ok(Begun::Not(step)),
+        Counted::Later(step) => return Ok(Looked::Later(step)),
     };
     let what = match (moves, is_folder) {
         (true, true) => "moves the folder to",
@@ -105,7 +127,7 @@ pub fn begin(x: &Exchange, conf: &Conf, tags: bool, asked: &Asked) -> Result<Beg
     let _alone = from.folder.alone_with(&to.folder).map_err(failed)?;
     x.may_change(&from.folder, &from.name, tags)?;
     if let Some(step) = withhold(x, what, &to_path) {
-        return Ok(Begun::Not(step));
+        return Ok(Looked::Done(step));
     }
     let replaces = to.folder.find(&to.name).is_ok();
     if replaces && !overwrites {
@@ -113,10 +135,73 @@ pub fn begin(x: &Exchange, conf: &Conf, tags: bool, asked: &Asked) -> Result<Beg
     }
     let rule = x.symlinks(&from.path);
     let follows = rule == Symlinks::Followed;
-    let reach = if depth == Depth::Zero { Reach::Itself } else { Reach::All { follows } };
+    let reach = if wanted.depth == Depth::Zero { Reach::Itself } else { Reach::All { follows } };
     let reach = is_folder.then_some(reach);
-    let order = Order { from, to, moves, replaces, overwrites, rule, reach, accounts };
-    Work::carry(order).map(|work| Begun::Work(Box::new(work)))
+    let asked = Some(std::mem::take(&mut asking.asked));
+    let order = Order { from, to, moves, replaces, overwrites, rule, reach, accounts, asked };
+    Work::carry(order).map(Looked::work)
+}
+
+/// What stands at the destination; what may not be replaced is an error.
+fn found_there(x: &Exchange, to: &Spot, wanted: &Wanted) -> Result<Option<Found>, HttpError> {
+    let uri = &wanted.to.path;
+    let there = match to.folder.find(&to.name) {
+        Ok(found) => Some(found),
+        Err(error) if error.kind() == ErrorKind::NotFound => None,
+        Err(error) => return Err(failed("lstat()", &to.path, &error, 404)),
+    };
+    if there == Some(Found::Folder) && !uri.ends_with(b"/") {
+        let (own, other) = (escape::error_log(&x.uri), escape::error_log(uri));
+        let text = format!("\"{own}\" could not be {}ed to collection \"{other}\"", x.method().as_str());
+        return Err(HttpError::new(409, "is-folder").log(Level::Error, text));
+    }
+    match there.is_some() && !wanted.overwrites {
+        true => Err(exists(&to.path)),
+        false => Ok(there),
+    }
+}
+
+/// Asks for what stands on disk: what is copied or moved, and what goes for it.
+fn ask(
+    x: &Exchange,
+    wanted: &Wanted,
+    from: &Spot,
+    to: &Spot,
+    (is_folder, there): (bool, Option<Found>),
+    asking: &mut Asking,
+) -> Result<(), HttpError> {
+    let failed = |error| failed("open()", &from.path, &error, 404);
+    let uri = &wanted.to.path;
+    if !is_folder {
+        let size = x.stat(&from.path).map_err(failed)?.size;
+        asking.ask(Question { size: Some(size), ..wanted.question(x) });
+        return Ok(());
+    }
+    asking.ask_bare(Method::Put, uri);
+    let readable = |uri: &[u8]| Question::unrefused(Method::Get, uri);
+    asking.show(readable(&x.uri), readable(uri));
+    if wanted.moves {
+        asking.ask_bare(Method::Move, &x.uri);
+    }
+    let target = Side { uri: uri.clone(), path: to.path.clone() };
+    match there {
+        None => {}
+        Some(Found::Folder) => {
+            let folder = to.folder.inner(&to.name).map_err(failed)?;
+            let (from, takes) = (target.clone(), Some(Method::Delete));
+            asking.branch(Branch { folder, from, takes, to: None, follows: false, is_source: false });
+        }
+        Some(_) => asking.ask_bare(Method::Delete, uri),
+    }
+    if wanted.depth == Depth::Infinity {
+        let rule = x.symlinks(&from.path);
+        let folder = open_source(from, &rule).and_then(TryInto::try_into).map_err(failed)?;
+        let takes = wanted.moves.then_some(Method::Move);
+        let from = Side { uri: x.uri.clone(), path: from.path.clone() };
+        let follows = rule == Symlinks::Followed;
+        asking.branch(Branch { folder, from, takes, to: Some(target), follows, is_source: true });
+    }
+    Ok(())
 }
 
 fn is_below_file(error: &io::Error) -> bool {
@@ -143,22 +228,14 @@ fn leads_to_folder(x: &Exchange, from: &Spot, found: Found) -> Result<bool, Http
     }
 }
 
-/// RFC 4918 sections 9.8.5 and 9.9.4: nothing is copied or moved onto itself. Neither goes a folder into itself, nor onto one
-/// that it stands in, which would be removed first.
-fn refuse_itself(x: &Exchange, from: &Spot, to: &Spot) -> Result<(), HttpError> {
+/// Both ends by their true paths. RFC 4918 sections 9.8.5 and 9.9.4: nothing is copied or moved onto itself. Neither goes a folder
+/// into itself, nor onto one that it stands in, which would be removed first.
+fn apart(x: &Exchange, from: &Spot, to: &Spot, moves: bool) -> Result<Vec<Tree>, HttpError> {
     let inside = |path: &[u8], of: &[u8]| path.starts_with(of) && path.get(of.len()) == Some(&b'/');
-    let true_path = |spot: &Spot| {
-        use std::os::unix::ffi::OsStrExt;
-        let folder = std::fs::canonicalize(spot.folder.path_of(b""));
-        folder.map(|folder| {
-            let folder = folder.as_os_str().as_bytes();
-            [folder.strip_suffix(b"/").unwrap_or(folder), b"/", &spot.name].concat()
-        })
-    };
-    let paths = true_path(from).and_then(|from| true_path(to).map(|to| (from, to)));
+    let paths = from.true_path().and_then(|from| to.true_path().map(|to| (from, to)));
     let (own, other) = paths.map_err(|error| failed("realpath()", &to.path, &error, 404))?;
     if own != other && !inside(&own, &other) && !inside(&other, &own) {
-        return Ok(());
+        return Ok(vec![Tree { path: own, is_read: !moves }, Tree { path: other, is_read: false }]);
     }
     let (uri, other) = (escape::error_log(&x.uri), escape::error_log(&to.path));
     let text = format!("\"{uri}\" and its destination \"{other}\" are the same, or one stands in the other");

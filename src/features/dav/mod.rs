@@ -1,10 +1,13 @@
 //! `dav_methods`: files and folders that clients put, make, copy, move and remove, by nginx's rules. This file is the step
 //! and what the methods share: the paths, the header fields, and which failure of the system is which status.
 
+mod asking;
 mod copy;
+mod entries;
 mod put;
 mod removal;
 mod rows;
+mod spot;
 mod tree;
 mod work;
 
@@ -15,15 +18,18 @@ use std::time::{Duration, Instant};
 
 use crate::exchange::Exchange;
 use crate::exchange::account::{self, Accounts};
+use crate::exchange::admission::{Admit, Question};
 use crate::exchange::error::{HttpError, Level};
 use crate::exchange::step::{Step, Wait};
 use crate::exchange::store::{Folder, Found};
-use crate::exchange::symlinks::Symlinks;
 use crate::exchange::trace::Act;
+use crate::exchange::trees::{self, Tree};
 use crate::http::escape;
 use crate::http::head::BodyLength;
 use crate::http::method::Method;
 use crate::http::response::{ContentType, Response};
+use asking::{Asking, Branch, Held, Side};
+use spot::{Spot, is_same};
 use work::Work;
 
 /// What others have between two turns of a long work.
@@ -39,25 +45,13 @@ enum Depth {
     Infinity,
 }
 
-/// A path as its folder, held open, and a name in it.
-struct Spot {
-    folder: Folder,
-    name: Vec<u8>,
-    path: Vec<u8>,
-}
+/// How long a request waits for another that works on the same tree.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// When it looks again.
+const SOON: Duration = Duration::from_millis(10);
 
-/// Where COPY and MOVE lead, as the Destination field says: a path that is decoded once, and a query.
-pub struct Destination {
-    /// The path.
-    pub path: Vec<u8>,
-    /// The query without `?`.
-    pub args: Option<Vec<u8>>,
-}
-
-/// Asks whether the client of this request might put something there; it says no by an error, and may have to wait.
-pub type Admit<'a> = &'a mut dyn FnMut(&Exchange, &Destination) -> Result<Option<Wait>, HttpError>;
-
-/// Does what the method asks for, where it is one of ours. `tags` says whether files have tags here (`etag`).
+/// Does what the method asks for, where it is one of ours. `tags` says whether files have tags here (`etag`); `admit` asks for
+/// other requests of the client.
 pub fn step(x: &mut Exchange, conf: &Conf, tags: bool, admit: Admit<'_>) -> Result<Step, HttpError> {
     if conf.methods == 0 {
         return Ok(Step::Next);
@@ -65,59 +59,103 @@ pub fn step(x: &mut Exchange, conf: &Conf, tags: bool, admit: Admit<'_>) -> Resu
     match x.method() {
         Method::Options => Ok(Step::done(options(conf))),
         method if conf.methods & method.bit() == 0 => Ok(Step::Next),
-        Method::Put => put::step(x, conf, tags),
-        Method::Mkcol => make_folder(x, conf, tags),
-        Method::Delete => match under_way(x) {
-            Some(work) => go_on(x, work),
-            None => delete(x, conf, tags).and_then(|begun| start(x, begun)),
-        },
-        Method::Copy | Method::Move => carry(x, conf, tags, admit),
+        Method::Put => put::step(x, conf, tags, admit),
+        Method::Mkcol | Method::Delete | Method::Copy | Method::Move => change(x, conf, tags, admit),
         _ => Ok(Step::Next),
     }
 }
 
-fn carry(x: &mut Exchange, conf: &Conf, tags: bool, admit: Admit<'_>) -> Result<Step, HttpError> {
-    if let Some(work) = under_way(x) {
-        return go_on(x, work);
-    }
-    let asked = copy::Asked::read(x)?;
-    // Before the first look at what stands there, which is for those who may come in.
-    if let Some(wait) = admit(x, &asked.to)? {
-        return Ok(Step::Wait(wait));
-    }
-    copy::begin(x, conf, tags, &asked).and_then(|begun| start(x, begun))
-}
-
-/// What came of the first look at a work that may take long.
-enum Begun {
+/// What came of a look at what stands on disk.
+enum Looked {
+    /// There is more to ask.
+    More,
     /// It may be done.
     Work(Box<Work>),
-    /// It may not, or not yet.
-    Not(Step),
+    /// Not yet: the look is to be repeated after a wait.
+    Later(Step),
+    /// This is the end of it.
+    Done(Step),
 }
 
-/// What this request has begun, and after how many internal redirects.
-fn under_way(x: &mut Exchange) -> Option<Box<(Work, u8)>> {
-    let kept = x.handler.take()?.downcast::<(Work, u8)>().ok()?;
-    (kept.1 == x.redirects).then_some(kept)
+/// How far a request is, and after how many internal redirects it began.
+struct Kept {
+    stage: Stage,
+    redirects: u8,
 }
 
-fn start(x: &mut Exchange, begun: Begun) -> Result<Step, HttpError> {
-    match begun {
-        Begun::Work(work) => go_on(x, Box::new((*work, x.redirects))),
-        Begun::Not(step) => Ok(step),
+enum Stage {
+    Asking(Box<Asking>),
+    Work(Box<Work>, Option<Held>),
+}
+
+/// Asks for all that is to be done, then looks again and does it.
+fn change(x: &mut Exchange, conf: &Conf, tags: bool, admit: Admit<'_>) -> Result<Step, HttpError> {
+    let kept = x.handler.take().and_then(|kept| kept.downcast::<Kept>().ok());
+    let mut asking = match kept.filter(|kept| kept.redirects == x.redirects).map(|kept| kept.stage) {
+        Some(Stage::Work(work, hold)) => return go_on(x, work, hold),
+        Some(Stage::Asking(asking)) => asking,
+        None => Box::new(begin(x)?),
+    };
+    loop {
+        if let Some(wait) = asking.go_on(x, admit, conf.max_files)? {
+            return Ok(keep(x, Stage::Asking(asking), wait));
+        }
+        let looked = match x.method() {
+            Method::Delete => delete(x, conf, tags, &mut asking),
+            Method::Mkcol => make_folder(x, conf, tags, &mut asking),
+            _ => copy::look(x, conf, tags, &mut asking),
+        };
+        match looked {
+            Ok(Looked::More) => {}
+            Ok(Looked::Work(work)) => {
+                x.until = None;
+                return go_on(x, work, asking.hold.take());
+            }
+            Ok(Looked::Later(Step::Wait(wait))) => return Ok(keep(x, Stage::Asking(asking), wait)),
+            Ok(Looked::Later(step) | Looked::Done(step)) => return Ok(step),
+            Err(error) => {
+                let wait = later(x, error)?;
+                return Ok(keep(x, Stage::Asking(asking), wait));
+            }
+        }
     }
+}
+
+/// What is asked before the first look at what stands there, which is for those who may come in.
+fn begin(x: &Exchange) -> Result<Asking, HttpError> {
+    let mut asking = Asking::default();
+    if matches!(x.method(), Method::Copy | Method::Move) {
+        copy::begin(x, &mut asking)?;
+    }
+    Ok(asking)
+}
+
+fn keep(x: &mut Exchange, stage: Stage, wait: Wait) -> Step {
+    x.handler = Some(Box::new(Kept { stage, redirects: x.redirects }));
+    Step::Wait(wait)
+}
+
+/// When to try again what another request stands in the way of; any other error stays one, and so does this at some time.
+fn later(x: &mut Exchange, error: HttpError) -> Result<Wait, HttpError> {
+    if error.reason != trees::BUSY {
+        return Err(error);
+    }
+    let now = Instant::now();
+    if *x.until.get_or_insert(now + PATIENCE) <= now {
+        x.until = None;
+        return Err(error);
+    }
+    Ok(Wait::Until(now + SOON))
 }
 
 /// Does a turn of what was begun; then others have theirs.
-fn go_on(x: &mut Exchange, mut kept: Box<(Work, u8)>) -> Result<Step, HttpError> {
-    if let Some(status) = kept.0.go_on()? {
+fn go_on(x: &mut Exchange, mut work: Box<Work>, hold: Option<Held>) -> Result<Step, HttpError> {
+    if let Some(status) = work.go_on()? {
         return Ok(Step::done(empty(status)));
     }
-    x.handler = Some(kept);
     // Half a tree would be of no use to anybody.
     x.outlives_client = true;
-    Ok(Step::Wait(Wait::Until(Instant::now() + PAUSE)))
+    Ok(keep(x, Stage::Work(work, hold), Wait::Until(Instant::now() + PAUSE)))
 }
 
 /// What a new file counts in.
@@ -161,7 +199,7 @@ fn empty(status: u16) -> Response {
     response
 }
 
-fn delete(x: &Exchange, conf: &Conf, tags: bool) -> Result<Begun, HttpError> {
+fn delete(x: &Exchange, conf: &Conf, tags: bool, asking: &mut Asking) -> Result<Looked, HttpError> {
     refuse_body(x, "DELETE with body is unsupported")?;
     let segments = x.uri.iter().take(x.uri.len().saturating_sub(1)).filter(|&&b| b == b'/').count() as u64;
     if segments < conf.min_delete_depth {
@@ -181,12 +219,24 @@ fn delete(x: &Exchange, conf: &Conf, tags: bool) -> Result<Begun, HttpError> {
         (false, false) if depth == Depth::One => return Err(bad_depth("\"Depth\" header must be 0 or infinity")),
         _ => {}
     }
+    if is_folder {
+        let failed = |error| failed("opendir()", &path, &error, 404);
+        let trees = vec![Tree { path: spot.true_path().map_err(failed)?, is_read: false }];
+        if !asking.is_ready(x, trees, (Some(found), &path))? {
+            asking.ask_bare(Method::Delete, &x.uri);
+            let folder = spot.folder.inner(&spot.name).map_err(failed)?;
+            let from = Side { uri: x.uri.clone(), path: path.clone() };
+            let takes = Some(Method::Delete);
+            asking.branch(Branch { folder, from, takes, to: None, follows: false, is_source: true });
+            return Ok(Looked::More);
+        }
+    }
     let what = if is_folder { "removes the folder" } else { "removes the file" };
-    let _alone = spot.folder.alone().map_err(|error| failed("stat()", &path, &error, 404))?;
+    let _alone = spot.lock(x).map_err(|error| failed("stat()", &path, &error, 404))?;
     x.may_change(&spot.folder, &spot.name, tags)?;
     match withhold(x, what, &path) {
-        Some(step) => Ok(Begun::Not(step)),
-        None => Work::remove(spot).map(|work| Begun::Work(Box::new(work))),
+        Some(step) => Ok(Looked::Done(step)),
+        None => Work::remove(spot, is_folder.then(|| std::mem::take(&mut asking.asked))).map(Looked::work),
     }
 }
 
@@ -195,15 +245,20 @@ fn missing(error: &io::Error) -> u16 {
     if error.kind() == ErrorKind::NotADirectory { 409 } else { 404 }
 }
 
-fn make_folder(x: &Exchange, conf: &Conf, tags: bool) -> Result<Step, HttpError> {
+fn make_folder(x: &Exchange, conf: &Conf, tags: bool, asking: &mut Asking) -> Result<Looked, HttpError> {
     refuse_body(x, "MKCOL with body is unsupported")?;
     if !x.uri.ends_with(b"/") {
         let text = "MKCOL can create a collection only";
         return Err(HttpError::new(409, "no-collection").log(Level::Info, text));
     }
+    if !asking.is_whole {
+        asking.is_whole = true;
+        asking.ask_bare(Method::Mkcol, &x.uri);
+        return Ok(Looked::More);
+    }
     let path = x.path_of(&x.uri);
     let spot = Spot::find(x, &path).map_err(|error| failed("mkdir()", &path, &error, 409))?;
-    let _alone = spot.folder.alone().map_err(|error| failed("mkdir()", &path, &error, 409))?;
+    let _alone = spot.lock(x).map_err(|error| failed("mkdir()", &path, &error, 409))?;
     let is_free = spot.folder.find(&spot.name).is_err();
     // What would be refused anyway is not 412 (RFC 9110 section 13.2.1).
     if is_free {
@@ -213,7 +268,7 @@ fn make_folder(x: &Exchange, conf: &Conf, tags: bool) -> Result<Step, HttpError>
         && is_free
         && let Some(step) = withhold(x, "makes the folder", &path)
     {
-        return Ok(step);
+        return Ok(Looked::Done(step));
     }
     let made = match x.may_act() {
         true => spot.folder.make(&spot.name, conf.folder_access()),
@@ -223,7 +278,46 @@ fn make_folder(x: &Exchange, conf: &Conf, tags: bool) -> Result<Step, HttpError>
     made.map_err(|error| failed("mkdir()", &path, &error, 409))?;
     let mut response = empty(201);
     response.location = Some(escape::path(&x.uri).into_owned().into());
-    Ok(Step::done(response))
+    Ok(Looked::Done(Step::done(response)))
+}
+
+impl Looked {
+    fn work(work: Work) -> Looked {
+        Looked::Work(Box::new(work))
+    }
+}
+
+impl Asking {
+    /// Asks for a folder as clients may name it without its slash: only a refusal counts.
+    fn ask_bare(&mut self, method: Method, uri: &[u8]) {
+        let bare = uri.strip_suffix(b"/").unwrap_or(uri);
+        if !bare.is_empty() {
+            self.ask(Question::unrefused(method, bare));
+        }
+    }
+
+    /// Whether all was asked for these trees, while this stood at the destination. If it was not, nobody else changes them from
+    /// now on.
+    fn is_ready(
+        &mut self,
+        x: &Exchange,
+        trees: Vec<Tree>,
+        (there, path): (Option<Found>, &[u8]),
+    ) -> Result<bool, HttpError> {
+        let there = there.map(|found| found == Found::Folder);
+        if self.is_whole && self.there == there && self.hold.as_ref().is_none_or(|held| held.trees == trees) {
+            return Ok(true);
+        }
+        // Other trees by now are other questions.
+        self.hold = None;
+        self.asked = Default::default();
+        self.there = there;
+        if x.may_act() {
+            self.take(trees).ok_or_else(|| trees::busy(path))?;
+        }
+        self.is_whole = true;
+        Ok(false)
+    }
 }
 
 /// RFC 4918 section 9.3 and others: a body that means nothing to us must be refused.
@@ -250,30 +344,6 @@ fn bad_depth(text: &str) -> HttpError {
     HttpError::new(400, "bad-depth").log(Level::Error, text)
 }
 
-impl Spot {
-    /// Opens the folder that a path ends in; a slash at its end does not count. Links on the way, and one under the name itself,
-    /// are for the place's rule to allow.
-    fn find(x: &Exchange, path: &[u8]) -> io::Result<Spot> {
-        let trimmed = &path[..path.len() - path.iter().rev().take_while(|&&b| b == b'/').count()];
-        let at = trimmed.iter().rposition(|&b| b == b'/').ok_or(ErrorKind::NotFound)?;
-        let rule = x.symlinks(path);
-        let folder = Folder::open(&path[..=at], &rule)?;
-        let spot = Spot { folder, name: trimmed[at + 1..].to_vec(), path: path.to_vec() };
-        if spot.name.is_empty() {
-            // The root of the file system itself.
-            return Err(ErrorKind::PermissionDenied.into());
-        }
-        if rule != Symlinks::Followed {
-            // What stands there, if anything, is reached without a link or not at all.
-            match x.stat(trimmed) {
-                Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
-        }
-        Ok(spot)
-    }
-}
-
 /// The answer where something stands that is not to be replaced (RFC 4918 section 10.6).
 fn exists(path: &[u8]) -> HttpError {
     let text = format!("\"{}\" could not be created (it exists)", escape::error_log(path));
@@ -285,6 +355,9 @@ fn failed(call: &str, path: &[u8], error: &io::Error, missing: u16) -> HttpError
     use nix::libc::{EDQUOT, EFBIG, ELOOP, EMFILE, ENAMETOOLONG, ENFILE, ENOSPC};
     if let Some(refusal) = account::refusal(error) {
         return refusal;
+    }
+    if error.kind() == ErrorKind::ResourceBusy && error.raw_os_error().is_none() {
+        return trees::busy(path);
     }
     let (status, reason, level) = match (error.kind(), error.raw_os_error().unwrap_or(0)) {
         (_, ENOSPC | EDQUOT | EFBIG) => (507, "no-space", Level::Crit),

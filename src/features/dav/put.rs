@@ -5,15 +5,17 @@ use std::fs::FileTimes;
 use std::io::{self, ErrorKind, Read, Seek};
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
-use super::{Conf, Counted, Spot, accounts, empty, failed, withhold};
+use super::asking::Asking;
+use super::{Conf, Counted, Spot, accounts, empty, failed, is_same, later, withhold};
 use crate::exchange::account;
+use crate::exchange::admission::{Admit, Question};
 use crate::exchange::error::{HttpError, Level};
 use crate::exchange::inflow::Inflow;
 use crate::exchange::step::{Sink, Step, Wait};
 use crate::exchange::store::{Draft, Folder, Found};
 use crate::exchange::{Exchange, Received};
 use crate::http::head::{BodyLength, Known};
-use crate::http::response::Response;
+use crate::http::method::Method;
 use crate::http::{date, escape};
 
 /// Bytes of a body that may lie between the client and the file.
@@ -27,6 +29,10 @@ struct Put {
     inflow: Option<Inflow>,
     path: Vec<u8>,
     redirects: u8,
+    /// Whether all of the body is there.
+    is_whole: bool,
+    /// What was asked for beside the file itself.
+    asking: Asking,
 }
 
 /// What came of the first look.
@@ -38,17 +44,17 @@ enum Begun {
 }
 
 /// Stores the body of this request under its path.
-pub fn step(x: &mut Exchange, conf: &Conf, tags: bool) -> Result<Step, HttpError> {
+pub fn step(x: &mut Exchange, conf: &Conf, tags: bool, admit: Admit<'_>) -> Result<Step, HttpError> {
     let state = x.handler.take().and_then(|state| state.downcast::<Put>().ok());
     let mut put = match state {
         Some(put) if put.redirects == x.redirects => put,
-        _ => match begin(x, conf, tags)? {
+        _ => match begin(x, conf, tags, admit)? {
             Begun::Put(put) => put,
             Begun::Not(step) => return Ok(step),
         },
     };
     let stored = |error: io::Error| failed("write()", &put.path, &error, 409);
-    if put.inflow.is_none() {
+    if !put.is_whole && put.inflow.is_none() {
         match x.received.take() {
             Received::Coming(inflow) => put.inflow = Some(inflow),
             Received::Memory(bytes) => put.draft.write(&bytes).map_err(stored)?,
@@ -77,7 +83,19 @@ pub fn step(x: &mut Exchange, conf: &Conf, tags: bool) -> Result<Step, HttpError
             return Ok(Step::Wait(Wait::News(Instant::now() + LONG)));
         }
     }
-    finish(x, conf, tags, *put).map(Step::done)
+    put.is_whole = true;
+    match finish(x, conf, tags, &mut put, admit) {
+        Ok(Step::Wait(wait)) => {
+            x.handler = Some(put);
+            Ok(Step::Wait(wait))
+        }
+        Ok(step) => Ok(step),
+        Err(error) => {
+            let wait = later(x, error)?;
+            x.handler = Some(put);
+            Ok(Step::Wait(wait))
+        }
+    }
 }
 
 fn has_body(x: &Exchange) -> bool {
@@ -85,7 +103,7 @@ fn has_body(x: &Exchange) -> bool {
 }
 
 /// What can be refused is refused before the body comes.
-fn begin(x: &Exchange, conf: &Conf, tags: bool) -> Result<Begun, HttpError> {
+fn begin(x: &Exchange, conf: &Conf, tags: bool, admit: Admit<'_>) -> Result<Begun, HttpError> {
     if x.uri.ends_with(b"/") {
         return Err(HttpError::new(409, "is-folder").log(Level::Error, "cannot PUT to a collection"));
     }
@@ -94,6 +112,7 @@ fn begin(x: &Exchange, conf: &Conf, tags: bool) -> Result<Begun, HttpError> {
         return Err(HttpError::new(501, "put-range").log(Level::Error, "PUT with range is unsupported"));
     }
     let path = x.path_of(&x.uri);
+    let mut asking = Asking::default();
     let (folder, existed, replaced) = match Spot::find(x, &path) {
         Ok(spot) => {
             let existed = refuse_folder(&spot)?;
@@ -103,7 +122,13 @@ fn begin(x: &Exchange, conf: &Conf, tags: bool) -> Result<Begun, HttpError> {
             (spot.folder, existed, replaced)
         }
         Err(error) if error.kind() == ErrorKind::NotFound && conf.full_path => {
-            let folder = nearest(x, &path)?.0;
+            let way = Way::find(x, &path, &x.uri)?;
+            if !asking.has_way(&way)
+                && let Some(wait) = asking.go_on(x, admit, conf.max_files)?
+            {
+                return Ok(Begun::Not(Step::Wait(wait)));
+            }
+            let folder = way.folder;
             // Nothing stands there, under whatever name.
             x.may_change(&folder, b"\0", tags)?;
             (folder, false, None)
@@ -124,7 +149,7 @@ fn begin(x: &Exchange, conf: &Conf, tags: bool) -> Result<Begun, HttpError> {
     }
     let mut draft = folder.draft_in(conf.access, accounts).map_err(refused)?;
     replaced.into_iter().for_each(|(file, size)| draft.hold().replace(file, size));
-    Ok(Begun::Put(Box::new(Put { draft, inflow: None, path, redirects: x.redirects })))
+    Ok(Begun::Put(Box::new(Put { draft, inflow: None, path, redirects: x.redirects, is_whole: false, asking })))
 }
 
 /// A folder is not overwritten; whether one is there.
@@ -140,41 +165,97 @@ fn refuse_folder(spot: &Spot) -> Result<bool, HttpError> {
     }
 }
 
-/// The last folder on the way that is there, and the names of those that are missing behind it.
-fn nearest<'p>(x: &Exchange, path: &'p [u8]) -> Result<(Folder, Vec<&'p [u8]>), HttpError> {
-    let rule = x.symlinks(path);
-    let mut missing = Vec::new();
-    let mut end = path.iter().rposition(|&b| b == b'/').unwrap_or(0);
-    loop {
-        match Folder::open(&path[..=end], &rule) {
-            Ok(folder) => return Ok((folder, missing)),
-            Err(error) if error.kind() == ErrorKind::NotFound && end > 0 => {
-                let start = path[..end].iter().rposition(|&b| b == b'/').unwrap_or(0);
-                if end > start + 1 {
-                    missing.insert(0, &path[start + 1..end]);
+/// The way to a file whose folder is not there.
+pub struct Way<'p> {
+    /// The last folder on it that is there.
+    folder: Folder,
+    /// The names of those that are missing behind it.
+    missing: Vec<&'p [u8]>,
+    /// What is to be asked before they are made.
+    pub questions: Vec<Question>,
+}
+
+impl<'p> Way<'p> {
+    /// Of a path that is this URI's.
+    pub fn find(x: &Exchange, path: &'p [u8], uri: &[u8]) -> Result<Way<'p>, HttpError> {
+        let rule = x.symlinks(path);
+        let mut missing = Vec::new();
+        let mut end = path.iter().rposition(|&b| b == b'/').unwrap_or(0);
+        loop {
+            match Folder::open(&path[..=end], &rule) {
+                Ok(folder) => {
+                    let questions = questions(x, &missing, uri);
+                    return Ok(Way { folder, missing, questions });
                 }
-                end = start;
+                Err(error) if error.kind() == ErrorKind::NotFound && end > 0 => {
+                    let start = path[..end].iter().rposition(|&b| b == b'/').unwrap_or(0);
+                    if end > start + 1 {
+                        missing.insert(0, &path[start + 1..end]);
+                    }
+                    end = start;
+                }
+                Err(error) => return Err(failed("open()", path, &error, 409)),
             }
-            Err(error) => return Err(failed("open()", path, &error, 409)),
+        }
+    }
+
+    /// Makes the folders that are missing.
+    pub fn make(self, x: &Exchange, conf: &Conf, path: &[u8]) -> Result<(), HttpError> {
+        let failed = |error| failed("mkdir()", path, &error, 409);
+        let mut folder = self.folder;
+        let alone = folder.alone().map_err(failed)?;
+        // It may have become another's since it was found.
+        let now = Way::find(x, path, b"")?;
+        if now.missing.len() > self.missing.len() || !is_same(&now.folder, &folder).map_err(failed)? {
+            return Err(failed(ErrorKind::ResourceBusy.into()));
+        }
+        for name in self.missing {
+            folder = folder.enter(name, conf.folder_access()).map_err(failed)?;
+        }
+        drop(alone);
+        Ok(())
+    }
+}
+
+/// Each folder as its own request, with its slash and without: a guard may name either. What stands above the place of the
+/// location's own URI is named by none.
+fn questions(x: &Exchange, missing: &[&[u8]], uri: &[u8]) -> Vec<Question> {
+    let (mut questions, mut rest) = (Vec::new(), uri);
+    for name in missing.iter().rev() {
+        let Some(end) = rest.iter().rposition(|&b| b == b'/') else { break };
+        rest = &rest[..end];
+        let bare = rest.strip_suffix(b"/").unwrap_or(rest);
+        if !bare.ends_with(name) || bare[..bare.len() - name.len()].last() != Some(&b'/') {
+            break;
+        }
+        let method = if x.method() == Method::Move { Method::Put } else { x.method() };
+        questions.push(Question::unrefused(method, &[bare, b"/"].concat()));
+        questions.push(Question::unrefused(method, bare));
+    }
+    questions
+}
+
+/// Makes the folders on the way, once they were asked for.
+fn make_way(x: &Exchange, conf: &Conf, put: &mut Put, admit: Admit<'_>) -> Result<Option<Wait>, HttpError> {
+    loop {
+        let way = Way::find(x, &put.path, &x.uri)?;
+        if put.asking.has_way(&way) && put.asking.is_answered() {
+            return way.make(x, conf, &put.path).map(|()| None);
+        }
+        if let Some(wait) = put.asking.go_on(x, admit, conf.max_files)? {
+            return Ok(Some(wait));
         }
     }
 }
 
-/// Makes the folders that are missing on the way to a path.
-pub fn make_way(x: &Exchange, conf: &Conf, path: &[u8]) -> Result<(), HttpError> {
-    let (mut folder, missing) = nearest(x, path)?;
-    for name in missing {
-        folder = folder.enter(name, conf.folder_access()).map_err(|error| failed("mkdir()", path, &error, 409))?;
-    }
-    Ok(())
-}
-
-fn finish(x: &Exchange, conf: &Conf, tags: bool, mut put: Put) -> Result<Response, HttpError> {
-    if conf.full_path {
-        make_way(x, conf, &put.path)?;
+fn finish(x: &Exchange, conf: &Conf, tags: bool, put: &mut Put, admit: Admit<'_>) -> Result<Step, HttpError> {
+    if conf.full_path
+        && let Some(wait) = make_way(x, conf, put, admit)?
+    {
+        return Ok(Step::Wait(wait));
     }
     let spot = Spot::find(x, &put.path).map_err(|error| failed("open()", &put.path, &error, 409))?;
-    let _alone = spot.folder.alone().map_err(|error| failed("open()", &put.path, &error, 409))?;
+    let _alone = spot.lock(x).map_err(|error| failed("open()", &put.path, &error, 409))?;
     let existed = refuse_folder(&spot)?;
     x.may_change(&spot.folder, &spot.name, tags)?;
     if let Some(seconds) = x.head.field(b"date").and_then(date::parse) {
@@ -187,7 +268,7 @@ fn finish(x: &Exchange, conf: &Conf, tags: bool, mut put: Put) -> Result<Respons
     if !existed {
         response.location = Some(escape::path(&x.uri).into_owned().into());
     }
-    Ok(response)
+    Ok(Step::done(response))
 }
 
 /// A body that another location wanted whole.

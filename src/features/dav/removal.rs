@@ -8,11 +8,10 @@ use std::time::Instant;
 use rustix::fs::{AtFlags, Dir, FileType};
 use rustix::io::Errno;
 
+use super::asking::Asked;
+use super::tree::DEEPEST;
 use crate::exchange::account::Accounts;
 use crate::exchange::store::Folder;
-
-/// Folders within folders that are held open. What stands deeper is brought up first.
-const DEEPEST: usize = 32;
 
 /// What is left to remove.
 pub struct Removal {
@@ -20,6 +19,8 @@ pub struct Removal {
     /// What the files in it count in.
     accounts: Accounts,
     levels: Vec<Level>,
+    /// The entries that may go: all of them, or those that were asked for.
+    asked: Option<Asked>,
     /// Whether something went, or came up, since a folder was last looked through from its beginning.
     has_moved: bool,
 }
@@ -32,10 +33,11 @@ struct Level {
 }
 
 impl Removal {
-    /// Of what has a name in a folder; a file is gone at once.
-    pub fn begin(parent: &Folder, name: &[u8]) -> io::Result<Removal> {
+    /// Of what has a name in a folder; a file is gone at once. What is in a folder and was not asked for stays, and so does the
+    /// folder.
+    pub fn begin(parent: &Folder, name: &[u8], asked: Option<Asked>) -> io::Result<Removal> {
         let accounts = Accounts::of(parent)?;
-        let mut removal = Removal { parent: parent.again()?, accounts, levels: Vec::new(), has_moved: false };
+        let mut removal = Removal { parent: parent.again()?, accounts, levels: Vec::new(), asked, has_moved: false };
         match parent.unlink(name, &removal.accounts) {
             Ok(()) => {}
             Err(Errno::ISDIR) => removal.levels.push(Level::open(parent, name)?),
@@ -60,9 +62,10 @@ impl Removal {
         let Some(entry) = level.entries.read() else { return self.leave() };
         let entry = entry?;
         let name = entry.file_name();
-        if matches!(name.to_bytes(), b"." | b"..") {
+        if matches!(name.to_bytes(), b"." | b"..") || !self.may_go(name.to_bytes(), entry.file_type()) {
             return Ok(());
         }
+        let Some(level) = self.levels.last() else { return Ok(()) };
         if entry.file_type() != FileType::Directory {
             match level.folder.unlink(name.to_bytes(), &self.accounts) {
                 // The system did not say what it is.
@@ -75,6 +78,24 @@ impl Removal {
             }
         }
         self.enter(name)
+    }
+
+    /// Whether an entry of the last folder was asked for.
+    fn may_go(&self, name: &[u8], kind: FileType) -> bool {
+        let Some(asked) = &self.asked else { return true };
+        let mut whole = Vec::new();
+        for level in self.levels.iter().skip(1) {
+            whole.extend_from_slice(&level.name);
+            whole.push(b'/');
+        }
+        whole.extend_from_slice(name);
+        let (folder, file) = (asked.has(&whole, true), asked.has(&whole, false));
+        match kind {
+            FileType::Directory => folder,
+            // The system did not say what it is.
+            FileType::Unknown => folder || file,
+            _ => file,
+        }
     }
 
     fn enter(&mut self, name: &CStr) -> io::Result<()> {
@@ -136,7 +157,7 @@ mod tests {
             std::os::unix::fs::symlink(at.path().join("kept"), at.path().join(format!("tree/{n}/link"))).unwrap();
         }
         let folder = open(at.path());
-        let (mut removal, mut turns) = (Removal::begin(&folder, b"tree").unwrap(), 1);
+        let (mut removal, mut turns) = (Removal::begin(&folder, b"tree", None).unwrap(), 1);
         let over = Instant::now();
         while !removal.go_on(over).unwrap() {
             turns += 1;
@@ -158,7 +179,7 @@ mod tests {
             fs::write(folder.path_of(b"file"), "").unwrap();
         }
         drop(folder);
-        let mut removal = Removal::begin(&root, b"deep").unwrap();
+        let mut removal = Removal::begin(&root, b"deep", None).unwrap();
         let later = Instant::now() + std::time::Duration::from_secs(600);
         assert!(removal.go_on(later).unwrap());
         assert_eq!(fs::read_dir(at.path()).unwrap().count(), 0);
@@ -168,10 +189,10 @@ mod tests {
     fn what_cannot_go_is_an_error_and_no_circle() {
         let at = tempfile::tempdir().unwrap();
         let root = open(at.path());
-        assert_eq!(Removal::begin(&root, b"none").err().unwrap().kind(), ErrorKind::NotFound);
+        assert_eq!(Removal::begin(&root, b"none", None).err().unwrap().kind(), ErrorKind::NotFound);
         fs::write(at.path().join("file"), "").unwrap();
         let now = Instant::now();
-        assert!(Removal::begin(&root, b"file").unwrap().go_on(now).unwrap());
+        assert!(Removal::begin(&root, b"file", None).unwrap().go_on(now).unwrap());
         assert!(!at.path().join("file").exists());
     }
 }

@@ -16,11 +16,13 @@ pub struct Conf {
     pub access: u32,
     /// How many segments a path must have at least for DELETE.
     pub min_delete_depth: u64,
+    /// How many files and folders one request may be about.
+    pub max_files: u64,
 }
 
 impl Default for Conf {
     fn default() -> Self {
-        Conf { methods: 0, full_path: false, access: 0o600, min_delete_depth: 0 }
+        Conf { methods: 0, full_path: false, access: 0o600, min_delete_depth: 0, max_files: 100_000 }
     }
 }
 
@@ -53,8 +55,9 @@ pub const DIRECTIVES: &[Directive<Conf>] = &[
             doc: "Methods of WebDAV (RFC 4918) that change files here: `PUT`, `DELETE`, `MKCOL`, `COPY`, `MOVE`. A file that is put goes \
                   into a nameless file on the same file system and gets its name when it is whole, so nobody sees half of it and a \
                   broken upload leaves nothing. The server's user must be allowed to write there. Who may do this is for \
-                  `auth_basic`, `allow` and `limit_except` to say: without them everybody may. `COPY` and `MOVE` also need the permission \
-                  that a `PUT` of their `Destination` would need. `client_max_body_size` bounds what is put.",
+                  `auth_basic`, `allow` and `limit_except` to say: without them everybody may. Each file and folder that a request would make, \
+                  replace, remove or show is asked for as if it stood in a request of its own; if one is refused nothing is done. \
+                  `client_max_body_size` bounds what is put.",
         },
         repeat: Repeat::Refused,
         inherit: Inherit::Yes,
@@ -108,6 +111,24 @@ pub const DIRECTIVES: &[Directive<Conf>] = &[
         inherit: Inherit::Yes,
         set: |conf, args| {
             conf.min_delete_depth = args.number(0, 0..=1 << 20)?;
+            Ok(())
+        },
+    },
+    Directive {
+        manual: Manual {
+            name: "dav_max_files",
+            syntax: &["number"],
+            default: Some("100000"),
+            contexts: Contexts::SCOPES,
+            arity: Arity::Words(1, 1),
+            block: false,
+            doc: "How many files and folders one `COPY`, `MOVE` or `DELETE` of a folder may be about; more are 403, and nothing is done. Each \
+                  of them is asked for beforehand (`dav_methods`), which takes some ten microseconds and eight bytes.",
+        },
+        repeat: Repeat::Refused,
+        inherit: Inherit::Yes,
+        set: |conf, args| {
+            conf.max_files = args.number(0, 1..=1 << 32)?;
             Ok(())
         },
     },

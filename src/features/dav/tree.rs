@@ -10,13 +10,14 @@ use std::time::Instant;
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat, Timespec, Timestamps, UTIME_OMIT};
 use rustix::io::Errno;
 
+use super::asking::Asked;
 use crate::exchange::account::{self, Accounts, Hold};
 use crate::exchange::store::{Draft, Folder};
 
 /// Bytes between two looks at the clock.
 const PIECE: u64 = 4 << 20;
-/// Folders within folders that are copied; each is held open, twice.
-const DEEPEST: usize = 128;
+/// Folders within folders that a request may reach; each is held open, twice.
+pub const DEEPEST: usize = 128;
 
 /// How much of a folder is copied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +43,8 @@ pub struct TreeCopy {
     /// The copy itself, which may stand below what is copied: by its device and number.
     own: (u64, u64),
     levels: Vec<Level>,
+    /// The name of the folder that is copied now below the tree, with a slash at its end.
+    name: Vec<u8>,
     file: Option<(Pour, File, Hold)>,
     /// What its files count in.
     accounts: Accounts,
@@ -52,6 +55,8 @@ struct Level {
     to: Folder,
     entries: Option<Dir>,
     stat: Stat,
+    /// How long the name is of the folder above.
+    outer: usize,
 }
 
 /// What is left to read of a file.
@@ -120,14 +125,21 @@ impl Pour {
 impl TreeCopy {
     /// Of an open folder, under a name in another, where its files count in these accounts.
     pub fn begin(source: Folder, to: &Folder, new: &[u8], reach: Reach, accounts: &Accounts) -> io::Result<TreeCopy> {
-        let level = Level::open(source, to, new, reach)?;
+        let level = Level::open(source, to, new, reach, 0)?;
         let own = rustix::fs::fstat(&level.to)?;
         let accounts = accounts.clone();
-        Ok(TreeCopy { reach, own: (own.st_dev, own.st_ino), levels: vec![level], file: None, accounts })
+        Ok(TreeCopy {
+            reach,
+            own: (own.st_dev, own.st_ino),
+            levels: vec![level],
+            name: Vec::new(),
+            file: None,
+            accounts,
+        })
     }
 
-    /// Goes on until a moment; true when all of it is there.
-    pub fn go_on(&mut self, until: Instant) -> io::Result<bool> {
+    /// Goes on until a moment; true when all of it is there. Of the entries those are copied that were asked for, if any were.
+    pub fn go_on(&mut self, until: Instant, asked: Option<&Asked>) -> io::Result<bool> {
         loop {
             match &mut self.file {
                 Some((pour, into, _)) => {
@@ -136,7 +148,7 @@ impl TreeCopy {
                     }
                 }
                 None if self.levels.is_empty() => return Ok(true),
-                None => self.take_one()?,
+                None => self.take_one(asked)?,
             }
             if Instant::now() >= until {
                 return Ok(false);
@@ -153,21 +165,22 @@ impl TreeCopy {
         Ok(())
     }
 
-    fn take_one(&mut self) -> io::Result<()> {
+    fn take_one(&mut self, asked: Option<&Asked>) -> io::Result<()> {
         let Some(level) = self.levels.last_mut() else { return Ok(()) };
         let Some(entry) = level.entries.as_mut().and_then(Dir::read) else {
             level.finish()?;
+            self.name.truncate(level.outer);
             self.levels.pop();
             return Ok(());
         };
         let entry = entry?;
         match entry.file_name() {
             name if matches!(name.to_bytes(), b"." | b"..") => Ok(()),
-            name => self.take(name),
+            name => self.take(name, asked),
         }
     }
 
-    fn take(&mut self, name: &CStr) -> io::Result<()> {
+    fn take(&mut self, name: &CStr, asked: Option<&Asked>) -> io::Result<()> {
         let Some(level) = self.levels.last() else { return Ok(()) };
         let follows = self.reach == Reach::All { follows: true };
         let (at, nofollow) = match follows {
@@ -176,6 +189,11 @@ impl TreeCopy {
         };
         // Gone meanwhile, or a link that leads nowhere.
         let Ok(stat) = rustix::fs::statat(&level.from, name, at) else { return Ok(()) };
+        let is_folder = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
+        if asked.is_some_and(|asked| !asked.has(&[&self.name, name.to_bytes()].concat(), is_folder)) {
+            // It came after the others were asked for.
+            return Ok(());
+        }
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | nofollow;
         let open = |flags| still_there(rustix::fs::openat(&level.from, name, flags, Mode::empty()));
         match FileType::from_raw_mode(stat.st_mode) {
@@ -183,8 +201,11 @@ impl TreeCopy {
             FileType::Directory if self.levels.len() >= DEEPEST => Err(Errno::NAMETOOLONG.into()),
             FileType::Directory => {
                 let Some(inner) = open(flags | OFlags::DIRECTORY)? else { return Ok(()) };
-                let level = Level::open(File::from(inner).try_into()?, &level.to, name.to_bytes(), self.reach)?;
+                let (inner, outer) = (File::from(inner).try_into()?, self.name.len());
+                let level = Level::open(inner, &level.to, name.to_bytes(), self.reach, outer)?;
                 self.levels.push(level);
+                self.name.extend_from_slice(name.to_bytes());
+                self.name.push(b'/');
                 Ok(())
             }
             FileType::RegularFile => {
@@ -218,13 +239,13 @@ fn still_there<T>(opened: Result<T, Errno>) -> io::Result<Option<T>> {
 }
 
 impl Level {
-    fn open(from: Folder, to: &Folder, new: &[u8], reach: Reach) -> io::Result<Level> {
+    fn open(from: Folder, to: &Folder, new: &[u8], reach: Reach, outer: usize) -> io::Result<Level> {
         let stat = rustix::fs::fstat(&from)?;
         // For nobody else, until all of it is there.
         to.make(new, 0o700)?;
         let to = to.inner(new)?;
         let entries = if reach == Reach::Itself { None } else { Some(Dir::read_from(&from)?) };
-        Ok(Level { from, to, entries, stat })
+        Ok(Level { from, to, entries, stat, outer })
     }
 
     /// Rights and times last: without the right to write nothing could have been put in.
@@ -266,7 +287,7 @@ mod tests {
                     .unwrap();
             // As little as possible at a time.
             let over = Instant::now();
-            while !copy.go_on(over).unwrap() {}
+            while !copy.go_on(over, None).unwrap() {}
             let to = at.path().join(name);
             assert_eq!([to.join("sub/a"), to.join("link")].map(|path| path.is_file()), has, "{name}");
             assert!(!to.join("sub/up").exists() && !to.join("broken").exists());
@@ -291,7 +312,7 @@ mod tests {
             &Accounts::default(),
         )
         .unwrap();
-        assert!(copy.go_on(Instant::now() + Duration::from_secs(600)).unwrap());
+        assert!(copy.go_on(Instant::now() + Duration::from_secs(600), None).unwrap());
         let mut names: Vec<_> =
             fs::read_dir(at.path().join("copy/up")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         names.sort();
@@ -315,10 +336,10 @@ mod tests {
         )
         .unwrap();
         for _ in 0..20 {
-            assert!(!copy.go_on(Instant::now()).unwrap());
+            assert!(!copy.go_on(Instant::now(), None).unwrap());
         }
         fs::remove_dir_all(at.path().join("from")).unwrap();
-        assert!(copy.go_on(Instant::now() + Duration::from_secs(600)).unwrap());
+        assert!(copy.go_on(Instant::now() + Duration::from_secs(600), None).unwrap());
     }
 
     #[test]
@@ -341,7 +362,7 @@ mod tests {
                 &Accounts::default(),
             )
             .unwrap();
-            let done = copy.go_on(later);
+            let done = copy.go_on(later, None);
             assert_eq!(done.is_ok(), fits, "{name}: {done:?}");
         }
     }

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 
+use super::asking::Asked;
 use super::removal::Removal;
 use super::tree::{FileCopy, Reach, TreeCopy};
 use super::{Spot, exists, failed};
@@ -18,7 +19,7 @@ use crate::exchange::store::Folder;
 use crate::exchange::symlinks::{self, Symlinks};
 
 /// How long one turn takes.
-const TURN: Duration = Duration::from_millis(10);
+pub const TURN: Duration = Duration::from_millis(10);
 
 /// What is to be copied or moved.
 pub struct Order {
@@ -38,6 +39,8 @@ pub struct Order {
     pub reach: Option<Reach>,
     /// What it counts in there.
     pub accounts: Accounts,
+    /// What was asked for of a folder; all of it where nothing is said.
+    pub asked: Option<Asked>,
 }
 
 /// What is under way.
@@ -52,11 +55,14 @@ pub enum Work {
 
 /// Things that go, and what is answered then.
 pub struct Clearing {
-    left: Vec<(Folder, Vec<u8>)>,
+    left: Vec<Left>,
     removal: Option<Removal>,
     path: Vec<u8>,
     answer: Result<u16, HttpError>,
 }
+
+/// What has a name in a folder, and what may go of it.
+type Left = (Folder, Vec<u8>, Option<Asked>);
 
 impl Work {
     /// Copies or moves. What goes by names alone is done at once.
@@ -94,10 +100,10 @@ impl Work {
         Ok(Work::Tree(order, copy, own))
     }
 
-    /// Removes what stands at a spot: a file at once.
-    pub fn remove(spot: Spot) -> Result<Work, HttpError> {
+    /// Removes what stands at a spot: a file at once, of a folder what was asked for.
+    pub fn remove(spot: Spot, asked: Option<Asked>) -> Result<Work, HttpError> {
         let Spot { folder, name, path } = spot;
-        let removal = Removal::begin(&folder, &name).map_err(|error| failed("DELETE", &path, &error, 409))?;
+        let removal = Removal::begin(&folder, &name, asked).map_err(|error| failed("DELETE", &path, &error, 409))?;
         Ok(Work::Clear(Clearing { left: Vec::new(), removal: Some(removal), path, answer: Ok(204) }))
     }
 
@@ -118,8 +124,16 @@ impl Work {
     }
 }
 
+/// Opens what is to be copied or moved.
+pub fn open_source(from: &Spot, rule: &Symlinks) -> io::Result<File> {
+    match rule {
+        Symlinks::Followed => symlinks::open(from.folder.path_of(&from.name).as_os_str().as_bytes(), rule),
+        rule => symlinks::open(&from.path, rule),
+    }
+}
+
 /// What is to be cleared away when all of a file is there.
-fn file(order: &Order, copy: &mut FileCopy, until: Instant) -> Result<Option<Clearing>, HttpError> {
+fn file(order: &mut Order, copy: &mut FileCopy, until: Instant) -> Result<Option<Clearing>, HttpError> {
     let whole = copy.go_on(until).map_err(|error| order.copy_failed(&error))?;
     if !whole {
         return Ok(None);
@@ -128,30 +142,42 @@ fn file(order: &Order, copy: &mut FileCopy, until: Instant) -> Result<Option<Cle
     let _alone = to.folder.alone().map_err(|error| order.copy_failed(&error))?;
     order.refuse_taken()?;
     copy.publish(&to.folder, &to.name).map_err(|error| failed("rename()", &order.to.path, &error, 409))?;
+    order.asked = None;
     let source = order.source().map_err(|error| order.copy_failed(&error))?;
     Ok(Some(order.clear(None, source)))
 }
 
 /// The same of a folder; of one that could not be copied, what is there of it.
-fn tree(order: &Order, copy: &mut TreeCopy, own: &[u8], until: Instant) -> Result<Option<Clearing>, HttpError> {
+fn tree(order: &mut Order, copy: &mut TreeCopy, own: &[u8], until: Instant) -> Result<Option<Clearing>, HttpError> {
+    let asked = order.asked.take();
+    let done = copy.go_on(until, asked.as_ref());
+    order.asked = asked;
     let failed = |error: io::Error| order.copy_failed(&error);
-    let done = copy.go_on(until).map_err(failed).and_then(|whole| {
+    let done = done.map_err(failed).and_then(|whole| {
         if !whole {
             return Ok(None);
         }
         let _alone = order.to.folder.alone().map_err(failed)?;
         order.refuse_taken()?;
         let old = replace(order, &order.to.folder, own).map_err(failed)?;
-        Ok(Some((old, order.source().map_err(failed)?)))
+        Ok(Some(old))
     });
     match done {
         Ok(None) => Ok(None),
-        Ok(Some((old, source))) => Ok(Some(order.clear(old, source))),
+        Ok(Some(old)) => {
+            let source = order.source().map_err(|error| order.copy_failed(&error))?;
+            Ok(Some(order.clear(old, source)))
+        }
         Err(error) => {
             let answer = Err(error);
             copy.close().map_err(|error| order.copy_failed(&error))?;
             let half = order.to.folder.again().map_err(|error| order.copy_failed(&error))?;
-            Ok(Some(Clearing { left: vec![(half, own.to_vec())], removal: None, path: order.to.path.clone(), answer }))
+            Ok(Some(Clearing {
+                left: vec![(half, own.to_vec(), None)],
+                removal: None,
+                path: order.to.path.clone(),
+                answer,
+            }))
         }
     }
 }
@@ -175,11 +201,7 @@ fn replace(order: &Order, folder: &Folder, name: &[u8]) -> io::Result<Option<(Fo
 impl Order {
     /// Opens what is to be copied: under the rule again, since it may be another by now.
     fn open(&self) -> io::Result<File> {
-        let Spot { folder, name, path } = &self.from;
-        match self.rule {
-            Symlinks::Followed => symlinks::open(folder.path_of(name).as_os_str().as_bytes(), &self.rule),
-            rule => symlinks::open(path, &rule),
-        }
+        open_source(&self.from, &self.rule)
     }
 
     /// Whether what goes by another name only counts as before.
@@ -201,15 +223,15 @@ impl Order {
     }
 
     /// The source, if it is to go.
-    fn source(&self) -> io::Result<Vec<(Folder, Vec<u8>)>> {
+    fn source(&mut self) -> io::Result<Vec<Left>> {
         match self.moves {
-            true => Ok(vec![(self.from.folder.again()?, self.from.name.clone())]),
+            true => Ok(vec![(self.from.folder.again()?, self.from.name.clone(), self.asked.take())]),
             false => Ok(Vec::new()),
         }
     }
 
-    fn clear(&self, old: Option<(Folder, Vec<u8>)>, mut left: Vec<(Folder, Vec<u8>)>) -> Clearing {
-        left.extend(old);
+    fn clear(&self, old: Option<(Folder, Vec<u8>)>, mut left: Vec<Left>) -> Clearing {
+        left.extend(old.map(|(folder, name)| (folder, name, None)));
         let status = if self.reach.is_some() { 201 } else { 204 };
         Clearing { left, removal: None, path: self.to.path.clone(), answer: Ok(status) }
     }
@@ -243,8 +265,8 @@ impl Clearing {
             {
                 return Ok(false);
             }
-            let Some((folder, name)) = self.left.pop() else { return Ok(true) };
-            self.removal = Some(Removal::begin(&folder, &name)?);
+            let Some((folder, name, asked)) = self.left.pop() else { return Ok(true) };
+            self.removal = Some(Removal::begin(&folder, &name, asked)?);
         }
     }
 }
@@ -282,7 +304,17 @@ mod tests {
             for (rule, copied) in [(trusted, false), (Symlinks::Followed, true)] {
                 let (from, to) = (spot(at.path(), name), spot(at.path(), "copy"));
                 let accounts = Accounts::default();
-                let order = Order { from, to, moves: false, replaces: false, overwrites: true, rule, reach, accounts };
+                let order = Order {
+                    from,
+                    to,
+                    moves: false,
+                    replaces: false,
+                    overwrites: true,
+                    rule,
+                    reach,
+                    accounts,
+                    asked: None,
+                };
                 assert_eq!(done(order).is_ok(), copied, "{name} {rule:?}");
                 assert_eq!(at.path().join("copy").exists(), copied, "{name} {rule:?}");
             }
@@ -305,6 +337,7 @@ mod tests {
             rule: Symlinks::Followed,
             reach: Some(Reach::Itself),
             accounts: Accounts::default(),
+            asked: None,
         };
         assert_eq!(done(order(true)), Ok(201));
         fs::write(at.path().join("to/file"), "").unwrap();
