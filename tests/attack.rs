@@ -11,6 +11,8 @@ mod client;
 mod folders;
 #[path = "attack/limits.rs"]
 mod limits;
+#[path = "attack/lists.rs"]
+mod lists;
 #[path = "attack/passwords.rs"]
 mod passwords;
 #[path = "attack/scripts.rs"]

@@ -13,6 +13,7 @@ pub mod error;
 mod file_cache;
 pub mod files;
 pub mod inflow;
+pub mod joint;
 pub mod keys;
 pub mod logging;
 pub mod notebook;

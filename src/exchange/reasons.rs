@@ -418,6 +418,18 @@ pub const REASONS: &[Reason] = &[
         ["A script's output could not be written to a temporary file.", "Look at the folder that the log names."],
     ),
     reason(
+        "listing-spool",
+        &[500],
+        &["client_body_temp_path"],
+        ["The listing of a folder could not be written to a temporary file.", "Look at the folder that the log names."],
+    ),
+    reason(
+        "folder-too-large",
+        &[500],
+        &["autoindex", "upload_list"],
+        ["The folder holds more than can be listed: some 500,000 files.", "Spread the files over several folders."],
+    ),
+    reason(
         "no-upstream",
         &[500],
         &["proxy_pass"],

@@ -8,7 +8,9 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
-use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, RenameFlags, Stat};
+#[cfg(test)]
+use rustix::fs::Dir;
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, RenameFlags, Stat};
 use rustix::io::Errno;
 
 use super::account::{self, Accounts, Hold};
@@ -139,7 +141,8 @@ impl Folder {
     }
 
     /// The regular files in it by name and size. Drafts are left out.
-    pub fn files(&self) -> io::Result<Vec<(Vec<u8>, Stat)>> {
+    #[cfg(test)]
+    fn files(&self) -> io::Result<Vec<(Vec<u8>, Stat)>> {
         let mut files = Vec::new();
         for entry in Dir::read_from(&self.0)? {
             let entry = entry?;

@@ -3,9 +3,14 @@
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::Received;
+use super::error::{HttpError, Level, system_words};
+use crate::http::escape;
+use crate::http::response::{Body, Chunk};
 
 /// Makes one in the folder, which is made at first need. Where this user may make none, the system's own folder for such
 /// files will do: a request is worth more than the place of its body.
@@ -21,6 +26,13 @@ pub fn file(folder: &Path) -> io::Result<File> {
         ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => tempfile::tempfile(),
         _ => Err(error),
     })
+}
+
+/// The error for a listing that could not be put together: what could not be written, and in which folder.
+pub fn unlisted(what: &str, folder: &Path, error: &io::Error) -> HttpError {
+    let folder = escape::error_log(folder.as_os_str().as_bytes()).to_string();
+    let text = format!("{what} could not be written to a file in \"{folder}\" ({})", system_words(error));
+    HttpError::new(500, "listing-spool").log(Level::Crit, text)
 }
 
 /// A body that is being put together.
@@ -68,6 +80,15 @@ impl Spool {
     /// The folder of its file.
     pub fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    /// The same for an answer: those who share it read one file.
+    pub fn body(self) -> Body {
+        match self.finish() {
+            Received::File(file, len) => Body { chunks: [Chunk::File { file: Arc::new(file), offset: 0, len }].into() },
+            Received::Memory(bytes) => Body::bytes(bytes),
+            _ => Body::empty(),
+        }
     }
 
     /// The whole body.

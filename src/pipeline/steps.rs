@@ -104,8 +104,8 @@ pub(super) fn bound_body(run: &mut Run) -> Result<Step, HttpError> {
 }
 
 pub(super) fn list_folder(run: &mut Run) -> Result<Step, HttpError> {
-    let tokens = &run.scope.server_tokens;
-    autoindex::step(&mut run.x, &run.scope.autoindex, |x| server_tokens::page_line(x, tokens))
+    let (tokens, temporary) = (&run.scope.server_tokens, &run.scope.request_body.folder);
+    autoindex::step(&mut run.x, &run.scope.autoindex, temporary, |x| server_tokens::page_line(x, tokens))
 }
 
 pub(super) fn pass_on(run: &mut Run) -> Result<Step, HttpError> {

@@ -1,15 +1,19 @@
-//! Listings of a folder, drawn from entries that were already read. `render` writes nginx's four formats byte for
-//! byte, `theme` the page that is pleasant to look at. Nothing here opens a file or knows a request.
+//! Listings of a folder. `rows` has the settings and the step, `making` reads a folder and writes the page, a little in each turn;
+//! `render` knows nginx's four formats byte for byte, `theme` the page that is pleasant to look at. Those two open no file.
 
+mod making;
 pub mod render;
 pub mod rows;
 pub mod theme;
 
 pub use rows::{Conf, DIRECTIVES, VARIABLES, step};
 
+use std::sync::LazyLock;
+
 use jiff::tz::TimeZone;
 
 static UTC: TimeZone = TimeZone::UTC;
+static LOCAL: LazyLock<TimeZone> = LazyLock::new(TimeZone::system);
 
 /// What an entry is, symlinks followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,26 +53,37 @@ pub enum Format {
     Xml,
 }
 
-/// A folder as it is shown.
-#[derive(Debug, Clone)]
-pub struct Listing<'a> {
+/// How a folder is shown: what two requests have in common that get the same page.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Look {
     /// The decoded path of the request, with the slash at its end.
-    pub uri: &'a [u8],
-    /// What the folder holds; entries whose name begins with a dot are left out by whoever reads the folder.
-    pub entries: Vec<Entry>,
+    pub uri: Vec<u8>,
+    /// In which format.
+    pub style: Style,
     /// Whether sizes are written in full (`autoindex_exact_size`).
     pub exact_size: bool,
-    /// The zone for the times of HTML pages; `None` is UTC (`autoindex_localtime off`).
-    pub zone: Option<&'a TimeZone>,
+    /// Whether HTML pages name times in the server's zone (`autoindex_localtime`) rather than in UTC.
+    pub localtime: bool,
     /// Whether names are cut by characters rather than bytes: the answer's charset is UTF-8.
     pub utf8: bool,
-    /// The function's name for [`Format::Jsonp`], checked by [`callback`].
-    pub callback: Option<&'a [u8]>,
 }
 
-impl Listing<'_> {
-    fn zone(&self) -> &TimeZone {
-        self.zone.unwrap_or(&UTC)
+/// What is made of the entries.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Style {
+    /// nginx's page.
+    Html,
+    /// An array of objects; a call of JSONP stands around it.
+    Json,
+    /// A document with one element for each entry.
+    Xml,
+    /// The page that is pleasant to look at, sorted so, with this line at its foot.
+    Theme(theme::Sort, String),
+}
+
+impl Look {
+    fn zone(&self) -> &'static TimeZone {
+        if self.localtime { &LOCAL } else { &UTC }
     }
 }
 

@@ -1,43 +1,39 @@
 //! nginx's four listing formats, byte for byte: scripts parse them. Times are UTC but in HTML with a zone set.
 
+use std::cmp::Ordering;
 use std::io::Write;
 
-use super::{Entry, Format, Kind, Listing, UTC};
+use jiff::tz::TimeZone;
+
+use super::{Entry, Kind, Look, UTC};
 use crate::http::{date, escape};
 
 /// Columns of the name in an HTML listing; a longer one is cut to three less and ends in `..>`.
 const NAME_COLUMNS: usize = 50;
 
-/// Writes a listing, folders first and each group by bytes of the name. Gives its Content-Type and its body.
-pub fn render(format: Format, mut listing: Listing) -> (&'static str, Vec<u8>) {
-    listing.entries.sort_by(|a, b| b.is_dir().cmp(&a.is_dir()).then_with(|| a.name.cmp(&b.name)));
-    match (format, listing.callback) {
-        (Format::Html, _) => ("text/html", html(&listing)),
-        (Format::Json, _) | (Format::Jsonp, None) => ("application/json", json(&listing)),
-        (Format::Jsonp, Some(callback)) => ("application/javascript", jsonp(&listing, callback)),
-        (Format::Xml, _) => ("text/xml; charset=utf-8", xml(&listing)),
-    }
+/// How folders come first and each group stands by the bytes of its names.
+pub fn compare(a: &Entry, b: &Entry) -> Ordering {
+    b.is_dir().cmp(&a.is_dir()).then_with(|| a.name.cmp(&b.name))
 }
 
-fn html(listing: &Listing) -> Vec<u8> {
-    let uri = escape::html(listing.uri);
-    let mut out = Vec::with_capacity(256 + listing.entries.len() * 128);
+/// What stands before the entries of nginx's page.
+pub fn html_head(out: &mut Vec<u8>, uri: &[u8]) {
+    let uri = escape::html(uri);
     out.extend_from_slice(b"<html>\r\n<head><title>Index of ");
     out.extend_from_slice(&uri);
     out.extend_from_slice(b"</title></head>\r\n<body>\r\n<h1>Index of ");
     out.extend_from_slice(&uri);
     out.extend_from_slice(b"</h1><hr><pre><a href=\"../\">../</a>\r\n");
-    for entry in &listing.entries {
-        html_line(&mut out, entry, listing);
-    }
-    out.extend_from_slice(b"</pre><hr></body>\r\n</html>\r\n");
-    out
 }
 
-fn html_line(out: &mut Vec<u8>, entry: &Entry, listing: &Listing) {
+/// What stands after them.
+pub const HTML_FOOT: &[u8] = b"</pre><hr></body>\r\n</html>\r\n";
+
+/// One line of the page.
+pub fn html_line(out: &mut Vec<u8>, entry: &Entry, look: &Look, zone: &TimeZone) {
     let slash = if entry.is_dir() { "/" } else { "" };
     write(out, format_args!("<a href=\"{}{slash}\">", escape::component(&entry.name)));
-    let characters = std::str::from_utf8(&entry.name).ok().filter(|_| listing.utf8);
+    let characters = std::str::from_utf8(&entry.name).ok().filter(|_| look.utf8);
     let columns = characters.map_or(entry.name.len(), |name| name.chars().count());
     let mut shown = columns.min(NAME_COLUMNS);
     if columns > NAME_COLUMNS {
@@ -52,8 +48,8 @@ fn html_line(out: &mut Vec<u8>, entry: &Entry, listing: &Listing) {
             shown += 1;
         }
     }
-    let time = date::written(entry.seconds(), listing.zone(), "%d-%b-%Y %H:%M");
-    let size = match (entry.is_dir(), listing.exact_size) {
+    let time = date::written(entry.seconds(), zone, "%d-%b-%Y %H:%M");
+    let size = match (entry.is_dir(), look.exact_size) {
         (true, true) => format!("{:>19}", "-"),
         (true, false) => format!("{:>7}", "-"),
         (false, true) => format!("{:>19}", entry.size),
@@ -73,43 +69,44 @@ fn rounded(size: u64) -> String {
     size.to_string()
 }
 
-fn json(listing: &Listing) -> Vec<u8> {
-    let mut out = Vec::with_capacity(16 + listing.entries.len() * 112);
-    out.push(b'[');
-    for (at, entry) in listing.entries.iter().enumerate() {
-        out.extend_from_slice(if at == 0 { b"\r\n{ \"name\":\"" } else { b",\r\n{ \"name\":\"" });
-        escape::json(&mut out, &entry.name);
-        let (kind, mtime) = (word(entry.kind), date::imf(entry.seconds()));
-        write(&mut out, format_args!("\", \"type\":\"{kind}\", \"mtime\":\"{mtime}\""));
-        if entry.kind == Kind::File {
-            write(&mut out, format_args!(", \"size\":{}", entry.size));
-        }
-        out.extend_from_slice(b" }");
+/// What stands before the objects of JSON.
+pub const JSON_HEAD: &[u8] = b"[";
+/// What stands after them.
+pub const JSON_FOOT: &[u8] = b"\r\n]";
+
+/// One object.
+pub fn json_object(out: &mut Vec<u8>, entry: &Entry, is_first: bool) {
+    out.extend_from_slice(if is_first { b"\r\n{ \"name\":\"" } else { b",\r\n{ \"name\":\"" });
+    escape::json(out, &entry.name);
+    let (kind, mtime) = (word(entry.kind), date::imf(entry.seconds()));
+    write(out, format_args!("\", \"type\":\"{kind}\", \"mtime\":\"{mtime}\""));
+    if entry.kind == Kind::File {
+        write(out, format_args!(", \"size\":{}", entry.size));
     }
-    out.extend_from_slice(b"\r\n]");
-    out
+    out.extend_from_slice(b" }");
 }
 
-fn jsonp(listing: &Listing, callback: &[u8]) -> Vec<u8> {
-    [b"/* callback */\r\n", callback, b"(", &json(listing), b");"].concat()
+/// What makes a call of a JSON text, before and after it.
+pub fn call(callback: &[u8]) -> (Vec<u8>, &'static [u8]) {
+    ([b"/* callback */\r\n", callback, b"("].concat(), b");")
 }
 
-fn xml(listing: &Listing) -> Vec<u8> {
-    let mut out = Vec::with_capacity(64 + listing.entries.len() * 96);
-    out.extend_from_slice(b"<?xml version=\"1.0\"?>\r\n<list>\r\n");
-    for entry in &listing.entries {
-        let kind = word(entry.kind);
-        let mtime = date::written(entry.seconds(), &UTC, "%Y-%m-%dT%H:%M:%SZ");
-        write(&mut out, format_args!("<{kind} mtime=\"{mtime}\""));
-        if entry.kind == Kind::File {
-            write(&mut out, format_args!(" size=\"{}\"", entry.size));
-        }
-        out.push(b'>');
-        escape::xml(&mut out, &entry.name);
-        write(&mut out, format_args!("</{kind}>\r\n"));
+/// What stands before the elements of XML.
+pub const XML_HEAD: &[u8] = b"<?xml version=\"1.0\"?>\r\n<list>\r\n";
+/// What stands after them.
+pub const XML_FOOT: &[u8] = b"</list>\r\n";
+
+/// One element.
+pub fn xml_element(out: &mut Vec<u8>, entry: &Entry) {
+    let kind = word(entry.kind);
+    let mtime = date::written(entry.seconds(), &UTC, "%Y-%m-%dT%H:%M:%SZ");
+    write(out, format_args!("<{kind} mtime=\"{mtime}\""));
+    if entry.kind == Kind::File {
+        write(out, format_args!(" size=\"{}\"", entry.size));
     }
-    out.extend_from_slice(b"</list>\r\n");
-    out
+    out.push(b'>');
+    escape::xml(out, &entry.name);
+    write(out, format_args!("</{kind}>\r\n"));
 }
 
 fn word(kind: Kind) -> &'static str {
@@ -127,43 +124,49 @@ fn write(out: &mut Vec<u8>, text: std::fmt::Arguments) {
 
 #[cfg(test)]
 mod tests {
-    use jiff::tz::TimeZone;
-
     use super::*;
+    use crate::features::autoindex::Style;
 
     fn entry(name: &str, kind: Kind, size: u64) -> Entry {
         Entry { name: name.into(), kind, size, mtime: 1_772_600_767 }
     }
 
-    fn listing(entries: Vec<Entry>) -> Listing<'static> {
-        Listing { uri: b"/<&\"/", entries, exact_size: true, zone: None, utf8: false, callback: None }
+    fn look() -> Look {
+        Look { uri: b"/<&\"/".to_vec(), style: Style::Html, exact_size: true, localtime: false, utf8: false }
     }
 
-    fn sample() -> Listing<'static> {
-        listing(vec![
+    fn sample() -> Vec<Entry> {
+        let mut entries = vec![
             entry("b<", Kind::File, 5),
             entry("B\"\n", Kind::Other, 0),
             entry("z &d", Kind::Directory, 4096),
             entry("A", Kind::Directory, 4096),
-        ])
+        ];
+        entries.sort_by(compare);
+        entries
     }
 
-    fn text(format: Format, listing: Listing) -> String {
-        String::from_utf8(render(format, listing).1).unwrap()
+    fn text(write: impl FnOnce(&mut Vec<u8>)) -> String {
+        let mut out = Vec::new();
+        write(&mut out);
+        String::from_utf8(out).unwrap()
     }
 
-    /// What stands between `<a href=...>` and the end of each line.
-    fn lines(listing: Listing) -> Vec<String> {
-        let html = text(Format::Html, listing);
-        let lines = html.lines().filter(|line| line.starts_with("<a href") && !line.contains("../"));
-        lines.map(|line| line.split_once('>').unwrap().1.to_owned()).collect()
+    /// What stands between `<a href=...>` and the end of the line.
+    fn line(entry: &Entry, look: &Look, zone: &TimeZone) -> String {
+        let line = text(|out| html_line(out, entry, look, zone));
+        line.trim_end().split_once('>').unwrap().1.to_owned()
     }
 
     #[test]
     fn html_page() {
         let spaces = |n| " ".repeat(n);
         assert_eq!(
-            text(Format::Html, sample()),
+            text(|out| {
+                html_head(out, &look().uri);
+                sample().iter().for_each(|entry| html_line(out, entry, &look(), &UTC));
+                out.extend_from_slice(HTML_FOOT);
+            }),
             format!(
                 "<html>\r\n<head><title>Index of /&lt;&amp;&quot;/</title></head>\r\n<body>\r\n\
                  <h1>Index of /&lt;&amp;&quot;/</h1><hr><pre><a href=\"../\">../</a>\r\n\
@@ -187,7 +190,7 @@ mod tests {
     #[test]
     fn long_names_are_cut() {
         let shown = |name: String, kind, utf8| {
-            let line = lines(Listing { utf8, ..listing(vec![entry(&name, kind, 0)]) }).remove(0);
+            let line = line(&entry(&name, kind, 0), &Look { utf8, ..look() }, &UTC);
             line.split("</a>").next().unwrap().to_owned()
         };
         let x = |n| "x".repeat(n);
@@ -228,17 +231,17 @@ mod tests {
         for (size, expected) in table {
             assert_eq!(rounded(size), expected, "{size}");
         }
-        let line = lines(Listing { exact_size: false, ..sample() }).remove(0);
+        let line = line(&sample()[0], &Look { exact_size: false, ..look() }, &UTC);
         assert!(line.ends_with("04-Mar-2026 05:06       -"), "{line}");
     }
 
     #[test]
     fn times_in_a_zone() {
         let zone = TimeZone::fixed(jiff::tz::offset(2));
-        let line = lines(Listing { zone: Some(&zone), ..sample() }).remove(0);
-        assert!(line.contains("04-Mar-2026 07:06"), "{line}");
+        let shown = line(&sample()[0], &look(), &zone);
+        assert!(shown.contains("04-Mar-2026 07:06"), "{shown}");
         let early = Entry { mtime: -5, ..entry("a", Kind::File, 1) };
-        assert!(lines(listing(vec![early])).remove(0).contains("01-Jan-1970 00:00"));
+        assert!(line(&early, &look(), &UTC).contains("01-Jan-1970 00:00"));
     }
 
     #[test]
@@ -247,22 +250,24 @@ mod tests {
             { \"name\":\"z &d\", \"type\":\"directory\", \"mtime\":\"Wed, 04 Mar 2026 05:06:07 GMT\" },\r\n\
             { \"name\":\"B\\\"\\n\", \"type\":\"other\", \"mtime\":\"Wed, 04 Mar 2026 05:06:07 GMT\" },\r\n\
             { \"name\":\"b<\", \"type\":\"file\", \"mtime\":\"Wed, 04 Mar 2026 05:06:07 GMT\", \"size\":5 }\r\n]";
-        let called = Listing { callback: Some(b"my.cb"), ..sample() };
         let xml = "<?xml version=\"1.0\"?>\r\n<list>\r\n\
             <directory mtime=\"2026-03-04T05:06:07Z\">A</directory>\r\n\
             <directory mtime=\"2026-03-04T05:06:07Z\">z &amp;d</directory>\r\n\
             <other mtime=\"2026-03-04T05:06:07Z\">B&quot;\n</other>\r\n\
             <file mtime=\"2026-03-04T05:06:07Z\" size=\"5\">b&lt;</file>\r\n</list>\r\n";
-        let table = [
-            (Format::Json, sample(), "application/json", json.to_owned()),
-            (Format::Jsonp, sample(), "application/json", json.to_owned()),
-            (Format::Jsonp, called, "application/javascript", format!("/* callback */\r\nmy.cb({json});")),
-            (Format::Xml, sample(), "text/xml; charset=utf-8", xml.to_owned()),
-            (Format::Json, listing(vec![]), "application/json", "[\r\n]".to_owned()),
-        ];
-        for (format, listing, content_type, body) in table {
-            let (got_type, got_body) = render(format, listing);
-            assert_eq!((got_type, String::from_utf8(got_body).unwrap()), (content_type, body), "{format:?}");
-        }
+        let objects = |out: &mut Vec<u8>, entries: &[Entry]| {
+            out.extend_from_slice(JSON_HEAD);
+            entries.iter().enumerate().for_each(|(at, entry)| json_object(out, entry, at == 0));
+            out.extend_from_slice(JSON_FOOT);
+        };
+        assert_eq!(text(|out| objects(out, &sample())), json);
+        assert_eq!(text(|out| objects(out, &[])), "[\r\n]");
+        let elements = text(|out| {
+            out.extend_from_slice(XML_HEAD);
+            sample().iter().for_each(|entry| xml_element(out, entry));
+            out.extend_from_slice(XML_FOOT);
+        });
+        assert_eq!(elements, xml);
+        assert_eq!(call(b"my.cb"), (b"/* callback */\r\nmy.cb(".to_vec(), &b");"[..]));
     }
 }

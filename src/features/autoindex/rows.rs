@@ -1,27 +1,20 @@
-//! `autoindex` and its family: a listing for a folder without an index file. Reads the folder; how a listing looks
-//! is the renderers' business.
+//! `autoindex` and its family: a listing for a folder without an index file. Must not read the folder.
 
-use std::ffi::OsStr;
-use std::fs::{self, Metadata};
-use std::io::ErrorKind;
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::sync::LazyLock;
 
 use bytes::Bytes;
-use jiff::tz::TimeZone;
 
-use super::{Entry, Format, Kind, Listing, callback, render, theme};
+use super::{Format, Look, Style, callback, making, render, theme};
 use crate::conf::args::{Args, Fault};
 use crate::conf::directive::{Arity, Contexts, Directive, Inherit, Manual, Repeat};
 use crate::exchange::Exchange;
 use crate::exchange::error::{HttpError, Level};
+use crate::exchange::joint::Turn;
 use crate::exchange::step::Step;
 use crate::exchange::variables::Variable;
 use crate::http::escape;
 use crate::http::method::Method;
-use crate::http::response::{Body, ContentType, Response};
+use crate::http::response::{Body, Chunk, ContentType, Response};
 
 /// The settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -123,8 +116,6 @@ pub const DIRECTIVES: &[Directive<Conf>] = &[
 /// The variables.
 pub const VARIABLES: &[Variable<Conf>] = &[];
 
-static LOCAL: LazyLock<TimeZone> = LazyLock::new(TimeZone::system);
-
 fn flag(value: &mut bool, args: &mut Args<'_>) -> Result<(), Fault> {
     *value = args.flag(0)?;
     Ok(())
@@ -136,10 +127,12 @@ fn set_format(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Lists the folder of the current path, or refuses to. `server_line` is asked for only where it is shown.
-pub fn step<L: AsRef<str>>(
+/// Lists the folder of the current path, or refuses to. `server_line` is asked for only where it is shown; a page that is too
+/// long for memory goes to a file in the folder `temporary`.
+pub fn step<L: Into<String>>(
     x: &mut Exchange,
     conf: &Conf,
+    temporary: &Path,
     server_line: impl Fn(&Exchange) -> L,
 ) -> Result<Step, HttpError> {
     let method = x.method();
@@ -157,79 +150,52 @@ pub fn step<L: AsRef<str>>(
             .map_err(|message| HttpError::new(400, "callback").log(Level::Error, message))?,
         _ => None,
     };
-    let listing = Listing {
-        uri: &x.uri,
-        entries: read(&path)?,
-        exact_size: conf.exact_size,
-        zone: conf.localtime.then(|| &*LOCAL),
-        utf8: false,
-        callback,
+    let callback = callback.map(<[u8]>::to_vec);
+    let kept = x.handler.take().and_then(|kept| kept.downcast::<(making::Share, u8)>().ok());
+    let mut share = match kept.filter(|kept| kept.1 == x.redirects) {
+        Some(kept) => kept.0,
+        None => {
+            let look = look(x, conf, server_line);
+            making::ask(path.to_vec(), look, x.prefix.join(temporary), x.waker())
+        }
     };
-    let (kind, page) = match (conf.theme, conf.format) {
-        (true, Format::Html) => {
+    match share.turn(x)? {
+        Turn::Made(page) => Ok(Step::done(answer(page, conf, callback.as_deref()))),
+        Turn::Wait(wait) => {
+            x.handler = Some(Box::new((share, x.redirects)));
+            Ok(Step::Wait(wait))
+        }
+    }
+}
+
+fn look<L: Into<String>>(x: &Exchange, conf: &Conf, server_line: impl Fn(&Exchange) -> L) -> Look {
+    let style = match conf.format {
+        Format::Html if conf.theme => {
             let sort = theme::Sort::from_arguments(x.args.as_deref().unwrap_or_default());
-            ("text/html; charset=utf-8", theme::page(listing, sort, server_line(x).as_ref()))
+            Style::Theme(sort, server_line(x).into())
         }
-        (_, format) => render::render(format, listing),
+        Format::Html => Style::Html,
+        Format::Json | Format::Jsonp => Style::Json,
+        Format::Xml => Style::Xml,
     };
+    Look { uri: x.uri.clone(), style, exact_size: conf.exact_size, localtime: conf.localtime, utf8: false }
+}
+
+fn answer(page: Body, conf: &Conf, callback: Option<&[u8]>) -> Response {
     let mut response = Response::new(200);
+    let kind = match (conf.format, callback) {
+        (Format::Html, _) if conf.theme => theme::CONTENT_TYPE,
+        (Format::Html, _) => "text/html",
+        (Format::Json, _) | (Format::Jsonp, None) => "application/json",
+        (Format::Jsonp, Some(_)) => "application/javascript",
+        (Format::Xml, _) => "text/xml; charset=utf-8",
+    };
     response.content_type = ContentType::Is(Bytes::from_static(kind.as_bytes()));
-    response.body = Body::bytes(page);
-    Ok(Step::done(response))
-}
-
-/// What a folder holds, without hidden files.
-fn read(path: &[u8]) -> Result<Vec<Entry>, HttpError> {
-    let name = match path.strip_suffix(b"/") {
-        Some(b"") | None => path,
-        Some(name) => name,
-    };
-    let fault = |call: &str, error| HttpError::file(call, name, &error);
-    let folder = Path::new(OsStr::from_bytes(name));
-    let mut entries = Vec::new();
-    for found in fs::read_dir(folder).map_err(|error| fault("opendir()", error))? {
-        let name = found.map_err(|error| fault("readdir()", error))?.file_name();
-        if name.as_bytes().starts_with(b".") {
-            continue;
-        }
-        let path = folder.join(&name);
-        // A link that leads nowhere is shown as what it is; what may not be looked at is left out.
-        let meta = match fs::metadata(&path) {
-            Err(error) if error.kind() == ErrorKind::PermissionDenied => continue,
-            Err(_) => fs::symlink_metadata(&path),
-            found => found,
-        };
-        // It may have gone since the folder was read.
-        entries.extend(meta.map(|meta| entry(name.as_bytes(), &meta)));
+    response.body = page;
+    if let Some(callback) = callback {
+        let (before, after) = render::call(callback);
+        response.body.chunks.push_front(Chunk::Bytes(before.into()));
+        response.body.chunks.push_back(Chunk::Bytes(Bytes::from_static(after)));
     }
-    Ok(entries)
-}
-
-fn entry(name: &[u8], meta: &Metadata) -> Entry {
-    let kind = match () {
-        () if meta.is_dir() => Kind::Directory,
-        () if meta.is_file() => Kind::File,
-        () => Kind::Other,
-    };
-    Entry { name: name.to_vec(), kind, size: meta.len(), mtime: meta.mtime() }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_folder_is_read_without_hidden_files_and_with_dead_links() {
-        let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join("a"), "xyz").unwrap();
-        fs::write(folder.path().join(".hidden"), "").unwrap();
-        fs::create_dir(folder.path().join("d")).unwrap();
-        std::os::unix::fs::symlink("nowhere", folder.path().join("l")).unwrap();
-        let mut entries = read(folder.path().as_os_str().as_bytes()).unwrap();
-        entries.sort_by(|a, b| a.name.cmp(&b.name));
-        let shown: Vec<_> = entries.iter().map(|e| (e.name.as_slice(), e.kind)).collect();
-        assert_eq!(shown, [(&b"a"[..], Kind::File), (b"d", Kind::Directory), (b"l", Kind::Other)]);
-        assert_eq!(entries[0].size, 3);
-        assert_eq!(read(b"/nowhere/at/all/").unwrap_err().status, 404);
-    }
+    response
 }

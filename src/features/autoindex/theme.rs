@@ -5,7 +5,9 @@
 use std::cmp::Ordering;
 use std::fmt::Write;
 
-use super::{Entry, Kind, Listing};
+use jiff::tz::TimeZone;
+
+use super::{Entry, Kind};
 use crate::http::size::human;
 use crate::http::{date, escape};
 
@@ -17,7 +19,7 @@ const ICONS: &str = include_str!("theme.svg");
 const SCRIPT: &str = include_str!("theme.js");
 
 /// A column that can be sorted by.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub enum Column {
     /// The name, numbers in it by their value, without case.
     #[default]
@@ -29,7 +31,7 @@ pub enum Column {
 }
 
 /// How the page is sorted. Folders always come first.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct Sort {
     /// By which column.
     pub by: Column,
@@ -54,7 +56,8 @@ impl Sort {
         sort
     }
 
-    fn compare(self, a: &Entry, b: &Entry) -> Ordering {
+    /// How two entries stand to each other.
+    pub fn compare(self, a: &Entry, b: &Entry) -> Ordering {
         let by_name = || natural(&a.name, &b.name);
         let order = match self.by {
             Column::Size if !a.is_dir() && !b.is_dir() => a.size.cmp(&b.size).then_with(by_name),
@@ -65,39 +68,55 @@ impl Sort {
     }
 }
 
-/// Draws the page. `server_line` stands at its foot, as on error pages.
-pub fn page(mut listing: Listing, sort: Sort, server_line: &str) -> Vec<u8> {
-    listing.entries.sort_by(|a, b| sort.compare(a, b));
-    let title = text(listing.uri);
-    let mut out = String::with_capacity(6_000 + listing.entries.len() * 256);
+/// What stands before the entries.
+pub fn head(out: &mut String, uri: &[u8], sort: Sort) {
+    let title = text(uri);
     out.push_str("<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n");
     out.push_str("<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n");
     out.push_str("<meta name=\"color-scheme\" content=\"light dark\">\n");
-    write(
-        &mut out,
-        format_args!("<title>Index of {title}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n{ICONS}"),
-    );
+    write(out, format_args!("<title>Index of {title}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n{ICONS}"));
     out.push_str("<main>\n<header>\n");
-    breadcrumb(&mut out, listing.uri);
+    breadcrumb(out, uri);
     out.push_str("<input id=\"filter\" type=\"search\" placeholder=\"Filter\" aria-label=\"Filter by name\" ");
     out.push_str("autocomplete=\"off\" spellcheck=\"false\" hidden>\n</header>\n<table>\n");
-    write(&mut out, format_args!("<caption>Content of {title}</caption>\n<thead><tr>"));
+    write(out, format_args!("<caption>Content of {title}</caption>\n<thead><tr>"));
     for (label, by) in [("Name", Column::Name), ("Size", Column::Size), ("Modified", Column::Time)] {
-        column_head(&mut out, label, by, sort);
+        column_head(out, label, by, sort);
     }
     out.push_str("</tr></thead>\n<tbody>\n");
-    if listing.uri != b"/" {
+    if uri != b"/" {
         out.push_str("<tr class=\"up\"><th scope=\"row\"><a href=\"../\"><svg><use href=\"#up\"/></svg>");
         out.push_str("<span>Parent folder</span></a></th><td></td><td></td></tr>\n");
     }
-    for entry in &listing.entries {
-        row(&mut out, entry, &listing);
-    }
+}
+
+/// What stands after them. `server_line` is the last, as on error pages.
+pub fn foot(out: &mut String, sums: Sums, server_line: &str) {
     out.push_str("</tbody>\n</table>\n");
-    summary(&mut out, &listing.entries);
-    write(&mut out, format_args!("</main>\n<footer>{server_line}</footer>\n<script>\n{SCRIPT}</script>\n"));
+    summary(out, sums);
+    write(out, format_args!("</main>\n<footer>{server_line}</footer>\n<script>\n{SCRIPT}</script>\n"));
     out.push_str("</body>\n</html>\n");
-    out.into_bytes()
+}
+
+/// What there is altogether.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Sums {
+    folders: usize,
+    others: usize,
+    bytes: u64,
+}
+
+impl Sums {
+    /// Counts an entry.
+    pub fn add(&mut self, entry: &Entry) {
+        match entry.kind {
+            Kind::Directory => self.folders += 1,
+            Kind::File | Kind::Other => self.others += 1,
+        }
+        if entry.kind == Kind::File {
+            self.bytes = self.bytes.saturating_add(entry.size);
+        }
+    }
 }
 
 /// Each folder on the way from the root as a link; the last one is where we are.
@@ -140,7 +159,8 @@ fn column_head(out: &mut String, label: &str, by: Column, sort: Sort) {
     write(out, format_args!("rel=\"nofollow\">{label}{arrow}</a></th>"));
 }
 
-fn row(out: &mut String, entry: &Entry, listing: &Listing) {
+/// One row of the table.
+pub fn row(out: &mut String, entry: &Entry, zone: &TimeZone) {
     let (href, name) = (escape::component(&entry.name), text(&entry.name));
     let slash = if entry.is_dir() { "/" } else { "" };
     write(out, format_args!("<tr><th scope=\"row\"><a href=\"{href}{slash}\">"));
@@ -151,20 +171,17 @@ fn row(out: &mut String, entry: &Entry, listing: &Listing) {
         out.push_str("<td>–</td>");
     }
     let seconds = entry.seconds();
-    let day = date::written(seconds, listing.zone(), "%Y-%m-%d");
-    let time = date::written(seconds, listing.zone(), "%H:%M");
-    let exact = date::iso8601(seconds, listing.zone());
+    let day = date::written(seconds, zone, "%Y-%m-%d");
+    let time = date::written(seconds, zone, "%H:%M");
+    let exact = date::iso8601(seconds, zone);
     write(out, format_args!("<td><time datetime=\"{exact}\">{day}<span> {time}</span></time></td></tr>\n"));
 }
 
-fn summary(out: &mut String, entries: &[Entry]) {
-    if entries.is_empty() {
+fn summary(out: &mut String, Sums { folders, others: files, bytes }: Sums) {
+    if folders + files == 0 {
         out.push_str("<p class=\"empty\">This folder is empty.</p>\n");
         return;
     }
-    let folders = entries.iter().filter(|entry| entry.is_dir()).count();
-    let files = entries.len() - folders;
-    let bytes = entries.iter().filter(|e| e.kind == Kind::File).fold(0, |sum: u64, e| sum.saturating_add(e.size));
     let plural = |count, one: &str| format!("{count} {one}{}", if count == 1 { "" } else { "s" });
     let parts: Vec<String> = [
         (folders > 0).then(|| plural(folders, "folder")),
@@ -254,9 +271,16 @@ mod tests {
         ]
     }
 
-    fn drawn(uri: &[u8], entries: Vec<Entry>, sort: Sort) -> String {
-        let listing = Listing { uri, entries, exact_size: true, zone: None, utf8: true, callback: None };
-        String::from_utf8(page(listing, sort, "longshore")).unwrap()
+    fn drawn(uri: &[u8], mut entries: Vec<Entry>, sort: Sort) -> String {
+        let (mut out, mut sums) = (String::new(), Sums::default());
+        entries.sort_by(|a, b| sort.compare(a, b));
+        head(&mut out, uri, sort);
+        for entry in &entries {
+            sums.add(entry);
+            row(&mut out, entry, &TimeZone::UTC);
+        }
+        foot(&mut out, sums, "longshore");
+        out
     }
 
     #[test]

@@ -3,68 +3,88 @@
 
 use bytes::Bytes;
 
+use super::listing::{self, Share, Style};
 use super::receive::Stored;
 use super::rows::Conf;
-use super::{Around, closed, open, page};
+use super::{Around, page};
 use crate::exchange::Exchange;
 use crate::exchange::error::HttpError;
+use crate::exchange::joint::Turn;
+use crate::exchange::step::Step;
 use crate::http::head::Known;
-use crate::http::response::{Body, ContentType, Response};
+use crate::http::response::{Body, Chunk, ContentType, Response};
 use crate::http::{escape, negotiate};
 
+/// What somebody is to see.
+pub struct Look {
+    /// The files that this request has just brought; none if it only looks.
+    stored: Option<Vec<Stored>>,
+    share: Share,
+    /// After so many internal redirects.
+    redirects: u8,
+}
+
 /// The answer to whoever looks at the location.
-pub fn listing(x: &Exchange, conf: &Conf, around: &Around<'_>) -> Result<Response, HttpError> {
-    let shown = shown(conf)?;
-    let files: Vec<Stored> =
-        shown.iter().map(|file| Stored { name: file.name.clone(), size: file.size, sha256: None }).collect();
-    Ok(written(x, conf, &files, 200, || page::draw(conf, around.most, &shown, &[], &(around.line)(x))))
+pub fn listing(x: &mut Exchange, conf: &Conf, around: &Around<'_>) -> Result<Step, HttpError> {
+    show(x, conf, around, None)
 }
 
 /// The answer to an upload.
-pub fn stored(x: &Exchange, conf: &Conf, around: &Around<'_>, files: &[Stored]) -> Result<Response, HttpError> {
-    let shown = shown(conf)?;
-    let draw = || page::draw(conf, around.most, &shown, files, &(around.line)(x));
-    let mut response = written(x, conf, files, if files.is_empty() { 200 } else { 201 }, draw);
-    if let [file] = files {
-        response.location = Some(url(conf, &file.name).into());
+pub fn stored(x: &mut Exchange, conf: &Conf, around: &Around<'_>, files: Vec<Stored>) -> Result<Step, HttpError> {
+    show(x, conf, around, Some(files))
+}
+
+/// What this request waits for already, to go on with.
+pub fn under_way(x: &mut Exchange) -> Option<Box<Look>> {
+    let is_mine = x
+        .handler
+        .as_ref()
+        .and_then(|kept| kept.downcast_ref::<Look>())
+        .is_some_and(|look| look.redirects == x.redirects);
+    x.handler.take_if(|_| is_mine)?.downcast().ok()
+}
+
+fn show(x: &mut Exchange, conf: &Conf, around: &Around<'_>, stored: Option<Vec<Stored>>) -> Result<Step, HttpError> {
+    let is_json = negotiate::prefers_json(x.head.known(Known::Accept));
+    // Whoever has stored files is told of those; JSON says nothing of others.
+    let store = conf.store.as_ref().filter(|_| conf.list && (stored.is_none() || !is_json));
+    let Some(store) = store else {
+        let list =
+            if is_json { listing::json(conf.prefix(), stored.as_deref().unwrap_or_default()) } else { Vec::new() };
+        return Ok(Step::done(written(x, conf, around, stored.as_deref(), Body::bytes(list))));
+    };
+    let style = if is_json { Style::Json } else { Style::Page { deletes: conf.delete } };
+    let share = listing::ask(store, style, x.prefix.join(around.folder), x.waker());
+    go_on(x, conf, around, Box::new(Look { stored, share, redirects: x.redirects }))
+}
+
+/// Does a turn of the list; the answer, when it is whole.
+pub fn go_on(x: &mut Exchange, conf: &Conf, around: &Around<'_>, mut look: Box<Look>) -> Result<Step, HttpError> {
+    match look.share.turn(x)? {
+        Turn::Made(list) => Ok(Step::done(written(x, conf, around, look.stored.as_deref(), list))),
+        Turn::Wait(wait) => {
+            x.handler = Some(look);
+            Ok(Step::Wait(wait))
+        }
     }
-    Ok(response)
 }
 
 /// The URI of a stored file.
-pub fn url(conf: &Conf, name: &str) -> String {
-    let prefix = conf.store.as_ref().map_or(&b""[..], |store| &store.prefix);
+pub fn url(prefix: &[u8], name: &str) -> String {
     let slash = if prefix.ends_with(b"/") { "" } else { "/" };
     format!("{}{slash}{}", escape::path(prefix), escape::component(name.as_bytes()))
 }
 
-/// What is stored, newest first, where that is to be shown.
-fn shown(conf: &Conf) -> Result<Vec<page::File>, HttpError> {
-    let Some(store) = conf.store.as_ref().filter(|_| conf.list) else { return Ok(Vec::new()) };
-    let found = open(store)?.files().map_err(|error| closed(store, "readdir()", &error))?;
-    let is_shown = |name: &[u8]| !name.starts_with(b".");
-    let mut files: Vec<page::File> = found
-        .into_iter()
-        .filter(|(name, _)| is_shown(name))
-        .filter_map(|(name, stat)| {
-            // What is no UTF-8 was not stored by us, and has no URI that a page could hold.
-            let name = String::from_utf8(name).ok()?;
-            Some(page::File { name, size: stat.st_size as u64, modified: stat.st_mtime })
-        })
-        .collect();
-    files.sort_by(|a, b| b.modified.cmp(&a.modified).then_with(|| a.name.cmp(&b.name)));
-    Ok(files)
-}
-
-fn written(x: &Exchange, conf: &Conf, files: &[Stored], status: u16, page: impl FnOnce() -> String) -> Response {
-    let mut response = Response::new(status);
-    let (kind, body) = match negotiate::prefers_json(x.head.known(Known::Accept)) {
-        true => ("application/json", json(conf, files)),
-        false => ("text/html; charset=utf-8", page().into_bytes()),
-    };
-    response.content_type = ContentType::Is(Bytes::from_static(kind.as_bytes()));
-    response.body = Body::bytes(body);
-    if kind.starts_with("text/html") {
+fn written(x: &Exchange, conf: &Conf, around: &Around<'_>, stored: Option<&[Stored]>, list: Body) -> Response {
+    let files = stored.unwrap_or_default();
+    let mut response = Response::new(if files.is_empty() { 200 } else { 201 });
+    response.body = list;
+    if negotiate::prefers_json(x.head.known(Known::Accept)) {
+        response.content_type = ContentType::Is(Bytes::from_static(b"application/json"));
+    } else {
+        response.content_type = ContentType::Is(Bytes::from_static(b"text/html; charset=utf-8"));
+        response.body.chunks.push_front(Chunk::Bytes(page::head(conf, around.most, files).into()));
+        response.body.chunks.push_back(Chunk::Bytes(page::foot(&(around.line)(x)).into()));
         // Within a page of another site a visitor would press what that page lays its own words over. Old browsers know the first.
         response.push("X-Frame-Options", "DENY");
         response.push("Content-Security-Policy", "frame-ancestors 'none'");
@@ -72,22 +92,8 @@ fn written(x: &Exchange, conf: &Conf, files: &[Stored], status: u16, page: impl 
     // RFC 9110 section 12.5.5: the answer depends on what the client prefers.
     response.push("Vary", "Accept");
     response.push("Cache-Control", "no-store");
-    response
-}
-
-fn json(conf: &Conf, files: &[Stored]) -> Vec<u8> {
-    let mut out = b"{\"files\":[".to_vec();
-    for (at, file) in files.iter().enumerate() {
-        out.extend_from_slice(if at > 0 { b",\n{\"name\":\"" } else { b"\n{\"name\":\"" });
-        escape::json(&mut out, file.name.as_bytes());
-        out.extend_from_slice(format!("\",\"size\":{},\"url\":\"", file.size).as_bytes());
-        escape::json(&mut out, url(conf, &file.name).as_bytes());
-        out.push(b'"');
-        if let Some(hash) = &file.sha256 {
-            out.extend_from_slice(format!(",\"sha256\":\"{hash}\"").as_bytes());
-        }
-        out.push(b'}');
+    if let [file] = files {
+        response.location = Some(url(conf.prefix(), &file.name).into());
     }
-    out.extend_from_slice(b"\n]}\n");
-    out
+    response
 }

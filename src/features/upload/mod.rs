@@ -4,6 +4,7 @@
 mod answer;
 mod forging;
 mod form;
+mod listing;
 mod name;
 mod page;
 mod passed;
@@ -75,7 +76,10 @@ pub fn step(x: &mut Exchange, conf: &Conf, around: &Around<'_>) -> Result<Step, 
     let Some(rest) = x.uri.strip_prefix(store.prefix.as_ref()) else { return Ok(Step::Next) };
     let name = rest.strip_prefix(b"/").unwrap_or(rest).to_vec();
     match (x.method(), name.is_empty()) {
-        (Method::Get | Method::Head, true) => answer::listing(x, conf, around).map(Step::done),
+        (Method::Get | Method::Head, true) => match answer::under_way(x) {
+            Some(look) => answer::go_on(x, conf, around, look),
+            None => answer::listing(x, conf, around),
+        },
         (Method::Get | Method::Head, false) => fetch(store, &name, around).map(Step::done),
         (Method::Post, true) => post(x, conf, around),
         (Method::Delete, false) if conf.delete => {
@@ -189,6 +193,9 @@ fn remove(folder: &Folder, name: &[u8]) -> Result<(), HttpError> {
 }
 
 fn post(x: &mut Exchange, conf: &Conf, around: &Around<'_>) -> Result<Step, HttpError> {
+    if let Some(look) = answer::under_way(x) {
+        return answer::go_on(x, conf, around, look);
+    }
     let state = x.handler.take().and_then(|state| state.downcast::<State>().ok());
     match state.map(|state| *state) {
         Some(State::Receiving(receiving)) if receiving.redirects == x.redirects => receive(x, conf, around, receiving),
@@ -298,6 +305,6 @@ fn receive(
             stored.form.map_or(Ok(()), |form| form.hand_over(x))?;
             Ok(Step::Goto(target.clone()))
         }
-        None => answer::stored(x, conf, around, &stored.files).map(Step::done),
+        None => answer::stored(x, conf, around, stored.files),
     }
 }

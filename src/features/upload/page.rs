@@ -14,9 +14,10 @@ use crate::http::{date, escape};
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
 /// Files that are shown at most.
-const SHOWN: usize = 500;
+pub const SHOWN: usize = 500;
 
 /// A file of the list.
+#[derive(Debug, PartialEq, Eq)]
 pub struct File {
     /// Its name.
     pub name: String,
@@ -26,9 +27,9 @@ pub struct File {
     pub modified: i64,
 }
 
-/// Draws the page; `stored` is what has just been taken.
-pub fn draw(conf: &Conf, most: u64, files: &[File], stored: &[Stored], server_line: &str) -> String {
-    let mut out = String::with_capacity(12_000 + files.len() * 300);
+/// What stands before the list of files; `stored` is what has just been taken.
+pub fn head(conf: &Conf, most: u64, stored: &[Stored]) -> String {
+    let mut out = String::with_capacity(12_000);
     out.push_str("<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n");
     out.push_str("<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n");
     out.push_str("<meta name=\"color-scheme\" content=\"light dark\">\n");
@@ -39,19 +40,17 @@ pub fn draw(conf: &Conf, most: u64, files: &[File], stored: &[Stored], server_li
     out.push_str(
         "<ul id=\"jobs\" aria-label=\"Uploads\"></ul>\n<p id=\"said\" class=\"hidden\" role=\"status\"></p>\n",
     );
-    if conf.list {
-        list(&mut out, conf, files);
-    }
-    write(
-        &mut out,
-        format_args!("</main>\n<footer>{server_line}</footer>\n<script>\n{SCRIPT}</script>\n</body>\n</html>\n"),
-    );
     out
+}
+
+/// What stands after it.
+pub fn foot(server_line: &str) -> String {
+    format!("</main>\n<footer>{server_line}</footer>\n<script>\n{SCRIPT}</script>\n</body>\n</html>\n")
 }
 
 fn notices(out: &mut String, conf: &Conf, stored: &[Stored]) {
     for file in stored {
-        let (href, name, size) = (url(conf, &file.name), text(&file.name), human(file.size));
+        let (href, name, size) = (url(conf.prefix(), &file.name), text(&file.name), human(file.size));
         write(out, format_args!("<p class=\"notice\">Stored <a href=\"{href}\">{name}</a> ({size}).</p>\n"));
     }
 }
@@ -87,42 +86,53 @@ fn form(out: &mut String, conf: &Conf, most: u64) {
     );
 }
 
-fn list(out: &mut String, conf: &Conf, files: &[File]) {
-    out.push_str("<h2>Stored files</h2>\n<table>\n<thead class=\"hidden\"><tr><th scope=\"col\">Name</th><th scope=\"col\">Size</th><th scope=\"col\">Stored</th>");
-    out.push_str(if conf.delete {
+/// What stands before the rows of the list.
+pub fn list_head(deletes: bool) -> String {
+    let mut out = String::from(
+        "<h2>Stored files</h2>\n<table>\n<thead class=\"hidden\"><tr><th scope=\"col\">Name</th><th scope=\"col\">Size</th><th scope=\"col\">Stored</th>",
+    );
+    out.push_str(if deletes {
         "<th scope=\"col\">Delete</th></tr></thead>\n<tbody id=\"stored\" data-delete>\n"
     } else {
         "</tr></thead>\n<tbody id=\"stored\">\n"
     });
-    for file in files.iter().take(SHOWN) {
-        let (href, name) = (url(conf, &file.name), text(&file.name));
-        let seconds = u64::try_from(file.modified).unwrap_or(0);
-        let (day, exact) = (date::written(seconds, &TimeZone::UTC, "%Y-%m-%d"), date::iso8601(seconds, &TimeZone::UTC));
+    out
+}
+
+/// One row.
+pub fn row(prefix: &[u8], deletes: bool, file: &File) -> String {
+    let (href, name) = (url(prefix, &file.name), text(&file.name));
+    let seconds = u64::try_from(file.modified).unwrap_or(0);
+    let (day, exact) = (date::written(seconds, &TimeZone::UTC, "%Y-%m-%d"), date::iso8601(seconds, &TimeZone::UTC));
+    let mut out = format!(
+        "<tr><th scope=\"row\"><a href=\"{href}\">{name}</a></th><td title=\"{} bytes\">{}</td>",
+        file.size,
+        human(file.size)
+    );
+    write(&mut out, format_args!("<td><time datetime=\"{exact}\">{day}</time></td>"));
+    if deletes {
         write(
-            out,
+            &mut out,
             format_args!(
-                "<tr><th scope=\"row\"><a href=\"{href}\">{name}</a></th><td title=\"{} bytes\">{}</td>",
-                file.size,
-                human(file.size)
+                "<td><form method=\"post\" class=\"delete\"><button name=\"delete\" value=\"{name}\" aria-label=\"Delete {name}\">Delete</button></form></td>"
             ),
         );
-        write(out, format_args!("<td><time datetime=\"{exact}\">{day}</time></td>"));
-        if conf.delete {
-            write(
-                out,
-                format_args!(
-                    "<td><form method=\"post\" class=\"delete\"><button name=\"delete\" value=\"{name}\" aria-label=\"Delete {name}\">Delete</button></form></td>"
-                ),
-            );
-        }
-        out.push_str("</tr>\n");
     }
-    out.push_str("</tbody>\n</table>\n");
-    match files.len() {
+    out.push_str("</tr>\n");
+    out
+}
+
+/// What stands after the rows: of so many files the newest are shown.
+pub fn list_foot(files: usize) -> String {
+    let mut out = String::from("</tbody>\n</table>\n");
+    match files {
         0 => out.push_str("<p id=\"empty\">Nothing is stored yet.</p>\n"),
-        n if n > SHOWN => write(out, format_args!("<p id=\"more\">These are the newest {SHOWN} of {n} files.</p>\n")),
+        n if n > SHOWN => {
+            write(&mut out, format_args!("<p id=\"more\">These are the newest {SHOWN} of {n} files.</p>\n"))
+        }
         _ => {}
     }
+    out
 }
 
 fn text(name: &str) -> String {
@@ -141,7 +151,10 @@ mod tests {
 
     fn drawn(conf: Conf, files: &[File]) -> String {
         let store = Some(Store { folder: "/s".into(), prefix: "/up".into() });
-        draw(&Conf { store, ..conf }, 0, files, &[], "longshore")
+        let conf = Conf { store, ..conf };
+        let rows: String = files.iter().map(|file| row(conf.prefix(), conf.delete, file)).collect();
+        let list = list_head(conf.delete) + &rows + &list_foot(files.len());
+        head(&conf, 0, &[]) + &list + &foot("longshore")
     }
 
     #[test]
@@ -159,7 +172,6 @@ mod tests {
         for (conf, words, has) in [
             (Conf::default(), "class=\"delete\"", false),
             (Conf { delete: true, ..Conf::default() }, "class=\"delete\"", true),
-            (Conf { list: false, ..Conf::default() }, "Stored files", false),
             (Conf { max_file_size: 5 << 20, ..Conf::default() }, "up to 5 MB each · 20 files", true),
             (Conf { types: vec!["image/*".into()], ..Conf::default() }, "image/*", true),
         ] {

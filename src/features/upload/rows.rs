@@ -20,6 +20,13 @@ pub struct Store {
     pub prefix: Bytes,
 }
 
+impl Conf {
+    /// The URI of the store; empty where there is none.
+    pub fn prefix(&self) -> &[u8] {
+        self.store.as_ref().map_or(&b""[..], |store| &store.prefix)
+    }
+}
+
 /// What becomes of a file whose name is taken.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Conflict {
