@@ -1,10 +1,13 @@
 //! The arguments of one directive and the typed readers for them. Each reader answers with the
 //! value or with a [`Fault`] that points at the wrong word and says what belongs there.
 
+use std::borrow::Cow;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+
+use bytes::Bytes;
 
 use super::ast::{Node, Word};
 use super::codes::Code;
@@ -12,7 +15,7 @@ use super::diagnostic::Diagnostic;
 use super::outside::Outside;
 use super::pattern::Limit;
 use super::source::Span;
-use super::value::{Names, Piece, Text, compile};
+use super::value::{Names, Piece, Text, compile, on_one_line};
 use super::zone::Zones;
 use crate::http::media::MediaTypes;
 
@@ -245,16 +248,20 @@ impl<'a> Args<'a> {
     /// line break is a space.
     pub fn field_text(&mut self, i: usize) -> Result<Text, Fault> {
         let mut text = self.text(i)?;
+        text.is_field = true;
         for piece in &mut text.pieces {
             if let Piece::Literal(literal) = piece
-                && literal.contains(&b'\n')
+                && let Cow::Owned(line) = on_one_line(literal)
             {
-                let folded: Vec<u8> =
-                    literal.iter().filter(|&&b| b != b'\r').map(|&b| if b == b'\n' { b' ' } else { b }).collect();
-                *literal = folded.into();
+                *literal = line.into();
             }
         }
         Ok(text)
+    }
+
+    /// A word without variables for the value of a field.
+    pub fn field_word(word: &Word) -> Bytes {
+        Bytes::copy_from_slice(&on_one_line(&word.text))
     }
 
     /// Text with variables from part of a word, such as what follows `if=`.

@@ -1,5 +1,7 @@
 //! Values that a conf can hold beyond numbers: text with variables, compiled at load.
 
+use std::borrow::Cow;
+
 /// A variable's index, given out at load.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct VarId(pub u32);
@@ -20,12 +22,23 @@ pub enum Piece {
 pub struct Text {
     /// The pieces in order; a constant has one or none.
     pub pieces: Vec<Piece>,
+    /// Whether it is the value of a field: a line break of the conf's own text is a space then, in this text and in the
+    /// variables that stand in it.
+    pub is_field: bool,
+}
+
+/// A text of the conf as a field can hold it: each of its line breaks is a space.
+pub fn on_one_line(text: &[u8]) -> Cow<'_, [u8]> {
+    match text.contains(&b'\n') {
+        false => Cow::Borrowed(text),
+        true => text.iter().filter(|&&b| b != b'\r').map(|&b| if b == b'\n' { b' ' } else { b }).collect(),
+    }
 }
 
 impl Text {
     /// A text without variables.
     pub fn literal(text: impl Into<bytes::Bytes>) -> Self {
-        Text { pieces: vec![Piece::Literal(text.into())] }
+        Text { pieces: vec![Piece::Literal(text.into())], is_field: false }
     }
 
     /// The bytes, if no variable stands in the text.
@@ -85,5 +98,5 @@ pub fn compile(text: &[u8], span: super::source::Span, names: &mut dyn Names) ->
     if !literal.is_empty() {
         pieces.push(Piece::Literal(literal.into()));
     }
-    Ok(Text { pieces })
+    Ok(Text { pieces, is_field: false })
 }

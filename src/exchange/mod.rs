@@ -52,7 +52,7 @@ use error::Report;
 use inflow::Inflow;
 use notebook::Notebook;
 use place::Place;
-use variables::Variables;
+use variables::{Given, Variables};
 use wishes::Wishes;
 
 /// Who is at the other end, fixed for the life of the connection.
@@ -284,7 +284,9 @@ pub struct Exchange {
     /// The variables this conf knows.
     pub variables: Arc<Variables>,
     /// Values that this request gave to variables (`set`, named captures), and those worked out once (`map`).
-    pub assigned: RefCell<Vec<(VarId, Bytes)>>,
+    pub assigned: RefCell<Vec<(VarId, Given)>>,
+    /// Whether what is evaluated becomes a field, which has one line.
+    pub makes_field: Cell<bool>,
     /// Why something that was asked about this request has no answer: it fails at the end of the step.
     pub spoiled: Cell<Option<Box<error::HttpError>>>,
     /// How many variables are being worked out, each for the one before.
@@ -365,6 +367,7 @@ impl Exchange {
             scope,
             variables,
             assigned: Default::default(),
+            makes_field: Default::default(),
             spoiled: Default::default(),
             depth: Default::default(),
             id: Default::default(),
@@ -430,7 +433,7 @@ impl Exchange {
     }
 
     /// Gives a variable a value for the rest of this request.
-    pub fn assign(&self, id: VarId, value: impl Into<Bytes>) {
+    pub fn assign(&self, id: VarId, value: impl Into<Given>) {
         let (value, mut assigned) = (value.into(), self.assigned.borrow_mut());
         match assigned.iter_mut().find(|(known, _)| *known == id) {
             Some(slot) => slot.1 = value,

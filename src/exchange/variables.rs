@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use super::Exchange;
 use crate::conf::source::Sources;
-use crate::conf::value::{Piece, Text, VarId};
+use crate::conf::value::{Piece, Text, VarId, on_one_line};
 
 /// A variable's value: none is nginx's "not found", which texts show as nothing and logs as `-`.
 pub type Value<'a> = Option<Cow<'a, [u8]>>;
@@ -44,7 +44,70 @@ impl std::fmt::Debug for Variables {
     }
 }
 
+/// A value that a request gave to a variable.
+#[derive(Debug, Clone, Default)]
+pub struct Given {
+    value: Bytes,
+    /// The same on one line, for fields; `None` if no line break of the conf's own text stands in it.
+    line: Option<Bytes>,
+}
+
+impl Given {
+    /// A value that is put together; `on_one_line` does so for a field, where it is worth the while.
+    pub fn new(value: Bytes, on_one_line: impl FnOnce() -> Bytes) -> Given {
+        let line = value.contains(&b'\n').then(on_one_line).filter(|line| *line != value);
+        Given { value, line }
+    }
+
+    /// A value that is the conf's text.
+    pub fn of_conf(text: Bytes) -> Given {
+        let line = text.clone();
+        Given::new(text, || on_one_line(&line).into_owned().into())
+    }
+}
+
+impl<T: Into<Bytes>> From<T> for Given {
+    fn from(value: T) -> Given {
+        Given { value: value.into(), line: None }
+    }
+}
+
 impl Exchange {
+    /// Evaluates for a field: line breaks of the conf's own text are spaces, whatever variables they come through. Those that
+    /// came with the request stay what they are, and no field is made of them.
+    pub fn as_field<T>(&self, evaluate: impl FnOnce() -> T) -> T {
+        self.in_mode(true, evaluate)
+    }
+
+    /// Evaluates what is compared or kept, for a variable that may be part of a field.
+    pub fn as_it_is<T>(&self, evaluate: impl FnOnce() -> T) -> T {
+        self.in_mode(false, evaluate)
+    }
+
+    fn in_mode<T>(&self, makes_field: bool, evaluate: impl FnOnce() -> T) -> T {
+        let before = self.makes_field.replace(makes_field);
+        let value = evaluate();
+        self.makes_field.set(before);
+        value
+    }
+
+    /// A text of the conf as it is to be here.
+    pub fn own_text<'a>(&self, text: &'a [u8]) -> Cow<'a, [u8]> {
+        if self.makes_field.get() { on_one_line(text) } else { Cow::Borrowed(text) }
+    }
+
+    /// A value that was given to a variable, as it is to be here.
+    pub fn choose(&self, given: &Given) -> Bytes {
+        let line = given.line.as_ref().filter(|_| self.makes_field.get());
+        line.unwrap_or(&given.value).clone()
+    }
+
+    /// A text with its variables filled in, to be kept for a variable.
+    pub fn eval_given(&self, text: &Text) -> Given {
+        let value = self.as_it_is(|| self.eval_bytes(text));
+        Given::new(value, || self.as_field(|| self.eval_bytes(text)))
+    }
+
     /// The value of one variable.
     pub fn variable(&self, id: VarId) -> Value<'_> {
         if let Some(value) = self.assigned(id) {
@@ -55,13 +118,16 @@ impl Exchange {
 
     /// The value that this request gave to a variable.
     fn assigned(&self, id: VarId) -> Option<Bytes> {
-        self.assigned.borrow().iter().find(|(known, _)| *known == id).map(|(_, value)| value.clone())
+        self.assigned.borrow().iter().find(|(known, _)| *known == id).map(|(_, given)| self.choose(given))
     }
 
     /// A text with its variables filled in; what is not found is empty.
     pub fn eval<'a>(&'a self, text: &'a Text) -> Cow<'a, [u8]> {
         if let Some(constant) = text.constant() {
-            return Cow::Borrowed(constant);
+            return self.own_text(constant);
+        }
+        if text.is_field && !self.makes_field.get() {
+            return self.as_field(|| self.eval(text));
         }
         if let [piece] = text.pieces.as_slice() {
             return self.piece(piece).unwrap_or_default();
@@ -77,8 +143,14 @@ impl Exchange {
 
     /// The same as bytes of their own; a constant is shared, not copied.
     pub fn eval_bytes(&self, text: &Text) -> Bytes {
+        if text.is_field && !self.makes_field.get() && text.constant().is_none() {
+            return self.as_field(|| self.eval_bytes(text));
+        }
         match text.pieces.as_slice() {
-            [Piece::Literal(text)] => text.clone(),
+            [Piece::Literal(text)] => match self.own_text(text) {
+                Cow::Borrowed(_) => text.clone(),
+                Cow::Owned(line) => line.into(),
+            },
             [Piece::Variable(id)] => match self.assigned(*id) {
                 Some(value) => value,
                 None => self.eval(text).into_owned().into(),
@@ -90,7 +162,7 @@ impl Exchange {
     /// The value of one piece.
     pub fn piece<'a>(&'a self, piece: &'a Piece) -> Value<'a> {
         match piece {
-            Piece::Literal(text) => Some(Cow::Borrowed(text)),
+            Piece::Literal(text) => Some(self.own_text(text)),
             Piece::Variable(id) => self.variable(*id),
             Piece::Capture(n) => {
                 let captures = self.captures.borrow();

@@ -14,7 +14,7 @@ use crate::conf::ast::{Node, Word};
 use crate::conf::directive::{Arity, Contexts, Directive, Inherit, Manual, Repeat};
 use crate::conf::value::VarId;
 use crate::exchange::Exchange;
-use crate::exchange::variables::{Getter, Value, Variable};
+use crate::exchange::variables::{Getter, Given, Value, Variable};
 use crate::http::forwarded;
 
 /// The settings: the `geo` blocks of the conf, each with the variable it makes.
@@ -281,9 +281,10 @@ pub fn getters(conf: &Conf) -> Vec<(VarId, Getter)> {
 
 fn value<'x>(x: &'x Exchange, geo: &Geo, id: VarId) -> Value<'x> {
     // As in nginx, no address is the last one there is.
-    let address = geo.address(x).unwrap_or(Ipv4Addr::BROADCAST.into());
-    let value = geo.find(address).cloned().unwrap_or_default();
-    x.assign(id, value.clone());
+    let address = x.as_it_is(|| geo.address(x)).unwrap_or(Ipv4Addr::BROADCAST.into());
+    let given = geo.find(address).cloned().map_or(Given::default(), Given::of_conf);
+    let value = x.choose(&given);
+    x.assign(id, given);
     Some(Cow::Owned(value.into()))
 }
 

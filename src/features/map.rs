@@ -14,7 +14,7 @@ use crate::conf::pattern::Pattern;
 use crate::conf::value::{Text, VarId, compile};
 use crate::exchange::Exchange;
 use crate::exchange::error::{HttpError, Level};
-use crate::exchange::variables::{Getter, Value, Variable};
+use crate::exchange::variables::{Getter, Given, Value, Variable};
 
 /// The settings: the maps of the conf, each with the variable it makes.
 #[derive(Debug, Clone, Default)]
@@ -149,10 +149,12 @@ fn value<'x>(x: &'x Exchange, map: &Map, id: VarId) -> Value<'x> {
         return None;
     }
     x.depth.set(x.depth.get() + 1);
-    let value = map.find(x, &x.eval(&map.source)).map_or(Bytes::new(), |text| x.eval_bytes(text));
+    let found = x.as_it_is(|| map.find(x, &x.eval(&map.source)));
+    let given = found.map_or(Given::default(), |text| x.eval_given(text));
+    let value = x.choose(&given);
     x.depth.set(x.depth.get() - 1);
     if !map.volatile {
-        x.assign(id, value.clone());
+        x.assign(id, given);
     }
     Some(Cow::Owned(value.into()))
 }

@@ -58,7 +58,7 @@ fn set(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
     conf.tokens = match args.word(0).text.as_slice() {
         b"on" | b"build" => Tokens::On,
         b"off" => Tokens::Off,
-        text if args.word(0).quoted || text.contains(&b'$') => Tokens::Text(args.text(0)?),
+        text if args.word(0).quoted || text.contains(&b'$') => Tokens::Text(args.field_text(0)?),
         // A slip of the pen would tell the world what it was meant to keep back.
         _ => {
             let fault = Fault::at(args.word(0), format!("takes `on`, `off` or `build`, not `{}`", args.word(0).show()));

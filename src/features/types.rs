@@ -75,7 +75,7 @@ fn set_types(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
             return Err(Fault::at(&node.name, format!("has no extension for the type `{}`", node.name.show()))
                 .help("write `text/html html htm;`"));
         }
-        let kind = Bytes::copy_from_slice(&node.name.text);
+        let kind = Args::field_word(&node.name);
         for word in &node.args {
             let extension = word.text.to_ascii_lowercase().into_boxed_slice();
             if let Some(before) = conf.types.insert(extension, kind.clone())
@@ -90,7 +90,7 @@ fn set_types(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
 }
 
 fn set_default(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
-    conf.default_type = Bytes::copy_from_slice(&args.word(0).text);
+    conf.default_type = Args::field_word(args.word(0));
     Ok(())
 }
 

@@ -163,7 +163,7 @@ fn name(conf: &Conf, args: &mut Args<'_>) -> Result<Option<Text>, Fault> {
     if args.word(0).text == b"off" {
         return Ok(None);
     }
-    let name = args.text(0)?;
+    let name = args.field_text(0)?;
     name.constant().into_iter().for_each(|constant| conf.named.add(constant));
     Ok(Some(name))
 }

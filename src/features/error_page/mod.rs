@@ -147,7 +147,10 @@ pub fn answer(x: &mut Exchange, conf: &Conf, error: &HttpError, place: Option<St
             Answer::Goto(split(target))
         }
         Some(b'@') => Answer::Goto(Target::Named(target)),
-        _ => Answer::Page(redirect(x, page.new_status, target)),
+        _ => {
+            let url = x.as_field(|| x.eval(&page.target).into_owned());
+            Answer::Page(redirect(x, page.new_status, url))
+        }
     }
 }
 

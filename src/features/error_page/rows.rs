@@ -166,7 +166,7 @@ fn compile_template(text: &[u8], mut refer: impl FnMut(&str) -> Piece) -> Text {
     }
     literal.extend_from_slice(rest);
     pieces.push(Piece::Literal(literal.into()));
-    Text { pieces }
+    Text { pieces, is_field: false }
 }
 
 /// The name after a `$`, and how many bytes it takes with its braces.

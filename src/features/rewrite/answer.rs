@@ -27,8 +27,9 @@ pub fn read(args: &mut Args<'_>) -> Result<Answer, Fault> {
     let span = args.node.span;
     Ok(match (status(&args.word(0).text), args.len()) {
         (Some(status), 1) => Answer { status, text: None, span },
+        (Some(status), _) if is_redirect(status) => Answer { status, text: Some(args.field_text(1)?), span },
         (Some(status), _) => Answer { status, text: Some(args.text(1)?), span },
-        (None, 1) if is_url(&args.word(0).text) => Answer { status: 302, text: Some(args.text(0)?), span },
+        (None, 1) if is_url(&args.word(0).text) => Answer { status: 302, text: Some(args.field_text(0)?), span },
         (None, n) => {
             let word = args.word(0);
             let help = match n {
@@ -47,6 +48,11 @@ fn status(word: &[u8]) -> Option<u16> {
     text.parse().ok().filter(|status| (200..=999).contains(status))
 }
 
+/// Whether the text of such an answer is where the client goes.
+fn is_redirect(status: u16) -> bool {
+    matches!(status, 301 | 302 | 303 | 307 | 308)
+}
+
 fn is_url(word: &[u8]) -> bool {
     let starts = |head: &[u8]| word.get(..head.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(head));
     starts(b"http://") || starts(b"https://") || word.starts_with(b"$scheme")
@@ -58,7 +64,7 @@ pub fn give(x: &mut Exchange, answer: &Answer) -> Result<Step, HttpError> {
     x.sent.status = answer.status;
     let text = answer.text.as_ref().map(|text| x.eval_bytes(text));
     match (answer.status, text) {
-        (status @ (301 | 302 | 303 | 307 | 308), url) => Err(redirect(status, url.unwrap_or_default())),
+        (status, url) if is_redirect(status) => Err(redirect(status, url.unwrap_or_default())),
         (status @ 400.., None) => Err(HttpError::new(status, "return").at(answer.span)),
         (status, text) => {
             // A text of its own is no error page, and is an error all the same.

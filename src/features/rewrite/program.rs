@@ -7,6 +7,7 @@ use crate::conf::value::{Text, VarId};
 use crate::exchange::Exchange;
 use crate::exchange::error::{HttpError, Level};
 use crate::exchange::step::Step;
+use crate::exchange::variables::Given;
 use crate::http::escape;
 
 use super::answer::{self, Answer};
@@ -129,7 +130,10 @@ pub fn run(
                 match place {
                     Place::Args => x.args = Some(value),
                     Place::LimitRate => set_rate(x, &value),
-                    Place::Variable(id) => x.assign(*id, value),
+                    Place::Variable(id) => {
+                        let on_one_line = || x.as_field(|| run.writer.text(x, text).into_owned()).into();
+                        x.assign(*id, Given::new(value.into(), on_one_line));
+                    }
                 }
             }
             Op::Break => {

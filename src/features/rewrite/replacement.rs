@@ -33,7 +33,7 @@ impl Writer {
     /// A text with its variables filled in.
     pub fn text<'t>(&self, x: &'t Exchange, text: &'t Text) -> Cow<'t, [u8]> {
         if let Some(constant) = text.constant() {
-            return Cow::Borrowed(constant);
+            return x.own_text(constant);
         }
         let mut out = Vec::new();
         self.append(x, text, self.quote, &mut out);
@@ -71,7 +71,7 @@ impl Writer {
     /// The URL of a redirect, without the client's query.
     pub fn url(&self, x: &Exchange, text: &Text) -> Vec<u8> {
         let mut out = Vec::new();
-        self.append(x, text, true, &mut out);
+        x.as_field(|| self.append(x, text, true, &mut out));
         decode_redirect(&out)
     }
 }

@@ -79,10 +79,15 @@ pub const VARIABLES: &[Variable<Conf>] = &[
             (end.saturating_sub(now) / 86_400).to_string()
         })
     }),
-    one("ssl_client_raw_cert", "The client's certificate in PEM.", |x, _, _| owned(names::pem(own(x)?))),
-    one("ssl_client_cert", "The client's certificate in PEM, each line but the first behind a tab.", |x, _, _| {
-        owned(names::pem(own(x)?).trim_end().replace('\n', "\n\t"))
+    one("ssl_client_raw_cert", "The client's certificate in PEM.", |x, _, _| {
+        let pem = names::pem(own(x)?);
+        owned(if x.makes_field.get() { lines(x, &pem, "") } else { pem })
     }),
+    one(
+        "ssl_client_cert",
+        "The client's certificate in PEM, each line but the first behind a tab; in a header field all on one line.",
+        |x, _, _| owned(lines(x, &names::pem(own(x)?), "\n\t")),
+    ),
     one("ssl_client_escaped_cert", "The client's certificate in PEM, escaped as in a URL.", |x, _, _| {
         owned(utf8_percent_encode(&names::pem(own(x)?), ESCAPED).to_string())
     }),
@@ -94,6 +99,11 @@ fn text(text: &'static str) -> Value<'static> {
 
 fn owned(text: String) -> Value<'static> {
     (!text.is_empty()).then(|| Cow::Owned(text.into_bytes()))
+}
+
+/// The lines of a PEM text; in a field they stand behind one another.
+fn lines(x: &Exchange, pem: &str, between: &str) -> String {
+    pem.trim_end().replace('\n', if x.makes_field.get() { " " } else { between })
 }
 
 fn list(numbers: &[u16], name: fn(u16) -> String) -> Value<'static> {
