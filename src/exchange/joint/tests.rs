@@ -1,3 +1,5 @@
+//! Requests that share work: who does it, who gets it, and what becomes of it when they leave or panic.
+
 use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
