@@ -16,6 +16,8 @@ use crate::settings::Settings;
 
 /// How long a connection that sent nothing yet is waited for in a graceful stop, in milliseconds.
 const GRACE: u64 = 2000;
+/// Why a reload is not done.
+pub(super) const STOPS: &str = "a reload is asked for while the server stops: not done";
 
 impl Acceptor {
     pub(super) fn message(&mut self, message: Message) -> Option<Ended> {
@@ -24,7 +26,7 @@ impl Acceptor {
             Message::Signal(Signal::Quit) if self.shared.is_stopping() => return Some(Ended::AtOnce),
             Message::Signal(Signal::Quit) => self.stop(),
             Message::Signal(Signal::Reload) if self.shared.is_stopping() => {
-                log::info!("a reload is asked for while the server stops: not done");
+                self.refuse_reload();
             }
             // The conf may have changed after it was read.
             Message::Signal(Signal::Reload) if self.loading => self.reload_again = true,
@@ -39,10 +41,10 @@ impl Acceptor {
             Message::Overflow(job) => self.overflow(*job),
             Message::Loaded(fresh) => {
                 self.loading = false;
-                if let Some(fresh) = fresh
-                    && !self.shared.is_stopping()
-                {
-                    self.adopt(*fresh);
+                match fresh {
+                    Some(_) if self.shared.is_stopping() => self.refuse_reload(),
+                    Some(fresh) => self.adopt(*fresh),
+                    None => {}
                 }
                 if std::mem::take(&mut self.reload_again) {
                     return self.message(Message::Signal(Signal::Reload));
@@ -50,6 +52,11 @@ impl Acceptor {
             }
         }
         None
+    }
+
+    fn refuse_reload(&self) {
+        log::info!("{STOPS}");
+        self.reloader.keeper.refused(STOPS);
     }
 
     /// A graceful stop: no new connections, idle ones are closed, the others are answered.

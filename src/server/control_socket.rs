@@ -1,28 +1,32 @@
-//! The socket beside the pid file: `-s reload` asks there and hears the verdict, which a signal cannot bring back. Only its
-//! owner and root may connect.
+//! The socket beside the pid file, for whoever runs `-s reload`: a signal brings no verdict back, this does. Only its owner and
+//! root may connect. One thread serves all clients and waits for none of them, whatever they do.
 
-use std::io::{self, BufRead, BufReader, Read};
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind, Read};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rustix::net::sockopt::socket_peercred;
-use socket2::{Domain, SockAddr, Socket, Type};
+use nix::sys::socket::{UnixCredentials, getsockopt, sockopt::PeerCredentials};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use socket2::{Domain, Socket, Type};
 
 use super::signals::Signal;
 use super::socket_file::SocketFile;
-use super::verdicts::{IN_FORCE, REFUSED, SAID, Verdicts};
-use crate::conf::way::{Links, Spot};
+use super::verdicts::Verdicts;
 
-/// How long a client may take to say what it wants, and to take what it is told.
-const PATIENCE: Duration = Duration::from_secs(1);
-/// How long is waited for a verdict.
-const FOR_A_VERDICT: Duration = Duration::from_secs(10);
 /// What a client asks.
-const RELOAD: &str = "reload";
-/// No verdict is longer.
-const MOST: u64 = 64 << 10;
+pub const RELOAD: &str = "reload";
+
+/// How long a client may take to say what it wants.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// Clients that have not said yet what they want. One more, and the oldest is closed.
+const MOST_CLIENTS: usize = 64;
+/// Clients that the kernel keeps until they are accepted.
+const BACKLOG: i32 = 64;
+/// After accepting failed: the next try would fail at once, for want of descriptors.
+const PAUSE: Duration = Duration::from_millis(500);
 
 /// The socket of a server that runs. Its file goes away with this value.
 pub struct ControlSocket {
@@ -31,38 +35,37 @@ pub struct ControlSocket {
 }
 
 /// Where the socket of a pid file is.
-fn beside(pid_file: &Path) -> PathBuf {
+pub fn beside(pid_file: &Path) -> PathBuf {
     let mut path = pid_file.as_os_str().to_os_string();
     path.push(".control");
     path.into()
 }
 
+/// Who is at the other end. The process is 0 if it cannot be seen from here, as in another container.
+pub fn peer(stream: &UnixStream) -> io::Result<UnixCredentials> {
+    Ok(getsockopt(stream, PeerCredentials)?)
+}
+
 impl ControlSocket {
-    /// Opens the socket beside a pid file.
+    /// Opens the socket beside a pid file. Clients are refused until it has its rights.
     pub fn open(pid_file: &Path) -> io::Result<ControlSocket> {
-        let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+        let socket = Socket::new(Domain::UNIX, Type::STREAM.nonblocking(), None)?;
         let file = SocketFile::bind(&socket, &beside(pid_file), 0o600)?;
-        socket.listen(8)?;
+        socket.listen(BACKLOG)?;
         Ok(ControlSocket { listener: Some(socket.into()), file })
     }
 
-    /// Answers from now on, on a thread of its own: who asks is kept with the others who wait, then the reload is asked for.
+    /// Serves clients from now on, on a thread of its own: a client that asks for a reload is kept with the others that
+    /// wait for the verdict, then the reload is asked for.
     pub fn answer(&mut self, verdicts: Arc<Verdicts>, pass: impl Fn(Signal) + Send + 'static) -> io::Result<()> {
         let Some(listener) = self.listener.take() else { return Ok(()) };
+        let mut desk = Desk { listener, clients: VecDeque::new(), is_failing: false };
         let work = move || {
-            for client in listener.incoming() {
-                match client.and_then(asked) {
-                    Ok(Some(client)) => {
-                        log::info!("a reload is asked for over the control socket");
-                        verdicts.ask(Box::new(client));
-                        pass(Signal::Reload);
-                    }
-                    Ok(None) => {}
-                    Err(error) => {
-                        log::warn!("a client of the control socket was not understood: {error}");
-                        // Where there are no descriptors left, the next try would fail at once.
-                        std::thread::sleep(Duration::from_millis(10));
-                    }
+            loop {
+                for client in desk.next() {
+                    log::info!("a reload is asked for over the control socket");
+                    verdicts.ask(Box::new(client));
+                    pass(Signal::Reload);
                 }
             }
         };
@@ -78,72 +81,115 @@ impl Drop for ControlSocket {
     }
 }
 
-/// A client that asks for a reload; none for one that wants nothing.
-fn asked(client: UnixStream) -> io::Result<Option<UnixStream>> {
-    let peer = socket_peercred(&client)?.uid;
-    if !peer.is_root() && peer != rustix::process::geteuid() {
-        return Err(io::ErrorKind::PermissionDenied.into());
+/// A client that has not said yet what it wants.
+struct Client {
+    stream: UnixStream,
+    line: Vec<u8>,
+    until: Instant,
+}
+
+/// What a client has said so far.
+enum Said {
+    Reload,
+    NotYet,
+    /// Something else, or nothing and it has left.
+    Nothing,
+}
+
+/// All that is known of clients.
+struct Desk {
+    listener: UnixListener,
+    /// In the order in which they came.
+    clients: VecDeque<Client>,
+    /// Accepting failed the last time, which is in the log.
+    is_failing: bool,
+}
+
+impl Desk {
+    /// Waits for something to happen; the clients that ask for a reload.
+    fn next(&mut self) -> Vec<UnixStream> {
+        self.wait();
+        let mut asking = Vec::new();
+        let now = Instant::now();
+        for mut client in std::mem::take(&mut self.clients) {
+            match client.said() {
+                Said::Reload => asking.push(client.stream),
+                Said::NotYet if client.until > now => self.clients.push_back(client),
+                Said::NotYet | Said::Nothing => {}
+            }
+        }
+        asking.extend(self.accept());
+        asking
     }
-    client.set_read_timeout(Some(PATIENCE))?;
-    client.set_write_timeout(Some(PATIENCE))?;
-    let mut line = String::new();
-    BufReader::new((&client).take(RELOAD.len() as u64 + 1)).read_line(&mut line)?;
-    match line.trim_end() {
-        RELOAD => Ok(Some(client)),
-        "" => Ok(None),
-        _ => Err(io::ErrorKind::InvalidData.into()),
+
+    fn wait(&self) {
+        let time =
+            |left: Duration| Timespec { tv_sec: left.as_secs().cast_signed(), tv_nsec: left.subsec_nanos().into() };
+        let mut all: Vec<PollFd<'_>> = vec![PollFd::new(&self.listener, PollFlags::IN)];
+        all.extend(self.clients.iter().map(|client| PollFd::new(&client.stream, PollFlags::IN)));
+        let left = self.clients.front().map(|first| time(first.until.saturating_duration_since(Instant::now())));
+        if let Err(error) = poll(&mut all, left.as_ref())
+            && error != rustix::io::Errno::INTR
+        {
+            std::thread::sleep(PAUSE);
+        }
+    }
+
+    /// Accepts some of those that have come; most have said at once what they want.
+    fn accept(&mut self) -> Vec<UnixStream> {
+        let mut asking = Vec::new();
+        for _ in 0..MOST_CLIENTS {
+            let stream = match self.listener.accept() {
+                Ok((stream, _)) => stream,
+                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => break,
+                Err(error) => {
+                    if !std::mem::replace(&mut self.is_failing, true) {
+                        log::warn!("the control socket cannot accept a client: {error}");
+                    }
+                    std::thread::sleep(PAUSE);
+                    break;
+                }
+            };
+            self.is_failing = false;
+            if !may_ask(&stream) || stream.set_nonblocking(true).is_err() {
+                continue;
+            }
+            let mut client = Client { stream, line: Vec::new(), until: Instant::now() + PATIENCE };
+            match client.said() {
+                Said::Reload => asking.push(client.stream),
+                Said::Nothing => {}
+                Said::NotYet => {
+                    if self.clients.len() == MOST_CLIENTS {
+                        self.clients.pop_front();
+                    }
+                    self.clients.push_back(client);
+                }
+            }
+        }
+        asking
     }
 }
 
-/// What became of a reload.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// The new conf is in force.
-    InForce,
-    /// The old one stays.
-    Refused,
-    /// The server ended meanwhile.
-    Gone,
-    /// Nothing was heard in time.
-    Unknown,
+impl Client {
+    fn said(&mut self) -> Said {
+        let most = RELOAD.len() + 1;
+        let left = (most - self.line.len()) as u64;
+        match (&self.stream).take(left).read_to_end(&mut self.line) {
+            Ok(_) => {}
+            Err(error) if error.kind() == ErrorKind::WouldBlock && self.line.len() < most => return Said::NotYet,
+            Err(_) => return Said::Nothing,
+        }
+        if self.line.strip_suffix(b"\n") == Some(RELOAD.as_bytes()) { Said::Reload } else { Said::Nothing }
+    }
 }
 
-/// Asks the server of a pid file, which is this process, for a reload and waits; `tell` gets what there is to say. None
-/// where nothing answers in that server's name: it takes signals only.
-pub fn reload(pid_file: &Path, pid: i32, tell: impl FnMut(&str)) -> Option<Verdict> {
-    let spot = Spot::of(&beside(pid_file), Links::of_this_process()).ok()?;
-    let socket = Socket::new(Domain::UNIX, Type::STREAM, None).ok()?;
-    socket.connect(&SockAddr::unix(spot.steady_path()).ok()?).ok()?;
-    let stream: UnixStream = socket.into();
-    let server = socket_peercred(&stream).ok()?;
-    let is_meant = server.pid.as_raw_nonzero().get() == pid;
-    if !is_meant {
-        return None;
+/// Whether this client may ask for anything. Its rights on the file say so; this holds where they do not, as on a file system
+/// without rights.
+fn may_ask(stream: &UnixStream) -> bool {
+    let Ok(peer) = peer(stream) else { return false };
+    let is_known = peer.uid() == 0 || peer.uid() == rustix::process::geteuid().as_raw();
+    if !is_known {
+        log::warn!("user {} may not use the control socket", peer.uid());
     }
-    io::Write::write_all(&mut &stream, format!("{RELOAD}\n").as_bytes()).ok()?;
-    Some(hear(&stream, Instant::now() + FOR_A_VERDICT, tell))
-}
-
-fn hear(stream: &UnixStream, until: Instant, mut tell: impl FnMut(&str)) -> Verdict {
-    let mut lines = BufReader::new(stream.take(MOST));
-    let mut line = Vec::new();
-    loop {
-        let left = until.saturating_duration_since(Instant::now());
-        if left.is_zero() || stream.set_read_timeout(Some(left)).is_err() {
-            return Verdict::Unknown;
-        }
-        match lines.read_until(b'\n', &mut line) {
-            Ok(_) if line.last() == Some(&b'\n') => {}
-            Ok(_) => return Verdict::Gone,
-            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => continue,
-            Err(_) => return Verdict::Gone,
-        }
-        let text = String::from_utf8_lossy(&line);
-        match text.trim_end() {
-            IN_FORCE => return Verdict::InForce,
-            REFUSED => return Verdict::Refused,
-            said => tell(said.strip_prefix(SAID).unwrap_or(said)),
-        }
-        line.clear();
-    }
+    is_known
 }

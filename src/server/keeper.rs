@@ -29,6 +29,8 @@ pub trait Keeper: Send + Sync {
     fn remove(&self, closed: &[Address]);
     /// Is told, by the acceptor and so in a moment, that new settings are in force and the listeners that went are closed.
     fn in_force(&self) {}
+    /// Is told, in a moment too, that a reload which was asked for is not done, and why.
+    fn refused(&self, _why: &str) {}
 }
 
 /// This process by its own rights.
@@ -88,6 +90,10 @@ impl Keeper for Own {
 
     fn in_force(&self) {
         self.verdicts.end(true);
+    }
+
+    fn refused(&self, why: &str) {
+        self.verdicts.refuse(why);
     }
 }
 

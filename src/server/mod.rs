@@ -7,6 +7,7 @@ mod bells;
 mod body;
 pub mod connection;
 mod control;
+pub mod control_client;
 pub mod control_socket;
 pub mod daemon;
 mod ear;
@@ -122,6 +123,7 @@ impl Reloader {
         };
         if let Err(error) = std::thread::Builder::new().name("loader".into()).spawn(work) {
             log::error!("cannot start the loader: {error}");
+            self.keeper.refused(&format!("cannot start the loader: {error}"));
             self.inbox.send(Message::Loaded(None));
         }
     }

@@ -4,10 +4,12 @@
 use std::io::Write;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Those who may wait at once; one more is told nothing.
+/// Those who may wait at once; one more is told so.
 const MOST_WAITING: usize = 64;
-/// Lines that are told of one conf.
-const MOST_LINES: usize = 100;
+/// Bytes that are told of one conf. A socket takes them at once, so nobody waits for a client that does not read.
+pub const LONGEST: usize = 32 << 10;
+/// What stands in the place of lines that are too much.
+const AND_MORE: &str = "... the error log tells the rest";
 
 /// Before a line that is told.
 pub const SAID: &str = "said ";
@@ -15,6 +17,8 @@ pub const SAID: &str = "said ";
 pub const IN_FORCE: &str = "in force";
 /// The last line where the old conf stays.
 pub const REFUSED: &str = "refused";
+/// The only line where too many wait already.
+pub const BUSY: &str = "busy";
 
 /// One who waits: what is written here is told.
 pub type Waiting = Box<dyn Write + Send>;
@@ -31,15 +35,19 @@ struct State {
     waiting: Vec<Waiting>,
     /// They hear of the conf that is being read.
     hearing: Vec<Waiting>,
-    lines: Vec<String>,
+    text: String,
+    is_full: bool,
 }
 
 impl Verdicts {
     /// Somebody asks for a reload, which is yet to be begun.
-    pub fn ask(&self, one: Waiting) {
+    pub fn ask(&self, mut one: Waiting) {
         let mut state = self.state();
-        if state.waiting.len() < MOST_WAITING {
+        if state.waiting.len() + state.hearing.len() < MOST_WAITING {
             state.waiting.push(one);
+        } else {
+            drop(state);
+            let _ = one.write_all(format!("{BUSY}\n").as_bytes());
         }
     }
 
@@ -49,23 +57,33 @@ impl Verdicts {
         let mut state = self.state();
         let waiting = std::mem::take(&mut state.waiting);
         state.hearing.extend(waiting);
-        state.lines.clear();
+        state.text.clear();
+        state.is_full = false;
     }
 
     /// There is something to say about the conf.
     pub fn say(&self, text: &str) {
         let mut state = self.state();
-        if !state.hearing.is_empty() && state.lines.len() < MOST_LINES {
-            state.lines.extend(text.lines().map(str::to_string));
+        if state.hearing.is_empty() {
+            return;
+        }
+        // Room for the verdict is kept.
+        let most = LONGEST - SAID.len() - AND_MORE.len() - IN_FORCE.len() - 2;
+        for line in text.lines() {
+            if state.is_full {
+                return;
+            }
+            state.is_full = state.text.len() + SAID.len() + line.len() + 1 > most;
+            let line = if state.is_full { AND_MORE } else { line };
+            state.text.extend([SAID, line, "\n"]);
         }
     }
 
-    /// The new conf is in force, or is not going to be.
+    /// The new conf is in force, or is not going to be. Waits for nobody.
     pub fn end(&self, in_force: bool) {
         let mut state = self.state();
-        let (hearing, lines) = (std::mem::take(&mut state.hearing), std::mem::take(&mut state.lines));
+        let (hearing, mut text) = (std::mem::take(&mut state.hearing), std::mem::take(&mut state.text));
         drop(state);
-        let mut text: String = lines.iter().map(|line| format!("{SAID}{line}\n")).collect();
         text.push_str(if in_force { IN_FORCE } else { REFUSED });
         text.push('\n');
         for mut one in hearing {
@@ -136,14 +154,36 @@ mod tests {
     fn what_is_kept_is_bounded() {
         let verdicts = Verdicts::default();
         let heard = Heard::default();
-        for _ in 0..MOST_WAITING + 1 {
+        for _ in 0..MOST_WAITING - 1 {
             verdicts.ask(Box::new(heard.clone()));
         }
         verdicts.begin();
-        (0..MOST_LINES + 1).for_each(|_| verdicts.say("x"));
+        verdicts.ask(Box::new(heard.clone()));
+        let last = Heard::default();
+        verdicts.ask(Box::new(last.clone()));
+        assert_eq!(last.text(), "busy\n");
         verdicts.end(true);
-        let text = heard.text();
-        assert_eq!(text.matches(IN_FORCE).count(), MOST_WAITING);
-        assert_eq!(text.matches(SAID).count(), MOST_WAITING * MOST_LINES);
+        assert_eq!(heard.text().matches(IN_FORCE).count(), MOST_WAITING - 1);
+        verdicts.begin();
+        verdicts.end(true);
+        assert_eq!(heard.text().matches(IN_FORCE).count(), MOST_WAITING);
+    }
+
+    #[test]
+    fn what_is_told_is_bounded() {
+        let room = LONGEST - 2 * SAID.len() - AND_MORE.len() - IN_FORCE.len() - 3;
+        for (length, fits) in [(room, true), (room + 1, false), (LONGEST * 2, false)] {
+            let (verdicts, heard) = (Verdicts::default(), Heard::default());
+            verdicts.ask(Box::new(heard.clone()));
+            verdicts.begin();
+            let long = "x".repeat(length);
+            verdicts.say(&long);
+            verdicts.say(&"more\n".repeat(LONGEST));
+            verdicts.end(false);
+            let text = heard.text();
+            assert!(text.len() <= LONGEST, "{length} {}", text.len());
+            assert!(text.ends_with(&format!("{SAID}{AND_MORE}\n{REFUSED}\n")), "{length}");
+            assert_eq!((text.contains(&long), text.matches(AND_MORE).count()), (fits, 1), "{length}");
+        }
     }
 }

@@ -165,6 +165,11 @@ impl Site {
         status.and_then(|status| status.code())
     }
 
+    /// Its folder, for the next; the server goes.
+    pub fn into_folder(mut self) -> tempfile::TempDir {
+        std::mem::replace(&mut self.dir, tempfile::tempdir().unwrap())
+    }
+
     /// Whether the server still runs.
     pub fn runs(&mut self) -> bool {
         self.child.try_wait().unwrap().is_none()

@@ -9,14 +9,13 @@ use super::wire::Word;
 use super::{InForce, Parent, Stage, hand_over, log_paths, pack, parcel};
 use crate::features::listen::Address;
 use crate::features::process::Identity;
+use crate::server::control::STOPS;
 use crate::server::daemon;
 use crate::server::keeper::{self, Before};
 use crate::server::listen::Listener;
 use crate::server::logfile::FileSystem;
 use crate::server::{Fresh, events, open};
 use crate::settings::Settings;
-
-const STOPS: &str = "a reload is asked for while the server stops: not done";
 
 /// A conf that the worker is reading.
 pub struct Pending {
