@@ -301,6 +301,11 @@ impl<'a> Args<'a> {
         self.load.warnings.push(Diagnostic::warning(word.span, message));
     }
 
+    /// Raises a warning: what a word asks for is not done, and the rest of the line is.
+    pub fn warn_left_out(&mut self, word: &Word, message: impl Into<String>) {
+        self.load.warnings.push(Diagnostic::warning(word.span, message).code(Code::LeftOut));
+    }
+
     /// Raises a warning if others could change what a word names and the server believes.
     pub fn warn_if_loose(&mut self, word: &Word, path: &Path) {
         if let Some(how) = self.load.outside.loose(path) {

@@ -63,7 +63,7 @@ pub const VARIABLES: &[Variable<Conf>] = &[
 
 fn warn(args: &mut Args<'_>, words: &str) -> Result<(), Fault> {
     if args.flag(0)? {
-        args.warn(None, words);
+        args.warn_left_out(&args.node.name, words);
     }
     Ok(())
 }

@@ -148,9 +148,9 @@ fn set(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
             b"default_server" | b"default" => default_server = true,
             b"ssl" => tls = true,
             b"proxy_protocol" => proxy_protocol = true,
-            b"http2" | b"spdy" => args.warn_at(word, HTTP2),
+            b"http2" | b"spdy" => args.warn_left_out(word, HTTP2),
             b"quic" => {
-                args.warn_at(word, QUIC);
+                args.warn_left_out(word, QUIC);
                 return Ok(());
             }
             _ => read_option(word, &mut options)?,

@@ -169,7 +169,14 @@ fn group(address: &Address, draft: &Draft, diagnostics: &mut Vec<Diagnostic>) ->
             }
         }
         if server.scope.server_name.names.is_empty() {
-            hosts.add(&crate::features::server_name::Name::Exact(Vec::new()), server);
+            let unnamed = crate::features::server_name::Name::Exact(Vec::new());
+            if !hosts.add(&unnamed, server) {
+                diagnostics.push(
+                    Diagnostic::warning(server.span, format!("conflicting server name \"\" on {address}, ignored"))
+                        .code(Code::ServerNameTaken)
+                        .help("give the server a `server_name`; what names no server goes to the `default_server`, else to the first"),
+                );
+            }
         }
     }
     let default = default.unwrap_or(&draft.listens[0]).1.clone();

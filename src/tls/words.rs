@@ -65,7 +65,7 @@ pub fn protocols(args: &mut Args<'_>) -> Result<(bool, bool), Fault> {
     );
     match tls12 || tls13 {
         true => {
-            args.warn_at(first, format!("`{name}`: {text}"));
+            args.warn_left_out(first, format!("`{name}`: {text}"));
             Ok((tls12, tls13))
         }
         false => Err(Fault::at(first, format!("leaves nothing to speak: {text}"))
@@ -78,7 +78,7 @@ pub fn ciphers(args: &mut Args<'_>) -> Result<Suites, Fault> {
     let (name, text) = (args.node.name.show(), args.word(0).show());
     let chosen = ciphers::choose(&text);
     for word in &chosen.unknown {
-        args.warn(Some(0), format!("`{name}` has `{word}`, which no cipher is called"));
+        args.warn_left_out(args.word(0), format!("`{name}` has `{word}`, which no cipher is called"));
     }
     if chosen.suites.is_empty() {
         let fault = Fault::at(args.word(0), format!("names no cipher that is had in `{text}`"));
@@ -103,7 +103,7 @@ pub fn curves(args: &mut Args<'_>, at: usize) -> Result<Curves, Fault> {
             .help("had are `X25519`, `prime256v1` and `secp384r1`"));
     }
     for name in lacking {
-        args.warn(Some(at), format!("`{}` has `{name}`, which is not had", args.node.name.show()));
+        args.warn_left_out(args.word(at), format!("`{}` has `{name}`, which is not had", args.node.name.show()));
     }
     Ok(found)
 }
@@ -116,7 +116,7 @@ pub fn command(args: &mut Args<'_>) -> Result<Command, Fault> {
         "ciphersuites" => {
             let words: Vec<&str> = value.split(':').filter(|word| !word.is_empty()).collect();
             for word in words.iter().filter(|word| ciphers::suite13(word).is_none()) {
-                args.warn(Some(1), format!("`{directive} Ciphersuites` has `{word}`, which is not had"));
+                args.warn_left_out(args.word(1), format!("`{directive} Ciphersuites` has `{word}`, which is not had"));
             }
             let found: Suites = words.into_iter().filter_map(ciphers::suite13).collect();
             if found.is_empty() {
@@ -126,7 +126,7 @@ pub fn command(args: &mut Args<'_>) -> Result<Command, Fault> {
         }
         "groups" | "curves" => Ok(Command::Curves(curves(args, 1)?)),
         _ => {
-            args.warn(Some(0), format!("`{directive} {name}` has no effect: it is a command of OpenSSL"));
+            args.warn_left_out(args.word(0), format!("`{directive} {name}` has no effect: it is a command of OpenSSL"));
             Ok(Command::None)
         }
     }

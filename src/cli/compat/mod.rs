@@ -10,6 +10,7 @@ use std::process::ExitCode;
 use super::options::Compat;
 use super::{plain, say};
 use crate::conf::ast::Node;
+use crate::conf::codes::Code;
 use crate::conf::diagnostic::{Diagnostic, Severity};
 use crate::conf::directive::Contexts;
 use crate::conf::reference::{self, Effect};
@@ -29,6 +30,8 @@ enum Fate {
     Meaning,
     /// Longshore has it, but refuses it as it stands.
     Refused,
+    /// Longshore has it and leaves out a part of what it asks for.
+    InPart,
     /// Longshore has it, but it names a file or a host that this machine lacks; nginx would refuse it here too.
     Absent,
     /// It tunes nginx's inside.
@@ -38,13 +41,15 @@ enum Fate {
 }
 
 impl Fate {
-    const ALL: [Fate; 6] = [Fate::Missing, Fate::Meaning, Fate::Refused, Fate::Absent, Fate::NoEffect, Fate::Honoured];
+    const ALL: [Fate; 7] =
+        [Fate::Missing, Fate::Meaning, Fate::Refused, Fate::InPart, Fate::Absent, Fate::NoEffect, Fate::Honoured];
 
     fn word(self) -> &'static str {
         match self {
             Fate::Missing => "missing",
             Fate::Meaning => "changes meaning",
             Fate::Refused => "refused",
+            Fate::InPart => "in part",
             Fate::Absent => "not here",
             Fate::NoEffect => "no effect",
             Fate::Honoured => "honoured",
@@ -54,6 +59,11 @@ impl Fate {
     /// Whether the conf means the same with it as in nginx.
     fn is_fine(self) -> bool {
         matches!(self, Fate::Absent | Fate::NoEffect | Fate::Honoured)
+    }
+
+    /// Whether the conf is taken with it.
+    fn is_taken(self) -> bool {
+        self.is_fine() || self == Fate::InPart
     }
 }
 
@@ -92,7 +102,7 @@ impl Report {
 
     /// Whether Longshore would take the conf as it is, on the machine it is meant for.
     fn is_taken(&self) -> bool {
-        self.lines.iter().all(|line| line.fate.is_fine()) && self.others.is_empty()
+        self.lines.iter().all(|line| line.fate.is_taken()) && self.others.is_empty()
     }
 }
 
@@ -127,27 +137,44 @@ fn report(request: &Request) -> Report {
     let loaded = load::load(request);
     // The same reading a second time: sources have the same numbers in both.
     let tree = include::load(&request.file, None, &blocks::is_known, &Default::default());
-    let mut errors: Vec<Diagnostic> =
-        loaded.diagnostics.into_iter().filter(|said| said.severity == Severity::Error).collect();
+    let mut said: Said = Said::default();
+    (said.errors, said.hints) = loaded.diagnostics.into_iter().partition(|said| said.severity == Severity::Error);
     let mut lines = BTreeMap::new();
-    count(&tree.nodes, &mut errors, None, &mut lines);
+    count(&tree.nodes, &mut said, None, &mut lines);
     let mut lines: Vec<Line> = lines.into_values().collect();
     lines.sort_by(|a, b| a.fate.cmp(&b.fate).then(b.places.len().cmp(&a.places.len())).then(a.name.cmp(&b.name)));
     let wrapped = fcgiwrap::find(&tree.nodes, &loaded.sources);
-    Report { file: request.file.display().to_string(), sources: loaded.sources, lines, others: errors, wrapped }
+    Report { file: request.file.display().to_string(), sources: loaded.sources, lines, others: said.errors, wrapped }
 }
 
-/// Counts directives block by block; what was said of one is taken out of `errors`. `around` is the fate of a block that
+/// What `-t` says of a conf.
+#[derive(Default)]
+struct Said {
+    errors: Vec<Diagnostic>,
+    /// Warnings and notes.
+    hints: Vec<Diagnostic>,
+}
+
+impl Said {
+    /// Takes out what is said of a directive.
+    fn of(&mut self, whole: Span) -> Said {
+        let mut of = |all: fn(&mut Said) -> &mut Vec<Diagnostic>| {
+            all(self).extract_if(.., |said| said.span.is_some_and(|at| is_in(at, whole))).collect()
+        };
+        Said { errors: of(|said| &mut said.errors), hints: of(|said| &mut said.hints) }
+    }
+}
+
+/// Counts directives block by block; what was said of one is taken out of `all_said`. `around` is the fate of a block that
 /// nobody here can read, which what stands in it shares.
 fn count(
     nodes: &[Node],
-    errors: &mut Vec<Diagnostic>,
+    all_said: &mut Said,
     around: Option<Fate>,
     lines: &mut BTreeMap<(String, Fate, Option<String>), Line>,
 ) {
     for node in nodes {
-        let said: Vec<Diagnostic> =
-            errors.extract_if(.., |said| said.span.is_some_and(|at| is_in(at, node.span))).collect();
+        let said = all_said.of(node.span);
         let (fate, why) = around.map_or_else(|| fate(&node.name.show(), &said), |fate| (fate, None));
         let name = node.name.show();
         let line = lines.entry((name.clone(), fate, why.clone())).or_insert_with(|| Line {
@@ -159,12 +186,12 @@ fn count(
         line.places.push(node.span);
         let Some(block) = &node.block else { continue };
         match node.name.show().as_str() {
-            name if BLOCKS.iter().any(|row| row.name == name) => count(block, errors, around, lines),
-            "stream" | "mail" | "mgmt" => count(block, errors, Some(fate), lines),
+            name if BLOCKS.iter().any(|row| row.name == name) => count(block, all_said, around, lines),
+            "stream" | "mail" | "mgmt" => count(block, all_said, Some(fate), lines),
             // Pairs of values, no directives.
             _ => {
                 let inside = node.close.map_or(node.span, |close| Span { end: close.end, ..node.span });
-                errors.retain(|said| !said.span.is_some_and(|at| is_in(at, inside)));
+                drop(all_said.of(inside));
             }
         }
     }
@@ -175,14 +202,18 @@ fn is_in(at: Span, whole: Span) -> bool {
 }
 
 /// What becomes of a use of a directive of which this was said.
-fn fate(name: &str, said: &[Diagnostic]) -> (Fate, Option<String>) {
-    let why = said.first().map(|said| match &said.help {
+fn fate(name: &str, Said { errors: said, hints }: &Said) -> (Fate, Option<String>) {
+    let words = |said: &Diagnostic| match &said.help {
         Some(help) => format!("{}; {help}", said.message),
         None => said.message.clone(),
-    });
+    };
+    let why = said.first().map(words);
+    let left_out = hints.iter().find(|hint| hint.code == Code::LeftOut);
+    let warning = hints.iter().find(|hint| hint.severity == Severity::Warning);
     let is_ours = ROWS.iter().any(|row: &Row| row.manual.name == name) || BLOCKS.iter().any(|row| row.name == name);
     match reference::lookup(name) {
-        _ if is_ours && said.is_empty() => (Fate::Honoured, None),
+        _ if is_ours && said.is_empty() && left_out.is_some() => (Fate::InPart, left_out.map(words)),
+        _ if is_ours && said.is_empty() => (Fate::Honoured, warning.map(words)),
         _ if is_ours && said.iter().all(is_absence) => (Fate::Absent, why),
         _ if is_ours => (Fate::Refused, why),
         Some(known) if known.contexts == Contexts(0) => (Fate::Meaning, Some(format!("it is of {}", known.module))),
@@ -242,6 +273,37 @@ mod tests {
         // Eleven that are fine of eighteen.
         assert_eq!((report.uses(|_| true), report.uses(Fate::is_fine), report.tenths()), (18, 11, 611));
         assert!(!report.is_taken() && report.others.is_empty(), "{:?}", report.others);
+    }
+
+    #[test]
+    fn a_line_is_said_to_be_what_the_test_of_the_conf_says() {
+        let report = report_of(
+            "load_module modules/ngx_http_image_filter_module.so; load_module modules/ngx_http_cgi_module.so;\n\
+             server { listen 8080 http2; http2 on; ssl_stapling on; ssl_protocols TLSv1 TLSv1.2; ssl_ecdh_curve secp521r1:X25519;\n\
+             add_header Content-Length 1; server_name a; }\n\
+             server { listen 8080; server_name a; ssl_ciphers HIGH:DHE-RSA-AES128-SHA; ssl_conf_command Options PrioritizeChaCha; }",
+        );
+        let of = |name: &str| {
+            let lines = report.lines.iter().filter(|line| line.name == name);
+            lines.map(|line| (line.fate, line.why.is_some())).collect::<Vec<_>>()
+        };
+        for (name, want) in [
+            ("load_module", vec![(Fate::InPart, true), (Fate::Honoured, false)]),
+            ("listen", vec![(Fate::InPart, true), (Fate::Honoured, false)]),
+            ("http2", vec![(Fate::InPart, true)]),
+            ("ssl_protocols", vec![(Fate::InPart, true)]),
+            ("ssl_ecdh_curve", vec![(Fate::InPart, true)]),
+            ("ssl_ciphers", vec![(Fate::InPart, true)]),
+            ("ssl_conf_command", vec![(Fate::InPart, true)]),
+            ("add_header", vec![(Fate::InPart, true)]),
+            // nginx says the same of it.
+            ("server_name", vec![(Fate::Honoured, false), (Fate::Honoured, true)]),
+        ] {
+            let mut found = of(name);
+            found.sort();
+            assert_eq!(found, want, "{name}");
+        }
+        assert!(report.is_taken() && report.tenths() < 1000);
     }
 
     #[test]

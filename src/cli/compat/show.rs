@@ -31,7 +31,7 @@ fn table(report: &Report) -> String {
     put_line(&mut out, format_args!("  {:<width$}  uses  what             where", "directive"));
     for line in &report.lines {
         let places = match line.fate {
-            Fate::Honoured => String::new(),
+            Fate::Honoured if line.why.is_none() => String::new(),
             _ => places(&report.sources, &line.places),
         };
         let (name, uses, what) = (shown(&line.name), line.places.len(), line.fate.word());
@@ -68,6 +68,9 @@ fn verdict(report: &Report) -> String {
     match (report.is_taken(), unknown) {
         (true, _) if report.uses(|fate| fate == Fate::Absent) > 0 => {
             format!("{count} Longshore takes the conf on a machine that has the files and hosts named as `not here`.")
+        }
+        (true, _) if fine < all => {
+            format!("{count} Longshore takes the conf, and does not do what `in part` tells of.")
         }
         (true, _) => format!("{count} Longshore takes the conf as it is."),
         (false, _) if fine == all => {

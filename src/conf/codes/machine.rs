@@ -52,8 +52,8 @@ pub(super) const KINDS: &[Kind] = &[
     kind(
         Code::LeftOut,
         "something was left out, or ours was put in its place",
-        "A note: a module that is built in or not needed was not loaded, a stock file that is missing was replaced by our own copy, \
-         or `--partial` left a directive out.",
+        "The rest of the line holds: a newer version of HTTP, a module, a cipher or a command of OpenSSL is not built in, a stock file \
+         that is missing was replaced by our own copy, or `--partial` left a directive out.",
         ["http {\n    include mime.types;\n}\n", "http {\n    types { text/html html; }\n}\n"],
     ),
     kind(

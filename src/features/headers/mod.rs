@@ -145,7 +145,7 @@ fn push(list: &mut List, args: &mut Args<'_>) -> Result<(), Fault> {
     let name = args.word(0);
     if [b"content-length".as_slice(), b"transfer-encoding"].iter().any(|own| own.eq_ignore_ascii_case(&name.text)) {
         // A second opinion on where the body ends would let answers be smuggled (RFC 9112 section 6.3).
-        args.warn(Some(0), format!("names the field `{}`, which the server alone decides, ignored", name.show()));
+        args.warn_left_out(name, format!("names the field `{}`, which the server alone decides, ignored", name.show()));
         return Ok(());
     }
     list.own.push(Added { name: Bytes::copy_from_slice(&name.text), value: args.field_text(1)?, always });

@@ -224,7 +224,7 @@ impl Builder<'_> {
             (None, Some(span)) => {
                 let message = "`ssl_stapling` has no effect: answers of OCSP are not fetched";
                 let help = "browsers do without it; `ssl_stapling_file FILE;` sends one that was fetched before";
-                self.push(Diagnostic::warning(span, message).help(help));
+                self.push(Diagnostic::warning(span, message).code(Code::LeftOut).help(help));
                 None
             }
             _ => None,
