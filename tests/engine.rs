@@ -10,6 +10,8 @@ mod bodies;
 mod client;
 #[path = "engine/clients.rs"]
 mod clients;
+#[path = "engine/control.rs"]
+mod control;
 #[path = "engine/files.rs"]
 mod files;
 #[path = "engine/filters.rs"]
@@ -24,6 +26,8 @@ mod growth;
 mod limits;
 #[path = "engine/logs.rs"]
 mod logs;
+#[path = "engine/orphans.rs"]
+mod orphans;
 #[path = "engine/passwords.rs"]
 mod passwords;
 #[path = "engine/programs.rs"]

@@ -1,5 +1,5 @@
 //! The rooms and their order, read from the `use crate::` lines and from every `crate::` path: a file imports
-//! only from rooms below its own, and no feature knows another.
+//! only from rooms below its own, and no feature knows another. And what a conf means is asked of the machine in one place.
 
 use std::path::{Path, PathBuf};
 
@@ -66,6 +66,43 @@ fn every_file_says_what_it_owns() {
             "{file}: a file opens with two to six lines of what it owns"
         );
     }
+}
+
+/// What is found on the machine or by the rights of this process. Root's parent and its worker would find different things, so
+/// a conf asks `conf/outside.rs`, which keeps the answer.
+const QUESTIONS: [&str; 8] = [
+    "geteuid",
+    "getuid",
+    "gethostname",
+    "available_parallelism",
+    "env::var",
+    "env::current_dir",
+    "machine::user(",
+    "machine::group(",
+];
+
+/// Where they may be asked all the same, each with its reason.
+const ASKERS: [(&str, &str); 4] = [
+    ("conf/outside.rs", "it is what asks"),
+    ("conf/machine.rs", "it knows how"),
+    ("conf/way/", "what this process may open is its own question each time"),
+    ("features/auth_basic/checks.rs", "how many slow hashes run at once, when a request needs one: no conf means it"),
+];
+
+#[test]
+fn what_a_conf_means_is_asked_in_one_place() {
+    let rooms = ["conf", "tls", "features", "gateway", "settings", "route"];
+    let mut wrong = Vec::new();
+    for (file, _, text) in sources().into_iter().filter(|(_, room, _)| rooms.contains(&room.as_str())) {
+        if ASKERS.iter().any(|(known, _)| file.starts_with(known)) || file.ends_with("/tests.rs") {
+            continue;
+        }
+        let code = text.split("#[cfg(test)]\nmod ").next().unwrap_or_default();
+        wrong.extend(
+            QUESTIONS.iter().filter(|asked| code.contains(**asked)).map(|asked| format!("{file} asks {asked}")),
+        );
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
 /// Every source file: its path below src, its room, its text.

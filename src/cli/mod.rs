@@ -12,6 +12,7 @@ pub mod man;
 pub mod manual;
 mod offline;
 mod options;
+mod paths;
 mod script_url;
 mod serve;
 mod serve_conf;
@@ -20,12 +21,13 @@ mod signal;
 mod version;
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use crate::server::parent;
 use crate::settings::load::Request;
 use options::{Asked, Options};
+use paths::{Home, Paths, plain};
 
 /// Runs the program with its own arguments.
 pub fn main() -> ExitCode {
@@ -44,8 +46,7 @@ pub fn main() -> ExitCode {
         }
     };
     if options.version || options.build {
-        say(&version::text(options.build));
-        return ExitCode::SUCCESS;
+        return say_version(&options);
     }
     match &options.command {
         Some(options::Command::Cgi(options::Cgi::Run(script))) => return cgi::run(script),
@@ -74,19 +75,13 @@ pub fn main() -> ExitCode {
 
 /// What the options ask to be loaded.
 fn request(options: &Options) -> Result<Request, String> {
-    let here = std::env::current_dir().map_err(|error| format!("the current folder cannot be entered: {error}"))?;
-    let prefix = options.prefix.as_ref().map_or(here.clone(), |prefix| here.join(prefix));
-    let prefix = plain(&prefix);
-    let file = match &options.conf {
-        Some(file) => prefix.join(file),
-        None => default_conf(&prefix)?,
-    };
+    let Home { prefix, file } = paths::home(options, &here()?).map_err(|(_, text)| text)?;
     let error_log = options.error_log.as_ref().map(|path| match path.to_str() {
         Some("stderr") => PathBuf::from("/dev/stderr"),
         _ => prefix.join(path),
     });
     Ok(Request {
-        file: plain(&file),
+        file,
         prefix,
         globals: options.globals.clone(),
         partial: options.partial,
@@ -95,22 +90,31 @@ fn request(options: &Options) -> Result<Request, String> {
     })
 }
 
-/// The conf that is meant when none is named.
-fn default_conf(prefix: &Path) -> Result<PathBuf, String> {
-    let names = ["conf/nginx.conf", "conf/longshore.conf"];
-    let found = names.iter().map(|name| prefix.join(name)).find(|path| path.exists());
-    found.ok_or_else(|| {
-        format!("there is no {} and no {} under {}; name a conf with -c", names[0], names[1], prefix.display())
-    })
+fn here() -> Result<PathBuf, String> {
+    std::env::current_dir().map_err(|error| format!("the current folder cannot be entered: {error}"))
 }
 
-/// A path without its `.` parts, as people would write it.
-fn plain(path: &Path) -> PathBuf {
-    path.components().collect()
+/// What the program is, and for `-V` where it looks for things and what is built in.
+fn say_version(options: &Options) -> ExitCode {
+    if !options.build {
+        say(&version::short(paths::called_nginx()));
+        return ExitCode::SUCCESS;
+    }
+    // A folder that is gone is no reason to say nothing.
+    let here = here().unwrap_or_else(|_| PathBuf::from("/"));
+    let home = paths::home(options, &here).unwrap_or_else(|(home, _)| home);
+    say(&version::long(&Paths::of(home)));
+    ExitCode::SUCCESS
 }
 
-/// Writes a line to standard error, where nginx writes all it says.
+/// Writes a line to standard error, where nginx writes all it says; under nginx's name the line begins with it, since tools look
+/// for that.
 fn say(text: &str) {
+    let text = text.trim_end_matches('\n');
+    let own = text.strip_prefix("longshore: ").filter(|_| paths::called_nginx());
     // Where standard error is gone, there is nobody to tell.
-    let _ = writeln!(std::io::stderr(), "{}", text.trim_end_matches('\n'));
+    let _ = match own {
+        Some(text) => writeln!(std::io::stderr(), "nginx: {text}"),
+        None => writeln!(std::io::stderr(), "{text}"),
+    };
 }

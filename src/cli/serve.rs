@@ -10,9 +10,10 @@ use std::sync::Arc;
 use signal_hook::iterator::Signals;
 
 use super::options::{Command, Options};
-use super::{check, say, serve_folder};
+use super::{check, paths, say, serve_folder};
 use crate::conf::diagnostic::{Diagnostic, Severity};
 use crate::conf::outside::Outside;
+use crate::exchange::children;
 use crate::exchange::error::system_words;
 use crate::features::listen::Address;
 use crate::features::process::Identity;
@@ -102,23 +103,28 @@ fn serve(
     let Opened { logs, listeners } = opened;
     let said = start_lines(&settings, options);
     let role = role.map_err(|error| ("cannot become nobody", error))?;
-    let mut pid_file = match writes_pid(&settings, options) {
+    let background = goes_to_background(&settings, options);
+    let pid_path = pid_path(&settings, request);
+    let mut pid_file = match writes_pid(&settings, options, background) {
         false => None,
-        true => Some(PidFile::open(&pid_path(&settings)).map_err(|error| ("cannot open the pid file", error))?),
+        true => Some(PidFile::open(&pid_path).map_err(|error| ("cannot open the pid file", error))?),
     };
     if let Role::Parent(identity) = &role {
         warn_of_closed_roots(&settings, identity);
     }
     // What fails behind this line is seen in the error log only.
-    if settings.main.process.daemon && !options.rootless {
+    if background {
         daemon::go_to_background().map_err(|error| ("cannot go to the background", error))?;
     }
     let signals = signals::take().map_err(|error| ("cannot take over signals", error))?;
-    let control = pid_file.as_ref().and_then(|_| control_socket(&pid_path(&settings)));
+    if children::is_first() {
+        children::reap_orphans().map_err(|error| ("cannot reap what others leave behind", error))?;
+    }
+    let control = pid_file.as_ref().and_then(|_| control_socket(&pid_path));
     match role {
         Role::Parent(identity) => {
             let request = request.clone();
-            let start = Start { request, outside, settings, logs, listeners, identity, pid_file, control };
+            let start = Start { request, outside, settings, logs, listeners, identity, pid_file, control, background };
             parent::run(start, signals, || said.iter().for_each(|line| say(line)))
         }
         Role::Alone(group) => {
@@ -219,18 +225,24 @@ fn closed_root(settings: &Settings, identity: &Identity) -> Option<String> {
     })
 }
 
-fn writes_pid(settings: &Settings, options: &Options) -> bool {
-    let process = &settings.main.process;
-    !options.rootless && (process.pid.is_some() || process.daemon || options.prefix.is_some())
+/// Process 1 of a container never goes: the container would end with it.
+fn goes_to_background(settings: &Settings, options: &Options) -> bool {
+    let wanted = settings.main.process.daemon.unwrap_or_else(paths::called_nginx) && !options.rootless;
+    if wanted && children::is_first() {
+        log::info!("as process 1 the server stays in the foreground");
+    }
+    wanted && !children::is_first()
+}
+
+fn writes_pid(settings: &Settings, options: &Options, background: bool) -> bool {
+    let is_expected = background || options.prefix.is_some() || paths::called_nginx();
+    !options.rootless && (settings.main.process.pid.is_some() || is_expected)
 }
 
 /// Where the pid file of a conf is.
-pub fn pid_path(settings: &Settings) -> PathBuf {
-    let in_prefix = |prefix: &Path| match prefix.join("logs").is_dir() {
-        true => prefix.join("logs/longshore.pid"),
-        false => prefix.join("longshore.pid"),
-    };
-    settings.main.process.pid.clone().unwrap_or_else(|| in_prefix(&settings.prefix))
+pub fn pid_path(settings: &Settings, request: &Request) -> PathBuf {
+    let named = settings.main.process.pid.clone();
+    named.unwrap_or_else(|| paths::default_pid(&request.file, &request.prefix))
 }
 
 // --- what is said at the start ---

@@ -1,6 +1,7 @@
 //! `-s`: a signal for the server whose pid file the conf names; for a reload, its verdict too.
 
 use std::io::ErrorKind;
+use std::path::Path;
 use std::process::ExitCode;
 
 use nix::sys::signal::{Signal as Number, kill};
@@ -9,7 +10,7 @@ use nix::unistd::Pid;
 use super::options::{Options, Signal};
 use super::{check, say, serve};
 use crate::exchange::error::system_words;
-use crate::server::control_socket::{self, Verdict};
+use crate::server::control_client::{self, Verdict};
 use crate::server::pid_file::PidFile;
 use crate::settings::load::{self, Request};
 
@@ -20,7 +21,7 @@ pub fn send(signal: Signal, request: &Request, options: &Options) -> ExitCode {
         check::show(&loaded, options, true);
         return ExitCode::FAILURE;
     };
-    let path = serve::pid_path(settings);
+    let path = serve::pid_path(settings, request);
     let pid = match PidFile::read(&path) {
         Ok(pid) => Pid::from_raw(pid),
         Err(error) => {
@@ -38,7 +39,7 @@ pub fn send(signal: Signal, request: &Request, options: &Options) -> ExitCode {
         }
     };
     if matches!(signal, Signal::Reload)
-        && let Some(verdict) = control_socket::reload(&path, pid.as_raw(), |text| say(&format!("longshore: {text}")))
+        && let Some(verdict) = ask(&path, pid)
     {
         return after(&verdict, options);
     }
@@ -57,6 +58,23 @@ pub fn send(signal: Signal, request: &Request, options: &Options) -> ExitCode {
     }
 }
 
+/// Asks for a reload over the control socket; none if the server does not answer there.
+fn ask(pid_file: &Path, pid: Pid) -> Option<Verdict> {
+    match control_client::reload(pid_file, pid.as_raw(), |text| say(&format!("longshore: {text}"))) {
+        Ok(verdict) => return Some(verdict),
+        // Where the folder takes no socket there is none.
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        Err(error) => {
+            let (socket, words) = (control_client::beside(pid_file), system_words(&error));
+            say(&format!(
+                "longshore: note: process {pid} does not answer at {}: {words}; it gets a signal, and its error log tells the rest",
+                socket.display()
+            ));
+        }
+    }
+    None
+}
+
 /// What became of a reload, in words and as an exit code.
 fn after(verdict: &Verdict, options: &Options) -> ExitCode {
     let text = match verdict {
@@ -64,6 +82,9 @@ fn after(verdict: &Verdict, options: &Options) -> ExitCode {
         Verdict::InForce => "longshore: the new configuration is in force",
         Verdict::Refused => "longshore: [emerg] the new configuration was refused, the old one stays in force",
         Verdict::Gone => "longshore: [emerg] the server ended before it had taken the new configuration",
+        Verdict::Busy => {
+            "longshore: [error] too many wait already to hear what became of a reload; it is done, and the error log tells the rest"
+        }
         Verdict::Unknown => {
             "longshore: [error] the server has not said within 10 seconds what became of the new configuration; its error log will"
         }

@@ -7,6 +7,7 @@ pub mod admission;
 pub mod attempts;
 pub mod body_file;
 pub mod changes;
+pub mod children;
 pub mod counters;
 pub mod engine;
 pub mod error;

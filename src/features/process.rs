@@ -102,8 +102,8 @@ pub struct Conf {
     pub nofile: Option<u64>,
     /// The pid file that a line names.
     pub pid: Option<PathBuf>,
-    /// Whether to go to the background.
-    pub daemon: bool,
+    /// Whether to go to the background; where no line says so, the name of the program does.
+    pub daemon: Option<bool>,
     /// Variables for programs that are started: with a value, or kept from our own environment.
     pub env: Vec<(Vec<u8>, Option<Vec<u8>>)>,
     /// How long a graceful stop may last.
@@ -121,7 +121,7 @@ impl Default for Conf {
             pools: Vec::new(),
             nofile: None,
             pid: None,
-            daemon: false,
+            daemon: None,
             env: Vec::new(),
             shutdown_timeout: None,
             master: true,
@@ -208,8 +208,8 @@ pub const DIRECTIVES: &[Directive<Conf>] = &[
             arity: Arity::Words(1, 1),
             block: false,
             doc: "The file that holds the server's process id from the moment every port listens until it stops; `-s` \
-                  reads it. Without the line, `-p` or `daemon on` write `logs/longshore.pid` (`longshore.pid` where \
-                  there is no folder `logs`), and otherwise none is written.",
+                  reads it. Without the line, `-p`, `daemon on` and the name `nginx` write `logs/longshore.pid` (`longshore.pid` where \
+                  there is no folder `logs`; `/run/nginx.pid` for `/etc/nginx/nginx.conf`), and otherwise none is written.",
         },
         repeat: Repeat::Refused,
         inherit: Inherit::Yes,
@@ -227,12 +227,13 @@ pub const DIRECTIVES: &[Directive<Conf>] = &[
             arity: Arity::Flag,
             block: false,
             doc: "Whether the server goes to the background once its ports are open. Unlike nginx it stays in the \
-                  foreground by default.",
+                  foreground by default, unless the program is started under the name `nginx`. As process 1 of a container it \
+                  always stays.",
         },
         repeat: Repeat::Refused,
         inherit: Inherit::Yes,
         set: |conf, args| {
-            conf.daemon = args.flag(0)?;
+            conf.daemon = Some(args.flag(0)?);
             Ok(())
         },
     },
@@ -404,7 +405,7 @@ fn load_module(_: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
         let message = format!(
             "`load_module` names `{name}`, which is not built in: what needs that module is refused where it stands"
         );
-        args.warn(Some(0), message);
+        args.warn_left_out(word, message);
     }
     Ok(())
 }

@@ -50,7 +50,8 @@ pub struct Options {
     /// The error log until the conf names one (default: logs/error.log, else stderr).
     #[arg(short = 'e', value_name = "file")]
     pub error_log: Option<PathBuf>,
-    /// The conf file (default: conf/nginx.conf, else conf/longshore.conf).
+    /// The conf file (default: conf/nginx.conf, else conf/longshore.conf; under the name nginx, as process 1, and with -t, -T, -s, -g and
+    /// -V then /etc/longshore/longshore.conf and /etc/nginx/nginx.conf, whose folder is the prefix).
     #[arg(short = 'c', value_name = "file")]
     pub conf: Option<PathBuf>,
     /// Directives to be read before the conf file.

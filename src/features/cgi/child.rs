@@ -21,6 +21,7 @@ use super::reaper::{self, Orphan};
 use super::script::Script;
 use super::strays::{self, Mark};
 use crate::exchange::Received;
+use crate::exchange::children;
 use crate::exchange::engine::{Sight, Waker};
 use crate::exchange::inflow::Inflow;
 use crate::exchange::queue::Permit;
@@ -84,7 +85,7 @@ impl Child {
             Errors::File(path) => OpenOptions::new().append(true).create(true).open(path)?.into(),
         });
         strays::inherit();
-        let mut process = command.spawn()?;
+        let mut process = children::spawn(&mut command)?;
         // Linux process numbers are positive and fit.
         let (number, pid) = (process.id(), process.id() as i32);
         engine.show(number, Sight::Starts(&command));
@@ -130,6 +131,7 @@ impl Child {
             // Reaped by somebody else: it has ended, and nobody knows how.
             Err(_) => None,
         };
+        children::forget(self.number);
         self.show(Sight::Ends(status));
         self.running = None;
         self.ended = Some(status.unwrap_or_default());

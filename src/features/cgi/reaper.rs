@@ -12,6 +12,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
 
 use super::strays::{Inherited, Mark};
+use crate::exchange::children;
 use crate::exchange::engine::{Sight, Waker};
 use crate::exchange::queue::Permit;
 
@@ -66,6 +67,7 @@ pub fn take_over(mut orphan: Orphan) {
         // A system that has no room for one thread more: better the script ends now than never.
         orphan.signal(Signal::SIGKILL);
         let status = orphan.process.wait().ok();
+        children::forget(orphan.process.id());
         orphan.engine.show(orphan.process.id(), Sight::Ends(status));
         return;
     };
@@ -168,6 +170,7 @@ fn has_ended(orphan: &mut Orphan, now: Instant) -> bool {
         // There is no such child: nothing is left to wait for.
         Err(_) => None,
     };
+    children::forget(orphan.process.id());
     orphan.engine.show(orphan.process.id(), Sight::Ends(status));
     true
 }

@@ -11,6 +11,7 @@ use rustix::process::{Pid, PidfdFlags, Signal};
 
 use super::wire::{Wire, Word};
 use super::{News, TITLE};
+use crate::exchange::children;
 
 /// A worker process.
 pub struct Worker {
@@ -31,7 +32,7 @@ impl Worker {
     /// sockets is its standard input, so no descriptor needs to be kept open across the start by hand.
     pub fn start(number: u64, news: &Sender<News>) -> io::Result<Worker> {
         let (wire, theirs) = Wire::pair()?;
-        let mut child = Command::new("/proc/self/exe").arg0(TITLE).stdin(theirs).spawn()?;
+        let mut child = children::spawn(Command::new("/proc/self/exe").arg0(TITLE).stdin(theirs))?;
         let started = (|| {
             let pid = Pid::from_raw(child.id().cast_signed()).ok_or(io::ErrorKind::InvalidData)?;
             let handle = rustix::process::pidfd_open(pid, PidfdFlags::empty())?;
@@ -43,6 +44,7 @@ impl Worker {
                 // Without a wire it ends of its own accord; this only makes it sooner.
                 let _ = child.kill();
                 let _ = child.wait();
+                children::forget(child.id());
                 return Err(error);
             }
         };
@@ -84,5 +86,6 @@ fn hear(number: u64, wire: &Wire, mut child: Child, news: &Sender<News>) {
         }
     }
     let status: io::Result<ExitStatus> = child.wait();
+    children::forget(child.id());
     drop(news.send(News::Ended(number, status.ok())));
 }

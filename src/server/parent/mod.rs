@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender};
 use signal_hook::iterator::Signals;
 
+use super::control::STOPS;
 use super::control_socket::ControlSocket;
 use super::listen::Listener;
 use super::logfile::Logs;
@@ -74,6 +75,8 @@ pub struct Start {
     pub pid_file: Option<PidFile>,
     /// The socket beside it.
     pub control: Option<ControlSocket>,
+    /// Whether the server is in the background.
+    pub background: bool,
 }
 
 /// What is in force.
@@ -104,7 +107,7 @@ pub struct Parent {
     request: Request,
     identity: Identity,
     named_user: bool,
-    daemon: bool,
+    background: bool,
     in_force: InForce,
     pending: Option<Pending>,
     /// The worker is about to put a conf in force that is in force here. Until then it may hold ports that are free to
@@ -136,7 +139,7 @@ pub fn is_worker() -> bool {
 
 /// Runs the parent of a server until it is told to stop; `ready` is called once the first worker serves.
 pub fn run(start: Start, signals: Signals, ready: impl FnOnce()) -> Result<(), Failure> {
-    let Start { request, outside, settings, logs, listeners, identity, mut pid_file, mut control } = start;
+    let Start { request, outside, settings, logs, listeners, identity, mut pid_file, mut control, background } = start;
     let (sender, news) = crossbeam_channel::unbounded();
     let verdicts = Arc::<Verdicts>::default();
     if let Some(control) = &mut control {
@@ -154,7 +157,7 @@ pub fn run(start: Start, signals: Signals, ready: impl FnOnce()) -> Result<(), F
         request,
         identity,
         named_user: settings.main.process.user.is_some(),
-        daemon: settings.main.process.daemon,
+        background,
         in_force: InForce { logs, listeners, zones: settings.zones.clone(), parcel },
         pending: None,
         settling: false,
@@ -318,7 +321,7 @@ impl Parent {
             Signal::Quit => self.stop(Word::Quit),
             Signal::Reload => self.reload(),
             Signal::Reopen => self.reopen(),
-            Signal::Rest if self.daemon && self.stage == Stage::Serving => {
+            Signal::Rest if self.background && self.stage == Stage::Serving => {
                 log::info!("the worker process is sent to rest; HUP starts another");
                 self.stage = Stage::Resting;
                 self.start_at = None;
@@ -333,6 +336,7 @@ impl Parent {
         self.stage = Stage::Stopping;
         self.start_at = None;
         self.close();
+        self.verdicts.refuse(STOPS);
         self.tell(how);
         if how == Word::Stop {
             self.kill_at = Some(Instant::now() + PATIENCE);
