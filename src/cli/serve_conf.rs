@@ -114,6 +114,7 @@ fn other_hosts(listens: &str) -> String {
         "\n    # Any site can let a name of its own lead to this machine; its pages would read what is served here.\n    \
          server {{\n\
          {listens}        \
+             server_name _;\n        \
              types {{ }}\n        \
              default_type text/html;\n        \
              return 421 '{page}\n';\n    \
