@@ -44,6 +44,8 @@ mod reload;
 mod rights;
 #[path = "engine/scripts.rs"]
 mod scripts;
+#[path = "engine/secrets.rs"]
+mod secrets;
 #[path = "engine/site.rs"]
 mod site;
 #[path = "engine/slow.rs"]

@@ -16,6 +16,7 @@ pub mod outside;
 pub mod packed;
 pub mod parse;
 pub mod pattern;
+mod pipe;
 pub mod reference;
 pub mod render;
 pub mod source;

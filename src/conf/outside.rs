@@ -3,16 +3,22 @@
 //! same conf. Knows no directive; a setter asks here, never the system.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::io::Read;
 use std::net::IpAddr;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use super::args::bytes_to_path;
 use super::machine::Account;
 use super::packed::{Packer, Unpacker};
-use super::{glob, machine, way};
+use super::{glob, machine, pipe, way};
+
+/// How long somebody is waited for who writes into a pipe. Longer, and a server that is being reloaded would not hear its signals.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Why a file cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +33,8 @@ pub enum Unreadable {
     Large(u64),
     /// Somebody led root to it who may not read it.
     Stranger,
+    /// It is a pipe that nobody has written into.
+    Silent,
     /// What the system says.
     System(i32),
     /// The process that loaded the conf first did not ask for it.
@@ -51,6 +59,9 @@ impl std::fmt::Display for Unreadable {
             Unreadable::Odd => f.write_str("it is a pipe, a socket or a device, not a file"),
             Unreadable::Large(most) => write!(f, "it is larger than {} MiB", most >> 20),
             Unreadable::Stranger => way::Stranger.fmt(f),
+            Unreadable::Silent => {
+                write!(f, "it is a pipe, and nobody wrote into it and closed it within {} s", PATIENCE.as_secs())
+            }
             Unreadable::System(number) => {
                 let error = std::io::Error::from_raw_os_error(*number);
                 match error.kind() {
@@ -120,6 +131,12 @@ impl Outside {
     /// The bytes of a file of at most `most` bytes; the same ones each time in one load.
     pub fn read(&self, path: &Path, most: u64) -> Result<Arc<[u8]>, Unreadable> {
         let found = self.answer(Kind::Text, path.as_os_str().as_bytes(), || Ok(vec![read(path, most)?]))?;
+        found.into_iter().next().ok_or(Unreadable::Unknown)
+    }
+
+    /// The same where the file may be a named pipe: what somebody writes into it is the text, up to its end. He is waited for.
+    pub fn read_or_hear(&self, path: &Path, most: u64) -> Result<Arc<[u8]>, Unreadable> {
+        let found = self.answer(Kind::Text, path.as_os_str().as_bytes(), || Ok(vec![hear(path, most)?]))?;
         found.into_iter().next().ok_or(Unreadable::Unknown)
     }
 
@@ -240,6 +257,7 @@ impl Outside {
                 Err(Unreadable::System(number)) => (5, u64::from(number.cast_unsigned())),
                 Err(Unreadable::Unknown) => (6, 0),
                 Err(Unreadable::Stranger) => (7, 0),
+                Err(Unreadable::Silent) => (8, 0),
             };
             packer.number(tag);
             packer.number(number);
@@ -263,6 +281,7 @@ impl Outside {
                 5 => Err(Unreadable::System(u32::try_from(number).ok()?.cast_signed())),
                 6 => Err(Unreadable::Unknown),
                 7 => Err(Unreadable::Stranger),
+                8 => Err(Unreadable::Silent),
                 _ => return None,
             };
             known.insert((kind, about), answer);
@@ -271,8 +290,16 @@ impl Outside {
     }
 }
 
-fn read(path: &Path, most: u64) -> Result<Arc<[u8]>, Unreadable> {
+fn hear(path: &Path, most: u64) -> Result<Arc<[u8]>, Unreadable> {
     let file = way::open_to_read(path)?;
+    if file.metadata()?.file_type().is_fifo() { pipe::read(file, most, PATIENCE) } else { read_all(file, path, most) }
+}
+
+fn read(path: &Path, most: u64) -> Result<Arc<[u8]>, Unreadable> {
+    read_all(way::open_to_read(path)?, path, most)
+}
+
+fn read_all(file: File, path: &Path, most: u64) -> Result<Arc<[u8]>, Unreadable> {
     let kind = file.metadata()?.file_type();
     if kind.is_dir() {
         return Err(Unreadable::Folder);

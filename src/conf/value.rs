@@ -63,6 +63,15 @@ pub trait Names {
     fn declare(&mut self, name: &str, span: super::source::Span, warns: bool) -> VarId;
 }
 
+/// The name, in lower case, of a variable that a whole word names: `$name`. Within a text a name ends at the first byte that
+/// is no letter, digit or `_`; here all of the word is the name, as in nginx, so that `if ($arg_go-get)` asks for the
+/// argument `go-get`. What would be a brace or a quote gone astray is none.
+pub fn whole_name(word: &[u8]) -> Option<String> {
+    let is_letter = |b: &u8| b.is_ascii_graphic() && !b"{}()\"'`$;\\".contains(b);
+    let name = word.strip_prefix(b"$").filter(|name| !name.is_empty() && name.iter().all(is_letter))?;
+    Some(String::from_utf8_lossy(name).to_ascii_lowercase())
+}
+
 /// Compiles a text. A lone `$`, or one before a character that no name may begin with, is an
 /// error, as in nginx ("invalid variable name").
 pub fn compile(text: &[u8], span: super::source::Span, names: &mut dyn Names) -> Result<Text, String> {

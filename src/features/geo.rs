@@ -12,7 +12,7 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use crate::conf::args::{Args, Fault};
 use crate::conf::ast::{Node, Word};
 use crate::conf::directive::{Arity, Contexts, Directive, Inherit, Manual, Repeat};
-use crate::conf::value::VarId;
+use crate::conf::value::{VarId, whole_name};
 use crate::exchange::Exchange;
 use crate::exchange::variables::{Getter, Given, Value, Variable};
 use crate::http::forwarded;
@@ -94,13 +94,11 @@ fn set(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
 
 /// The name of `$name`, in lower case.
 fn name(word: &Word) -> Result<String, Fault> {
-    let is_letter = |b: &u8| b.is_ascii_alphanumeric() || *b == b'_';
-    let name = word.text.strip_prefix(b"$").filter(|name| !name.is_empty() && name.iter().all(is_letter));
     let bad = || {
         Fault::at(word, format!("has an invalid variable name `{}`", word.show()))
             .help("a name is a `$`, then letters, digits and `_`")
     };
-    Ok(String::from_utf8_lossy(name.ok_or_else(bad)?).to_ascii_lowercase())
+    whole_name(&word.text).ok_or_else(bad)
 }
 
 impl Geo {

@@ -11,7 +11,7 @@ use crate::conf::ast::Node;
 use crate::conf::directive::{Arity, Contexts, Directive, Inherit, Manual, Repeat};
 use crate::conf::hostnames::{Hostnames, Refused};
 use crate::conf::pattern::Pattern;
-use crate::conf::value::{Text, VarId, compile};
+use crate::conf::value::{Text, VarId, compile, whole_name};
 use crate::exchange::Exchange;
 use crate::exchange::error::{HttpError, Level};
 use crate::exchange::variables::{Getter, Given, Value, Variable};
@@ -81,13 +81,11 @@ fn set(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
 /// The variable that a word names as the one to make.
 fn variable(args: &mut Args<'_>, i: usize) -> Result<(String, VarId), Fault> {
     let word = args.word(i);
-    let is_letter = |b: &u8| b.is_ascii_alphanumeric() || *b == b'_';
-    let name = word.text.strip_prefix(b"$").filter(|name| !name.is_empty() && name.iter().all(is_letter));
     let bad = || {
         Fault::at(word, format!("has an invalid variable name `{}`", word.show()))
             .help("a name is a `$`, then letters, digits and `_`")
     };
-    let name = String::from_utf8_lossy(name.ok_or_else(bad)?).to_ascii_lowercase();
+    let name = whole_name(&word.text).ok_or_else(bad)?;
     let id = args.load.names.declare(&name, word.span, false);
     Ok((name, id))
 }

@@ -3,15 +3,18 @@
 use std::time::Duration;
 
 use crate::conf::args::{Args, Fault};
+use crate::conf::diagnostic::Diagnostic;
 use crate::conf::directive::{Arity, Contexts, Directive, Inherit, Manual, Repeat};
+use crate::conf::source::Span;
 use crate::exchange::variables::Variable;
 use crate::http::head::Limits;
 
 /// Where all of these may stand: the head is read before there is a location.
 const PLACES: Contexts = Contexts::HTTP.or(Contexts::SERVER);
 
-/// nginx refuses large buffers below its connection pool's size, and so do we.
-const LEAST_LARGE: u64 = 512;
+/// The least size of a pool of nginx's, and what its sizes are multiples of.
+const LEAST_POOL: u64 = 112;
+const POOL_STEP: u64 = 16;
 
 /// The settings.
 #[derive(Debug, Clone)]
@@ -22,11 +25,16 @@ pub struct Conf {
     pub timeout: Duration,
     /// Whether neighbouring slashes of a path count as one.
     pub merge_slashes: bool,
+    /// `connection_pool_size`: the least that a large buffer may have.
+    pool: u64,
+    /// Where the size of the large buffers stands.
+    large_at: Option<Span>,
 }
 
 impl Default for Conf {
     fn default() -> Self {
-        Conf { limits: Limits::default(), timeout: Duration::from_secs(60), merge_slashes: true }
+        let (limits, timeout) = (Limits::default(), Duration::from_secs(60));
+        Conf { limits, timeout, merge_slashes: true, pool: 512, large_at: None }
     }
 }
 
@@ -50,13 +58,28 @@ pub const DIRECTIVES: &[Directive<Conf>] = &[
     },
     Directive {
         manual: Manual {
+            name: "connection_pool_size",
+            syntax: &["size"],
+            default: Some("512"),
+            contexts: PLACES,
+            arity: Arity::Words(1, 1),
+            block: false,
+            doc: "The least size that `large_client_header_buffers` may have, as in nginx, where it is the memory of a \
+                  connection. Here it has no other effect.",
+        },
+        repeat: Repeat::Refused,
+        inherit: Inherit::Yes,
+        set: set_pool,
+    },
+    Directive {
+        manual: Manual {
             name: "large_client_header_buffers",
             syntax: &["number size"],
             default: Some("4 8k"),
             contexts: PLACES,
             arity: Arity::Words(2, 2),
             block: false,
-            doc: "How many large buffers a head may fill, and their size. A request line longer than one of them is \
+            doc: "How many large buffers a head may fill, and their size, which is at least that of `connection_pool_size`. A request line longer than one of them is \
                   answered 414, a field line longer than one or a head that fills them all 400.",
         },
         repeat: Repeat::Refused,
@@ -165,11 +188,26 @@ fn set_header_buffer(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> 
 fn set_large_buffers(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
     let number = args.number(0, 1..=10_000)? as usize;
     let size = args.size(1)?;
-    if size < LEAST_LARGE {
-        return Err(Fault::at(args.word(1), format!("takes a size of at least {LEAST_LARGE} bytes")));
-    }
+    conf.large_at = Some(args.word(1).span);
     conf.limits.large_buffers = (number, bounded(size).ok_or_else(|| Fault::at(args.word(1), SIZE_RULE))?);
     Ok(())
+}
+
+fn set_pool(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
+    let size = args.size(0)?;
+    if size < LEAST_POOL || size % POOL_STEP != 0 {
+        let text = format!("takes a size of at least {LEAST_POOL} that is a multiple of {POOL_STEP}");
+        return Err(Fault::at(args.word(0), text));
+    }
+    conf.pool = size;
+    Ok(())
+}
+
+/// What is wrong with the settings of a server once all of them are read.
+pub fn check(conf: &Conf) -> Option<Diagnostic> {
+    let span = conf.large_at.filter(|_| (conf.limits.large_buffers.1 as u64) < conf.pool)?;
+    let message = format!("`large_client_header_buffers` takes a size of at least {} bytes", conf.pool);
+    Some(Diagnostic::error(span, message).help("`connection_pool_size` makes it less"))
 }
 
 const SIZE_RULE: &str = "takes a size from 1 byte to 1g";

@@ -78,7 +78,8 @@ impl Door {
         if bare.is_empty() {
             return Err(Fault::at(word, "needs an address, such as `127.0.0.1:9000` or `unix:/path/of/socket`"));
         }
-        if let Some(at) = bare.windows(3).position(|part| part == b"://") {
+        let is_socket = bare.get(..5).is_some_and(|start| start.eq_ignore_ascii_case(b"unix:"));
+        if let Some(at) = bare.windows(3).position(|part| part == b"://").filter(|_| !is_socket) {
             let scheme = escape::error_log(&bare[..at]);
             let text = format!("speaks to no `{scheme}://` address: name host and port, or `unix:` and a path");
             return Err(Fault::at(word, text));

@@ -146,6 +146,11 @@ impl Builder {
             };
             Arc::make_mut(&mut scope.listen).listens.push(listen);
         }
+        if let Some(wrong) = features::request_head::check(&scope.request_head)
+            && !self.diagnostics.contains(&wrong)
+        {
+            self.diagnostics.push(wrong);
+        }
         Arc::make_mut(&mut scope.referer).take_names(names_of(&scope.server_name));
         let (mut locations, mut named) = (Locations::default(), HashMap::new());
         for block in blocks {

@@ -107,8 +107,12 @@ fn is_fixed(name: &str) -> bool {
 /// The getter of a built-in name. A conf may give a name of a family to a variable of its own.
 fn built_in(name: &str, is_own: bool) -> Option<Getter> {
     let row = VARIABLES.iter().find(|row| !row.family && row.name == name);
-    let in_family = |row: &&VariableRow| row.family && name.len() > row.name.len() && name.starts_with(row.name);
+    let in_family = |row: &&VariableRow| row.family && name.starts_with(row.name);
     let row = row.or_else(|| VARIABLES.iter().find(|row| !is_own && in_family(row)))?;
+    if row.family && name.len() == row.name.len() {
+        // `$arg_` alone names nothing, and is never found.
+        return Some(Box::new(|_| None));
+    }
     Some((row.make)(name[row.name.len()..].to_string()))
 }
 

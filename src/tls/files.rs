@@ -32,9 +32,9 @@ impl Wrong {
     }
 }
 
-/// All bytes of a file.
+/// All bytes of a file, which may be a named pipe.
 pub fn read(outside: &Outside, path: &Path) -> Result<Arc<[u8]>, Wrong> {
-    outside.read(path, MOST).map_err(|error| {
+    outside.read_or_hear(path, MOST).map_err(|error| {
         let what = format!("cannot read `{}`: {error}", path.display());
         let help = match error {
             Unreadable::Absent => {

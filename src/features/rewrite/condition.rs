@@ -1,7 +1,7 @@
 //! The test of an `if`: a variable alone, compared, or matched, or a look at a file.
 
 use crate::conf::args::{Args, Fault};
-use crate::conf::value::{Text, VarId};
+use crate::conf::value::{Text, VarId, whole_name};
 use crate::exchange::Exchange;
 use crate::exchange::error::{HttpError, Level};
 use crate::exchange::files::Kind;
@@ -53,8 +53,8 @@ pub fn read(args: &mut Args<'_>) -> Result<Condition, Fault> {
     };
     let show = |i: usize| words[i].as_slice();
     match (show(0), words.len()) {
-        ([b'$', name @ ..], 1 | 3) if !name.is_empty() => {
-            let id = variable(args, first, name)?;
+        (text @ [b'$', _, ..], 1 | 3) => {
+            let id = variable(args, first, text)?;
             match words.len() {
                 1 => Ok(Condition { test: Test::Given(id), negated: false }),
                 _ => compare(args, first, id, show(1), show(2)),
@@ -96,11 +96,9 @@ fn inside(args: &Args<'_>) -> Result<(usize, Vec<Vec<u8>>), Fault> {
     Ok((first, words))
 }
 
-fn variable(args: &mut Args<'_>, i: usize, name: &[u8]) -> Result<VarId, Fault> {
+fn variable(args: &mut Args<'_>, i: usize, text: &[u8]) -> Result<VarId, Fault> {
     let word = args.word(i);
-    let is_name = name.iter().all(|b| b.is_ascii_alphanumeric() || *b == b'_');
-    let name = std::str::from_utf8(name).ok().filter(|_| is_name);
-    let name = name.ok_or_else(|| {
+    let name = whole_name(text).ok_or_else(|| {
         Fault::at(word, format!("has an invalid variable in `{}`", word.show())).help(
             "one variable stands on the left, without braces and with nothing around it; `set` can put a text together",
         )
@@ -109,7 +107,7 @@ fn variable(args: &mut Args<'_>, i: usize, name: &[u8]) -> Result<VarId, Fault> 
         return Err(Fault::at(word, format!("cannot test the capture `{}` itself", word.show()))
             .help(format!("give it to a variable first: `set $name ${name};`")));
     }
-    Ok(args.load.names.refer(&name.to_ascii_lowercase(), word.span))
+    Ok(args.load.names.refer(&name, word.span))
 }
 
 fn compare(args: &mut Args<'_>, first: usize, id: VarId, sign: &[u8], text: &[u8]) -> Result<Condition, Fault> {

@@ -12,7 +12,7 @@ use std::borrow::Cow;
 use crate::conf::args::{Args, Fault};
 use crate::conf::ast::Word;
 use crate::conf::directive::{Arity, Contexts, Directive, Inherit, Manual, Repeat};
-use crate::conf::value::VarId;
+use crate::conf::value::{VarId, whole_name};
 use crate::exchange::Exchange;
 use crate::exchange::error::{HttpError, Level};
 use crate::exchange::step::Step;
@@ -211,15 +211,12 @@ fn add_set(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
 
 /// The name of `$name`, in lower case.
 fn variable_name(word: &Word) -> Result<String, Fault> {
-    let name = word.text.strip_prefix(b"$").filter(|name| {
-        let is_name = name.iter().all(|b| b.is_ascii_alphanumeric() || *b == b'_');
-        is_name && name.first().is_some_and(|b| !b.is_ascii_digit())
-    });
+    let name = whole_name(&word.text).filter(|name| !name.starts_with(|first: char| first.is_ascii_digit()));
     let bad = || {
         Fault::at(word, format!("has an invalid variable name `{}`", word.show()))
             .help("a name is a `$`, then letters, digits and `_`, and no digit first")
     };
-    Ok(String::from_utf8_lossy(name.ok_or_else(bad)?).to_ascii_lowercase())
+    name.ok_or_else(bad)
 }
 
 /// Begins an `if` that stands in this block; the lines inside it follow. The number is for [`end_if`].
@@ -263,9 +260,16 @@ mod tests {
 
     #[test]
     fn names_of_variables() {
-        for (word, name) in
-            [("$a", Some("a")), ("$A_1", Some("a_1")), ("a", None), ("$", None), ("$1", None), ("$a-b", None)]
-        {
+        for (word, name) in [
+            ("$a", Some("a")),
+            ("$A_1", Some("a_1")),
+            ("$a-b.c", Some("a-b.c")),
+            ("a", None),
+            ("$", None),
+            ("$1", None),
+            ("$a{b}", None),
+            ("$a b", None),
+        ] {
             let word = Word { text: word.into(), span: Default::default(), quoted: false };
             assert_eq!(variable_name(&word).ok().as_deref(), name, "{}", word.show());
         }

@@ -83,7 +83,8 @@ pub const DIRECTIVES: &[Directive<Conf>] = &[
         None,
         ONE,
         "A file with passwords for the private keys, one on each line; they are tried in turn. Keys in the form of \
-         PKCS#8 can be opened.",
+         PKCS#8 can be opened. It may be a named pipe, as may certificates and keys: whoever writes into it is waited for, 30 \
+         seconds at most, at the start and at each reload.",
         |conf, args| {
             conf.passwords = Some(file(args));
             Ok(())
