@@ -56,6 +56,8 @@ mod status;
 mod stop;
 #[path = "engine/stores.rs"]
 mod stores;
+#[path = "engine/tags.rs"]
+mod tags;
 #[path = "engine/tls.rs"]
 mod tls;
 #[path = "engine/tls_attacks.rs"]

@@ -9,6 +9,7 @@ use rustix::fs::{AtFlags, FileType};
 
 use super::Exchange;
 use super::error::HttpError;
+use super::files::is_settled;
 use super::store::Folder;
 use super::trees::Pass;
 use crate::http::cond::{self, ModifiedSince, Outcome, Preconditions, Validators};
@@ -67,16 +68,22 @@ impl Exchange {
         // As it would be sent: a link counts as what it leads to.
         let stat = rustix::fs::statat(folder, name, AtFlags::empty())
             .or_else(|_| rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW));
-        let mut tag = None;
+        let (mut tag, mut other) = (None, None);
         let mut current = Validators { exists: stat.is_ok(), ..Validators::default() };
         if let Ok(stat) = stat
             && FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile
         {
             let modified = u64::try_from(stat.st_mtime).unwrap_or(0);
             tag = tags.then(|| etag::make(modified, stat.st_size as u64));
+            let nanos = u32::try_from(stat.st_mtime_nsec).unwrap_or(0);
+            other = tag.as_ref().map(|tag| etag::finer(tag, nanos));
+            if !is_settled(stat.st_mtime, nanos.into()) {
+                // By its second nobody can tell which version is meant.
+                tag = None;
+            }
             current.last_modified = Some(modified);
         }
-        current.etag = tag.as_deref();
+        (current.etag, current.other) = (tag.as_deref(), other.as_deref());
         match cond::evaluate(false, &request, &current, ModifiedSince::Off) {
             Outcome::Send | Outcome::NotModified => Ok(()),
             Outcome::PreconditionFailed => Err(HttpError::new(412, "precondition")),

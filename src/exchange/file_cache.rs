@@ -138,8 +138,11 @@ impl Cache {
     }
 
     /// The entry was seen to be true now.
-    pub(super) fn checked(&self, path: &[u8]) {
-        if let Some(entry) = self.shard(path).entries.peek_mut(path) {
+    pub(super) fn checked(&self, path: &[u8], stat: Stat) {
+        if let Some(entry) = self.shard(path).entries.peek_mut(path)
+            && entry.stat == Some(stat)
+        {
+            entry.stat = Some(stat);
             entry.checked = Instant::now();
         }
     }

@@ -35,8 +35,13 @@ pub enum Kind {
     Other,
 }
 
+/// A file that was changed within this time may change again in the same second.
+const SETTLED: Duration = Duration::from_secs(2);
+/// What is dated further ahead than this was dated by hand.
+const AHEAD: Duration = Duration::from_secs(3600);
+
 /// What `stat` says, as far as we use it; equal means unchanged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 pub struct Stat {
     /// What it is.
     pub kind: Kind,
@@ -48,7 +53,25 @@ pub struct Stat {
     pub mode: u32,
     /// Owner.
     pub uid: u32,
+    /// Whether nothing that is written from that moment on can have the same second as time of change.
+    pub is_settled: bool,
     identity: (u64, u64, i64, i64, i64),
+}
+
+impl PartialEq for Stat {
+    fn eq(&self, other: &Stat) -> bool {
+        let all = |stat: &Stat| (stat.kind, stat.size, stat.mtime, stat.mode, stat.uid, stat.identity);
+        all(self) == all(other)
+    }
+}
+
+impl Eq for Stat {}
+
+/// Whether the second of a time of change is over: nothing that is written from now on is dated so, unless by hand.
+pub fn is_settled(seconds: i64, nanos: i64) -> bool {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos() as i128;
+    let age = now - (seconds as i128 * 1_000_000_000 + nanos as i128);
+    age >= SETTLED.as_nanos() as i128 || age < -(AHEAD.as_nanos() as i128)
 }
 
 impl Stat {
@@ -65,6 +88,7 @@ impl Stat {
             mtime: meta.mtime(),
             mode: meta.mode(),
             uid: meta.uid(),
+            is_settled: is_settled(meta.mtime(), meta.mtime_nsec()),
             identity: (meta.dev(), meta.ino(), meta.mtime_nsec(), meta.ctime(), meta.ctime_nsec()),
         }
     }
@@ -72,6 +96,11 @@ impl Stat {
     /// The last change as HTTP dates count; before 1970 counts as 1970.
     pub fn modified(&self) -> u64 {
         self.mtime.max(0) as u64
+    }
+
+    /// The nanoseconds of the last change.
+    pub fn nanos(&self) -> u32 {
+        u32::try_from(self.identity.2).unwrap_or(0)
     }
 
     fn is_young(&self) -> bool {
@@ -153,10 +182,11 @@ pub fn open(path: &[u8], policy: &Policy) -> io::Result<Opened> {
     if let Some(entry) = cached {
         match std::fs::metadata(name) {
             Ok(meta) if entry.is_current(&meta) => {
+                let stat = Stat::of(&meta);
                 if caching.is_some() {
-                    cache.checked(path);
+                    cache.checked(path, stat);
                 }
-                return entry.answer();
+                return entry.answer().map(|opened| Opened { stat, ..opened });
             }
             Ok(_) => {}
             Err(error) => {

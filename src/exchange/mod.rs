@@ -9,6 +9,7 @@ pub mod body_file;
 pub mod changes;
 pub mod children;
 pub mod counters;
+mod dating;
 pub mod engine;
 pub mod error;
 mod file_cache;

@@ -28,7 +28,8 @@ pub enum When {
 pub struct Coding {
     /// The name.
     pub name: &'static str,
-    ending: &'static [u8],
+    /// How the names of its files end.
+    pub ending: &'static [u8],
 }
 
 /// The codings; the ones that make the smaller files first, which is how equal wishes are decided.

@@ -11,6 +11,7 @@ use crate::exchange::files::{Content, Kind, Opened};
 use crate::exchange::step::Step;
 use crate::exchange::variables::Variable;
 use crate::http::cond::{self, ModifiedSince, Outcome, Validators};
+use crate::http::etag::Comparison;
 use crate::http::head::Known;
 use crate::http::method::Method;
 use crate::http::range::{self, Ranges};
@@ -49,7 +50,9 @@ pub const DIRECTIVES: &[Directive<Conf>] = &[
             contexts: Contexts::SCOPES,
             arity: Arity::Flag,
             block: false,
-            doc: "Whether files are sent with an `ETag`, made of their time of change and their size.",
+            doc: "Whether files are sent with an `ETag`, made of their time of change and their size. A file that was changed less than two seconds \
+                  ago has the nanoseconds in it too, and answers to both forms later. A file that `gzip_static` and the like serve in the place of another \
+                  has its ending in it.",
         },
         repeat: Repeat::Refused,
         inherit: Inherit::Yes,
@@ -162,10 +165,15 @@ pub fn with_slash(uri: &[u8], args: Option<&[u8]>) -> Vec<u8> {
 
 /// The answer that an opened file is.
 pub fn answer(opened: Opened, conf: &Conf) -> Response {
-    let (modified, size) = (opened.stat.modified(), opened.stat.size);
+    let (modified, size, nanos) = (opened.stat.modified(), opened.stat.size, opened.stat.nanos());
     let mut response = Response::new(200);
     response.last_modified = Some(modified);
-    response.etag = conf.etag.then(|| etag::make(modified, size));
+    let tag = conf.etag.then(|| etag::make(modified, size));
+    // While the second of its change may go on, that alone names no version.
+    (response.etag, response.nanos) = match opened.stat.is_settled {
+        true => (tag, Some(nanos)),
+        false => (tag.map(|tag| etag::finer(&tag, nanos)), None),
+    };
     response.ranges = true;
     match opened.content {
         Content::Memory(bytes) if !bytes.is_empty() => response.body.chunks.push_back(Chunk::Bytes(bytes)),
@@ -189,8 +197,18 @@ pub fn not_modified(x: &Exchange, conf: &Conf, response: &mut Response) -> Resul
         return Ok(());
     }
     let request = x.preconditions();
-    let current = Validators { exists: true, etag: response.etag.as_deref(), last_modified: response.last_modified };
-    match cond::evaluate(true, &request, &current, conf.modified_since) {
+    let finer = response.finer_tag();
+    let current = Validators {
+        exists: true,
+        etag: response.etag.as_deref(),
+        other: finer.as_deref(),
+        last_modified: response.last_modified,
+    };
+    let outcome = cond::evaluate(true, &request, &current, conf.modified_since);
+    for list in [&request.if_match, &request.if_none_match].into_iter().flatten() {
+        use_form(response, |tag| etag::list_names(list, tag, Comparison::Weak));
+    }
+    match outcome {
         Outcome::Send => {}
         Outcome::PreconditionFailed => return Err(HttpError::new(412, "precondition")),
         Outcome::NotModified => {
@@ -204,6 +222,16 @@ pub fn not_modified(x: &Exchange, conf: &Conf, response: &mut Response) -> Resul
         }
     }
     Ok(())
+}
+
+/// Has the answer named as the client names it, where that is the finer form of its tag: what it has under that name is the same.
+fn use_form(response: &mut Response, is_named: impl Fn(&[u8]) -> bool) {
+    if let Some(finer) = response.finer_tag()
+        && is_named(&finer)
+        && !response.etag.as_deref().is_some_and(&is_named)
+    {
+        (response.etag, response.nanos) = (Some(finer), None);
+    }
 }
 
 /// Cuts the answer down to the ranges that were asked for.
@@ -222,10 +250,11 @@ pub fn ranges(x: &Exchange, conf: &Conf, response: &mut Response) -> Result<(), 
         return Ok(());
     }
     let Some(range) = x.head.known(Known::Range) else { return Ok(()) };
-    if let Some(condition) = x.head.known(Known::IfRange)
-        && !range::if_range(condition, response.etag.as_deref(), response.last_modified)
-    {
-        return Ok(());
+    if let Some(condition) = x.head.known(Known::IfRange) {
+        use_form(response, |tag| range::if_range(condition, Some(tag), None));
+        if !range::if_range(condition, response.etag.as_deref(), response.last_modified) {
+            return Ok(());
+        }
     }
     match range::parse(range, size, conf.max_ranges) {
         Ranges::Ignore => {}

@@ -40,6 +40,8 @@ pub struct Validators<'a> {
     pub exists: bool,
     /// Its tag.
     pub etag: Option<&'a [u8]>,
+    /// Another form of its tag, which names it as well.
+    pub other: Option<&'a [u8]>,
     /// When it was last changed, in seconds since 1970.
     pub last_modified: Option<u64>,
 }
@@ -124,7 +126,7 @@ fn names(list: &[u8], current: &Validators, comparison: Comparison) -> bool {
     if etag::is_any(list) {
         return current.exists;
     }
-    current.etag.is_some_and(|etag| etag::list_names(list, etag, comparison))
+    [current.etag, current.other].into_iter().flatten().any(|etag| etag::list_names(list, etag, comparison))
 }
 
 /// RFC 9110 13.1.3: a value that is no date counts as not given.
@@ -201,7 +203,8 @@ mod tests {
             (&["inm: \"e\"", &ims(EARLIER)], NotModified, PreconditionFailed),
             (&["im: \"x\"", "inm: \"e\""], PreconditionFailed, PreconditionFailed),
         ];
-        let current = Validators { exists: true, etag: Some(b"\"e\""), last_modified: Some(1_772_600_767) };
+        let current =
+            Validators { exists: true, etag: Some(b"\"e\""), other: None, last_modified: Some(1_772_600_767) };
         for (lines, get, put) in table {
             let request = given(lines);
             assert_eq!(evaluate(true, &request, &current, ModifiedSince::Exact), get, "GET {lines:?}");
@@ -210,9 +213,26 @@ mod tests {
     }
 
     #[test]
+    fn either_form_of_a_tag_names_it() {
+        let current = Validators { exists: true, etag: Some(b"\"e\""), other: Some(b"\"e-1\""), last_modified: None };
+        for (line, get, put) in [
+            ("im: \"e\"", Send, Send),
+            ("im: \"e-1\"", Send, Send),
+            ("im: \"e-2\"", PreconditionFailed, PreconditionFailed),
+            ("im: W/\"e-1\"", PreconditionFailed, PreconditionFailed),
+            ("inm: \"e\"", NotModified, PreconditionFailed),
+            ("inm: W/\"e-1\"", NotModified, PreconditionFailed),
+            ("inm: \"e-2\"", Send, Send),
+        ] {
+            assert_eq!(evaluate(true, &given(&[line]), &current, ModifiedSince::Exact), get, "GET {line}");
+            assert_eq!(evaluate(false, &given(&[line]), &current, ModifiedSince::Exact), put, "PUT {line}");
+        }
+    }
+
+    #[test]
     fn modified_since_by_the_directive() {
         use ModifiedSince::{Before, Exact, Off};
-        let current = Validators { exists: true, etag: None, last_modified: Some(1_772_600_767) };
+        let current = Validators { exists: true, last_modified: Some(1_772_600_767), ..Default::default() };
         let table = [
             (SAME, Off, Send),
             (SAME, Exact, NotModified),

@@ -1,5 +1,6 @@
-//! Entity tags (RFC 9110 8.8.3): how ours are made, and whether a list from a client names one. Lists come from
-//! clients and may hold anything: what is no tag is stepped over.
+//! Entity tags (RFC 9110 8.8.3): how ours are made, and whether a list from a client names one. A file has two forms of its
+//! tag: one of its time in seconds and its size, and a finer one with the nanoseconds. Lists come from clients and may hold
+//! anything: what is no tag is stepped over.
 
 use bytes::Bytes;
 
@@ -21,6 +22,24 @@ pub fn make(mtime: u64, size: u64) -> Bytes {
     push_hexadecimal(&mut tag, size);
     tag.push(b'"');
     tag.into()
+}
+
+/// The finer form of a file's tag: `"69a7bdbf-a-1c9c380"`. It stands before the name of a coding.
+pub fn finer(etag: &[u8], nanos: u32) -> Bytes {
+    let end = etag.iter().rposition(|&b| b == b'"').unwrap_or(etag.len());
+    let at = etag[..end].iter().position(|&b| b == b'.').unwrap_or(end);
+    let mut tag = Vec::with_capacity(etag.len() + 9);
+    tag.extend_from_slice(&etag[..at]);
+    tag.push(b'-');
+    push_hexadecimal(&mut tag, nanos.into());
+    tag.extend_from_slice(&etag[at..]);
+    tag.into()
+}
+
+/// The tag of a file that stands for another, coded so: `"69a7bdbf-a.gz"`. It is never the other's, however alike the two are.
+pub fn coded(etag: &[u8], ending: &[u8]) -> Bytes {
+    let end = etag.iter().rposition(|&b| b == b'"').unwrap_or(etag.len());
+    [&etag[..end], ending, &etag[end..]].concat().into()
 }
 
 /// Without leading zeros; each file that is answered with has two such numbers.
@@ -89,6 +108,12 @@ mod tests {
         assert_eq!(&make(0x69a7bdbf, 10)[..], b"\"69a7bdbf-a\"");
         assert_eq!(&make(u64::MAX, 0)[..], b"\"ffffffffffffffff-0\"");
         assert_eq!(&weaken(&make(1, 2))[..], b"W/\"1-2\"");
+        assert_eq!(&finer(&make(1, 2), 0)[..], b"\"1-2-0\"");
+        assert_eq!(&finer(&make(1, 2), 999_999_999)[..], b"\"1-2-3b9ac9ff\"");
+        assert_eq!(&coded(&make(1, 2), b".gz")[..], b"\"1-2.gz\"");
+        assert_eq!(&finer(&coded(&make(1, 2), b".gz"), 10)[..], b"\"1-2-a.gz\"");
+        assert_eq!(finer(&coded(&make(1, 2), b".gz"), 10), coded(&finer(&make(1, 2), 10), b".gz"));
+        assert_eq!(&finer(&weaken(&make(1, 2)), 10)[..], b"W/\"1-2-a\"");
         assert_eq!(&weaken(&weaken(&make(1, 2)))[..], b"W/\"1-2\"");
     }
 

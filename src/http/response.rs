@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+use super::etag;
 use super::pace::Pace;
 
 /// Bytes taken from a stream at a time.
@@ -188,6 +189,8 @@ pub struct Response {
     pub last_modified: Option<u64>,
     /// The ETag with its quotes, and `W/` where weak.
     pub etag: Option<Bytes>,
+    /// The nanoseconds of the finer form of that tag, where the file answers to it too.
+    pub nanos: Option<u32>,
     /// The Location field, possibly still relative: `redirect` makes it absolute.
     pub location: Option<Bytes>,
     /// Whether a Range request may be answered from this body.
@@ -261,6 +264,7 @@ impl Response {
             content_type: ContentType::ByExtension,
             last_modified: None,
             etag: None,
+            nanos: None,
             location: None,
             ranges: false,
             fields: Vec::new(),
@@ -291,6 +295,11 @@ impl Response {
         self.length = None;
         self.ranges = false;
         self.weaken();
+    }
+
+    /// The finer form of its tag, where there is one.
+    pub fn finer_tag(&self) -> Option<Bytes> {
+        Some(etag::finer(self.etag.as_ref()?, self.nanos?))
     }
 
     /// Makes its tag a weak one.

@@ -10,8 +10,8 @@ use crate::exchange::error::HttpError;
 use crate::exchange::step::Step;
 use crate::features::*;
 use crate::gateway::program;
-use crate::http::escape;
 use crate::http::response::Response;
+use crate::http::{escape, etag};
 use crate::settings::Scope;
 
 /// For steps that look at the request itself.
@@ -181,6 +181,7 @@ pub(super) fn serve_file(run: &mut Run) -> Result<Step, HttpError> {
         Some((opened, coding)) => {
             let mut response = Box::new(static_files::answer(opened, &scope.static_files));
             response.ranges = false;
+            response.etag = response.etag.map(|tag| etag::coded(&tag, coding.ending));
             response.push("Content-Encoding", coding.name);
             response
         }

@@ -1,9 +1,8 @@
 //! PUT: a body goes straight into a nameless file on the file system where it is to stand, and gets its name when the last
 //! byte is there.
 
-use std::fs::FileTimes;
 use std::io::{self, ErrorKind, Read, Seek};
-use std::time::{Duration, Instant, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use super::asking::Asking;
 use super::{Conf, Counted, Spot, accounts, empty, failed, is_same, later, withhold};
@@ -16,7 +15,7 @@ use crate::exchange::store::{Draft, Folder, Found};
 use crate::exchange::{Exchange, Received};
 use crate::http::head::{BodyLength, Known};
 use crate::http::method::Method;
-use crate::http::{date, escape};
+use crate::http::{date, escape, etag};
 
 /// Bytes of a body that may lie between the client and the file.
 const AHEAD: usize = 256 << 10;
@@ -258,13 +257,16 @@ fn finish(x: &Exchange, conf: &Conf, tags: bool, put: &mut Put, admit: Admit<'_>
     let _alone = spot.lock(x).map_err(|error| failed("open()", &put.path, &error, 409))?;
     let existed = refuse_folder(&spot)?;
     x.may_change(&spot.folder, &spot.name, tags)?;
-    if let Some(seconds) = x.head.field(b"date").and_then(date::parse) {
-        let times = FileTimes::new().set_modified(UNIX_EPOCH + Duration::from_secs(seconds));
-        put.draft.file.set_times(times).map_err(|error| failed("utimes()", &put.path, &error, 409))?;
-    }
+    let dated = put.draft.date(x.head.field(b"date").and_then(date::parse));
+    let dated = dated.and_then(|()| put.draft.differ(&spot.folder, &spot.name));
+    dated.map_err(|error| failed("utimes()", &put.path, &error, 409))?;
     let published = put.draft.publish(&spot.folder, &spot.name);
     published.map_err(|error| failed("rename()", &put.path, &error, 409))?;
     let mut response = empty(if existed { 204 } else { 201 });
+    if tags && let Ok(stat) = rustix::fs::fstat(&put.draft.file) {
+        let tag = etag::make(u64::try_from(stat.st_mtime).unwrap_or(0), stat.st_size as u64);
+        response.etag = Some(etag::finer(&tag, u32::try_from(stat.st_mtime_nsec).unwrap_or(0)));
+    }
     if !existed {
         response.location = Some(escape::path(&x.uri).into_owned().into());
     }

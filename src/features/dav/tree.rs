@@ -94,6 +94,11 @@ impl FileCopy {
         Ok(whole)
     }
 
+    /// Its tag is not that of the file whose place it takes.
+    pub fn differ(&self, to: &Folder, new: &[u8]) -> io::Result<()> {
+        self.draft.differ(to, new)
+    }
+
     /// The copy appears.
     pub fn publish(&mut self, to: &Folder, new: &[u8]) -> io::Result<()> {
         self.draft.publish(to, new)

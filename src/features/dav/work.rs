@@ -73,7 +73,11 @@ impl Work {
                 // File by file, where the folder's bytes count there and did not before, or the reverse.
                 Some(_) if !order.counts_alike() => Err(ErrorKind::CrossesDevices.into()),
                 Some(_) => replace(&order, &from.folder, &from.name),
-                None => from.folder.carry(&from.name, &to.folder, &to.name, &order.accounts).map(|()| None),
+                None => from
+                    .folder
+                    .differ(&from.name, &to.folder, &to.name)
+                    .and_then(|()| from.folder.carry(&from.name, &to.folder, &to.name, &order.accounts))
+                    .map(|()| None),
             };
             match moved {
                 Err(error) if error.kind() == ErrorKind::CrossesDevices => {}
@@ -141,6 +145,7 @@ fn file(order: &mut Order, copy: &mut FileCopy, until: Instant) -> Result<Option
     let to = &order.to;
     let _alone = to.folder.alone().map_err(|error| order.copy_failed(&error))?;
     order.refuse_taken()?;
+    copy.differ(&to.folder, &to.name).map_err(|error| order.copy_failed(&error))?;
     copy.publish(&to.folder, &to.name).map_err(|error| failed("rename()", &order.to.path, &error, 409))?;
     order.asked = None;
     let source = order.source().map_err(|error| order.copy_failed(&error))?;

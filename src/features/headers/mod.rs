@@ -222,7 +222,7 @@ fn known_so_far(response: &Response) -> Vec<(Bytes, Bytes)> {
 fn add(response: &mut Response, name: &Bytes, value: Bytes) {
     let some = (!value.is_empty()).then(|| value.clone());
     if name.eq_ignore_ascii_case(b"etag") {
-        response.etag = some;
+        (response.etag, response.nanos) = (some, None);
         return;
     }
     if name.eq_ignore_ascii_case(b"last-modified") {

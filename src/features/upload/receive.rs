@@ -312,6 +312,7 @@ impl Receiving {
 
 fn publish_one(folder: &Folder, file: &mut Incoming, conf: &Conf) -> Result<String, HttpError> {
     let failed = |error: &io::Error| store_failed(conf, "rename()", error);
+    file.draft.date(None).map_err(|error| store_failed(conf, "utimes()", &error))?;
     if conf.conflict == Conflict::Overwrite {
         let done = file.draft.publish(folder, file.name.as_bytes());
         return done.map(|()| file.name.clone()).map_err(|error| failed(&error));
