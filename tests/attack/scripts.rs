@@ -152,6 +152,43 @@ fn a_scripts_redirect_opens_no_internal_location() {
 }
 
 #[test]
+fn a_script_does_not_fill_the_file_of_its_errors() {
+    let site = Site::start(
+        "thread_pool default threads=1;",
+        "server { listen 127.0.0.1:%PORT1%; cgi on; cgi_timeout 60s 50ms;
+            location /file/ { alias %DIR%/html/; cgi_stderr file %DIR%/html/said; }
+            location /live/ { alias %DIR%/html/; cgi_stderr file %DIR%/html/said; cgi_buffering off; }
+            location /pipe/ { alias %DIR%/html/; cgi_stderr file %DIR%/html/pipe; } }",
+    );
+    nix::unistd::mkfifo(&site.path("html/pipe"), nix::sys::stat::Mode::from_bits_truncate(0o666)).unwrap();
+    fs::set_permissions(site.path("html/pipe"), fs::Permissions::from_mode(0o666)).unwrap();
+    script(
+        &site,
+        "flood.sh",
+        "printf 'Content-Type: text/plain\\n\\n'\nyes a | head -c 24000000 >&2\necho last >&2\necho done",
+    );
+    for (asked, path) in ["/file/flood.sh", "/live/flood.sh"].into_iter().enumerate() {
+        let mut client = Client::new(site.port());
+        client.send(format!("GET {path} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"));
+        assert!(String::from_utf8_lossy(&client.rest().0).contains("done\n"), "{path}");
+        wait_for(path, || site.read("html/said").matches("bytes are left out here").count() == asked + 1);
+        wait_for("the last words are there", || site.read("html/said").ends_with("last\n"));
+        assert!(site.read("html/said").len() < (asked + 1) * (65 << 10), "{path}");
+    }
+    // A pipe without a reader, and one whose reader takes nothing: the one worker waits for neither.
+    assert_eq!(get(site.port(), "/pipe/flood.sh").text(), "done\n");
+    let reader = nix::fcntl::open(
+        &site.path("html/pipe"),
+        nix::fcntl::OFlag::O_RDONLY | nix::fcntl::OFlag::O_NONBLOCK,
+        nix::sys::stat::Mode::empty(),
+    );
+    assert_eq!(get(site.port(), "/pipe/flood.sh").text(), "done\n");
+    drop(reader);
+    assert_eq!(get(site.port(), "/pipe/flood.sh").text(), "done\n");
+    site.stop();
+}
+
+#[test]
 fn a_script_does_not_fill_the_log() {
     let site = Site::start(
         "",

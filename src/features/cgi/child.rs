@@ -1,7 +1,7 @@
 //! One running script: how it is started, what it may use, and that it never outlives its welcome. Whoever drops a
 //! child that still runs has its whole process group ended, and what left the group; the reaper sees it to its end.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Seek, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt;
@@ -16,6 +16,7 @@ use nix::unistd::Pid;
 use rustix::process::{PidfdFlags, Resource, Rlimit, pidfd_open, prlimit};
 
 use super::conf::{Conf, Errors, Limits};
+use super::copied;
 use super::input::Input;
 use super::reaper::{self, Orphan};
 use super::script::Script;
@@ -51,8 +52,10 @@ pub struct Started {
     pub child: Child,
     /// What it writes, without waiting.
     pub output: ChildStdout,
-    /// Its standard error, if that goes to the log.
+    /// Its standard error, if that goes to the log or to a file.
     pub errors: Option<ChildStderr>,
+    /// The file.
+    pub copy: Option<File>,
     /// What its standard input is written from while the body comes.
     pub input: Input,
 }
@@ -78,11 +81,12 @@ impl Child {
         command.args(arguments).env_clear().current_dir(&script.folder).process_group(0);
         command.envs(variables.iter().map(|(name, value)| (os(name), os(value))));
         let (input, coming) = input(body)?;
+        let copy = if let Errors::File(path) = &conf.errors { copied::open(path)? } else { None };
         command.stdin(input).stdout(Stdio::piped());
         command.stderr(match &conf.errors {
-            Errors::Off => Stdio::null(),
             Errors::Log(_) => Stdio::piped(),
-            Errors::File(path) => OpenOptions::new().append(true).create(true).open(path)?.into(),
+            Errors::File(_) if copy.is_some() => Stdio::piped(),
+            Errors::Off | Errors::File(_) => Stdio::null(),
         });
         strays::inherit();
         let mut process = children::spawn(&mut command)?;
@@ -114,7 +118,7 @@ impl Child {
         let output = output.ok_or(io::ErrorKind::BrokenPipe)?;
         let descriptors = [Some(output.as_fd()), errors.as_ref().map(AsFd::as_fd), input.as_ref().map(AsFd::as_fd)];
         descriptors.into_iter().flatten().try_for_each(do_not_wait)?;
-        Ok(Started { child, output, errors, input: Input::new(input, coming) })
+        Ok(Started { child, output, errors, copy, input: Input::new(input, coming) })
     }
 
     /// A descriptor that has news when the process ends; none on a kernel without such.

@@ -1,10 +1,12 @@
 //! The standard error of a script, cut into lines as they come. Long lines are cut, and of many the first and the last go
 //! into the log, so that a script fills neither the memory nor the disk.
 
+use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::process::ChildStderr;
 
 use super::conf::Errors;
+use super::copied::Copied;
 use crate::exchange::Exchange;
 use crate::exchange::error::Level;
 use crate::http::escape;
@@ -26,6 +28,8 @@ pub struct Lines {
     from: Option<ChildStderr>,
     script: Script,
     kept: Kept,
+    /// Where they go instead of the log.
+    copy: Option<Copied>,
 }
 
 /// How lines name their script.
@@ -35,24 +39,29 @@ struct Script {
 }
 
 impl Lines {
-    /// Lines of the script of this name from this end of a pipe; without one there are none.
-    pub fn new(x: &Exchange, name: &str, from: Option<ChildStderr>) -> Self {
+    /// Lines of the script of this name from this end of a pipe; without one there are none. With `copy` they go into that file.
+    pub fn new(x: &Exchange, name: &str, from: Option<ChildStderr>, copy: Option<File>) -> Self {
         let script = Script { name: name.into(), id: x.request_id().into() };
         let sent = [Some(x.head.request_line()), x.head.known(Known::Host), x.head.known(Known::Referer)];
         let sent: usize = sent.into_iter().flatten().map(|text| escape::error_log(text).len()).sum();
-        Lines { from, kept: Kept::new(AROUND + name.len() + script.id.len() + sent), script }
+        let kept = Kept::new(AROUND + name.len() + script.id.len() + sent);
+        Lines { from, kept, script, copy: copy.map(Copied::new) }
     }
 
-    /// Hands over what is there, escaped for a log: the text of each line, and the whole of it for the log.
+    /// Hands over what is there, escaped for a log: the text of each line, and the whole of it for the log. What is for a file
+    /// goes there.
     pub fn read(&mut self, errors: &Errors, out: &mut dyn FnMut(Level, &str, String)) {
-        let Errors::Log(level) = errors else { return };
+        let level = level(errors);
         let mut piece = [0; 4096];
         let mut total = 0;
         while let Some(from) = self.from.as_mut().filter(|_| total < TURN) {
             match from.read(&mut piece) {
                 Ok(n @ 1..) => {
                     total += n;
-                    self.kept.take(&piece[..n], &mut |line| out(*level, &line, self.script.says(&line)));
+                    match &mut self.copy {
+                        Some(copy) => copy.take(&piece[..n]),
+                        None => self.kept.take(&piece[..n], &mut |line| out(level, &line, self.script.says(&line))),
+                    }
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
@@ -63,23 +72,39 @@ impl Lines {
 
     /// Hands over the last lines, and how much was left out before them. Nothing is read afterwards.
     pub fn close(&mut self, errors: &Errors, out: &mut dyn FnMut(Level, &str, String)) {
-        let (Errors::Log(level), Some(_)) = (errors, self.from.take()) else { return };
+        if self.from.take().is_none() {
+            return;
+        }
+        self.end_copy();
+        let level = level(errors);
         let (dropped, last) = self.kept.end();
         if dropped > 0 {
-            out(*level, "", self.script.was_cut(dropped));
+            out(level, "", self.script.was_cut(dropped));
         }
-        last.iter().for_each(|line| out(*level, line, self.script.says(line)));
+        last.iter().for_each(|line| out(level, line, self.script.says(line)));
+    }
+
+    fn end_copy(&mut self) {
+        if let Some(mut copy) = self.copy.take() {
+            copy.end(|dropped| self.script.was_cut(dropped));
+        }
     }
 }
 
 impl Drop for Lines {
     fn drop(&mut self) {
         // Its request ended before it did.
+        self.end_copy();
         let (dropped, _) = self.kept.end();
         if dropped > 0 {
             log::error!("{}", self.script.was_cut(dropped));
         }
     }
+}
+
+/// The level of its lines, where they go into the log.
+fn level(errors: &Errors) -> Level {
+    if let Errors::Log(level) = errors { *level } else { Level::Error }
 }
 
 impl Script {

@@ -5,6 +5,7 @@
 mod answer;
 mod child;
 mod conf;
+mod copied;
 mod input;
 mod lines;
 mod reaper;

@@ -130,8 +130,8 @@ pub const DIRECTIVES: &[Directive<Conf>] = &[
             Some("error"),
             Arity::Words(1, 2),
             "Where the lines go that scripts write to their standard error: to the error log at a level (`error`, `warn`, `info` ...), into a \
-             file as they are, or nowhere. Of one request 64 KiB go into the error log, the first lines and the last, and a line \
-             says how much was left out between them; a file is not bounded.",
+             file as they are, or nowhere. Of one request 64 KiB go into the error log or the file, the first lines and the last, and a line \
+             says how much was left out between them. A file that is a pipe gets what its reader takes at once; nobody waits for it.",
         ),
         set_errors,
     ),

@@ -71,7 +71,7 @@ enum Flow {
 impl Running {
     /// Watches over a script that was just started.
     pub fn new(x: &Exchange, conf: &Conf, started: Started, file: &[u8], around: &Around<'_>) -> io::Result<Running> {
-        let Started { child, output, errors, input } = started;
+        let Started { child, output, errors, copy, input } = started;
         let errors_end = errors.as_ref().map(|errors| errors.as_fd());
         let descriptors = [Some(output.as_fd()), errors_end, child.descriptor(), input.descriptor()];
         descriptors.into_iter().flatten().try_for_each(|descriptor| x.watch(descriptor))?;
@@ -81,7 +81,7 @@ impl Running {
             child,
             output,
             input,
-            lines: Lines::new(x, &shown, errors),
+            lines: Lines::new(x, &shown, errors, copy),
             held: Spool::new(&x.prefix.join(around.spool.folder)),
             name: shown,
             ended: false,
