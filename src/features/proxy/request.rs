@@ -41,7 +41,11 @@ const OWN: [&str; 9] = [
 /// The method that the other server is asked with.
 pub fn method<'a>(x: &'a Exchange, conf: &'a Conf) -> Cow<'a, [u8]> {
     match &conf.method {
-        Some(text) => x.eval(text),
+        // A line break would end the request line, and what follows it would be another request.
+        Some(text) => match x.eval(text) {
+            Cow::Borrowed(method) => safe(method),
+            Cow::Owned(method) => Cow::Owned(safe(&method).into_owned()),
+        },
         None if x.as_get && !x.is_head() => Cow::Borrowed(b"GET"),
         None => Cow::Borrowed(x.head.method_text()),
     }

@@ -125,10 +125,10 @@ pub const DIRECTIVES: &[Directive<Conf>] = secure_gateway_rows!(
                 &["method"],
                 None,
                 Words(1, 1),
-                "The method of requests instead of the client's. It may contain variables."
+                "The method of requests instead of the client's. It may contain variables; a line break of the client's in them is left out."
             ),
             |conf, args| {
-                conf.method = Some(args.text(0)?);
+                conf.method = Some(args.field_text(0)?);
                 Ok(())
             },
         ),
