@@ -51,7 +51,7 @@ pub struct Session {
     /// The client's certificates in DER, its own first.
     pub chain: Vec<Vec<u8>>,
     /// The last verdict on these certificates, and whose it was.
-    verdict: Mutex<Option<(usize, Verdict)>>,
+    verdict: Mutex<Option<(u64, Verdict)>>,
 }
 
 /// What came of the check of a client's certificate: OpenSSL's number and words, 0 if it is good.
@@ -75,7 +75,7 @@ impl Session {
     }
 
     /// The verdict of this judge; worked out once for all requests that come to it in a row.
-    pub fn judged_by(&self, judge: usize, verdict: impl FnOnce(&[Vec<u8>]) -> Verdict) -> Verdict {
+    pub fn judged_by(&self, judge: u64, verdict: impl FnOnce(&[Vec<u8>]) -> Verdict) -> Verdict {
         let mut last = self.verdict.lock().unwrap_or_else(PoisonError::into_inner);
         match *last {
             Some((by, verdict)) if by == judge => verdict,

@@ -5,3 +5,12 @@ pub mod chain;
 pub mod ciphers;
 pub mod files;
 pub mod words;
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// A number that no other configuration of this process has or gets: what was found out under one counts for that one alone. Their
+/// places in memory are given out again after a reload.
+pub fn number() -> u64 {
+    static LAST: AtomicU64 = AtomicU64::new(0);
+    LAST.fetch_add(1, Relaxed) + 1
+}

@@ -126,10 +126,7 @@ fn begin(x: &mut Exchange, conf: &Arc<Conf>, pass: &pass::Pass, there: There) ->
         true => Some(conf.secure.secure(x, there.parts.host(), "proxy")?),
         false => None,
     };
-    let purpose = match &secure {
-        Some(secure) => format!("https {:?} {:p}", secure.name, Arc::as_ptr(&secure.config)).into(),
-        None => "http".into(),
-    };
+    let purpose = secure.as_ref().map_or("http".into(), |secure| secure.purpose("https").into());
     let protocol = Box::new(wire::Http::new(&method, there.parts.secure, length == request::Length::Unknown));
     let head = Bytes::from(head);
     let uri = head.slice(uri);

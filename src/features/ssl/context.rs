@@ -16,6 +16,7 @@ use crate::conf::codes::Code;
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::outside::Outside;
 use crate::tls::files::{self, Passwords, Wrong};
+use crate::tls::number;
 
 /// Tickets that go out after a handshake of TLS 1.3, as OpenSSL has it: browsers open several connections.
 const TICKETS: usize = 2;
@@ -24,6 +25,8 @@ const RECORD_HEAD: usize = 5;
 
 /// What the handshakes of one server need.
 pub struct Context {
+    /// Its number, which no other ever has.
+    pub number: u64,
     /// None where every handshake is refused (`ssl_reject_handshake`).
     pub config: Option<Arc<ServerConfig>>,
     /// Whether a certificate is asked of clients.
@@ -60,7 +63,7 @@ impl Builder<'_> {
         });
         let (clients, hints) = self.clients(&provider)?;
         if conf.reject {
-            return Some(Context { config: None, verify: conf.verify, clients });
+            return Some(Context { number: number(), config: None, verify: conf.verify, clients });
         }
         let certificates = self.certificates(&provider)?;
         let versions: Vec<_> =
@@ -94,7 +97,7 @@ impl Builder<'_> {
                 false => sessions::tickets_under(&self.ticket_keys(), conf.timeout),
             };
         }
-        Some(Context { config: Some(config.into()), verify: conf.verify, clients })
+        Some(Context { number: number(), config: Some(config.into()), verify: conf.verify, clients })
     }
 
     /// Who is let in, and the names of those who vouch for them.

@@ -156,6 +156,6 @@ pub fn step(x: &Exchange, conf: &Conf, context: Option<&Arc<Context>>) -> Result
 impl Context {
     /// The verdict on the certificates of a session, by this server's authorities.
     pub fn judge(self: &Arc<Self>, session: &crate::exchange::tls::Session) -> crate::exchange::tls::Verdict {
-        session.judged_by(Arc::as_ptr(self) as usize, |chain| self.clients.judge(chain))
+        session.judged_by(self.number, |chain| self.clients.judge(chain))
     }
 }

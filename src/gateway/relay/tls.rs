@@ -12,10 +12,19 @@ use super::socket::Socket;
 /// How a connection is made safe.
 #[derive(Clone)]
 pub struct Secure {
+    /// The configuration's number, which no other ever has.
+    pub number: u64,
     /// Whom to trust, and what to say.
     pub config: Arc<ClientConfig>,
     /// The name that is checked, and asked for where the configuration says so.
     pub name: ServerName<'static>,
+}
+
+impl Secure {
+    /// What a kept connection of this protocol is good for: one that was found safe under other settings proves nothing here.
+    pub fn purpose(&self, protocol: &str) -> String {
+        format!("{protocol} {:?} {}", self.name, self.number)
+    }
 }
 
 /// A connection in TLS.

@@ -24,6 +24,7 @@ use crate::gateway::relay::Secure;
 use crate::http::escape;
 use crate::tls::ciphers;
 use crate::tls::files::{self, Passwords, Wrong};
+use crate::tls::number;
 use crate::tls::words::{self, Command, Curves, Suites};
 
 /// The settings.
@@ -66,7 +67,7 @@ pub type Lack = (String, Wrong);
 
 /// What was made of the settings when all of them were read; a changed copy makes its own.
 #[derive(Debug, Default)]
-struct Built(OnceLock<Result<Arc<ClientConfig>, Lack>>);
+struct Built(OnceLock<Result<(Arc<ClientConfig>, u64), Lack>>);
 
 impl Clone for Built {
     fn clone(&self) -> Self {
@@ -201,7 +202,8 @@ impl Conf {
         };
         let config = self.config(family).clone();
         let refuse = |(directive, wrong): Lack| refuse(format!("{directive} {}", wrong.what));
-        Ok(Secure { config: config.map_err(refuse)?, name })
+        let (config, number) = config.map_err(refuse)?;
+        Ok(Secure { config, number, name })
     }
 
     /// The directive that does not go together with the others, and why; none if all is well.
@@ -209,8 +211,8 @@ impl Conf {
         self.config(family).clone().err()
     }
 
-    fn config(&self, family: &str) -> &Result<Arc<ClientConfig>, Lack> {
-        self.built.0.get_or_init(|| self.build(family))
+    fn config(&self, family: &str) -> &Result<(Arc<ClientConfig>, u64), Lack> {
+        self.built.0.get_or_init(|| Ok((self.build(family)?, number())))
     }
 
     fn build(&self, family: &str) -> Result<Arc<ClientConfig>, Lack> {
@@ -298,6 +300,14 @@ fn without_port(text: &[u8]) -> &[u8] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn no_two_configurations_have_one_number() {
+        // Each is gone before the next is made, perhaps in its place.
+        let numbers: HashSet<u64> = (0..100).map(|_| Conf::default().config("proxy").as_ref().unwrap().1).collect();
+        assert_eq!(numbers.len(), 100);
+    }
 
     #[test]
     fn names_have_no_port() {
