@@ -15,7 +15,7 @@ mod probe;
 mod steps;
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::exchange::error::HttpError;
 use crate::exchange::step::{Sink, Step, Wait};
@@ -52,8 +52,10 @@ pub struct Run {
     probe: probe::Kept,
     /// The limit on the body in the location that the path led to; none before there is one.
     most: Option<u64>,
-    /// A failure that waits until then for its response.
-    paced: Option<Box<(HttpError, Instant)>>,
+    /// What long matches of regexes took.
+    took: Duration,
+    /// A response that waits until then because of them.
+    paced: Option<Box<(Box<Response>, Instant)>>,
 }
 
 /// What the engine has to do next.
@@ -257,6 +259,7 @@ impl Run {
             held: None,
             probe: None,
             most: None,
+            took: Duration::ZERO,
             paced: None,
         }
     }
@@ -278,12 +281,13 @@ impl Run {
     pub fn advance(&mut self) -> Outcome {
         self.x.now = Instant::now();
         if let Some(paced) = self.paced.take() {
-            match self.release(paced) {
-                Ok(None) => {}
-                Ok(Some(outcome)) => return outcome,
-                Err(error) => return self.built_in(error),
-            }
+            return self.hold_until(paced.0, paced.1);
         }
+        let outcome = self.go_on();
+        self.pace(outcome)
+    }
+
+    fn go_on(&mut self) -> Outcome {
         loop {
             let followed = match self.held.take() {
                 Some((response, at)) => self.filter_from(at, response).map(Some),

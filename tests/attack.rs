@@ -15,6 +15,8 @@ mod limits;
 mod lists;
 #[path = "attack/passwords.rs"]
 mod passwords;
+#[path = "attack/regexes.rs"]
+mod regexes;
 #[path = "attack/scripts.rs"]
 mod scripts;
 #[allow(dead_code, reason = "the engine's tests use the rest of it")]

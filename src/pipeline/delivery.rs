@@ -1,7 +1,7 @@
 //! What stands after the filters: how a response is delivered, its trailer fields, and the lines it leaves in the logs. Whoever sends it
 //! asks here, and knows no feature.
 
-use super::Run;
+use super::{Run, hard};
 use crate::exchange::error::Report;
 use crate::features::{access_log, error_log, headers, keepalive, limit_rate, server_tokens};
 use crate::http::response::{Delivery, Response};
@@ -27,6 +27,7 @@ impl Run {
     /// Gives `out` the lines of the access log: the number of the log, how its lines may be collected, and the line with its end.
     pub fn access_lines(&self, out: &mut access_log::Sink<'_>) {
         access_log::lines(&self.x, &self.scope.access_log, out);
+        hard::book();
     }
 
     /// Gives `out` the lines of the error log for a report: the number of the log, and the line with its end.

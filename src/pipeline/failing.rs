@@ -1,14 +1,11 @@
 //! What becomes of a request that fails: the line in the log, why and by which line of the conf, and the page. Knows not the
 //! order of the steps.
 
-use std::time::Instant;
-
 use super::moves::REDIRECTS;
-use super::{Outcome, Run, hard};
+use super::{Outcome, Run};
 use crate::conf::source::Span;
 use crate::exchange::error::HttpError;
 use crate::exchange::reasons;
-use crate::exchange::step::Wait;
 use crate::features::{error_page, server_tokens, static_files};
 use crate::gateway::relay;
 use crate::http::response::Response;
@@ -17,11 +14,12 @@ impl Run {
     /// Answers a request that was refused before it had a pipeline (a bad head), or that failed in the
     /// engine (a body over its limit).
     pub fn refuse(&mut self, error: HttpError) -> Outcome {
-        match self.fail(error) {
-            Ok(None) => self.advance(),
+        let outcome = match self.fail(error) {
+            Ok(None) => return self.advance(),
             Ok(Some(outcome)) => outcome,
             Err(error) => self.built_in(error),
-        }
+        };
+        self.pace(outcome)
     }
 
     /// Answers with the built-in page, whatever the conf says: after a panic nothing else is trusted.
@@ -48,30 +46,9 @@ impl Run {
         }
     }
 
-    /// What becomes of an error: its page, at once or when it is its turn.
-    pub(super) fn fail(&mut self, error: HttpError) -> Result<Option<Outcome>, HttpError> {
-        relay::abandon(&mut self.x);
-        if error.reason == "regex-too-hard"
-            && self.x.may_act()
-            && let Some(turn) = hard::turn()
-        {
-            return self.release(Box::new((error, turn)));
-        }
-        self.answer_failure(error)
-    }
-
-    /// Answers a failure that waits, if it is its turn.
-    pub(super) fn release(&mut self, paced: Box<(HttpError, Instant)>) -> Result<Option<Outcome>, HttpError> {
-        let turn = paced.1;
-        if turn <= Instant::now() {
-            return self.answer_failure(paced.0);
-        }
-        self.paced = Some(paced);
-        Ok(Some(Outcome::Wait(Wait::Until(turn))))
-    }
-
     /// One place turns an error into a page: `error_page` first, the built-in page at last.
-    fn answer_failure(&mut self, mut error: HttpError) -> Result<Option<Outcome>, HttpError> {
+    pub(super) fn fail(&mut self, mut error: HttpError) -> Result<Option<Outcome>, HttpError> {
+        relay::abandon(&mut self.x);
         static_files::quieten(&self.scope.static_files, &mut error);
         self.tell_failure(&error);
         let place = self.explain(&mut error);

@@ -9,8 +9,8 @@ use super::read;
 const REGEXES: usize = 150;
 const TEXTS: usize = 60;
 
-/// What may be repeated. Nothing in it means one thing to one version of PCRE2 and another to the next.
-const ATOMS: [&str; 58] = [
+/// What may be repeated, with what versions of PCRE2 read in two ways.
+const ATOMS: [&str; 73] = [
     "a",
     "b",
     "A",
@@ -43,7 +43,7 @@ const ATOMS: [&str; 58] = [
     "\\v",
     "\\V",
     "\\R",
-    "\\N",
+    "(?:\\N)",
     "\\012",
     "\\x41",
     "[ab]",
@@ -69,10 +69,27 @@ const ATOMS: [&str; 58] = [
     "\\>",
     "\\@",
     "\\e",
+    "{,2}",
+    "{ 1}",
+    "{1, 2}",
+    "{2",
+    "{,}",
+    "{",
+    "}",
+    ",",
+    "[{,2}]",
+    "\\Q{,2}\\E",
+    "\\{,2}",
+    "\\c{",
+    "(?:\\x)",
+    "[\\x]",
+    "\\p{Lu}",
 ];
 const PLACES: [&str; 9] = ["^", "$", "\\b", "\\B", "\\A", "\\z", "\\Z", "\\G", "\\K"];
-const REPEATS: [&str; 16] =
-    ["*", "+", "?", "*?", "+?", "??", "*+", "++", "?+", "{2}", "{1,2}", "{2,}", "{0,1}?", "{1,2}+", "{1}", "{0,2}"];
+const REPEATS: [&str; 25] = [
+    "*", "+", "?", "*?", "+?", "??", "*+", "++", "?+", "{2}", "{1,2}", "{2,}", "{0,1}?", "{1,2}+", "{1}", "{0,2}",
+    "{,2}", "{,1}?", "{,2}+", "{ 1}", "{1 }", "{1, 2}", "{ ,2 }", "{,}", "{2}{,2}",
+];
 const OPENERS: [&str; 9] = ["(", "(?:", "(?>", "(?i:", "(?s:", "(?|", "(?<n>", "(?-i:", "(?m:"];
 const LOOKS: [&str; 8] = ["(?=a)", "(?!a)", "(?<=a)", "(?<!b)", "(?<=ab|b)", "(?=.b)", "(?!\\w)", "(?<!\\W)"];
 const OPTIONS: [&str; 8] = ["(?i)", "(?s)", "(?m)", "(?x)", "(?U)", "(?J)", "(?-i)", "(?#c)"];
@@ -121,7 +138,7 @@ impl Maker {
     }
 
     fn text(&mut self) -> Vec<u8> {
-        const PARTS: [&[u8]; 26] = [
+        const PARTS: [&[u8]; 33] = [
             b"a",
             b"a",
             b"a",
@@ -148,6 +165,13 @@ impl Maker {
             b"\xfc",
             b"\xc3",
             b"\xe2\x82",
+            b"{,2}",
+            b"{1, 2}",
+            b"{ 1}",
+            b"{",
+            b",",
+            b"}",
+            b";",
         ];
         let parts = self.random.usize(1..=7);
         let mut text: Vec<u8> = (0..parts).flat_map(|_| PARTS[self.random.usize(..PARTS.len())]).copied().collect();

@@ -1,6 +1,8 @@
 //! Regexes of a conf. nginx's language is PCRE, so they are PCRE2's: on bytes, with its JIT where the system lets programs
 //! make code, else with its interpreter. What one match may cost is bounded. Must not know what is matched.
 
+mod effort;
+mod older;
 mod reading;
 mod spelling;
 
@@ -8,11 +10,16 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 
+pub use effort::spent;
+use effort::{Debt, processor};
 use pcre2::bytes::{Regex, RegexBuilder};
 use spelling::Spelling;
 
 /// Steps of the first try, from each place of the text: nearly every match of a conf needs fewer.
 const FIRST_TRY: u32 = 64;
+
+/// Of the steps of a match, each place has at least so many where they cannot be counted for all places together.
+const SMALLEST_SHARE: u32 = 2 * FIRST_TRY;
 
 /// Kibibytes for what the interpreter must remember on its way.
 const MEMORY: u32 = 20_000;
@@ -48,10 +55,13 @@ struct Compiled {
     limit: Limit,
     /// For the first try.
     quick: Regex,
-    /// For what the first try leaves: all the steps that a match may take, from wherever it begins.
-    whole: OnceLock<Regex>,
+    /// For what the first try leaves: all the steps that a match may take, from wherever it begins. `None` where that cannot
+    /// be had.
+    whole: OnceLock<Option<Regex>>,
     /// The same by the interpreter, for what needs more of a stack than JIT has.
-    deep: OnceLock<Regex>,
+    deep: OnceLock<Option<Regex>>,
+    /// What texts that were too hard have cost.
+    debt: Debt,
 }
 
 /// What each group matched, group 0 first; `None` for a group that took no part.
@@ -91,25 +101,25 @@ impl std::fmt::Debug for Pattern {
 impl Pattern {
     /// Compiles an expression.
     pub fn new(text: &[u8], caseless: bool, limit: &Limit) -> Result<Pattern, Invalid> {
-        let spelling = Spelling::new(text)?;
+        let spelling = Spelling::new(text, caseless)?;
         let prefix = format!("(*LIMIT_MATCH={FIRST_TRY})");
-        let quick = compile(&spelling.plain(&prefix), caseless, true).map_err(|error| Invalid {
+        let quick = compile(&spelling.plain(&prefix), caseless, !spelling.misleads_jit()).map_err(|error| Invalid {
             message: message_of(&error),
             offset: error.offset().and_then(|offset| spelling.offset(offset.checked_sub(prefix.len())?)),
         })?;
         let names = names_of(&quick);
-        let (whole, deep) = Default::default();
-        Ok(Pattern(Arc::new(Compiled { spelling, caseless, names, limit: limit.clone(), quick, whole, deep })))
+        let (whole, deep, debt) = Default::default();
+        Ok(Pattern(Arc::new(Compiled { spelling, caseless, names, limit: limit.clone(), quick, whole, deep, debt })))
     }
 
     /// Whether the expression matches somewhere in the text.
     pub fn is_match(&self, text: &[u8]) -> Result<bool, Failure> {
-        self.0.ask(|regex| regex.is_match(text))
+        self.0.ask(text, |regex| regex.is_match(text))
     }
 
     /// The groups of the first match.
     pub fn captures(&self, text: &[u8]) -> Result<Option<Captures>, Failure> {
-        self.0.ask(|regex| {
+        self.0.ask(text, |regex| {
             // Most texts do not match, and to learn that costs no memory of its own.
             let Some(found) = regex.find(text)? else { return Ok(None) };
             if self.groups() == 1 {
@@ -120,6 +130,11 @@ impl Pattern {
             let group = |n| places.get(n).map(|(start, end)| start..end);
             Ok(Some(Captures { groups: (0..places.len()).map(group).collect() }))
         })
+    }
+
+    /// Braces that are text here, as for nginx, and a quantifier for versions of PCRE2 since 10.43.
+    pub fn braces(&self) -> Option<&str> {
+        self.0.spelling.braces()
     }
 
     /// How many groups there are, the whole counted too.
@@ -135,37 +150,70 @@ impl Pattern {
 }
 
 impl Compiled {
-    /// Asks at first with few steps, then with all, at last the interpreter. The latter two by a copy: its scratch memory,
-    /// which may have grown, goes with it.
-    fn ask<T>(&self, ask: impl Fn(&Regex) -> Result<T, pcre2::Error>) -> Result<T, Failure> {
-        let mut stop = match ask(&self.quick) {
-            Ok(answer) => return Ok(answer),
-            Err(error) => Stop::of(&error),
-        };
-        if stop == Stop::Steps {
-            stop = match ask(&self.whole.get_or_init(|| self.compile_whole(true)).clone()) {
-                Ok(answer) => return Ok(answer),
-                Err(error) => Stop::of(&error),
-            };
+    /// Asks at first with few steps, then with all, at last the interpreter.
+    fn ask<T>(&self, text: &[u8], ask: impl Fn(&Regex) -> Result<T, pcre2::Error>) -> Result<T, Failure> {
+        match ask(&self.quick) {
+            Ok(answer) => Ok(answer),
+            Err(error) => self.ask_again(text, Stop::of(&error), ask),
         }
-        if stop == Stop::Stack {
-            stop = match ask(&self.deep.get_or_init(|| self.compile_whole(false)).clone()) {
-                Ok(answer) => return Ok(answer),
-                Err(error) => Stop::of(&error),
-            };
-        }
-        Err(if stop == Stop::NotUtf8 { Failure::NotUtf8 } else { Failure::TooHard })
     }
 
-    fn compile_whole(&self, jit: bool) -> Regex {
-        let prefix = format!("(*LIMIT_MATCH={})(*LIMIT_HEAP={MEMORY})", self.limit.0.load(Relaxed));
-        let at_one_place = self.spelling.at_one_place(&prefix);
-        let made = at_one_place.and_then(|text| compile(&text, self.caseless, jit).ok());
-        let made = made.filter(|regex| regex.captures_len() == self.quick.captures_len());
-        // What has compiled once compiles again.
-        made.or_else(|| compile(&self.spelling.plain(&prefix), self.caseless, jit).ok())
-            .unwrap_or_else(|| self.quick.clone())
+    /// What the first try has left. Asks by copies: the scratch memory, which may have grown, goes with them.
+    #[cold]
+    fn ask_again<T>(
+        &self,
+        text: &[u8],
+        mut stop: Stop,
+        ask: impl Fn(&Regex) -> Result<T, pcre2::Error>,
+    ) -> Result<T, Failure> {
+        let begun = processor();
+        for (when, kept, jit) in
+            [(Stop::Steps, &self.whole, !self.spelling.misleads_jit()), (Stop::Stack, &self.deep, false)]
+        {
+            if stop != when {
+                continue;
+            }
+            if !self.debt.allows() {
+                return Err(Failure::TooHard);
+            }
+            let kept = kept.get_or_init(|| self.compile_whole(jit)).clone();
+            match ask(&kept.unwrap_or_else(|| self.compile_for(text, jit))) {
+                Ok(answer) => {
+                    self.debt.add(begun, false);
+                    return Ok(answer);
+                }
+                Err(error) => stop = Stop::of(&error),
+            }
+        }
+        if stop == Stop::NotUtf8 {
+            return Err(Failure::NotUtf8);
+        }
+        self.debt.add(begun, true);
+        Err(Failure::TooHard)
     }
+
+    /// With all the steps, for all places together; `None` where they cannot be counted so.
+    fn compile_whole(&self, jit: bool) -> Option<Regex> {
+        let prefix = prefix(self.limit.0.load(Relaxed));
+        if self.spelling.is_anchored() {
+            return compile(&self.spelling.plain(&prefix), self.caseless, jit).ok();
+        }
+        let made = compile(&self.spelling.at_one_place(&prefix)?, self.caseless, jit).ok();
+        made.filter(|regex| regex.captures_len() == self.quick.captures_len())
+    }
+
+    /// With a share of the steps for each place of a text.
+    fn compile_for(&self, text: &[u8], jit: bool) -> Regex {
+        let steps = self.limit.0.load(Relaxed);
+        let share = (steps / (text.len() as u32 + 1)).max(SMALLEST_SHARE);
+        // What has compiled once compiles again.
+        compile(&self.spelling.plain(&prefix(share)), self.caseless, jit).unwrap_or_else(|_| self.quick.clone())
+    }
+}
+
+/// What an expression begins with that may take so many steps.
+fn prefix(steps: u32) -> String {
+    format!("(*LIMIT_MATCH={steps})(*LIMIT_HEAP={MEMORY})")
 }
 
 /// What ended a match early.

@@ -3,13 +3,23 @@
 use super::{Invalid, Pattern};
 use crate::conf::args::{Fault, Load};
 use crate::conf::ast::Word;
+use crate::conf::diagnostic::Diagnostic;
 use crate::conf::source::Span;
 use crate::conf::value::VarId;
 
 impl Load {
     /// The regex that a word holds, or the part of it that is `text`.
-    pub fn pattern(&self, word: &Word, text: &[u8], caseless: bool) -> Result<Pattern, Fault> {
-        Pattern::new(text, caseless, &self.regex_limit).map_err(|invalid| fault(word, text, &invalid))
+    pub fn pattern(&mut self, word: &Word, text: &[u8], caseless: bool) -> Result<Pattern, Fault> {
+        let made = Pattern::new(text, caseless, &self.regex_limit);
+        let pattern = made.map_err(|invalid| fault(word, text, &invalid))?;
+        if let Some(braces) = pattern.braces() {
+            let message = format!(
+                "`{braces}` is text here, as in nginx with PCRE2 before 10.43, and a quantifier since; write `\\{braces}` for the \
+                 text, or a quantifier without blanks and with its lower bound"
+            );
+            self.warnings.push(Diagnostic::warning(word.span, message));
+        }
+        Ok(pattern)
     }
 
     /// The same with the variables that its named groups set.

@@ -2,6 +2,7 @@
 //! a whole match.
 
 use super::Invalid;
+use super::older::{self, Agreed};
 
 /// What `(*NAME)` at the beginning may say before `=` and a number, if it takes one.
 const OPTIONS: [&str; 22] = [
@@ -35,22 +36,31 @@ pub struct Spelling {
     /// `(*UTF)` and the like.
     options: String,
     body: String,
-    /// Whether bytes stand in it as `\xHH`, so that offsets mean nothing to a reader.
+    /// Whether signs stand in it that nobody wrote, so that offsets mean nothing to a reader.
     is_respelled: bool,
+    /// Braces that are text here, as for nginx, and a quantifier for newer versions of PCRE2.
+    braces: Option<String>,
 }
 
 impl Spelling {
-    /// Takes an expression apart. Bytes that are not UTF-8 are written as escapes.
-    pub fn new(text: &[u8]) -> Result<Spelling, Invalid> {
+    /// Takes an expression apart. Bytes that are not UTF-8 are written as escapes, and what means something else to older
+    /// versions of PCRE2 as all understand it.
+    pub fn new(text: &[u8], caseless: bool) -> Result<Spelling, Invalid> {
         let (options, body) = text.split_at(end_of_options(text));
         let options = String::from_utf8_lossy(options).into_owned();
-        match std::str::from_utf8(body) {
-            Ok(body) => Ok(Spelling { options, body: body.to_owned(), is_respelled: false }),
+        let Agreed { text, braces } = older::agreed(&options, body, caseless)?;
+        match String::from_utf8(text) {
+            Ok(text) => Ok(Spelling { options, is_respelled: text.as_bytes() != body, body: text, braces }),
             Err(_) if options.contains("(*UTF") => {
                 Err(Invalid { message: "it begins with `(*UTF)` but is not UTF-8".into(), offset: None })
             }
-            Err(_) => Ok(Spelling { options, body: respell(body), is_respelled: true }),
+            Err(error) => Ok(Spelling { options, body: respell(error.as_bytes()), is_respelled: true, braces }),
         }
+    }
+
+    /// Braces that newer versions of PCRE2 take for a quantifier.
+    pub fn braces(&self) -> Option<&str> {
+        self.braces.as_deref()
     }
 
     /// The expression after a prefix of options.
@@ -61,12 +71,24 @@ impl Spelling {
     /// The same with a beginning that walks through the text, so that all places where a match may begin count as one match:
     /// PCRE2's own walk gives each place the whole limit. `None` where that would mean something else.
     pub fn at_one_place(&self, prefix: &str) -> Option<String> {
-        if is_anchored(&self.body)
-            || ["(*", "\\G", "(?R", "(?0", "\\g<0", "\\g'0"].iter().any(|part| self.body.contains(part))
-        {
+        // Its own walk takes CR LF for one sign where that is a line end.
+        let steps_over = ["(*CRLF)", "(*ANY)", "(*ANYCRLF)"].iter().any(|option| self.options.contains(option));
+        if steps_over || ["(*", "\\G", "(?R", "(?0", "\\g<0", "\\g'0"].iter().any(|part| self.body.contains(part)) {
             return None;
         }
         Some(format!("{prefix}{}\\A(?s:.*?)\\K(?:{})", self.options, self.body))
+    }
+
+    /// Whether a match can begin at the beginning of the text only, as far as a glance tells.
+    pub fn is_anchored(&self) -> bool {
+        is_anchored(&self.body)
+    }
+
+    /// Whether JIT must not be asked: in PCRE2 10.45 and 10.46 it may pass over a match. If it cannot look beyond a counted item
+    /// (`\h{2}`, or nearly anything in UTF) while it plans its search, the count sticks to the next branch.
+    pub fn misleads_jit(&self) -> bool {
+        const ITEMS: [&str; 7] = ["\\R", "\\X", "\\h", "\\H", "\\v", "\\V", "\\C"];
+        self.body.contains('{') && (self.options.contains("(*UTF") || ITEMS.iter().any(|item| self.body.contains(item)))
     }
 
     /// Where an offset lies in the expression as it stands in the conf.
