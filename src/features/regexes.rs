@@ -21,8 +21,7 @@ pub const DIRECTIVES: &[Directive<Conf>] = &[Directive {
         doc: "How many steps one match of a regex may take, from all places of the text together: PCRE2's match limit, from 1000 to \
               10000000. Past it nothing is taken for granted: the request is answered 500 with the reason `regex-too-hard` and a line \
               in the error log. Such responses, and those to requests whose matches take long, go out one after \
-              another; a regex that many texts were too hard for answers so without looking until they are paid off. Whoever provokes that waits, \
-              and the others do not. \
+              another; a regex that many texts were too hard for answers so without looking until they are paid off, so that only those wait who provoke it. \
               A hundred thousand steps take less than a millisecond with JIT, some milliseconds without. nginx has \
               PCRE2's own limit, ten million steps from each place. A regex may begin with `(*LIMIT_MATCH=number)` to have its own.",
     },
