@@ -46,7 +46,10 @@ pub fn main() -> ExitCode {
         }
     };
     if options.version || options.build {
-        return say_version(&options);
+        say_version(&options);
+        if !(options.test || options.dump) {
+            return ExitCode::SUCCESS;
+        }
     }
     match &options.command {
         Some(options::Command::Cgi(options::Cgi::Run(script))) => return cgi::run(script),
@@ -95,16 +98,14 @@ fn here() -> Result<PathBuf, String> {
 }
 
 /// What the program is, and for `-V` where it looks for things and what is built in.
-fn say_version(options: &Options) -> ExitCode {
+fn say_version(options: &Options) {
     if !options.build {
-        say(&version::short(paths::called_nginx()));
-        return ExitCode::SUCCESS;
+        return say(&version::short(paths::called_nginx()));
     }
     // A folder that is gone is no reason to say nothing.
     let here = here().unwrap_or_else(|_| PathBuf::from("/"));
     let home = paths::home(options, &here).unwrap_or_else(|(home, _)| home);
     say(&version::long(&Paths::of(home)));
-    ExitCode::SUCCESS
 }
 
 /// Writes a line to standard error, where nginx writes all it says; under nginx's name the line begins with it, since tools look

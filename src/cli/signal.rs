@@ -1,8 +1,9 @@
 //! `-s`: a signal for the server whose pid file the conf names; for a reload, its verdict too.
 
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal as Number, kill};
 use nix::unistd::Pid;
@@ -14,6 +15,10 @@ use crate::server::control_client::{self, Verdict};
 use crate::server::pid_file::PidFile;
 use crate::settings::load::{self, Request};
 
+/// How long a server is waited for that has made its pid file and not written it yet, and how often it is looked at.
+const TO_START: Duration = Duration::from_secs(2);
+const GLANCE: Duration = Duration::from_millis(20);
+
 /// Sends the signal.
 pub fn send(signal: Signal, request: &Request, options: &Options) -> ExitCode {
     let loaded = load::load(request);
@@ -22,7 +27,7 @@ pub fn send(signal: Signal, request: &Request, options: &Options) -> ExitCode {
         return ExitCode::FAILURE;
     };
     let path = serve::pid_path(settings, request);
-    let pid = match PidFile::read(&path) {
+    let pid = match pid_in(&path) {
         Ok(pid) => Pid::from_raw(pid),
         Err(error) => {
             let words = system_words(&error);
@@ -58,6 +63,18 @@ pub fn send(signal: Signal, request: &Request, options: &Options) -> ExitCode {
     }
 }
 
+/// The process of a pid file. An empty one is that of a server that is about to write it: what started it has come back already.
+fn pid_in(path: &Path) -> io::Result<i32> {
+    let until = Instant::now() + TO_START;
+    let is_empty = || path.metadata().is_ok_and(|found| found.is_file() && found.len() == 0);
+    loop {
+        match PidFile::read(path) {
+            Err(_) if is_empty() && Instant::now() < until => std::thread::sleep(GLANCE),
+            read => return read,
+        }
+    }
+}
+
 /// Asks for a reload over the control socket; none if the server does not answer there.
 fn ask(pid_file: &Path, pid: Pid) -> Option<Verdict> {
     match control_client::reload(pid_file, pid.as_raw(), |text| say(&format!("longshore: {text}"))) {
@@ -81,7 +98,7 @@ fn after(verdict: &Verdict, options: &Options) -> ExitCode {
         Verdict::InForce if options.quiet => return ExitCode::SUCCESS,
         Verdict::InForce => "longshore: the new configuration is in force",
         Verdict::Refused => "longshore: [emerg] the new configuration was refused, the old one stays in force",
-        Verdict::Gone => "longshore: [emerg] the server ended before it had taken the new configuration",
+        Verdict::Gone => "longshore: [emerg] the server ended, or hung up, before it had taken the new configuration",
         Verdict::Busy => {
             "longshore: [error] too many wait already to hear what became of a reload; it is done, and the error log tells the rest"
         }

@@ -20,7 +20,7 @@ use super::verdicts::Verdicts;
 pub const RELOAD: &str = "reload";
 
 /// How long a client may take to say what it wants.
-const PATIENCE: Duration = Duration::from_secs(1);
+const PATIENCE: Duration = Duration::from_secs(3);
 /// Clients that have not said yet what they want. One more, and the oldest is closed.
 const MOST_CLIENTS: usize = 64;
 /// Clients that the kernel keeps until they are accepted.

@@ -13,7 +13,7 @@ if [ -z "${NET:-}" ]; then
     skip 1 "a network of one's own cannot be had here"
     exit
 fi
-plan 19
+plan 20
 
 openssl req -x509 -newkey rsa:2048 -nodes -days 30 -subj "/CN=a.test" -keyout "$DIR/a.key" -out "$DIR/a.pem" 2>/dev/null
 mkdir "$DIR/closed"
@@ -110,3 +110,4 @@ wait_until serves
 fetch "http://127.0.0.1/"
 is "$body" "$(uname -n) 80 first" "user root: a server without listen is at port 80"
 finish "user root"
+like "$("$SERVER" -v -t -c "$DIR/server.conf" 2>&1)" "test is successful" "-v does not keep -t from testing"

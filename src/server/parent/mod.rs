@@ -184,6 +184,10 @@ pub fn run(start: Start, signals: Signals, ready: impl FnOnce()) -> Result<(), F
 impl Parent {
     fn serve(&mut self, mut pid_file: Option<&mut PidFile>, ready: impl FnOnce()) -> Result<(), Failure> {
         let mut ready = Some(ready);
+        if self.background {
+            // Whoever started it may ask at once for the process that stays; every port listens already.
+            pid_file.take().map_or(Ok(()), PidFile::write).map_err(|error| ("cannot write the pid file", error))?;
+        }
         self.start_worker().map_err(|error| ("cannot start the worker process", error))?;
         loop {
             match self.next() {
