@@ -57,7 +57,11 @@ pub(super) fn ask(
         }
         Ok(Walked::Content) => run.arrives(x, question),
         Ok(Walked::Elsewhere) => Ok(question.place.is_none()),
-        Err(error) if error.status < 400 => Ok(question.place.is_none()),
+        Ok(Walked::Closed) => Ok(false),
+        // What is not there yet is no guard.
+        Err(error) if error.status < 400 || question.place.is_none() && error.reason == "try-files" => {
+            Ok(question.place.is_none())
+        }
         Err(error) => Err(error),
     };
     let refused = match walked {
@@ -68,7 +72,7 @@ pub(super) fn ask(
     let place = refused.as_ref().and_then(|error| run.decided(error));
     let mut error = match (refused, question.is_named) {
         // 405 would be about the method of this request.
-        (Some(error), true) if error.status != 405 => error,
+        (Some(error), true) if error.status != 405 || question.place.is_none() => error,
         (refused, true) => HttpError { place: refused.and_then(|error| error.place), ..elsewhere(question) },
         (refused, false) => closed(question, refused.as_ref()),
     };
@@ -179,6 +183,8 @@ enum Walked {
     Content,
     /// To an answer of the conf's own, or to another path.
     Elsewhere,
+    /// To an end without an answer.
+    Closed,
     /// Not yet to its end.
     Waits(Wait),
 }
@@ -219,7 +225,8 @@ impl Run {
                     Some(blamed) => return Err(HttpError::new(response.status, blamed.0).at(blamed.1)),
                     None => return Ok(Walked::Elsewhere),
                 },
-                Step::Goto(_) | Step::Body(_) | Step::Close => return Ok(Walked::Elsewhere),
+                Step::Close => return Ok(Walked::Closed),
+                Step::Goto(_) | Step::Body(_) => return Ok(Walked::Elsewhere),
             }
         }
     }

@@ -121,8 +121,8 @@ pub(super) fn pass_on(run: &mut Run) -> Result<Step, HttpError> {
 
 /// Before any script: what is stored here is never run.
 pub(super) fn store_uploads(run: &mut Run) -> Result<Step, HttpError> {
-    let Run { x, scope, .. } = run;
-    let spool = scope.request_body.spool();
+    let Run { x, scope, settings, server, probe, .. } = run;
+    let mut admit = |x: &Exchange, question: &Question| probe::ask(probe, x, settings, server, question);
     let around = upload::Around {
         type_of: &|extension| types::lookup(&scope.types, extension).clone(),
         answer: &|opened| static_files::answer(opened, &scope.static_files),
@@ -130,10 +130,10 @@ pub(super) fn store_uploads(run: &mut Run) -> Result<Step, HttpError> {
         line: &|x| server_tokens::page_line(x, &scope.server_tokens).to_string(),
         most: scope.request_body.max,
         // Where each body is to be a file, no part of the form stays in memory.
-        memory: if spool.naming.is_some() { 0 } else { spool.memory },
+        memory: if scope.request_body.spool().naming.is_some() { 0 } else { scope.request_body.spool().memory },
         folder: &scope.request_body.folder,
     };
-    upload::step(x, &scope.upload, &around)
+    upload::step(x, &scope.upload, &around, &mut admit)
 }
 
 pub(super) fn run_script(run: &mut Run) -> Result<Step, HttpError> {

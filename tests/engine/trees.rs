@@ -207,7 +207,7 @@ fn a_file_that_comes_while_a_tree_is_asked_for_opens_no_door() {
 #[test]
 fn what_comes_while_a_tree_is_removed_is_not_lost_in_silence() {
     let site = Site::start("", GUARDED);
-    plant(&site.path("html/tree"), MANY);
+    plant(&site.path("html/tree"), 1000);
     let (mut removing, mut putting) = (Client::new(site.port()), Client::new(site.port()));
     ask(&mut removing, "DELETE", "/tree/", "");
     let mut puts = Vec::new();
@@ -216,9 +216,9 @@ fn what_comes_while_a_tree_is_removed_is_not_lost_in_silence() {
         puts.push(putting.answer().unwrap().status);
     }
     let removed = removing.answer().unwrap().status;
-    // Those that were let in came before it was asked for, or after it was gone.
+    // Those that were let in came before it was asked for, or after it was gone; others waited for too long.
     assert_eq!(removed, 204, "{puts:?}");
-    assert!(puts.iter().all(|status| matches!(status, 201 | 204)), "{puts:?}");
+    assert!(puts.iter().all(|status| matches!(status, 201 | 204 | 503)), "{puts:?}");
     let left = files_in(&site.path("html/tree"));
     assert!(left <= puts.len(), "{left} {puts:?}");
     site.stop();

@@ -200,7 +200,7 @@ impl Asking {
             self.walk = Some((branch, walk));
         }
         let Some((branch, walk)) = &mut self.walk else { return Ok(false) };
-        let Some(entry) = walk.next().map_err(|error| failed("readdir()", &branch.from.path, &error, 404))? else {
+        let Some(entry) = walk.next().map_err(|error| failed("readdir()", &branch.from.path, &error, 409))? else {
             self.walk = None;
             return Ok(true);
         };

@@ -160,4 +160,20 @@ mod tests {
             assert_eq!(all.join(", "), expected);
         }
     }
+
+    #[test]
+    fn so_deep_and_no_deeper() {
+        let at = tempfile::tempdir().unwrap();
+        let root = Folder::open(at.path().as_os_str().as_bytes(), &Symlinks::Followed).unwrap();
+        for (name, depth, fits) in [("fits", DEEPEST - 1, true), ("deep", DEEPEST, false)] {
+            let tree = root.enter(name.as_bytes(), 0o700).unwrap();
+            let mut folder = tree.again().unwrap();
+            for _ in 0..depth {
+                folder = folder.enter(b"f", 0o700).unwrap();
+            }
+            let mut walk = Walk::begin(tree, false).unwrap();
+            let read = (0..depth).try_for_each(|_| walk.next().map(|entry| assert!(entry.is_some())));
+            assert_eq!(read.is_ok(), fits, "{name}");
+        }
+    }
 }

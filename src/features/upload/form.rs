@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 
-use super::{Conf, open, remove};
+use super::{Conf, State, find, guard_of, open, remove};
+use crate::exchange::admission::Admit;
 use crate::exchange::error::{HttpError, Level};
 use crate::exchange::step::Step;
 use crate::exchange::{Exchange, Received};
@@ -12,14 +13,21 @@ use crate::http::escape;
 pub const TYPE: &[u8] = b"application/x-www-form-urlencoded";
 
 /// Removes the file that the form names, and leads back to the page. Whoever sent it was let in before.
-pub fn answer(x: &mut Exchange, conf: &Conf) -> Result<Step, HttpError> {
+pub fn answer(x: &mut Exchange, conf: &Conf, admit: Admit<'_>) -> Result<Step, HttpError> {
     let Received::Memory(body) = x.received.take() else {
         return Err(bad("a form that asks for a removal is too large"));
     };
     let name = body.split(|&b| b == b'&').find_map(|field| field.strip_prefix(b"delete=")).map(decode);
     let Some(name) = name else { return Err(bad("a form names no file to delete")) };
     let Some(store) = &conf.store else { return Ok(Step::Next) };
-    remove(&open(store)?, &name)?;
+    let folder = open(store)?;
+    find(&folder, &name)?;
+    if let Some(wait) = guard_of(x, conf, &name, admit)? {
+        x.received = Received::Memory(body);
+        x.handler = Some(Box::new(State::Form));
+        return Ok(Step::Wait(wait));
+    }
+    remove(&folder, &name)?;
     Err(HttpError::redirect(303, escape::path(&x.uri).into_owned()))
 }
 

@@ -22,6 +22,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use crate::exchange::account::{self, Accounts};
+use crate::exchange::admission::{Admit, Question};
 use crate::exchange::error::{HttpError, Level, system_words};
 use crate::exchange::files::{self, Kind, Opened, Policy};
 use crate::exchange::step::{Sink, Step, Target, Wait};
@@ -29,6 +30,7 @@ use crate::exchange::store::{Folder, Found};
 use crate::exchange::symlinks::Symlinks;
 use crate::exchange::temporary::Spool;
 use crate::exchange::trace::Act;
+use crate::exchange::trees;
 use crate::exchange::{Exchange, Received};
 use crate::http::escape;
 use crate::http::head::{BodyLength, Known};
@@ -70,8 +72,8 @@ enum State {
     Form,
 }
 
-/// Answers for a store, where there is one.
-pub fn step(x: &mut Exchange, conf: &Conf, around: &Around<'_>) -> Result<Step, HttpError> {
+/// Answers for a store, where there is one. `admit` asks for the requests of this client that would be about a stored file itself.
+pub fn step(x: &mut Exchange, conf: &Conf, around: &Around<'_>, admit: Admit<'_>) -> Result<Step, HttpError> {
     let Some(store) = &conf.store else { return Ok(Step::Next) };
     let Some(rest) = x.uri.strip_prefix(store.prefix.as_ref()) else { return Ok(Step::Next) };
     let name = rest.strip_prefix(b"/").unwrap_or(rest).to_vec();
@@ -81,7 +83,7 @@ pub fn step(x: &mut Exchange, conf: &Conf, around: &Around<'_>) -> Result<Step, 
             None => answer::listing(x, conf, around),
         },
         (Method::Get | Method::Head, false) => fetch(store, &name, around).map(Step::done),
-        (Method::Post, true) => post(x, conf, around),
+        (Method::Post, true) => post(x, conf, around, admit),
         (Method::Delete, false) if conf.delete => {
             let folder = open(store)?;
             find(&folder, &name)?;
@@ -131,6 +133,9 @@ fn closed(store: &Store, call: &str, error: &io::Error) -> HttpError {
     if let Some(refusal) = account::refusal(error) {
         return refusal;
     }
+    if error.kind() == ErrorKind::ResourceBusy && error.raw_os_error().is_none() {
+        return trees::busy(&store.folder);
+    }
     let (folder, words) = (escape::error_log(&store.folder), system_words(error));
     let (status, reason, help) = match (error.raw_os_error().unwrap_or(0), error.kind()) {
         (ENOSPC | EDQUOT | EFBIG, _) => (507, "no-space", ""),
@@ -142,6 +147,24 @@ fn closed(store: &Store, call: &str, error: &io::Error) -> HttpError {
         _ => (500, "store-error", ""),
     };
     HttpError::new(status, reason).log(Level::Crit, format!("{call} in \"{folder}\" failed ({words}){help}"))
+}
+
+/// Refuses what the conf refuses to this client at a stored file's own URI: it is not stored or removed by way of the page either.
+fn guard_of(x: &Exchange, conf: &Conf, name: &[u8], admit: Admit<'_>) -> Result<Option<Wait>, HttpError> {
+    let Some(store) = &conf.store else { return Ok(None) };
+    let uri = [store.prefix.strip_suffix(b"/").unwrap_or(&store.prefix), b"/", name].concat();
+    let question = Question { is_named: true, ..Question::unrefused(x.method(), &uri) };
+    match admit(x, &question) {
+        // Which methods there are at a file has no say in how it came.
+        Err(error) if error.status == 405 => Ok(None),
+        Err(error) => {
+            let (uri, why) = (escape::error_log(&uri), format!("{}/{}", error.status, error.reason));
+            let text = format!("\"{uri}\" is neither stored nor removed: a request for it would be refused ({why})");
+            let refusal = HttpError::new(403, "closed-entry").log(Level::Error, text);
+            Err(HttpError { place: error.place, ..refusal })
+        }
+        asked => asked,
+    }
 }
 
 /// A stored file, as what it is and nothing that runs.
@@ -192,24 +215,26 @@ fn remove(folder: &Folder, name: &[u8]) -> Result<(), HttpError> {
     })
 }
 
-fn post(x: &mut Exchange, conf: &Conf, around: &Around<'_>) -> Result<Step, HttpError> {
+fn post(x: &mut Exchange, conf: &Conf, around: &Around<'_>, admit: Admit<'_>) -> Result<Step, HttpError> {
     if let Some(look) = answer::under_way(x) {
         return answer::go_on(x, conf, around, look);
     }
     let state = x.handler.take().and_then(|state| state.downcast::<State>().ok());
     match state.map(|state| *state) {
-        Some(State::Receiving(receiving)) if receiving.redirects == x.redirects => receive(x, conf, around, receiving),
-        Some(State::Form) => form::answer(x, conf),
-        _ => begin(x, conf, around),
+        Some(State::Receiving(receiving)) if receiving.redirects == x.redirects => {
+            receive(x, conf, around, receiving, admit)
+        }
+        Some(State::Form) => form::answer(x, conf, admit),
+        _ => begin(x, conf, around, admit),
     }
 }
 
-fn begin(x: &mut Exchange, conf: &Conf, around: &Around<'_>) -> Result<Step, HttpError> {
+fn begin(x: &mut Exchange, conf: &Conf, around: &Around<'_>, admit: Admit<'_>) -> Result<Step, HttpError> {
     strangers::refuse(x, &conf.origins)?;
     let kind = x.head.known(Known::ContentType).unwrap_or_default();
     if conf.delete && kind.get(..form::TYPE.len()).is_some_and(|kind| kind.eq_ignore_ascii_case(form::TYPE)) {
         if !announces_body(x) {
-            return form::answer(x, conf);
+            return form::answer(x, conf, admit);
         }
         if let Some(step) = conf.store.as_ref().and_then(|store| {
             would(x, "removes the file that the form names, in", &[store.folder.as_ref(), b"/"].concat())
@@ -244,7 +269,7 @@ fn begin(x: &mut Exchange, conf: &Conf, around: &Around<'_>) -> Result<Step, Htt
         let query = x.args.as_deref().filter(|_| matches!(target, Target::Named(_)));
         receiving.pass_on(form, query, conf)?;
     }
-    receive(x, conf, around, Box::new(receiving))
+    receive(x, conf, around, Box::new(receiving), admit)
 }
 
 /// What files in the store count in; none as long as nobody knows what it holds.
@@ -268,9 +293,11 @@ fn receive(
     conf: &Conf,
     around: &Around<'_>,
     mut receiving: Box<Receiving>,
+    admit: Admit<'_>,
 ) -> Result<Step, HttpError> {
     let mut is_whole = true;
     match (receiving.inflow.take(), x.received.take()) {
+        _ if receiving.is_whole => {}
         (Some(inflow), _) | (None, Received::Coming(inflow)) => {
             loop {
                 let piece = inflow.take(AHEAD);
@@ -298,6 +325,20 @@ fn receive(
         receiving.rest();
         x.handler = Some(Box::new(State::Receiving(receiving)));
         return Ok(Step::Wait(Wait::News(Instant::now() + LONG)));
+    }
+    receiving.is_whole = true;
+    while let Some(name) = receiving.settle(conf)? {
+        match guard_of(x, conf, name.as_bytes(), admit) {
+            Ok(None) => receiving.admit(name),
+            Ok(Some(wait)) => {
+                x.handler = Some(Box::new(State::Receiving(receiving)));
+                return Ok(Step::Wait(wait));
+            }
+            Err(error) => {
+                receiving.take_back(conf);
+                return Err(error);
+            }
+        }
     }
     let stored = receiving.finish(conf)?;
     match &conf.pass {

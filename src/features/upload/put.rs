@@ -1,11 +1,11 @@
 //! What the limits of a store say of a file that comes by PUT, which `dav_methods` in the same location takes. Must not know how
 //! it is stored.
 
-use super::receive::{refuse_type, too_large};
 use super::{Around, Conf, closed, open};
 use crate::exchange::Exchange;
 use crate::exchange::account;
 use crate::exchange::error::{HttpError, Level};
+use crate::http::escape;
 use crate::http::head::BodyLength;
 
 /// Refuses what is beyond a limit, by what the head says.
@@ -39,4 +39,21 @@ pub fn limit(x: &mut Exchange, conf: &Conf) -> Result<(), HttpError> {
     let id = account::open(&folder, conf.quota).map_err(|error| closed(store, "stat()", &error))?;
     x.quota = Some(Box::new((id, conf.quota)));
     Ok(())
+}
+
+/// The answer to a file that is larger than any may be.
+pub fn too_large(conf: &Conf, name: &str) -> HttpError {
+    let name = escape::error_log(name.as_bytes());
+    let text = format!("\"{name}\" has more than {} bytes (upload_max_file_size)", conf.max_file_size);
+    HttpError::new(413, "file-too-large").log(Level::Error, text)
+}
+
+/// Refuses a file whose type is not taken.
+pub fn refuse_type(conf: &Conf, name: &str, kind: &[u8]) -> Result<(), HttpError> {
+    if conf.takes(kind) {
+        return Ok(());
+    }
+    let (name, kind) = (escape::error_log(name.as_bytes()), escape::error_log(kind));
+    let text = format!("client sent \"{name}\", which would be served as \"{kind}\" (upload_types)");
+    Err(HttpError::new(415, "type-refused").log(Level::Info, text))
 }

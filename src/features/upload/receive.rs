@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::forging::{Names, Seen};
 use super::passed::{self, Form};
+use super::put::{refuse_type, too_large};
 use super::rows::{Conf, Conflict};
 use super::{AHEAD, Around, closed, name};
 use crate::exchange::account::Accounts;
@@ -28,6 +29,8 @@ pub struct Receiving {
     pub inflow: Option<Inflow>,
     /// After so many internal redirects.
     pub redirects: u8,
+    /// Whether all of it is there.
+    pub is_whole: bool,
     parser: Parser,
     folder: Folder,
     current: Current,
@@ -39,6 +42,10 @@ pub struct Receiving {
     /// What its files count in.
     accounts: Accounts,
     hashes: bool,
+    /// Names that files may have.
+    admitted: Vec<String>,
+    /// Those that the first files have by now.
+    stored: Vec<String>,
 }
 
 /// The part that is being read.
@@ -85,6 +92,7 @@ impl Receiving {
         Receiving {
             inflow: None,
             redirects,
+            is_whole: false,
             parser: Parser::new(boundary),
             folder,
             current: Current::None,
@@ -94,6 +102,8 @@ impl Receiving {
             fields: 0,
             accounts,
             hashes,
+            admitted: Vec::new(),
+            stored: Vec::new(),
         }
     }
 
@@ -253,26 +263,41 @@ impl Receiving {
         file.draft.write(data).map_err(|error| store_failed(conf, "write()", &error))
     }
 
-    /// The body has ended: all files get their names, or none.
-    pub fn finish(mut self, conf: &Conf) -> Result<Outcome, HttpError> {
+    /// The body has ended: a name that a file would have and that was not asked for yet; none once all files have theirs.
+    pub fn settle(&mut self, conf: &Conf) -> Result<Option<String>, HttpError> {
         if !self.parser.is_over() {
             let text = "client sent a bad form: it ends before its last boundary";
             return Err(HttpError::new(400, "multipart-no-end").log(Level::Info, text));
         }
-        if conf.sync {
-            let synced = self.files.iter().try_for_each(|file| file.draft.file.sync_all());
-            synced.map_err(|error| store_failed(conf, "fsync()", &error))?;
+        if self.stored.is_empty() {
+            let names = self.files.iter().map(|file| free_name(&self.folder, &file.name, conf));
+            if let Some(name) = names.into_iter().find(|name| !self.admitted.contains(name)) {
+                return Ok(Some(name));
+            }
+            if conf.sync {
+                let synced = self.files.iter().try_for_each(|file| file.draft.file.sync_all());
+                synced.map_err(|error| store_failed(conf, "fsync()", &error))?;
+            }
         }
-        let names = self.publish_all(conf)?;
+        self.publish_all(conf).inspect_err(|_| self.take_back(conf))
+    }
+
+    /// A file may have this name.
+    pub fn admit(&mut self, name: String) {
+        self.admitted.push(name);
+    }
+
+    /// What was stored, when all files have their names.
+    pub fn finish(mut self, conf: &Conf) -> Result<Outcome, HttpError> {
         let mut files = Vec::new();
-        for (file, name) in self.files.iter_mut().zip(&names) {
+        for (file, name) in self.files.iter_mut().zip(&self.stored) {
             let sha256 = file
                 .hash
                 .take()
                 .map(|hash| hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect::<String>());
             files.push(Stored { name: name.clone(), size: file.draft.len(), sha256 });
         }
-        self.describe(&files, conf).inspect_err(|_| self.take_back(&names, conf))?;
+        self.describe(&files, conf).inspect_err(|_| self.take_back(conf))?;
         Ok(Outcome { files, form: self.form })
     }
 
@@ -285,42 +310,62 @@ impl Receiving {
     }
 
     /// Removes what was new a moment ago; what took another's place cannot be taken back.
-    fn take_back(&self, names: &[String], conf: &Conf) {
+    pub fn take_back(&self, conf: &Conf) {
         if conf.conflict != Conflict::Overwrite {
-            names.iter().for_each(|name| _ = self.folder.remove(name.as_bytes()));
+            self.stored.iter().for_each(|name| _ = self.folder.remove(name.as_bytes()));
         }
     }
 
-    /// Where one file cannot have its name, those before it lose theirs again.
-    fn publish_all(&mut self, conf: &Conf) -> Result<Vec<String>, HttpError> {
-        let mut names = Vec::new();
-        for at in 0..self.files.len() {
-            match publish_one(&self.folder, &mut self.files[at], conf) {
-                Ok(name) => names.push(name),
-                Err(error) => {
-                    self.take_back(&names, conf);
-                    return Err(error);
-                }
+    /// Gives the files their names, up to one that was not asked for.
+    fn publish_all(&mut self, conf: &Conf) -> Result<Option<String>, HttpError> {
+        let alone = self.folder.alone().map_err(|error| store_failed(conf, "stat()", &error))?;
+        for file in self.files.iter_mut().skip(self.stored.len()) {
+            let (name, is_stored) = publish_one(&self.folder, file, conf, &self.admitted)?;
+            if !is_stored {
+                return Ok(Some(name));
             }
+            self.stored.push(name);
         }
+        drop(alone);
         if conf.sync {
             self.folder.sync().map_err(|error| store_failed(conf, "fsync()", &error))?;
         }
-        Ok(names)
+        Ok(None)
     }
 }
 
-fn publish_one(folder: &Folder, file: &mut Incoming, conf: &Conf) -> Result<String, HttpError> {
+/// The name that a file would have now.
+fn free_name(folder: &Folder, name: &str, conf: &Conf) -> String {
+    let mut free = name.to_string();
+    for number in (1..=NUMBERS).take_while(|_| conf.conflict == Conflict::Rename) {
+        if folder.find(free.as_bytes()).is_err() {
+            break;
+        }
+        free = name::numbered(name, number);
+    }
+    free
+}
+
+/// The name of a file, and whether it has it: one that was not admitted it has not.
+fn publish_one(
+    folder: &Folder,
+    file: &mut Incoming,
+    conf: &Conf,
+    admitted: &[String],
+) -> Result<(String, bool), HttpError> {
     let failed = |error: &io::Error| store_failed(conf, "rename()", error);
     file.draft.date(None).map_err(|error| store_failed(conf, "utimes()", &error))?;
     if conf.conflict == Conflict::Overwrite {
         let done = file.draft.publish(folder, file.name.as_bytes());
-        return done.map(|()| file.name.clone()).map_err(|error| failed(&error));
+        return done.map(|()| (file.name.clone(), true)).map_err(|error| failed(&error));
     }
     let mut name = file.name.clone();
     for number in 1..=NUMBERS {
+        if !admitted.contains(&name) {
+            return Ok((name, false));
+        }
         match file.draft.publish_new(folder, name.as_bytes()) {
-            Ok(()) => return Ok(name),
+            Ok(()) => return Ok((name, true)),
             Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(failed(&error)),
             Err(_) if conf.conflict == Conflict::Rename => name = name::numbered(&file.name, number),
             Err(_) => break,
@@ -337,23 +382,6 @@ fn bad_name(name: &[u8]) -> HttpError {
 fn taken(name: &str) -> HttpError {
     let text = format!("\"{}\" is in the store already (upload_on_conflict)", escape::error_log(name.as_bytes()));
     HttpError::new(409, "exists").log(Level::Info, text)
-}
-
-/// The answer to a file that is larger than any may be.
-pub fn too_large(conf: &Conf, name: &str) -> HttpError {
-    let name = escape::error_log(name.as_bytes());
-    let text = format!("\"{name}\" has more than {} bytes (upload_max_file_size)", conf.max_file_size);
-    HttpError::new(413, "file-too-large").log(Level::Error, text)
-}
-
-/// Refuses a file whose type is not taken.
-pub fn refuse_type(conf: &Conf, name: &str, kind: &[u8]) -> Result<(), HttpError> {
-    if conf.takes(kind) {
-        return Ok(());
-    }
-    let (name, kind) = (escape::error_log(name.as_bytes()), escape::error_log(kind));
-    let text = format!("client sent \"{name}\", which would be served as \"{kind}\" (upload_types)");
-    Err(HttpError::new(415, "type-refused").log(Level::Info, text))
 }
 
 fn store_failed(conf: &Conf, call: &str, error: &io::Error) -> HttpError {
