@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 /// Every row, in the order in which they are measured and printed.
-pub const ROWS: [&str; 24] = [
+pub const ROWS: [&str; 25] = [
     "small",
     "conns",
     "one",
@@ -11,6 +11,7 @@ pub const ROWS: [&str; 24] = [
     "files",
     "log",
     "regex",
+    "hard",
     "floor",
     "idle",
     "slow",
@@ -54,7 +55,7 @@ pub const USAGE: &str = "\
 usage: cargo bench --bench figures -- [--only ROW,ROW] [--rounds 9] [--seconds 1] [--reload-seconds 60]
            [--soak-minutes 2] [--idle 10000] [--slow 3000] [--upload-mib 4096]
            [--longshore BINARY] [--nginx BINARY]
-rows: small conns one close files log regex floor idle slow cgi fcgi script reload soak siege tables tls handshake
+rows: small conns one close files log regex hard floor idle slow cgi fcgi script reload soak siege tables tls handshake
       session proxy ws hung upload
 Prints what Longshore does beside nginx, over loopback only. docs/performance.md says what each row means.";
 

@@ -3,6 +3,7 @@
 
 mod cgi;
 mod fcgi;
+mod hard;
 mod idle;
 mod proxy;
 mod reload;
@@ -42,6 +43,7 @@ fn measure_one(bench: &Bench, name: &str, report: &mut Report) -> io::Result<()>
         "files" => throughput::files(bench, report),
         "log" => throughput::logged(bench, report),
         "regex" => throughput::regexes(bench, report),
+        "hard" => hard::measure(bench, report),
         "floor" => throughput::floor(bench, report),
         "idle" => idle::measure(bench, report),
         "slow" => slow::measure(bench, report),

@@ -277,6 +277,12 @@ mod tests {
             ("(*UTF8)^.$", "\u{fc}".as_bytes(), Some(vec![Some(0..2)])),
             ("^[ab]++b", b"ab", None),
             (r"a\Kb", b"xab", Some(vec![Some(2..3)])),
+            // What JIT of 10.46 passes over.
+            (r"ab\R{2}|bc", b"bc", Some(vec![Some(0..2)])),
+            (r"ab\h{2}|bc", b"xbc", Some(vec![Some(1..3)])),
+            ("(*UTF)ab.{2}|bc", b"bc", Some(vec![Some(0..2)])),
+            ("a{,2}", b"aa", None),
+            ("a{,2}", b"a{,2}", Some(vec![Some(0..5)])),
             ("", b"", Some(vec![Some(0..0)])),
         ];
         for (pattern, text, want) in cases {
