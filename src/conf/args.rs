@@ -111,6 +111,8 @@ pub struct Destination {
 pub struct Enclosing {
     /// Its name: the prefix, the pattern, `@name`.
     pub name: Vec<u8>,
+    /// Whether it is for this path alone.
+    pub exact: bool,
     /// Whether it is a regex location.
     pub regex: bool,
     /// Whether it is a named one.

@@ -247,6 +247,8 @@ pub struct Exchange {
     pub rewritten: bool,
     /// How many internal redirects there were.
     pub redirects: u8,
+    /// Who the client is, where a password that `auth_basic` checked proved it.
+    pub user: Option<Bytes>,
     /// Whether the request was there before the answer to the one before it was sent.
     pub pipelined: bool,
     /// Whether the method counts as GET now (after `error_page` led to a URI).
@@ -353,6 +355,7 @@ impl Exchange {
             redirects: 0,
             pipelined: arrival.pipelined,
             as_get: false,
+            user: None,
             place,
             failure: None,
             blamed: None,

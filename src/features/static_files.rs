@@ -193,7 +193,8 @@ pub fn quieten(conf: &Conf, error: &mut HttpError) {
 /// Answers 304 or fails with 412 where the request's preconditions say so.
 pub fn not_modified(x: &Exchange, conf: &Conf, response: &mut Response) -> Result<(), HttpError> {
     // RFC 9110 section 13.2.1: preconditions count only where the answer would be a success.
-    if response.status != 200 || response.foreign.is_some() || !matches!(x.method(), Method::Get | Method::Head) {
+    let is_judged = response.foreign.as_ref().is_some_and(|foreign| foreign.is_judged);
+    if response.status != 200 || is_judged || !matches!(x.method(), Method::Get | Method::Head) {
         return Ok(());
     }
     let request = x.preconditions();

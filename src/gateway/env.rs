@@ -56,6 +56,8 @@ pub struct Request<'a> {
     pub id: &'a str,
     /// Whether it came by TLS.
     pub secure: bool,
+    /// Who the client is, if a password proved it.
+    pub user: Option<&'a [u8]>,
     /// What a program is told of the session.
     pub session: Pairs,
 }
@@ -135,6 +137,7 @@ impl<'a> Request<'a> {
             status: x.failure.as_ref().map_or(200, |failure| failure.cause),
             id: x.request_id(),
             secure: x.client.security.session().is_some(),
+            user: x.user.as_deref(),
             session: x.session_variables(),
         }
     }
@@ -149,7 +152,7 @@ impl<'a> Request<'a> {
         set("SERVER_NAME", &self.host);
         set("REQUEST_METHOD", self.method);
         set("REQUEST_URI", origin_form(self.target));
-        set("REQUEST_SCHEME", b"http");
+        set("REQUEST_SCHEME", if self.secure { b"https" } else { b"http" });
         set("DOCUMENT_URI", self.uri);
         set("DOCUMENT_ROOT", &self.root);
         set("QUERY_STRING", self.query);
@@ -166,6 +169,11 @@ impl<'a> Request<'a> {
         // Section 4.1.9: without a look-up the address stands in.
         set("REMOTE_HOST", address.as_bytes());
         set("REMOTE_PORT", port.as_bytes());
+        if let Some(user) = self.user {
+            // Sections 4.1.1 and 4.1.11: only what was checked.
+            set("AUTH_TYPE", b"Basic");
+            set("REMOTE_USER", user);
+        }
         let (address, port) = parts(self.local, "localhost");
         set("SERVER_ADDR", address.as_bytes());
         // Section 4.1.15: never empty. A Unix socket has no port; 80 is what a URL without one means.

@@ -15,6 +15,8 @@ pub const LONGEST: usize = 64 << 10;
 pub struct OutputHead {
     /// The status, if it names one.
     pub status: Option<u16>,
+    /// The words behind the status, if there are some.
+    pub reason: Option<Bytes>,
     /// Location.
     pub location: Option<Bytes>,
     /// Content-Type.
@@ -134,7 +136,7 @@ fn read(
         if n == 0 && line.starts_with(b"HTTP/") {
             fields += 1;
             match status_line(line) {
-                Some(status) => out.status = Some(status),
+                Some((status, reason)) => (out.status, out.reason) = (Some(status), reason),
                 None => refuse(Fault::BadStatus(escape::error_log(line)))?,
             }
             continue;
@@ -171,9 +173,16 @@ fn leading_status(value: &[u8]) -> Option<u16> {
 }
 
 /// The status of a line such as `HTTP/1.1 200 OK`, which a script writes that speaks to the client itself (section 5).
-fn status_line(line: &[u8]) -> Option<u16> {
+fn status_line(line: &[u8]) -> Option<(u16, Option<Bytes>)> {
     let at = line.iter().position(|&b| b == b' ')?;
-    status(line[at..].trim_ascii_start())
+    let value = line[at..].trim_ascii();
+    Some((status(value)?, reason(value)))
+}
+
+/// What follows the three digits.
+fn reason(value: &[u8]) -> Option<Bytes> {
+    let words = value.get(3..)?.trim_ascii();
+    (!words.is_empty()).then(|| Bytes::copy_from_slice(words))
 }
 
 /// Three digits, then nothing or white space (section 6.3.3). 1xx is no final answer.
@@ -212,7 +221,10 @@ impl OutputHead {
         match lower.as_slice() {
             b"status" => match status(value) {
                 // Perl's CGI.pm writes it below a status line that says the same.
-                Some(status) if self.status.is_none_or(|known| known == status) => self.status = Some(status),
+                Some(status) if self.status.is_none_or(|known| known == status) => {
+                    self.status = Some(status);
+                    self.reason = self.reason.take().or(reason(value));
+                }
                 Some(_) => return Err(Fault::Twice("Status")),
                 None => return Err(Fault::BadStatus(escape::error_log(value))),
             },

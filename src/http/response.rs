@@ -240,12 +240,13 @@ pub struct Delivery {
     pub pace: Option<Pace>,
 }
 
-/// What another server's answer brings along beside what any answer has. That server has judged the request's conditions
-/// (`If-None-Match` and its like) already.
+/// What an answer of another server or of a program brings along beside what any answer has.
 #[derive(Debug, Clone, Default)]
 pub struct Foreign {
     /// The status it belongs to.
     pub status: u16,
+    /// Whether the request's conditions (`If-None-Match` and its like) have been judged where it was made.
+    pub is_judged: bool,
     /// The words behind the status.
     pub reason: Option<Bytes>,
     /// Date, where the conf passes it on.

@@ -85,7 +85,7 @@ impl Builder {
             Level::Location => {
                 let http = self.child(&main);
                 let server = self.child(&http);
-                self.load.location = Some(Enclosing { name: b"/".to_vec(), regex: false, named: false });
+                self.load.location = Some(Enclosing { name: b"/".to_vec(), exact: false, regex: false, named: false });
                 let mut scope = self.child(&server);
                 self.scope_of_location(nodes, &mut scope, &mut Locations::default(), &mut HashMap::new(), None);
                 (Arc::new(main), Arc::new(http))

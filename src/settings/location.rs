@@ -26,17 +26,17 @@ impl Builder {
             Ok(matcher) => matcher,
             Err(fault) => return self.fault(node, fault),
         };
+        let exact = matches!(matcher, Matcher::Exact(_));
         let enclosing = match &matcher {
             Matcher::Exact(name) | Matcher::Prefix { path: name, .. } => {
-                Enclosing { name: name.clone(), regex: false, named: false }
+                Enclosing { name: name.clone(), exact, regex: false, named: false }
             }
-            Matcher::Named(name) => Enclosing { name: name.clone(), regex: false, named: true },
+            Matcher::Named(name) => Enclosing { name: name.clone(), exact, regex: false, named: true },
             Matcher::Regex { .. } => {
                 let name = node.args.last().map(|word| word.text.clone()).unwrap_or_default();
-                Enclosing { name, regex: true, named: false }
+                Enclosing { name, exact, regex: true, named: false }
             }
         };
-        let exact = matches!(matcher, Matcher::Exact(_));
         let before = self.load.location.replace(enclosing.clone());
         self.load.around.push(words(node));
         let mut scope = self.child(around);

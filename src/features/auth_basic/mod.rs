@@ -146,6 +146,7 @@ pub fn ask(x: &mut Exchange, conf: &Conf) -> Result<Verdict, HttpError> {
         Some(text) => Err(refusal(&realm).log(Level::Error, text)),
         None if fits => {
             x.tell("auth_basic", None, || format!("user \"{shown}\" is let in: the password is right"));
+            x.user = Some(user.into());
             Ok(Verdict::Granted)
         }
         None => Err(refusal(&realm).log(Level::Error, format!("user \"{shown}\": password mismatch"))),

@@ -7,7 +7,7 @@ use crate::exchange::error::{HttpError, Level};
 use crate::exchange::step::{Step, Target};
 use crate::exchange::{Exchange, Received};
 use crate::gateway::head::OutputHead;
-use crate::http::response::{Body, ContentType, Response};
+use crate::http::response::{Body, ContentType, Foreign, Response};
 use crate::http::target;
 
 /// What to do with a body whose length the head named.
@@ -86,10 +86,17 @@ pub fn document(x: &Exchange, head: OutputHead, body: Body, body_only: bool) -> 
         // As the script wrote it: whether it is absolute is the script's own decision.
         response.fields.insert(0, (Bytes::from_static(b"Location"), location));
     }
-    if x.is_head() {
-        response.length = head.length.filter(|_| body.is_empty());
+    if let Some(reason) = head.reason {
+        response.foreign = Some(Box::new(Foreign { status: response.status, reason: Some(reason), ..Foreign::default() }));
     }
     response.body = body;
+    if x.is_head() && response.body.is_empty() {
+        // It is not there, and but for the head nobody may know how long it would be.
+        response.length = head.length;
+        if head.length.is_none() {
+            response.body = Body::unknown();
+        }
+    }
     response
 }
 

@@ -67,6 +67,8 @@ pub struct Conf {
     pub mode: Mode,
     /// No file is a script that a shorter part of the URI names: so many bytes are the location's own.
     pub floor: usize,
+    /// The path of the exact location that `cgi_pass` stands in: the script's own name.
+    pub exact: Option<Vec<u8>>,
     /// What runs the scripts; empty for themselves.
     pub interpreter: Vec<Text>,
     /// Extensions with their dot, and what runs such files; empty for themselves.
@@ -104,6 +106,7 @@ impl Default for Conf {
         Conf {
             mode: Mode::Off,
             floor: 0,
+            exact: None,
             interpreter: Vec::new(),
             extensions: Vec::new(),
             working_dir: None,

@@ -43,7 +43,11 @@ pub fn find(x: &Exchange, conf: &Conf) -> Result<Option<Script>, HttpError> {
             let program = words.next().unwrap_or_default();
             let file = x.prefix.join(bytes_to_path(&program)).into_os_string().into_vec();
             let stat = x.stat(&file).map_err(|error| missing(&file, &error))?;
-            (Names { script: Vec::new(), file, info: x.uri.clone() }, stat, words.collect())
+            let is_exact = conf.exact.as_ref() == Some(&x.uri);
+            // An exact location's path is the script's name, and nothing of it is left.
+            let (script, info) =
+                if is_exact { (x.uri.clone(), Vec::new()) } else { (Vec::new(), x.uri.clone()) };
+            (Names { script, file, info }, stat, words.collect())
         }
         mode => match walk(x, conf.floor)? {
             Walked::Script(end, file, stat) => {
@@ -138,8 +142,7 @@ fn walk(x: &Exchange, floor: usize) -> Result<Walked, HttpError> {
 /// What runs files of this name; none if its extension is none of `cgi_extension`.
 fn extension<'c>(conf: &'c Conf, file: &[u8]) -> Option<&'c Vec<Text>> {
     let name = file.rsplit(|&b| b == b'/').next().unwrap_or(file);
-    let ends = |extension: &[u8]| name.len() > extension.len() && name.ends_with(extension);
-    conf.extensions.iter().find(|(extension, _)| ends(extension)).map(|(_, runner)| runner)
+    conf.extensions.iter().find(|(extension, _)| name.ends_with(extension)).map(|(_, runner)| runner)
 }
 
 /// RFC 3875 section 4.4: the words of an indexed query (one without `=`) are arguments. One that begins with `-` could
@@ -265,7 +268,7 @@ mod tests {
             ("/a/b.py", true),
             ("/a/b.cgi", true),
             ("/a.py/b", false),
-            ("/a/.py", false),
+            ("/a/.py", true),
             ("/a/bpy", false),
             ("/a/b.py.txt", false),
         ] {

@@ -41,6 +41,7 @@ pub fn set_pass(conf: &mut Conf, args: &mut Args<'_>, from: usize) -> Result<(),
         return Err(Fault::at(args.word(from), "needs a path, not an empty word"));
     }
     conf.mode = Mode::Pass(texts(args, from)?);
+    conf.exact = args.load.location.as_ref().filter(|around| around.exact).map(|around| around.name.clone());
     Ok(())
 }
 
