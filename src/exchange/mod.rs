@@ -181,6 +181,8 @@ pub struct Failure {
     pub close: bool,
     /// Whether an error while it is answered gets the built-in page.
     pub is_last: bool,
+    /// Whether `error_page` has led to another URI or location, which answers now.
+    pub is_led: bool,
 }
 
 impl Failure {

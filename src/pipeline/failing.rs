@@ -63,6 +63,9 @@ impl Run {
         }
         match error_page::answer(&mut self.x, &self.scope.error_page, &error, place) {
             error_page::Answer::Goto(target) => {
+                if let Some(failure) = &mut self.x.failure {
+                    failure.is_led = true;
+                }
                 self.redirect(target)?;
                 Ok(None)
             }

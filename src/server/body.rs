@@ -318,8 +318,9 @@ pub(super) fn discard_ahead(c: &mut Connection, task: &mut Task) -> Option<HttpE
         Err(error) => {
             task.intake = None;
             task.linger = true;
-            // A failure keeps its own status, as in nginx, but a redirect is none; what comes before any location minds no size.
-            let failed = task.run.x.failure.as_ref().is_some_and(|failure| failure.cause >= 400);
+            // A failure keeps its own status, as in nginx, but a redirect is none, and whatever `error_page` leads to answers like any
+            // other; what comes before any location minds no size.
+            let failed = task.run.x.failure.as_ref().is_some_and(|failure| failure.cause >= 400 && !failure.is_led);
             if !failed && (error.status != 413 || task.run.minds_body()) {
                 task.run.x.failure = None;
                 return Some(error);

@@ -133,6 +133,8 @@ struct Spellings {
     php: Vec<u8>,
     /// With dots for brackets.
     dotted: Vec<u8>,
+    /// PHP's keys further down, in what `php` names.
+    keys: Vec<Vec<u8>>,
     /// Whether PHP makes an array of it.
     is_array: bool,
 }
@@ -149,21 +151,27 @@ impl Spellings {
         }
         let name = name.trim_ascii().to_ascii_lowercase();
         let php = php(&name);
-        Ok(Spellings { is_array: php.len() < name.len(), dotted: dotted(&name), php })
+        Ok(Spellings { is_array: php.len() < name.len(), dotted: dotted(&name), keys: keys(&name), php })
     }
 
     /// Whether it is a word behind a separator.
     fn ends_with(&self, word: &str) -> bool {
-        is_behind(&self.php, b'_', word) || is_behind(&self.dotted, b'.', word)
+        is_behind(&self.php, b'_', word) || is_behind(&self.dotted, b'.', word) || self.has_key(word)
     }
 
     /// The same for what further words are written behind: an array of PHP's is one key, whatever they are.
     fn stays(&self, word: &str) -> bool {
-        (self.is_array && is_behind(&self.php, b'_', word)) || is_behind(&self.dotted, b'.', word)
+        (self.is_array && is_behind(&self.php, b'_', word)) || is_behind(&self.dotted, b'.', word) || self.has_key(word)
     }
 
-    fn numbers(&self, hasher: &RandomState) -> [u64; 2] {
-        [hasher.hash_one((b'p', &self.php)), hasher.hash_one((b'd', &self.dotted))]
+    fn has_key(&self, word: &str) -> bool {
+        self.keys.iter().any(|key| key == word.as_bytes())
+    }
+
+    fn numbers(&self, hasher: &RandomState) -> [u64; 3] {
+        let key = self.keys.first().map(|key| [&self.php, &b"."[..], key].concat());
+        let nested = key.as_ref().unwrap_or(&self.dotted);
+        [hasher.hash_one((b'p', &self.php)), hasher.hash_one((b'd', &self.dotted)), hasher.hash_one((b'd', nested))]
     }
 }
 
@@ -176,6 +184,19 @@ fn php(name: &[u8]) -> Vec<u8> {
     let open = name.iter().position(|&b| b == b'[');
     let end = open.filter(|&open| name[open..].contains(&b']')).unwrap_or(name.len());
     name[..end].iter().map(|&b| if matches!(b, b' ' | b'.' | b'[') { b'_' } else { b }).collect()
+}
+
+/// The keys in the brackets that stand one right after the other: what follows them is dropped.
+fn keys(name: &[u8]) -> Vec<Vec<u8>> {
+    let mut rest = name.iter().position(|&b| b == b'[').map_or(&b""[..], |open| &name[open..]);
+    let mut keys = Vec::new();
+    while let Some(inner) = rest.strip_prefix(b"[")
+        && let Some(end) = inner.iter().position(|&b| b == b']')
+    {
+        keys.push(inner[..end].iter().copied().filter(|b| !matches!(b, b'"' | b'\'' | b' ')).collect());
+        rest = &inner[end + 1..];
+    }
+    keys
 }
 
 /// `f['a'][b]` as `f.a.b`; an empty bracket at the end says only that there may be several.
@@ -224,6 +245,11 @@ mod tests {
             "a.b.path",
             "f%5Fpath",
             "f[path][]",
+            "f[path]x",
+            "f[path][x",
+            "f[path][x]",
+            "f[a][path]b",
+            "f[ path]x",
         ] {
             assert_eq!(judge(&[], &[name]), Err(Fault::Forged), "{name}");
         }
