@@ -177,6 +177,7 @@ pub fn note(x: &mut Exchange, error: &HttpError, place: Option<String>) {
         fields,
         close: close || error.close || CLOSING.contains(&error.status),
         is_last: true,
+        is_led: false,
     }));
 }
 

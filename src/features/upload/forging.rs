@@ -266,6 +266,9 @@ mod tests {
             assert_eq!(judge(&[], &[name, "@f"]), Err(Fault::Forged), "{name} before");
             assert_eq!(judge(&[], &["@g", name]), Ok(()), "{name} beside another");
         }
+        for name in ["f[size]x", "f[size][x", "f[size][x]", "f[ size]"] {
+            assert_eq!(judge(&[], &["@f", name]), Err(Fault::Forged), "{name}");
+        }
         let everyday = ["user.name", "file_size", "name", "f", "size", "f.title", "user[name]", "content_type"];
         assert_eq!(judge(&[], &["@f", "@photo[front]", "@photo[back]", "@g"]), Ok(()));
         assert_eq!(judge(&[], &[everyday.as_slice(), &["@f"]].concat()), Ok(()));
@@ -278,7 +281,7 @@ mod tests {
 
     #[test]
     fn a_file_input_forges_nothing_either() {
-        for name in ["@f.path", "@f_name[]", "@f.name[x]", "@f[path]", "@f[path][]"] {
+        for name in ["@f.path", "@f_name[]", "@f.name[x]", "@f[path]", "@f[path][]", "@f[path]x", "@f[size][x"] {
             assert_eq!(judge(&[], &["@f", name]), Err(Fault::Forged), "{name}");
         }
         for name in ["@my_path", "@f_name", "@files[]", "@a.b", "@a_b"] {
