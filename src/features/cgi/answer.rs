@@ -87,7 +87,8 @@ pub fn document(x: &Exchange, head: OutputHead, body: Body, body_only: bool) -> 
         response.fields.insert(0, (Bytes::from_static(b"Location"), location));
     }
     if let Some(reason) = head.reason {
-        response.foreign = Some(Box::new(Foreign { status: response.status, reason: Some(reason), ..Foreign::default() }));
+        response.foreign =
+            Some(Box::new(Foreign { status: response.status, reason: Some(reason), ..Foreign::default() }));
     }
     response.body = body;
     if x.is_head() && response.body.is_empty() {

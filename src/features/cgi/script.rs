@@ -45,8 +45,7 @@ pub fn find(x: &Exchange, conf: &Conf) -> Result<Option<Script>, HttpError> {
             let stat = x.stat(&file).map_err(|error| missing(&file, &error))?;
             let is_exact = conf.exact.as_ref() == Some(&x.uri);
             // An exact location's path is the script's name, and nothing of it is left.
-            let (script, info) =
-                if is_exact { (x.uri.clone(), Vec::new()) } else { (Vec::new(), x.uri.clone()) };
+            let (script, info) = if is_exact { (x.uri.clone(), Vec::new()) } else { (Vec::new(), x.uri.clone()) };
             (Names { script, file, info }, stat, words.collect())
         }
         mode => match walk(x, conf.floor)? {

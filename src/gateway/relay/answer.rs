@@ -36,7 +36,8 @@ pub fn make(
     rewrite: Rewrite<'_>,
 ) -> Result<Made, HttpError> {
     let mut response = Box::new(Response::new(head.status));
-    let mut foreign = Box::new(Foreign { status: head.status, is_judged: true, reason: head.reason, ..Foreign::default() });
+    let mut foreign =
+        Box::new(Foreign { status: head.status, is_judged: true, reason: head.reason, ..Foreign::default() });
     response.content_type = ContentType::None;
     response.length = head.length;
     let (mut accel, mut refuses_ranges) = (Accel::default(), false);
