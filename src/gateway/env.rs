@@ -277,6 +277,7 @@ mod tests {
     fn request() -> Request<'static> {
         Request {
             secure: true,
+            user: None,
             method: b"POST",
             protocol: b"HTTP/1.1",
             target: b"/cgi/a.sh/x%20y?q=1",
