@@ -1,10 +1,10 @@
 //! The pid file: written by a server, read by `-s`. Its folder may belong to somebody else, so the file is walked to as logs
-//! are, never emptied through another name, and removed only while it is the one that was written.
+//! are, never emptied through another name, and removed only while it is the one that was written and names this process.
 
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::os::fd::AsFd;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 
 use rustix::fs::{CWD, FileType, Mode, OFlags, Stat};
@@ -31,7 +31,7 @@ impl PidFile {
         let is_root = rustix::process::geteuid().is_root();
         for _ in 0..MOST_TRIES {
             let Some((held, stat)) = spot.look()? else {
-                let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+                let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
                 match rustix::fs::openat(spot.folder(), spot.name(), flags, Mode::from_raw_mode(0o644)) {
                     // Another has made it since.
                     Err(rustix::io::Errno::EXIST) => continue,
@@ -47,7 +47,7 @@ impl PidFile {
                 return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no file"));
             }
             let file =
-                rustix::fs::openat(CWD, by_handle(held.as_fd()), OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty());
+                rustix::fs::openat(CWD, by_handle(held.as_fd()), OFlags::RDWR | OFlags::CLOEXEC, Mode::empty());
             return Ok(PidFile { file: File::from(file?), spot });
         }
         Err(io::ErrorKind::AlreadyExists.into())
@@ -56,12 +56,20 @@ impl PidFile {
     /// Writes this process's number.
     pub fn write(&mut self) -> io::Result<()> {
         self.empty()?;
-        writeln!(self.file, "{}", std::process::id())
+        self.file.write_all_at(format!("{}\n", std::process::id()).as_bytes(), 0)
     }
 
     /// The folder that it lies in and its name there.
     pub fn spot(&self) -> &Spot {
         &self.spot
+    }
+
+    /// Whether another server has written its number there since, or had before this one came to that.
+    fn names_another(&self) -> bool {
+        let mut text = [0; MOST as usize];
+        let read = self.file.read_at(&mut text, 0).unwrap_or(0);
+        let number = std::str::from_utf8(&text[..read]).ok().and_then(|text| text.trim().parse::<u32>().ok());
+        number.is_some_and(|number| number != std::process::id())
     }
 
     fn empty(&self) -> io::Result<()> {
@@ -96,6 +104,9 @@ fn is_null(stat: &Stat) -> bool {
 impl Drop for PidFile {
     fn drop(&mut self) {
         let Ok(own) = self.file.metadata() else { return };
+        if self.names_another() {
+            return;
+        }
         let removed = self.spot.remove(|stat| is_file(stat) && (stat.st_dev, stat.st_ino) == (own.dev(), own.ino()));
         // Without rights on its folder the file cannot go; then at least it names nobody.
         if removed.is_err() {
@@ -132,6 +143,22 @@ mod tests {
         assert!(path.exists());
         drop(next);
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_file_that_names_another_server_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pid");
+        let mut file = PidFile::open(&path).unwrap();
+        file.write().unwrap();
+        file.write().unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), format!("{}\n", std::process::id()));
+        std::fs::write(&path, "1\n").unwrap();
+        drop(file);
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "1\n");
+        // One that ends before it has written anything.
+        drop(PidFile::open(&path).unwrap());
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "1\n");
     }
 
     #[test]
