@@ -46,8 +46,7 @@ impl PidFile {
             if !is_file(&stat) && !is_null(&stat) {
                 return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no file"));
             }
-            let file =
-                rustix::fs::openat(CWD, by_handle(held.as_fd()), OFlags::RDWR | OFlags::CLOEXEC, Mode::empty());
+            let file = rustix::fs::openat(CWD, by_handle(held.as_fd()), OFlags::RDWR | OFlags::CLOEXEC, Mode::empty());
             return Ok(PidFile { file: File::from(file?), spot });
         }
         Err(io::ErrorKind::AlreadyExists.into())
