@@ -1,4 +1,4 @@
-//! What is said of confs, through the program itself: every code's example gives that code and is silent once mended, what other
+//! What is said of confs, through the program itself: every code's example gives that code and is silent once fixed, what other
 //! servers call things is answered, dangers can be silenced, and the messages in the README are the real ones.
 
 use std::path::Path;
@@ -42,8 +42,8 @@ fn every_example_gives_its_code_and_is_silent_once_mended() {
             continue;
         }
         assert!(text.contains(&format!("[{}]", kind.code)), "{} is not said of\n{}\nbut\n{text}", kind.code, kind.bad);
-        let (text, taken) = said(folder.path(), kind.mended, &["-t", "--format", "short"]);
-        assert!(taken && !text.contains("[LS"), "{}: of the mended example is said\n{text}", kind.code);
+        let (text, taken) = said(folder.path(), kind.fixed, &["-t", "--format", "short"]);
+        assert!(taken && !text.contains("[LS"), "{}: of the fixed example is said\n{text}", kind.code);
     }
 }
 

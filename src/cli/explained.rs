@@ -39,7 +39,7 @@ fn explain(what: &str) -> Option<String> {
     let name = what.split(' ').next().unwrap_or_default();
     let name = name.split_once('/').map_or(name, |(_, reason)| reason);
     if let Some(reason) = reasons::of(name) {
-        line(&mut out, &format!("{}\n\n{}\n{}", title(reason), reason.text, reason.mend));
+        line(&mut out, &format!("{}\n\n{}\n{}", title(reason), reason.text, reason.fix));
         return Some(out);
     }
     if let Some(variable) = what.strip_prefix('$') {
@@ -94,7 +94,7 @@ fn write_kind(out: &mut String, kind: &Kind, indent: &str) {
             ),
         );
     }
-    for (word, text) in [("This conf gives it:", kind.bad), ("Mended:", kind.mended)] {
+    for (word, text) in [("This conf gives it:", kind.bad), ("Fixed:", kind.fixed)] {
         line(out, &format!("\n{word}\n"));
         text.trim_start_matches('\u{feff}').lines().for_each(|text| line(out, &format!("{indent}{text}")));
     }
@@ -104,7 +104,7 @@ fn write_kind(out: &mut String, kind: &Kind, indent: &str) {
 pub fn diagnostics() -> String {
     let mut out = String::from(
         "# What is said of a conf\n\n`longshore -t -c FILE` tests a conf and says all there is to say about it in one run. Every message has a \
-         code; `longshore help CODE` explains it with an example and the same example mended. Errors refuse the conf. Warnings and notes \
+         code; `longshore help CODE` explains it with an example and the same example fixed. Errors refuse the conf. Warnings and notes \
          never do.\n\nThe codes from LS101 are of what is allowed and dangerous. A comment silences one: `# longshore: allow \
          alias-slash` on the line, alone on the line above, or where a block begins, for all that stands in it.\n\n`--format short` writes one line for each message, for editors; `--format json` one \
          object on standard output, with the code, the place in lines, columns and bytes, the remedy, and the `include` lines that \
@@ -141,7 +141,7 @@ pub fn reasons() -> String {
         } else {
             String::new()
         };
-        line(&mut out, &format!("| `{}`{sent} | {} | {} |", title(reason), reason.text, reason.mend));
+        line(&mut out, &format!("| `{}`{sent} | {} | {} |", title(reason), reason.text, reason.fix));
     }
     out
 }

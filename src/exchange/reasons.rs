@@ -1,4 +1,4 @@
-//! Why requests are refused: every reason that an answer of ours may have, with its status, what it means and how to mend
+//! Why requests are refused: every reason that an answer of ours may have, with its status, what it means and how to fix
 //! it. `longshore help 403/denied` and docs/reasons.md are made from these rows. Decides nothing: whoever refuses names the reason.
 
 /// One reason.
@@ -11,7 +11,7 @@ pub struct Reason {
     /// What it means.
     pub text: &'static str,
     /// What to do about it.
-    pub mend: &'static str,
+    pub fix: &'static str,
     /// The directives that decide it: the place of the first that is set is shown beside the reason.
     pub decided_by: &'static [&'static str],
 }
@@ -25,13 +25,13 @@ const fn reason(
     name: &'static str,
     statuses: &'static [u16],
     decided_by: &'static [&'static str],
-    [text, mend]: [&'static str; 2],
+    [text, fix]: [&'static str; 2],
 ) -> Reason {
-    Reason { name, statuses, text, mend, decided_by }
+    Reason { name, statuses, text, fix, decided_by }
 }
 
 /// What clients get wrong has no other remedy.
-const CLIENT: &str = "Mend the client.";
+const CLIENT: &str = "Fix the client.";
 
 /// All reasons, in the order of their statuses.
 #[rustfmt::skip]
@@ -41,7 +41,7 @@ pub const REASONS: &[Reason] = &[
         "bad-method",
         &[400],
         &[],
-        ["The first bytes are no method.", "Mend the client; TLS on a plain port looks like this too."],
+        ["The first bytes are no method.", "Fix the client; TLS on a plain port looks like this too."],
     ),
     reason(
         "client-left",
@@ -183,7 +183,7 @@ pub const REASONS: &[Reason] = &[
         "no-user-file",
         &[403],
         &["auth_basic_user_file"],
-        ["The file of `auth_basic_user_file` is not there.", "Make it: `htpasswd -cB FILE USER`, or mend the path."],
+        ["The file of `auth_basic_user_file` is not there.", "Make it: `htpasswd -cB FILE USER`, or fix the path."],
     ),
     reason(
         "autoindex-off",
@@ -481,7 +481,7 @@ pub const REASONS: &[Reason] = &[
         "cgi-no-interpreter",
         &[502],
         &["cgi_interpreter", "cgi_extension", "cgi"],
-        ["The interpreter cannot be run.", "Install it, or mend the path that the log names."],
+        ["The interpreter cannot be run.", "Install it, or fix the path that the log names."],
     ),
     reason(
         "cgi-no-interpreter-line",
@@ -505,7 +505,7 @@ pub const REASONS: &[Reason] = &[
         "cgi-no-folder",
         &[502],
         &["cgi_working_dir", "cgi"],
-        ["The folder that the script starts in is not there.", "Mend `cgi_working_dir`."],
+        ["The folder that the script starts in is not there.", "Fix `cgi_working_dir`."],
     ),
     reason(
         "cgi-not-started",
@@ -620,7 +620,7 @@ pub const REASONS: &[Reason] = &[
     ),
     reason("no-session", &[301, 302, 303, 307, 308, 401], &["session_require"], ["The location wants a session, and the client has none.", "Let the client log in; `session_require` may name the page."]),
     reason("session-too-large", &[500], &[], ["A session would hold more than it may.", "Store less in it."]),
-    reason("session-bad-field", &[502], &[], ["A program's field for the session is malformed.", "Mend the program; the log shows the field."]),
+    reason("session-bad-field", &[502], &[], ["A program's field for the session is malformed.", "Fix the program; the log shows the field."]),
     reason("session-store", &[503], &[], ["Where sessions are kept cannot be reached or written.", "Look at the store that the log names."]),
     // Uploads.
     reason("bad-depth", &[400], &["dav_methods"], ["The `Depth` of a request is none that its method takes.", CLIENT]),
@@ -759,7 +759,7 @@ mod tests {
                 "{}",
                 reason.name
             );
-            for text in [reason.text, reason.mend] {
+            for text in [reason.text, reason.fix] {
                 assert!(text.ends_with(['.', '?']) && !text.contains("  "), "{}: {text}", reason.name);
             }
         }

@@ -55,7 +55,7 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// What happened, and what to mend.
+    /// What happened, and what to fix.
     pub fn words(&self) -> String {
         match self {
             Fault::TooLong => format!("its head has more than {LONGEST} bytes; an empty line must end it"),

@@ -138,7 +138,7 @@ is "$status" 502 "no #! line: 502"
 ok "and what to write there" says 'does not begin with'
 fetch "$URL1/own/windows.sh"
 is "$status" 502 "Windows line ends: 502"
-ok "and how to mend them" says "save it with Unix line ends"
+ok "and how to fix them" says "save it with Unix line ends"
 fetch "$URL1/own/headless.sh"
 is "$status" 502 "no head: 502"
 ok "and what is missing" says "an empty line must stand"

@@ -8,9 +8,9 @@ const fn danger(
     rule: &'static str,
     title: &'static str,
     text: &'static str,
-    [bad, mended]: [&'static str; 2],
+    [bad, fixed]: [&'static str; 2],
 ) -> Kind {
-    Kind { code, rule: Some(rule), title, text, bad, mended }
+    Kind { code, rule: Some(rule), title, text, bad, fixed }
 }
 
 pub(super) const KINDS: &[Kind] = &[

@@ -1,5 +1,5 @@
 //! The kinds of messages about a conf, each with a stable code: what it means, a conf that shows it, and the same conf
-//! mended. `longshore help CODE` and docs/diagnostics.md are made from these rows. Decides nothing: who finds something wrong
+//! fixed. `longshore help CODE` and docs/diagnostics.md are made from these rows. Decides nothing: who finds something wrong
 //! names its kind.
 
 mod dangers;
@@ -88,13 +88,13 @@ pub struct Kind {
     pub text: &'static str,
     /// A conf that gives this message.
     pub bad: &'static str,
-    /// The same, mended: nothing is said of it.
-    pub mended: &'static str,
+    /// The same, fixed: nothing is said of it.
+    pub fixed: &'static str,
 }
 
 /// The row of a kind that is no danger's.
-const fn kind(code: Code, title: &'static str, text: &'static str, [bad, mended]: [&'static str; 2]) -> Kind {
-    Kind { code, rule: None, title, text, bad, mended }
+const fn kind(code: Code, title: &'static str, text: &'static str, [bad, fixed]: [&'static str; 2]) -> Kind {
+    Kind { code, rule: None, title, text, bad, fixed }
 }
 
 /// All rows, in the order of their codes.
@@ -126,7 +126,7 @@ mod tests {
             assert!(kind.text.ends_with('.') && !kind.text.contains("  "), "{}: {}", kind.code, kind.text);
             assert!((1..=5).contains(&kind.text.split(". ").count()), "{}", kind.code);
             assert!(!kind.title.is_empty() && !kind.title.ends_with('.'), "{}", kind.code);
-            assert!(!kind.bad.is_empty() && !kind.mended.is_empty() && kind.bad != kind.mended, "{}", kind.code);
+            assert!(!kind.bad.is_empty() && !kind.fixed.is_empty() && kind.bad != kind.fixed, "{}", kind.code);
         }
     }
 

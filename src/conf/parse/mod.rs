@@ -33,7 +33,7 @@ mod shapes {
 }
 
 /// Parses source `file`. What nginx would refuse is reported to `out` and left out of the tree or
-/// mended (a missing `;` ends the directive all the same), so that one run finds all errors.
+/// fixed (a missing `;` ends the directive all the same), so that one run finds all errors.
 /// `known` tells whether a word is the name of a directive; it is only asked where a `;` may be
 /// missing.
 pub fn parse(sources: &Sources, file: u32, known: &dyn Fn(&[u8]) -> bool, out: &mut Vec<Diagnostic>) -> Vec<Node> {

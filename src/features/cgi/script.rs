@@ -1,5 +1,5 @@
 //! From a request to the program that answers it: which file is the script, what runs it, in which folder, with which
-//! arguments; and what to mend when it cannot be run. Starts nothing.
+//! arguments; and what to fix when it cannot be run. Starts nothing.
 
 use std::ffi::OsString;
 use std::io::{Error, ErrorKind, Read};
@@ -191,7 +191,7 @@ fn not_executable(file: &[u8]) -> HttpError {
     HttpError::new(403, "cgi-not-executable").log(Level::Error, text)
 }
 
-/// Why a program could not be started, and what to mend.
+/// Why a program could not be started, and what to fix.
 pub fn diagnose(script: &Script, error: &Error) -> HttpError {
     use nix::libc::{EACCES, EAGAIN, EMFILE, ENFILE, ENOENT, ENOEXEC, ENOMEM};
     let shown = escape::error_log(&script.names.file);
