@@ -34,7 +34,7 @@ pub struct Home {
     pub file: PathBuf,
 }
 
-/// Finds the conf that is meant; where there is none, why, beside where it would be.
+/// Finds the conf that is meant. The error says why there is none, and where it would be.
 pub fn home(options: &Options, here: &Path) -> Result<Home, (Home, String)> {
     home_among(options, here, &SYSTEM.map(Path::new), called_nginx() || children::is_first())
 }

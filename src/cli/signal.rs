@@ -79,7 +79,7 @@ fn pid_in(path: &Path) -> io::Result<i32> {
 fn ask(pid_file: &Path, pid: Pid) -> Option<Verdict> {
     match control_client::reload(pid_file, pid.as_raw(), |text| say(&format!("longshore: {text}"))) {
         Ok(verdict) => return Some(verdict),
-        // Where the folder takes no socket there is none.
+        // A server whose folder takes no socket has none.
         Err(error) if error.kind() == ErrorKind::NotFound => {}
         Err(error) => {
             let (socket, words) = (control_client::beside(pid_file), system_words(&error));

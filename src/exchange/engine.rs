@@ -114,3 +114,32 @@ impl Exchange {
         Waker::new(self.engine.clone(), self.connection)
     }
 }
+
+/// An engine for tests that only notes whom it was to wake.
+#[cfg(test)]
+#[derive(Default)]
+pub struct Woken(std::sync::Mutex<Vec<usize>>);
+
+#[cfg(test)]
+impl Engine for Woken {
+    fn watch(&self, _: usize, _: BorrowedFd<'_>) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn wake(&self, connection: usize) {
+        self.0.lock().unwrap().push(connection);
+    }
+}
+
+#[cfg(test)]
+impl Woken {
+    /// What wakes this connection.
+    pub fn waker(self: &Arc<Self>, connection: usize) -> Waker {
+        Waker::new(Some(self.clone()), connection)
+    }
+
+    /// Whom it was to wake since it was asked last, in order.
+    pub fn take(&self) -> Vec<usize> {
+        std::mem::take(&mut *self.0.lock().unwrap())
+    }
+}

@@ -138,33 +138,19 @@ impl Drop for Ticket {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::exchange::engine::Engine;
-    use std::os::fd::BorrowedFd;
+    use crate::exchange::engine::Woken;
 
-    #[derive(Default)]
-    struct Bells(Mutex<Vec<usize>>);
-
-    impl Engine for Bells {
-        fn watch(&self, _: usize, _: BorrowedFd<'_>) -> std::io::Result<()> {
-            Ok(())
-        }
-
-        fn wake(&self, connection: usize) {
-            self.0.lock().unwrap().push(connection);
-        }
-    }
-
-    fn ask(queue: &Arc<Queue>, bells: &Arc<Bells>, who: usize) -> Entry {
-        queue.enter(1, 2, Waker::new(Some(bells.clone()), who))
+    fn ask(queue: &Arc<Queue>, woken: &Arc<Woken>, who: usize) -> Entry {
+        queue.enter(1, 2, woken.waker(who))
     }
 
     #[test]
     fn first_come_first_served() {
-        let (queue, bells) = (Arc::<Queue>::default(), Arc::<Bells>::default());
-        let Entry::Now(first) = ask(&queue, &bells, 1) else { panic!("the place was free") };
-        let Entry::Later(second) = ask(&queue, &bells, 2) else { panic!("the queue was empty") };
-        let Entry::Later(third) = ask(&queue, &bells, 3) else { panic!("the queue had room") };
-        assert!(matches!(ask(&queue, &bells, 4), Entry::Full));
+        let (queue, woken) = (Arc::<Queue>::default(), Arc::<Woken>::default());
+        let Entry::Now(first) = ask(&queue, &woken, 1) else { panic!("the place was free") };
+        let Entry::Later(second) = ask(&queue, &woken, 2) else { panic!("the queue was empty") };
+        let Entry::Later(third) = ask(&queue, &woken, 3) else { panic!("the queue had room") };
+        assert!(matches!(ask(&queue, &woken, 4), Entry::Full));
         let Err(second) = second.redeem() else { panic!("it is not the turn of the second") };
         drop(first);
         let Ok(second) = second.redeem() else { panic!("it is the turn of the second") };
@@ -172,8 +158,8 @@ mod tests {
         drop(second);
         // Whoever leaves with the turn passes it on.
         drop(third);
-        assert_eq!(*bells.0.lock().unwrap(), [2, 3]);
-        assert!(matches!(ask(&queue, &bells, 5), Entry::Now(_)));
+        assert_eq!(woken.take(), [2, 3]);
+        assert!(matches!(ask(&queue, &woken, 5), Entry::Now(_)));
         assert_eq!(format!("{queue:?}"), "Queue(0 running, 0 waiting)");
     }
 
@@ -182,22 +168,22 @@ mod tests {
         let name = |text: &str| Queue::named(format!("of this test: {text}"));
         let (first, other) = (name("a"), name("b"));
         assert!(Arc::ptr_eq(&first, &name("a")) && !Arc::ptr_eq(&first, &other));
-        let bells = Arc::<Bells>::default();
-        let Entry::Now(permit) = ask(&first, &bells, 1) else { panic!("the place was free") };
+        let woken = Arc::<Woken>::default();
+        let Entry::Now(permit) = ask(&first, &woken, 1) else { panic!("the place was free") };
         drop(first);
-        assert!(matches!(ask(&name("a"), &bells, 2), Entry::Later(_)));
+        assert!(matches!(ask(&name("a"), &woken, 2), Entry::Later(_)));
         drop(permit);
         assert_eq!(format!("{:?}", name("a")), "Queue(0 running, 0 waiting)");
     }
 
     #[test]
     fn whoever_leaves_the_queue_makes_room() {
-        let (queue, bells) = (Arc::<Queue>::default(), Arc::<Bells>::default());
-        let Entry::Now(first) = ask(&queue, &bells, 1) else { panic!("the place was free") };
-        let Entry::Later(second) = ask(&queue, &bells, 2) else { panic!("the queue was empty") };
+        let (queue, woken) = (Arc::<Queue>::default(), Arc::<Woken>::default());
+        let Entry::Now(first) = ask(&queue, &woken, 1) else { panic!("the place was free") };
+        let Entry::Later(second) = ask(&queue, &woken, 2) else { panic!("the queue was empty") };
         drop(second);
         drop(first);
-        assert!(bells.0.lock().unwrap().is_empty());
-        assert!(matches!(ask(&queue, &bells, 3), Entry::Now(_)));
+        assert!(woken.take().is_empty());
+        assert!(matches!(ask(&queue, &woken, 3), Entry::Now(_)));
     }
 }

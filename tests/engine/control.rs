@@ -6,7 +6,7 @@ use std::io::{Read, Write};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, chown, symlink};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::os::unix::process::CommandExt;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -15,19 +15,10 @@ use nix::unistd::Pid;
 use socket2::{Domain, SockAddr, Socket, Type};
 
 use crate::client::get;
-use crate::site::{Site, wait_for};
+use crate::site::{Site, mains, said, wait_for};
 
 const OLD: &str = "server { listen 127.0.0.1:%PORT1%; return 200 old; }";
 const NEW: &str = "server { listen 127.0.0.1:%PORT1%; return 200 new; }";
-
-/// Servers of both kinds: alone, and with a parent.
-fn mains() -> &'static [&'static str] {
-    if nix::unistd::geteuid().is_root() { &["user root;", "user nobody;"] } else { &[""] }
-}
-
-fn said(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
 
 /// Reloads with this conf and hears that it is in force.
 fn reloads(site: &Site, main: &str, http: &str, want: &str) {

@@ -4,7 +4,7 @@ use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
@@ -227,6 +227,16 @@ impl Drop for Site {
             let _ = self.child.wait();
         }
     }
+}
+
+/// What a server of each kind begins its conf with: alone, and where root runs the tests, with a parent and a worker.
+pub fn mains() -> &'static [&'static str] {
+    if nix::unistd::geteuid().is_root() { &["user root;", "user nobody;"] } else { &[""] }
+}
+
+/// What a program said on its standard error.
+pub fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
 /// Waits until a condition holds; panics when it never does.

@@ -5,25 +5,15 @@ use std::fs;
 use std::io::{Read, Write};
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
-use std::process::Output;
 
 use nix::sys::signal::Signal;
 
 use crate::client::get;
-use crate::site::{Site, wait_for};
+use crate::site::{Site, mains, said, wait_for};
 
 const ZONE: &str = "limit_req_zone $binary_remote_addr zone=a:1m rate=1000r/s;";
 const OLD: &str = "server { listen 127.0.0.1:%PORT1%; return 200 old; }";
 const NEW: &str = "server { listen 127.0.0.1:%PORT1%; return 200 new; }";
-
-/// Servers of both kinds: alone, and with a parent.
-fn mains() -> &'static [&'static str] {
-    if nix::unistd::geteuid().is_root() { &["user root;", "user nobody;"] } else { &[""] }
-}
-
-fn said(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
 
 #[test]
 fn a_conf_that_only_the_running_server_refuses_ends_with_1() {

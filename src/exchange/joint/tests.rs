@@ -1,35 +1,9 @@
 //! Requests that share work: who does it, who gets it, and what becomes of it when they leave or panic.
 
-use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
 use super::*;
-use crate::exchange::engine::Engine;
-
-#[derive(Default)]
-struct Bells(Mutex<Vec<usize>>);
-
-impl Engine for Bells {
-    fn watch(&self, _: usize, _: BorrowedFd<'_>) -> std::io::Result<()> {
-        Ok(())
-    }
-
-    fn wake(&self, connection: usize) {
-        self.0.lock().unwrap().push(connection);
-    }
-}
-
-impl Bells {
-    fn waker(self: &Arc<Self>, who: usize) -> Waker {
-        Waker::new(Some(self.clone()), who)
-    }
-
-    fn rung(&self) -> Vec<usize> {
-        let mut rung = std::mem::take(&mut *self.0.lock().unwrap());
-        rung.sort_unstable();
-        rung
-    }
-}
+use crate::exchange::engine::Woken;
 
 /// Three turns, and what was true when it began. Another number panics or fails.
 struct Steps {
@@ -63,8 +37,8 @@ fn turn(share: &mut Share<Steps>, waker: Waker) -> Option<usize> {
 #[test]
 fn those_who_asked_before_it_began_share_it_and_others_share_the_next() {
     static TRUTH: AtomicUsize = AtomicUsize::new(1);
-    let (desk, bells) = (Desk::<&str, Steps>::default(), Arc::<Bells>::default());
-    let waker = |who| bells.waker(who);
+    let (desk, woken) = (Desk::<&str, Steps>::default(), Arc::<Woken>::default());
+    let waker = |who| woken.waker(who);
     let ask = |who| desk.ask("a", waker(who), steps(3, &TRUTH));
     let (mut first, mut second) = (ask(1), ask(2));
     // It is not the second's to do.
@@ -76,7 +50,7 @@ fn those_who_asked_before_it_began_share_it_and_others_share_the_next() {
     assert_eq!([turn(&mut third, waker(3)), turn(&mut fourth, waker(4))], [None, None]);
     assert_eq!(turn(&mut first, waker(1)), None);
     assert_eq!(turn(&mut first, waker(1)), Some(1));
-    assert!(bells.rung().contains(&2) && turn(&mut second, waker(2)) == Some(1));
+    assert!(woken.take().contains(&2) && turn(&mut second, waker(2)) == Some(1));
     drop((first, second));
     assert_eq!([turn(&mut third, waker(3)), turn(&mut third, waker(3))], [None, None]);
     assert_eq!([turn(&mut third, waker(3)), turn(&mut fourth, waker(4))], [Some(2), Some(2)]);
@@ -90,15 +64,15 @@ fn those_who_asked_before_it_began_share_it_and_others_share_the_next() {
 #[test]
 fn whoever_leaves_hands_the_work_on_and_the_last_one_ends_it() {
     static TRUTH: AtomicUsize = AtomicUsize::new(7);
-    let (desk, bells) = (Desk::<(), Steps>::default(), Arc::<Bells>::default());
-    let waker = |who| bells.waker(who);
+    let (desk, woken) = (Desk::<(), Steps>::default(), Arc::<Woken>::default());
+    let waker = |who| woken.waker(who);
     let ask = |who| desk.ask((), waker(who), steps(3, &TRUTH));
     let (mut first, mut second, third) = (ask(1), ask(2), ask(3));
     assert_eq!(turn(&mut first, waker(1)), None);
     drop(third);
-    assert!(bells.rung().is_empty(), "one that only waits leaves alone");
+    assert!(woken.take().is_empty(), "one that only waits leaves alone");
     drop(first);
-    assert_eq!(bells.rung(), [2]);
+    assert_eq!(woken.take(), [2]);
     assert_eq!([turn(&mut second, waker(2)), turn(&mut second, waker(2))], [None, Some(7)]);
     let mut alone = ask(4);
     assert_eq!(turn(&mut alone, waker(4)), None);
@@ -110,8 +84,8 @@ fn whoever_leaves_hands_the_work_on_and_the_last_one_ends_it() {
 #[test]
 fn one_that_panics_takes_nobody_along() {
     static TRUTH: AtomicUsize = AtomicUsize::new(0);
-    let (desk, bells) = (Desk::<(), Steps>::default(), Arc::<Bells>::default());
-    let waker = |who| bells.waker(who);
+    let (desk, woken) = (Desk::<(), Steps>::default(), Arc::<Woken>::default());
+    let waker = |who| woken.waker(who);
     let mut first = desk.ask((), waker(1), steps(10, &TRUTH));
     let mut second = desk.ask((), waker(2), steps(3, &TRUTH));
     let hands = std::thread::spawn({
@@ -119,7 +93,7 @@ fn one_that_panics_takes_nobody_along() {
         move || turn(&mut first, waker)
     });
     assert!(hands.join().is_err());
-    assert_eq!(bells.rung(), [2]);
+    assert_eq!(woken.take(), [2]);
     let told = second.advance(false, || waker(2)).err().expect("there is nothing to share");
     assert_eq!((told.status, told.reason), (500, "panic"));
     drop(second);
