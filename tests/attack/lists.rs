@@ -96,10 +96,20 @@ fn slow_clients_share_one_listing_and_its_memory() {
     site.stop();
 }
 
+/// Tells others that it is over when it is dropped.
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Relaxed);
+    }
+}
+
 #[test]
 fn what_a_client_has_just_put_is_in_the_next_listing() {
     let locations = "autoindex on; location /json/ { alias %DIR%/html/many/; autoindex_format json; }
         location /up { upload_store %DIR%/html/many; } location /many/ { dav_methods PUT DELETE; }";
+    // As many as the page of an upload store shows, all of this second: the newest is the one put last.
     let site = site(500, "", locations);
     let (port, is_over) = (site.port(), AtomicBool::new(false));
     std::thread::scope(|scope| {
@@ -115,6 +125,8 @@ fn what_a_client_has_just_put_is_in_the_next_listing() {
                 }
             });
         }
+        // The others end also if this one fails.
+        let _end = Over(&is_over);
         let mut client = Client::new(port);
         for round in 0..60 {
             let name = format!("new-{round}");
@@ -129,7 +141,6 @@ fn what_a_client_has_just_put_is_in_the_next_listing() {
                 assert!(!client.get(path).text().contains(&name), "{path} still has {name}");
             }
         }
-        is_over.store(true, Relaxed);
     });
     site.stop();
 }

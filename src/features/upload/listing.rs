@@ -79,9 +79,15 @@ struct Found {
     count: usize,
 }
 
-/// A file in its order: the newest first, then by name.
+/// A file in its order: the newest first, then by name. Seconds alone would not do: of many files of one second, the one that
+/// was stored last would be missing where the newest are shown.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct Ranked(Reverse<i64>, String, u64);
+struct Ranked {
+    /// Seconds and nanoseconds of the change.
+    modified: Reverse<(i64, i64)>,
+    name: String,
+    size: u64,
+}
 
 impl Work for Listing {
     type Made = Body;
@@ -143,7 +149,8 @@ impl Listing {
     fn take(&self, name: String, stat: &Stat, found: &mut Found) -> Result<(), HttpError> {
         found.count += 1;
         found.bytes += name.len() + EACH;
-        found.files.insert(Ranked(Reverse(stat.st_mtime), name, stat.st_size as u64));
+        let modified = Reverse((stat.st_mtime, stat.st_mtime_nsec as i64));
+        found.files.insert(Ranked { modified, name, size: stat.st_size as u64 });
         match self.style {
             Style::Page { .. } if found.files.len() > page::SHOWN => _ = found.files.pop_last(),
             Style::Json if found.bytes > MOST => {
@@ -166,7 +173,7 @@ impl Listing {
 
     fn piece(&self, files: impl Iterator<Item = Ranked>, before: u64) -> Vec<u8> {
         let mut out = Vec::new();
-        for Ranked(Reverse(modified), name, size) in files {
+        for Ranked { modified: Reverse((modified, _)), name, size } in files {
             match self.style {
                 Style::Page { deletes } => {
                     let row = page::row(&self.store.prefix, deletes, &File { name, size, modified });
