@@ -15,6 +15,8 @@ mod limits;
 mod lists;
 #[path = "attack/passwords.rs"]
 mod passwords;
+#[path = "support/ports.rs"]
+mod ports;
 #[path = "attack/regexes.rs"]
 mod regexes;
 #[path = "attack/scripts.rs"]
@@ -35,6 +37,9 @@ use std::time::{Duration, Instant};
 
 use attack::{Attack, Plan};
 
+/// How long a test waits for what must come.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 fn plan(heads: usize, bodies: usize, readers: usize) -> Plan {
     Plan {
         heads,
@@ -46,9 +51,9 @@ fn plan(heads: usize, bodies: usize, readers: usize) -> Plan {
     }
 }
 
-/// Reads until `enough` holds; panics after ten seconds.
+/// Reads until `enough` holds; panics when it never does.
 fn read_until(stream: &mut TcpStream, enough: impl Fn(&str) -> bool) -> String {
-    let end = Instant::now() + Duration::from_secs(10);
+    let end = Instant::now() + PATIENCE;
     stream.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
     let mut text = String::new();
     let mut bytes = [0; 512];
@@ -83,11 +88,11 @@ fn connections_stand_until_the_attack_stops() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let attack = Attack::start(listener.local_addr().unwrap(), plan(20, 20, 20)).unwrap();
     let mut streams: Vec<TcpStream> = (0..60).map(|_| listener.accept().unwrap().0).collect();
-    assert!(attack.wait_connected(Duration::from_secs(10)));
+    assert!(attack.wait_connected(PATIENCE));
     let counts = attack.stop();
     assert_eq!((counts.open, counts.lost), (60, 0));
     for stream in &mut streams {
-        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
         let mut rest = Vec::new();
         match stream.read_to_end(&mut rest) {
             Ok(_) => {}
@@ -101,7 +106,7 @@ fn a_connection_that_the_server_ends_counts_as_lost() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let attack = Attack::start(listener.local_addr().unwrap(), plan(1, 1, 0)).unwrap();
     drop((listener.accept().unwrap(), listener.accept().unwrap()));
-    let end = Instant::now() + Duration::from_secs(10);
+    let end = Instant::now() + PATIENCE;
     while attack.counts().lost < 2 && Instant::now() < end {
         std::thread::sleep(Duration::from_millis(5));
     }

@@ -19,8 +19,8 @@ use support::tls::Clients;
 use support::wire::{Answer, Shape, Wire};
 use support::{differences, judge, random};
 
-/// How long one server may take for one case.
-const LIMIT: Duration = Duration::from_secs(10);
+/// How long one server may take for one case: what hangs is found out, what is slow on a busy machine is not.
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// What one test came to.
 enum Verdict {
@@ -156,7 +156,7 @@ fn run(case: &Case, setup: &Setup, tally: &Mutex<Tally>) {
         (None, Some(why), _) if why == "not asked for" => {}
         (None, why, _) => count("nginx", Verdict::Ignored(why.clone().unwrap_or_default())),
         (Some((_, found)), _, Reference::Since(wanted)) if *found < numbers(wanted) => lock(tally).later += 1,
-        (Some((program, _)), _, _) => match attempt(program, case, setup.show) {
+        (Some((program, _)), _, _) => match play(program, case, setup.show) {
             Ok(answers) => {
                 theirs = Some(answers);
                 count("nginx", Verdict::Ok);
@@ -165,7 +165,7 @@ fn run(case: &Case, setup: &Setup, tally: &Mutex<Tally>) {
         },
     }
     let Some(program) = &setup.longshore else { return };
-    let verdict = match (attempt(program, case, setup.show), &theirs) {
+    let verdict = match (play(program, case, setup.show), &theirs) {
         (Err(why), _) => Verdict::Failed(why),
         (Ok(ours), Some(theirs)) if !matches!(case.nginx, Reference::Differs(_)) => {
             judge::compare(&ours, theirs, &case.masks).map_or_else(Verdict::Failed, |()| Verdict::Ok)
@@ -173,18 +173,6 @@ fn run(case: &Case, setup: &Setup, tally: &Mutex<Tally>) {
         (Ok(_), _) => Verdict::Ok,
     };
     count("longshore", verdict);
-}
-
-/// Runs a case once more when another process took its port between our look and the server's bind.
-fn attempt(program: &Program, case: &Case, show: bool) -> Result<Vec<Answer>, String> {
-    let mut result = play(program, case, show);
-    for _ in 0..2 {
-        match &result {
-            Err(why) if why.contains("ddress already in use") => result = play(program, case, show),
-            _ => break,
-        }
-    }
-    result
 }
 
 fn play(program: &Program, case: &Case, show: bool) -> Result<Vec<Answer>, String> {

@@ -30,6 +30,8 @@ mod logs;
 mod orphans;
 #[path = "engine/passwords.rs"]
 mod passwords;
+#[path = "support/ports.rs"]
+mod ports;
 #[path = "engine/programs.rs"]
 mod programs;
 #[path = "engine/regexes.rs"]

@@ -25,7 +25,7 @@ use support::tls::Clients;
 use support::wire::{Shape, Wire};
 
 /// How long one case may take.
-const LIMIT: Duration = Duration::from_secs(40);
+const LIMIT: Duration = Duration::from_secs(120);
 
 /// Server, location, path, file, status, request line and reason of each request, in a log of its own.
 const LOG: &str = "log_format truth escape=none '$server_line\t$location_line\t$uri\t$request_filename\t$status\t$request\t$error_reason'; \

@@ -2,11 +2,12 @@
 //! to `longshore serve`, and forms that are held in memory.
 
 use std::fs;
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use crate::client::{Answer, Client};
+use crate::ports::Ports;
 use crate::site::{Site, wait_for};
 
 const CONF: &str = "server { listen 127.0.0.1:%PORT1%; client_max_body_size 10m;
@@ -211,23 +212,16 @@ impl Drop for Served {
     }
 }
 
-fn serve(folder: &Path, more: &[&str]) -> (Served, u16) {
-    // Another program may take the port in between; then the next is tried.
-    for _ in 0..5 {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_longshore"));
-        command.arg("serve").arg(folder).args(["--upload", "--port", &port.to_string()]).args(more);
-        let mut served = Served(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
-        let mut is_up = false;
-        wait_for("it listens", || {
-            is_up = TcpStream::connect(("127.0.0.1", port)).is_ok();
-            is_up || served.0.try_wait().unwrap().is_some()
-        });
-        if is_up {
-            return (served, port);
-        }
-    }
-    panic!("no port could be had");
+fn serve(folder: &Path, more: &[&str]) -> (Served, Ports) {
+    let ports = Ports::take(1).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_longshore"));
+    command.arg("serve").arg(folder).args(["--upload", "--port", &ports[0].to_string()]).args(more);
+    let mut served = Served(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
+    wait_for("it listens", || {
+        assert!(served.0.try_wait().unwrap().is_none(), "it ended at once");
+        TcpStream::connect(("127.0.0.1", ports[0])).is_ok()
+    });
+    (served, ports)
 }
 
 #[test]
@@ -241,7 +235,7 @@ fn a_name_of_another_site_does_not_lead_to_a_folder() {
         assert_eq!(answer.status == 200, answer.text() == "secret", "{host:?}");
         answer
     };
-    let (served, port) = serve(folder.path(), &["--host", "files.test", "--host", "*.files.test"]);
+    let (served, ports) = serve(folder.path(), &["--host", "files.test", "--host", "*.files.test"]);
     let machine = nix::unistd::gethostname().unwrap().into_string().unwrap().to_lowercase();
     let machine = machine.split('.').next().unwrap().to_string();
     let mut own =
@@ -253,8 +247,8 @@ fn a_name_of_another_site_does_not_lead_to_a_folder() {
         own.extend([machine.clone(), format!("{machine}.fritz.box")]);
     }
     for name in own {
-        for host in [name.clone(), format!("{name}:{port}")] {
-            assert_eq!(ask(port, &format!("Host: {host}\r\n")).status, 200, "{host}");
+        for host in [name.clone(), format!("{name}:{}", ports[0])] {
+            assert_eq!(ask(ports[0], &format!("Host: {host}\r\n")).status, 200, "{host}");
         }
     }
     for name in [
@@ -275,14 +269,14 @@ fn a_name_of_another_site_does_not_lead_to_a_folder() {
         "%31%32%37.0.0.1",
         "null",
     ] {
-        let answer = ask(port, &format!("Host: {name}\r\n"));
+        let answer = ask(ports[0], &format!("Host: {name}\r\n"));
         assert!(matches!(answer.status, 421 | 400), "{name}: {}", answer.status);
         if answer.status == 421 {
             assert!(answer.text().contains("--host NAME") && answer.head.contains("text/html"), "{}", answer.text());
         }
     }
     drop(served);
-    let (served, port) = serve(folder.path(), &["--any-host"]);
-    assert_eq!(ask(port, "Host: evil.test\r\n").status, 200);
+    let (served, ports) = serve(folder.path(), &["--any-host"]);
+    assert_eq!(ask(ports[0], "Host: evil.test\r\n").status, 200);
     drop(served);
 }

@@ -157,10 +157,10 @@ fn without_descriptors_accepting_pauses_and_files_are_503() {
     let start_lines = site.said_times("accepting pauses") as u128;
     assert!(start_lines <= start.elapsed().as_millis() / 500 + 2, "{start_lines} lines in {:?}", start.elapsed());
     // While it pauses it sleeps.
-    let (busy, lines) = (site.cpu(), site.said_times("accepting pauses"));
+    let (busy, lines, begun) = (site.cpu(), site.said_times("accepting pauses"), Instant::now());
     wait_for("more pauses", || site.said_times("accepting pauses") >= lines + 2);
-    let busy = site.cpu() - busy;
-    assert!(busy < Duration::from_millis(400), "{busy:?} of CPU in two pauses of 500 ms");
+    let (busy, all) = (site.cpu() - busy, begun.elapsed());
+    assert!(busy < all.mul_f64(0.4), "{busy:?} of CPU in two pauses that took {all:?}");
     // Those that wait in the kernel get their turn when descriptors return.
     let (mut waiting, gone): (Vec<_>, Vec<_>) = held.into_iter().enumerate().partition(|(n, _)| *n >= 60);
     drop(gone);

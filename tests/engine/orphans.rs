@@ -10,13 +10,14 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::client::get;
+use crate::ports::Ports;
 use crate::site::{Site, wait_for};
 
 /// `unshare` with the server as the first process of its namespace.
 struct Container {
     dir: tempfile::TempDir,
     unshare: Child,
-    port: u16,
+    ports: Ports,
 }
 
 /// Leaves one process behind that ends at once and one that ends later, and ends with a code of its own.
@@ -37,7 +38,8 @@ impl Container {
         let script = dir.path().join("html/orphans");
         fs::write(&script, SCRIPT).unwrap();
         fs::set_permissions(&script, Permissions::from_mode(0o755)).unwrap();
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let ports = Ports::take(1).unwrap();
+        let port = ports[0];
         let (conf, here) = (dir.path().join("server.conf"), dir.path().display());
         let text = format!(
             "{user} daemon on; pid {here}/pid; error_log {here}/error.log info; events {{}} http {{ access_log off; \
@@ -47,7 +49,7 @@ impl Container {
         let mut unshare = Command::new("unshare");
         unshare.args(["--pid", "--fork", "--mount-proc", "--kill-child", env!("CARGO_BIN_EXE_longshore"), "-c"]);
         let unshare = unshare.arg(&conf).stdin(Stdio::null()).spawn().unwrap();
-        let container = Container { dir, unshare, port };
+        let container = Container { dir, unshare, ports };
         wait_for("it serves", || fs::read_to_string(container.dir.path().join("pid")).is_ok_and(|text| text == "1\n"));
         container
     }
@@ -92,7 +94,7 @@ fn process_1_reaps_what_nobody_waits_for_and_nothing_else() {
         let mut container = Container::start(user);
         std::thread::scope(|scope| {
             for _ in 0..4 {
-                scope.spawn(|| (0..25).for_each(|_| assert_eq!(get(container.port, "/orphans").text(), "done")));
+                scope.spawn(|| (0..25).for_each(|_| assert_eq!(get(container.ports[0], "/orphans").text(), "done")));
             }
         });
         wait_for("all orphans are reaped", || container.zombies() == 0);
@@ -104,7 +106,7 @@ fn process_1_reaps_what_nobody_waits_for_and_nothing_else() {
             kill(Pid::from_raw(worker), Signal::SIGKILL).unwrap();
             wait_for("its end is known", || container.said().contains("exited on signal 9"));
             wait_for("another serves", || container.said().matches("started with").count() == 2);
-            assert_eq!(get(container.port, "/orphans").text(), "done");
+            assert_eq!(get(container.ports[0], "/orphans").text(), "done");
         }
         kill(Pid::from_raw(container.first()), Signal::SIGQUIT).unwrap();
         assert!(container.unshare.wait().unwrap().success(), "{}", container.said());

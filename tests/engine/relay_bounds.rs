@@ -171,7 +171,9 @@ fn an_answer_before_the_body_was_taken_arrives_by_each_gateway() {
 fn each_gateway_reads_no_faster_than_its_rate() {
     let (site, programs) = start();
     let size = 320 << 10;
-    for (which, is_slow) in [("slow", true), ("fast", false)] {
+    // A read may take in 64 KiB beyond what the second allows.
+    let least = Duration::from_millis(1900);
+    let times = |which: &str| -> Vec<Duration> {
         let begun = Instant::now();
         let asked: Vec<_> = programs
             .iter()
@@ -180,15 +182,18 @@ fn each_gateway_reads_no_faster_than_its_rate() {
                 (program.by, client, program.answer(size))
             })
             .collect();
-        for (by, mut client, (_, thread)) in asked {
+        let ended = asked.into_iter().map(|(by, mut client, (_, thread))| {
             assert_eq!(client.answer().unwrap().body.len(), size, "{by}");
-            // A read may take in 64 KiB beyond what the second allows.
             let time = begun.elapsed();
-            assert!(!is_slow || time > Duration::from_millis(1900), "{by}: {time:?}");
-            assert!(is_slow || time < Duration::from_secs(10), "{by}: {time:?}");
             let mut rest = Vec::new();
             let _ = thread.join().unwrap().read_to_end(&mut rest);
-        }
-    }
+            time
+        });
+        ended.collect()
+    };
+    let slow = times("slow");
+    assert!(slow.iter().all(|time| *time > least), "{slow:?}");
+    // Held to the slow rate none would ever be done sooner, however often it is tried.
+    wait_for("responses at the fast rate", || times("fast").iter().all(|time| *time < least));
     site.stop();
 }

@@ -1,23 +1,23 @@
 //! One running server with a folder, ports and logs of its own; gone when it is dropped. Sends no request.
 
 use std::fs;
-use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::ports::Ports;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 /// How long a test waits for what must come.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A server that runs.
 pub struct Site {
     dir: tempfile::TempDir,
     /// The ports that `%PORT1%` and so on stand for.
-    pub ports: Vec<u16>,
+    pub ports: Ports,
     child: Child,
 }
 
@@ -39,7 +39,7 @@ impl Site {
     }
 
     fn start_as(dir: tempfile::TempDir, before: &[&str], main: &str, http: &str) -> Site {
-        let ports = free_ports(3);
+        let ports = Ports::take(3).unwrap();
         let conf = fill(&whole(main, http), dir.path(), &ports);
         fs::write(dir.path().join("server.conf"), conf).unwrap();
         let words = [before, &[env!("CARGO_BIN_EXE_longshore")]].concat();
@@ -264,18 +264,4 @@ fn fill(text: &str, dir: &Path, ports: &[u16]) -> String {
         text = text.replace(&format!("%PORT{}%", n + 1), &port.to_string());
     }
     text
-}
-
-/// Ports that were free a moment ago, below those that the kernel gives to clients.
-fn free_ports(count: usize) -> Vec<u16> {
-    let mut ports: Vec<u16> = Vec::new();
-    while ports.len() < count {
-        let mut bytes = [0; 2];
-        getrandom::fill(&mut bytes).unwrap();
-        let port = 10_000 + u16::from_ne_bytes(bytes) % 20_000;
-        if !ports.contains(&port) && TcpListener::bind(("127.0.0.1", port)).is_ok() {
-            ports.push(port);
-        }
-    }
-    ports
 }

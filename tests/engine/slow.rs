@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::attack::{Attack, Plan};
 use crate::client::Client;
-use crate::site::{PATIENCE, Site};
+use crate::site::{PATIENCE, Site, wait_for};
 
 const EACH: usize = 200;
 
@@ -43,15 +43,16 @@ fn slow_clients_hold_no_thread() {
     };
     let attack = Attack::start(([127, 0, 0, 1], site.port()).into(), plan).unwrap();
     assert!(attack.wait_connected(PATIENCE));
-    let loaded = median(&site, 500);
+    // A held thread would cost a request a second at least, however often it is tried; a machine that is busy with something else now
+    // and then would not.
+    let bound = unloaded * 20 + Duration::from_millis(20);
+    wait_for("requests are served as without the attack", || median(&site, 500) < bound);
     // New connections get in as well.
     for _ in 0..50 {
         assert_eq!(crate::client::get(site.port(), "/a").status, 200);
     }
     let counts = attack.stop();
     assert_eq!((counts.open, counts.lost), (3 * EACH, 0));
-    // A held thread would cost a request a second at least.
-    assert!(loaded < unloaded * 20 + Duration::from_millis(20), "{unloaded:?} alone, {loaded:?} under attack");
     assert_eq!((site.threads(), site.workers()), (threads, workers));
     site.stop();
 }

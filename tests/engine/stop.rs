@@ -1,6 +1,6 @@
 //! How the server stops: nothing accepted is lost, and a second signal cuts.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use nix::sys::signal::Signal;
 
@@ -72,10 +72,9 @@ fn quit_does_not_wait_for_keepalive_timeout() {
         for client in &mut clients {
             client.send("GET /a HTTP/1.1\r\nHost: h\r\n\r\n");
         }
-        let start = Instant::now();
         site.signal(Signal::SIGQUIT);
+        // Our patience is shorter than `keepalive_timeout`.
         assert_eq!(site.ended(), Some(0));
-        assert!(start.elapsed() < Duration::from_secs(15), "{:?}", start.elapsed());
     }
 }
 

@@ -153,6 +153,8 @@ pub enum Order {
 #[derive(Debug)]
 pub enum Action {
     Send(Vec<u8>),
+    /// Waits until something of the response has come, or the server has closed.
+    Heard,
     Pause(u64),
     Shutdown,
 }

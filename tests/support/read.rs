@@ -236,6 +236,7 @@ fn actions(text: &[String], raw: bool) -> Result<Vec<Action>, String> {
             found.push(match order.split_once(' ').unwrap_or((order, "")) {
                 ("pause", ms) => Action::Pause(ms.parse().map_err(|_| "@pause needs milliseconds")?),
                 ("shutdown", _) => Action::Shutdown,
+                ("heard", _) => Action::Heard,
                 _ => return Err(format!("unknown order `@{order}`")),
             });
             continue;

@@ -1,12 +1,11 @@
 //! Runs one server for one case: its folder, its ports, its start and its stop. Sends no request itself.
 
+use super::ports::Ports;
 use super::case::{Case, Entry, Kind, LogCheck, LogLine, Order};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use regex::bytes::Regex;
 use std::fs::{self, File, Permissions};
-use std::hash::{BuildHasher, RandomState};
-use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -21,10 +20,10 @@ pub struct Program {
     pub path: PathBuf,
 }
 
-/// The place a case runs in: a fresh folder and ports that were free a moment ago.
+/// The place a case runs in: a fresh folder and ports that nobody else has.
 pub struct Place {
     pub dir: tempfile::TempDir,
-    pub ports: Vec<u16>,
+    pub ports: Ports,
     /// Entries with a mode of their own, which might keep us from removing the folder.
     closed: Vec<PathBuf>,
     jar: Mutex<Jar>,
@@ -54,7 +53,8 @@ impl Place {
         }
         settle(dir.path(), &case.files).map_err(|e| e.to_string())?;
         let closed = case.files.iter().filter(|e| e.mode.is_some()).map(|e| dir.path().join(&e.path)).collect();
-        Ok(Place { dir, ports: free_ports(case.ports())?, closed, jar: Mutex::default() })
+        let ports = Ports::take(case.ports()).map_err(|e| e.to_string())?;
+        Ok(Place { dir, ports, closed, jar: Mutex::default() })
     }
 
     /// Keeps the cookies that an answer sets.
@@ -370,22 +370,6 @@ fn date(path: &Path, mtime: u64) -> std::io::Result<()> {
 
 fn open_up(path: &Path, mode: u32) -> Result<(), String> {
     fs::set_permissions(path, Permissions::from_mode(mode)).map_err(|e| e.to_string())
-}
-
-/// Free ports; all are held until the last is known, so that they differ.
-fn free_ports(count: usize) -> Result<Vec<u16>, String> {
-    // Below the range that the kernel gives to clients: a port from there may be a client's by the time the server
-    // binds it.
-    let mut held: Vec<TcpListener> = Vec::new();
-    for _ in 0..1000 {
-        if held.len() == count {
-            break;
-        }
-        let random = RandomState::new().hash_one(held.len());
-        let port = 10_000 + (random % 20_000) as u16;
-        held.extend(TcpListener::bind(("0.0.0.0", port)));
-    }
-    held.iter().map(|listener| listener.local_addr().map(|at| at.port()).map_err(|e| e.to_string())).collect()
 }
 
 fn repeat(text: &[u8]) -> Vec<u8> {

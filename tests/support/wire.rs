@@ -116,6 +116,7 @@ impl Wire {
                 Action::Send(more) => bytes.extend(place.fill(more)),
                 Action::Pause(ms) => std::thread::sleep(Duration::from_millis(*ms)),
                 Action::Shutdown => self.stream.shutdown(),
+                Action::Heard => while self.buffer.is_empty() && self.fill()? {},
             }
             let glued = exchange.heads.len() > 1 && matches!(exchange.actions.get(index + 1), Some(Action::Send(_)));
             if !bytes.is_empty() && (!glued || index + 1 == count) && !self.write(&std::mem::take(&mut bytes))? {
