@@ -283,6 +283,54 @@ fn nothing_gets_away_from_a_script_that_is_ended() {
     site.stop();
 }
 
+/// Ways to be gone before anybody looks: each process does nothing but start the next and end. `HYDRA` is in the command line of
+/// each, and the second makes a session of its own each time.
+const HYDRAS: [&str; 3] = [
+    "trap '' TERM; [ -e $DIR/hydra.sh ] && $DIR/hydra.sh HYDRA &",
+    "trap '' TERM; [ -e $DIR/hydra.sh ] && setsid $DIR/hydra.sh HYDRA &",
+    "exec perl -e 'use POSIX; $SIG{TERM} = q(IGNORE); while (-e qq($ENV{DIR}/hydra.sh)) { fork and exit; POSIX::setsid() }' HYDRA",
+];
+
+/// Whether a process of this command line and folder runs. One that is just between two processes may not be seen: many looks tell.
+fn hydra_runs(dir: &str) -> bool {
+    let is_head = |entry: fs::DirEntry| {
+        let read = |name: &str| fs::read(entry.path().join(name)).unwrap_or_default();
+        let has = |text: &[u8], word: &str| text.windows(word.len()).any(|part| part == word.as_bytes());
+        has(&read("cmdline"), "HYDRA") && has(&read("environ"), dir)
+    };
+    (0..50).any(|_| fs::read_dir("/proc").unwrap().flatten().any(is_head))
+}
+
+#[test]
+fn nobody_runs_ahead_of_the_end_of_a_script() {
+    let site = Site::start(
+        "",
+        "server { listen 127.0.0.1:%PORT1%; cgi on; cgi_set_var DIR %DIR%; cgi_timeout 60s 50ms;
+            location /late/ { alias %DIR%/html/; cgi_timeout 500ms 50ms; } }",
+    );
+    let folder = site.path("").display().to_string();
+    let hydra = site.path("hydra.sh");
+    script(&site, "away.sh", "(setsid $DIR/hydra.sh HYDRA &)\nsleep 1000");
+    for way in HYDRAS {
+        for path in ["/away.sh", "/late/away.sh"] {
+            fs::write(&hydra, format!("#!/bin/sh\n{way}\n")).unwrap();
+            fs::set_permissions(&hydra, PermissionsExt::from_mode(0o755)).unwrap();
+            let mut client = Client::new(site.port());
+            client.send(format!("GET {path} HTTP/1.1\r\nHost: h\r\n\r\n"));
+            wait_for("it runs", || hydra_runs(&folder));
+            if path == "/late/away.sh" {
+                assert_eq!(client.answer().unwrap().status, 504);
+            }
+            drop(client);
+            wait_for(&format!("{way} is caught"), || !hydra_runs(&folder));
+            wait_for("all are reaped", || children(&site) == 0);
+            // Had it not been, it would end now.
+            fs::remove_file(&hydra).unwrap();
+        }
+    }
+    site.stop();
+}
+
 #[test]
 fn what_a_script_leaves_behind_on_purpose_lives_and_is_reaped() {
     let site = Site::start("", "server { listen 127.0.0.1:%PORT1%; cgi on; cgi_set_var DIR %DIR%; }");

@@ -1,7 +1,7 @@
 //! Runs one server for one case: its folder, its ports, its start and its stop. Sends no request itself.
 
-use super::ports::Ports;
 use super::case::{Case, Entry, Kind, LogCheck, LogLine, Order};
+use super::ports::Ports;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use regex::bytes::Regex;

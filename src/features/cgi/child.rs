@@ -28,9 +28,6 @@ use crate::exchange::inflow::Inflow;
 use crate::exchange::queue::Permit;
 use crate::gateway::env::Variables;
 
-/// How often KILL is sent to what left a script's group, until nothing is found.
-const ROUNDS: usize = 10;
-
 /// A script that was started.
 pub struct Child {
     /// None once it is handed over or has ended.
@@ -208,10 +205,8 @@ impl Orphan {
         self.mark.signal(to_strays);
         // A group that is gone already needs no signal.
         let _ = killpg(Pid::from_raw(self.process.id() as i32), signal);
-        // What was started meanwhile.
-        let mut rounds = 0;
-        while signal == Signal::SIGKILL && rounds < ROUNDS && self.mark.signal(to_strays) > 0 {
-            rounds += 1;
+        if signal == Signal::SIGKILL {
+            self.mark.end_all();
         }
     }
 }

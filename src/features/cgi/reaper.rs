@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
 
-use super::strays::{Inherited, Mark};
+use super::strays::{Hunt, Inherited, Mark};
 use crate::exchange::children;
 use crate::exchange::engine::{Sight, Waker};
 use crate::exchange::queue::Permit;
@@ -91,11 +91,12 @@ fn inbox() -> MutexGuard<'static, Vec<Orphan>> {
 }
 
 fn run(mut bell: PipeReader) {
-    let mut orphans: Vec<Orphan> = Vec::new();
+    let (mut orphans, mut hunts) = (Vec::<Orphan>::new(), Vec::<Hunt>::new());
     let mut inherited = Inherited::default();
     let mut look_at: Option<Instant> = None;
     loop {
-        let heard = wait(&bell, &orphans, &inherited, look_at);
+        let next = hunts.iter().map(Hunt::at).chain(look_at).min();
+        let heard = wait(&bell, &orphans, &inherited, next);
         if heard.bell {
             let mut rings = [0; 256];
             // What is read does not matter, only that it is gone.
@@ -103,7 +104,12 @@ fn run(mut bell: PipeReader) {
             orphans.append(&mut inbox());
         }
         let now = Instant::now();
-        orphans.retain_mut(|orphan| !has_ended(orphan, now));
+        orphans.retain_mut(|orphan| {
+            let has_ended = has_ended(orphan, now);
+            hunts.extend(orphan.mark.of_the_others().filter(|_| has_ended).map(|mark| Hunt::new(mark, now)));
+            !has_ended
+        });
+        hunts.retain_mut(|hunt| !hunt.is_over(&mut inherited, now));
         if heard.end || look_at.is_some_and(|at| at <= now) {
             ENDED.store(false, SeqCst);
             inherited.look();

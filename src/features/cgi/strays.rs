@@ -7,15 +7,24 @@ use std::io::Read;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{LazyLock, Mutex, MutexGuard, Once};
+use std::time::{Duration, Instant};
 
 use rustix::process::{
-    Pid, PidfdFlags, Signal, WaitOptions, getpid, pidfd_open, pidfd_send_signal, set_child_subreaper, waitpid,
+    Pid, PidfdFlags, Signal, WaitOptions, getpid, kill_process_group, pidfd_open, pidfd_send_signal,
+    set_child_subreaper, waitpid,
 };
 
 /// A script has so many descendants at most as far as this file is concerned.
 const MOST: usize = 4096;
 /// Inherited processes whose end is heard of at once; more are looked after now and then.
 const HEARD: usize = 64;
+/// How often KILL is sent at once, until nothing is found.
+const ROUNDS: usize = 10;
+/// Pauses of a hunt.
+const FIRST_PAUSE: Duration = Duration::from_millis(5);
+const LAST_PAUSE: Duration = Duration::from_secs(1);
+/// Times in vain after which nobody is left.
+const VAIN: usize = 3;
 /// As much of an environment is looked at.
 const ENVIRONMENT: u64 = 1 << 20;
 
@@ -27,9 +36,20 @@ pub struct Mark {
     id: Option<String>,
     /// When it was started, in the kernel's ticks.
     started: u64,
-    /// What was found outside its group so far: number, and when it was started.
+    /// What was found outside its group at the last look: number, and when it was started.
     met: Vec<(i32, u64)>,
+    /// Sessions of its own that were found so far: what is in one of them comes from this script, whatever it says of itself.
+    sessions: BTreeSet<i32>,
+    /// Whether KILL was sent, and whether anybody was found outside the group.
+    is_ended: bool,
+    has_strays: bool,
 }
+
+/// No process has this number.
+const NOBODY: i32 = 0;
+
+/// What the kernel says of this process.
+static OWN: LazyLock<Option<Entry>> = LazyLock::new(|| Entry::of(getpid().as_raw_nonzero().get()));
 
 /// Scripts that were started here and not reaped yet.
 static OURS: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
@@ -52,7 +72,8 @@ impl Mark {
     /// That of a script that was just started.
     pub fn new(script: i32, id: Option<String>) -> Mark {
         ours().insert(script);
-        Mark { script, id, started: Entry::of(script).map_or(0, |entry| entry.started), met: Vec::new() }
+        let started = Entry::of(script).map_or(0, |entry| entry.started);
+        Mark { script, id, started, met: Vec::new(), sessions: BTreeSet::new(), is_ended: false, has_strays: false }
     }
 
     /// The script was reaped: its number may become another's.
@@ -60,43 +81,90 @@ impl Mark {
         ours().remove(&self.script);
     }
 
+    /// What the script's descendants are known by once it has been reaped; none if it ended by itself and they may go on.
+    pub fn of_the_others(&self) -> Option<Mark> {
+        self.is_ended.then(|| Mark { script: NOBODY, ..self.clone() })
+    }
+
     /// Sends a signal to all that comes from the script and is not in its group. The script has not been reaped yet. How many
-    /// there were.
+    /// there were. KILL goes to the whole group of each that made one: what it starts at this moment does not escape.
     pub fn signal(&mut self, signal: Signal) -> usize {
-        let (mut next, mut seen, mut met) = (children(self.script), BTreeSet::new(), Vec::new());
+        let (mut next, mut seen, mut met) = (Vec::new(), BTreeSet::new(), Vec::new());
+        next.extend(children(self.script).into_iter().map(Found::Below));
         // Their parents may be gone.
         let is_still = |(number, started): &(i32, u64)| Entry::of(*number).is_some_and(|now| now.started == *started);
-        next.extend(self.met.drain(..).filter(is_still).map(|(number, _)| number));
+        next.extend(self.met.drain(..).filter(is_still).map(|(number, _)| Found::Below(number)));
         if INHERITS.load(Relaxed) {
-            let own = getpid().as_raw_nonzero().get();
-            next.extend(children(own).into_iter().filter(|&number| self.is_worn_by(number)));
+            next.extend(inheritance().into_iter().map(Found::Inherited));
         }
-        while let Some(number) = next.pop().filter(|_| seen.len() < MOST) {
-            if !seen.insert(number) {
+        // The last is the youngest, and may not be there for long.
+        while let Some(found) = next.pop().filter(|_| seen.len() < MOST) {
+            let (Found::Below(number) | Found::Inherited(number)) = found;
+            let Some(entry) = Entry::of(number).filter(|entry| !entry.is_dead) else { continue };
+            if matches!(found, Found::Inherited(_)) && !self.is_worn_by(number, &entry) || !seen.insert(number) {
                 continue;
             }
-            let Some((before, descriptor)) = Entry::of(number).zip(descriptor(number)) else { continue };
-            next.extend(children(number));
-            // The number is still that of the process which was looked at.
-            let is_same = Entry::of(number).is_some_and(|now| now.started == before.started);
-            if before.group != self.script
-                && !before.is_dead
-                && is_same
-                && pidfd_send_signal(&descriptor, signal).is_ok()
-            {
-                met.push((number, before.started));
+            // Once it has ended, nothing tells whose they are.
+            next.extend(children(number).into_iter().map(Found::Below));
+            if entry.group == self.script {
+                continue;
+            }
+            if OWN.as_ref().is_some_and(|own| own.session != entry.session) {
+                self.sessions.insert(entry.session);
+            }
+            if Mark::end(number, &entry, signal) {
+                met.push((number, entry.started));
             }
         }
         self.met = met;
+        self.is_ended |= signal == Signal::KILL;
+        self.has_strays |= !self.met.is_empty();
         self.met.len()
     }
 
-    /// Whether a process that we inherited comes from this script.
-    fn is_worn_by(&self, number: i32) -> bool {
-        let Some(id) = &self.id else { return false };
-        let is_younger = Entry::of(number).is_some_and(|entry| entry.started >= self.started);
-        number != self.script && is_younger && is_inherited(number) && environment_has(number, id)
+    /// Sends a signal to one process, and KILL to its group; whether it was still there.
+    fn end(number: i32, entry: &Entry, signal: Signal) -> bool {
+        let Some(descriptor) = descriptor(number) else { return false };
+        // The number is still that of the process which was looked at.
+        if Entry::of(number).is_none_or(|now| now.started != entry.started) {
+            return false;
+        }
+        if signal == Signal::KILL && is_apart(entry) {
+            // Whatever of it can be ended is; that there is none any more is no harm.
+            _ = Pid::from_raw(entry.group).map(|group| kill_process_group(group, signal));
+        }
+        pidfd_send_signal(&descriptor, signal).is_ok()
     }
+
+    /// Sends KILL to what is still found, and to what has started meanwhile.
+    pub fn end_all(&mut self) {
+        _ = (0..ROUNDS).take_while(|_| self.signal(Signal::KILL) > 0).count();
+    }
+
+    /// Whether a process that we inherited comes from this script.
+    fn is_worn_by(&self, number: i32, entry: &Entry) -> bool {
+        let is_named = || self.id.as_ref().is_some_and(|id| environment_has(number, id));
+        entry.started >= self.started
+            && is_inherited(number, entry)
+            && (self.sessions.contains(&entry.session) || is_named())
+    }
+}
+
+/// How a process was found.
+#[derive(Clone, Copy)]
+enum Found {
+    /// It descends from the script.
+    Below(i32),
+    /// The kernel gave it to us; whose it is must still be seen.
+    Inherited(i32),
+}
+
+/// Whether a group was made by what came from a script: it is of another session than ours, or it leads to nobody who might
+/// have let a stranger in.
+fn is_apart(entry: &Entry) -> bool {
+    let Some(own) = OWN.as_ref() else { return false };
+    let is_led = || Entry::of(entry.group).is_some();
+    entry.session != own.session || entry.group != own.group && !ours().contains(&entry.group) && !is_led()
 }
 
 fn environment_has(number: i32, id: &str) -> bool {
@@ -107,9 +175,59 @@ fn environment_has(number: i32, id: &str) -> bool {
     read.is_ok() && environment.split(|&b| b == 0).any(|pair| pair == wanted.as_bytes())
 }
 
+/// The end of what escaped from a script that was ended: it is looked for until it is not found any more. A process that does
+/// nothing but start the next and end is caught sooner or later.
+#[derive(Debug)]
+pub struct Hunt {
+    mark: Mark,
+    /// When it is looked for again, and how long after that.
+    at: Instant,
+    pause: Duration,
+    /// Times in a row that found nobody.
+    vain: usize,
+    /// How many had been reaped at the last look.
+    reaped: usize,
+}
+
+impl Hunt {
+    /// Begins one.
+    pub fn new(mark: Mark, now: Instant) -> Hunt {
+        Hunt { mark, at: now, pause: FIRST_PAUSE, vain: 0, reaped: 0 }
+    }
+
+    /// When there is something to do.
+    pub fn at(&self) -> Instant {
+        self.at
+    }
+
+    /// Looks, if it is time; whether nobody is left.
+    pub fn is_over(&mut self, inherited: &mut Inherited, now: Instant) -> bool {
+        if self.at > now {
+            return false;
+        }
+        let mut is_found = false;
+        // There may have been one, unseen.
+        for _ in 0..if self.mark.has_strays { ROUNDS } else { 1 } {
+            // The dead are in the way of the quick.
+            inherited.look();
+            is_found |= self.mark.signal(Signal::KILL) > 0;
+        }
+        // Where many die there may be one that is just between two processes, and is not seen.
+        let is_stirred = std::mem::replace(&mut self.reaped, inherited.reaped) != inherited.reaped;
+        self.vain = if is_found || is_stirred { 0 } else { self.vain + 1 };
+        self.pause = if is_found { FIRST_PAUSE } else { LAST_PAUSE.min(self.pause * 2) };
+        self.at = Instant::now() + self.pause;
+        self.vain >= VAIN || inherited.known.is_empty() && !is_stirred
+    }
+}
+
 /// What of the descendants of scripts became ours.
 #[derive(Debug, Default)]
-pub struct Inherited(Vec<(i32, Option<OwnedFd>)>);
+pub struct Inherited {
+    known: Vec<(i32, Option<OwnedFd>)>,
+    /// How many were reaped so far.
+    reaped: usize,
+}
 
 impl Inherited {
     /// Looks for more, and reaps those that have ended.
@@ -119,16 +237,20 @@ impl Inherited {
         }
         let own = getpid().as_raw_nonzero().get();
         loop {
-            for number in children(own).into_iter().filter(|&number| is_inherited(number)) {
-                if self.0.iter().all(|(known, _)| *known != number) {
-                    let descriptor = if self.0.len() < HEARD { descriptor(number) } else { None };
-                    self.0.push((number, descriptor));
+            for number in children(own) {
+                if Entry::of(number).is_none_or(|entry| !is_inherited(number, &entry)) {
+                    continue;
+                }
+                if self.known.iter().all(|(known, _)| *known != number) {
+                    let descriptor = if self.known.len() < HEARD { descriptor(number) } else { None };
+                    self.known.push((number, descriptor));
                 }
             }
-            let before = self.0.len();
-            self.0.retain(|(number, _)| !has_ended(*number));
+            let before = self.known.len();
+            self.known.retain(|(number, _)| !has_ended(*number));
+            self.reaped += before - self.known.len();
             // What the ended ones left behind is ours as well now.
-            if self.0.len() == before {
+            if self.known.len() == before {
                 return;
             }
         }
@@ -136,12 +258,12 @@ impl Inherited {
 
     /// Descriptors that have news when one of them ends.
     pub fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
-        self.0.iter().filter_map(|(_, descriptor)| Some(descriptor.as_ref()?.as_fd()))
+        self.known.iter().filter_map(|(_, descriptor)| Some(descriptor.as_ref()?.as_fd()))
     }
 
     /// Whether one of them may end unheard.
     pub fn needs_looks(&self) -> bool {
-        self.0.iter().any(|(_, descriptor)| descriptor.is_none())
+        self.known.iter().any(|(_, descriptor)| descriptor.is_none())
     }
 }
 
@@ -156,9 +278,8 @@ fn descriptor(number: i32) -> Option<OwnedFd> {
 
 /// Whether a child of this process was not started by it. Scripts lead a group of our session; what else this process starts
 /// is in its own group.
-fn is_inherited(number: i32) -> bool {
-    static OWN: LazyLock<Option<Entry>> = LazyLock::new(|| Entry::of(getpid().as_raw_nonzero().get()));
-    let (Some(own), Some(entry)) = (OWN.as_ref(), Entry::of(number)) else { return false };
+fn is_inherited(number: i32, entry: &Entry) -> bool {
+    let Some(own) = OWN.as_ref() else { return false };
     let leads_like_a_script = entry.group == number && entry.session == own.session;
     entry.group != own.group && !leads_like_a_script && !ours().contains(&number)
 }
@@ -204,6 +325,13 @@ fn children(number: i32) -> Vec<i32> {
         }
     }
     found
+}
+
+/// The children of our first thread, to which the kernel gives what we inherit, in the order in which it did.
+fn inheritance() -> Vec<i32> {
+    let own = getpid().as_raw_nonzero().get();
+    std::fs::read_to_string(format!("/proc/{own}/task/{own}/children"))
+        .map_or_else(|_| children(own), |line| line.split_whitespace().filter_map(|word| word.parse().ok()).collect())
 }
 
 fn children_by_search(parent: i32) -> Vec<i32> {
