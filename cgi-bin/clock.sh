@@ -1,5 +1,5 @@
 #!/bin/sh
-# A stream of events: the answer has no end, and each line arrives when it is written. It needs `cgi_buffering off`. When
+# A stream of events: the answer has no end, and each line arrives when it is written. It needs `cgi_timeout 0`. When
 # the client leaves, the script is ended.
 echo "Content-Type: text/event-stream"
 echo "Cache-Control: no-store"

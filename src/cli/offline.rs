@@ -115,6 +115,7 @@ pub fn ask(settings: Arc<Settings>, group: &Group, head: Head, body: Vec<u8>) ->
     }
     let noted = run.x.notebook.get().map(Notebook::take).unwrap_or_default();
     run.x.reports.get_mut().extend(noted);
+    run.report_broken();
     Ok(Answer { run, response, body: text, streams, broken, scripts: onlooker.all_ended() })
 }
 

@@ -3,24 +3,40 @@
 
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use super::error::{Level, Report};
+use super::error::{HttpError, Level, Report};
 
 /// Takes lines of one request, from any thread.
 #[derive(Debug, Clone, Default)]
-pub struct Notebook(Arc<Mutex<Vec<Report>>>);
+pub struct Notebook(Arc<Mutex<Notes>>);
+
+#[derive(Debug, Default)]
+struct Notes {
+    reports: Vec<Report>,
+    failure: Option<HttpError>,
+}
 
 impl Notebook {
     /// Notes a line.
     pub fn report(&self, level: Level, text: impl Into<String>) {
-        self.lock().push(Report::new(level, text));
+        self.lock().reports.push(Report::new(level, text));
+    }
+
+    /// Notes why a response breaks off whose head is out: the error that would have been its page.
+    pub fn fail(&self, failure: HttpError) {
+        self.lock().failure = Some(failure);
+    }
+
+    /// Why the response breaks off, if that was noted since the last time.
+    pub fn take_failure(&self) -> Option<HttpError> {
+        self.lock().failure.take()
     }
 
     /// What was noted since the last time.
     pub fn take(&self) -> Vec<Report> {
-        std::mem::take(&mut *self.lock())
+        std::mem::take(&mut self.lock().reports)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<Report>> {
+    fn lock(&self) -> MutexGuard<'_, Notes> {
         // Nothing that can panic runs under this lock.
         self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }

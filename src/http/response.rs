@@ -32,6 +32,11 @@ pub trait Stream: Send {
     /// The client takes nothing now: a chance to take in what has come, so that a slow client does not hold up the source.
     fn gather(&mut self) {}
 
+    /// When the source must be looked after by `gather` though the client takes nothing.
+    fn limit(&self) -> Option<Instant> {
+        None
+    }
+
     /// When `read` wants to be called again though nothing came; it may answer with an error then.
     fn deadline(&self) -> Option<Instant>;
 }

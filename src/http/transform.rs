@@ -161,9 +161,22 @@ impl<T: Transform> Stream for Passage<T> {
         Ok(n)
     }
 
+    fn gather(&mut self) {
+        if let Some(Chunk::Stream(stream)) = self.source.chunks.back() {
+            stream.lock().unwrap_or_else(PoisonError::into_inner).gather();
+        }
+    }
+
     fn deadline(&self) -> Option<Instant> {
         match self.source.chunks.front() {
             Some(Chunk::Stream(stream)) => stream.lock().unwrap_or_else(PoisonError::into_inner).deadline(),
+            _ => None,
+        }
+    }
+
+    fn limit(&self) -> Option<Instant> {
+        match self.source.chunks.back() {
+            Some(Chunk::Stream(stream)) => stream.lock().unwrap_or_else(PoisonError::into_inner).limit(),
             _ => None,
         }
     }

@@ -5,6 +5,7 @@ use super::moves::REDIRECTS;
 use super::{Outcome, Run};
 use crate::conf::source::Span;
 use crate::exchange::error::HttpError;
+use crate::exchange::notebook::Notebook;
 use crate::exchange::reasons;
 use crate::features::{error_page, server_tokens, static_files};
 use crate::gateway::relay;
@@ -33,6 +34,13 @@ impl Run {
         let place = self.explain(&mut error);
         error_page::note(&mut self.x, &error, place);
         self.x.sent.status = error.status;
+    }
+
+    /// Tells the log why a response breaks off on its way, in the words of the failure that came too late for a page.
+    pub fn report_broken(&mut self) {
+        if let Some(mut failure) = self.x.notebook.get().and_then(Notebook::take_failure) {
+            self.explain(&mut failure);
+        }
     }
 
     /// Notes why an answer is an error that was given as it is, without a page.

@@ -136,6 +136,7 @@ impl Worker {
 
     /// Sends what the socket takes.
     pub(super) fn send(&mut self, c: &mut Connection, mut task: Box<Task>) -> Turn {
+        c.deadline = task.client_by.take().unwrap_or(c.deadline);
         if self.pass_on_meanwhile(c, &mut task).is_none() {
             return self.cut_off(task);
         }
@@ -170,7 +171,9 @@ impl Worker {
                     c.fast = false;
                     c.socket.bound_unsent(Some(super::listen::UNSENT));
                 }
-                let deadline = c.deadline;
+                let limit = task.output.limit().map_or(NEVER, |at| self.shared.clock.at(at));
+                task.client_by = (limit < c.deadline).then_some(c.deadline);
+                let deadline = c.deadline.min(limit);
                 c.phase = Phase::Sending(task);
                 Turn::Park(Parked::Busy, deadline)
             }
@@ -315,6 +318,7 @@ impl Worker {
     pub(super) fn write_reports(&mut self, task: &mut Task) {
         if let Some(notebook) = task.run.x.notebook.get() {
             notebook.take().into_iter().for_each(|report| task.run.x.keep(Some(report)));
+            task.run.report_broken();
         }
         if task.run.x.reports.get_mut().is_empty() {
             return;
@@ -342,18 +346,6 @@ fn write_head(out: &mut Vec<u8>, run: &mut Run, response: &Response, keep: bool,
 }
 
 impl Task {
-    /// Whether a body is on its way that is read at once. Then reading tells that the client left, and nothing else does: it is
-    /// told of in the same words whenever it comes.
-    pub(super) fn awaits_body(&self) -> bool {
-        self.intake.as_ref().is_some_and(|intake| intake.is_wanted() && intake.room() > 0)
-    }
-
-    /// Whether the client has all that its answer's head named; what makes the answer may still have something to do, which is
-    /// not broken off when the client goes.
-    pub(super) fn is_served(&self) -> bool {
-        self.length.is_some_and(|length| self.output.sent >= self.head_len + length)
-    }
-
     /// How many bytes one turn may send; else when the pace lets some go.
     fn share(&self) -> Result<u64, Instant> {
         let Some(pace) = &self.pace else { return Ok(SHARE) };

@@ -117,6 +117,10 @@ pub struct Task {
     pub pace: Option<Pace>,
     /// When the pace lets more go out.
     pub resume_at: Option<Instant>,
+    /// When the client must have taken more, while its connection is to be woken before that for the answer's source.
+    pub client_by: Option<u64>,
+    /// When the acceptor was told to wake the request, the last time it was.
+    pub alarm: u64,
     /// What is left of the answer.
     pub output: Output,
     /// Whether the fields behind the body are still to be worked out.
@@ -129,6 +133,20 @@ pub struct Task {
     pub keep: bool,
     /// Whether the client may still be sending when the connection closes.
     pub linger: bool,
+}
+
+impl Task {
+    /// Whether a body is on its way that is read at once. Then reading tells that the client left, and nothing else does: it is
+    /// told of in the same words whenever it comes.
+    pub(super) fn awaits_body(&self) -> bool {
+        self.intake.as_ref().is_some_and(|intake| intake.is_wanted() && intake.room() > 0)
+    }
+
+    /// Whether the client has all that its answer's head named; what makes the answer may still have something to do, which is
+    /// not broken off when the client goes.
+    pub(super) fn is_served(&self) -> bool {
+        self.length.is_some_and(|length| self.output.sent >= self.head_len + length)
+    }
 }
 
 /// What is left of a request's body after its answer.

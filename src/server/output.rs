@@ -68,6 +68,14 @@ impl Output {
         }
     }
 
+    /// When the source must be looked after though the client takes nothing.
+    pub fn limit(&self) -> Option<Instant> {
+        match self.chunks.back() {
+            Some(Chunk::Stream(stream)) => lock(stream).limit(),
+            _ => None,
+        }
+    }
+
     /// Puts the unsent rest of a head before everything else.
     pub fn put_first(&mut self, bytes: Bytes) {
         self.chunks.push_front(Chunk::Bytes(bytes));

@@ -101,6 +101,8 @@ impl Worker {
             starved: false,
             pace: None,
             resume_at: None,
+            client_by: None,
+            alarm: 0,
             output: Output::default(),
             trailers: false,
             head_len: 0,

@@ -201,7 +201,8 @@ impl Worker {
     fn park(&mut self, mut c: Box<Connection>, how: Parked, deadline: u64) -> Option<Box<Connection>> {
         c.deadline = deadline;
         // By the clock itself: the step that asks for a short delay may have worked for long.
-        if waits_for_us(&c) && deadline.saturating_sub(self.shared.clock.now()) < SOON {
+        if waits_for_us(&c) && deadline.saturating_sub(self.shared.clock.now()) < SOON && is_new_alarm(&mut c, deadline)
+        {
             // The look at deadlines is too coarse for the delays of a limit.
             self.inbox.send(Message::Soon { at: deadline, token: c.place.token() });
         }
@@ -370,7 +371,16 @@ impl Task {
 fn waits_for_us(c: &Connection) -> bool {
     match &c.phase {
         Phase::Waiting(_) => true,
-        Phase::Sending(task) => task.starved || task.resume_at.is_some(),
+        Phase::Sending(task) => task.starved || task.resume_at.is_some() || task.client_by.is_some(),
         _ => false,
+    }
+}
+
+/// Whether the acceptor has not been told yet to wake a request at this moment. A request that is woken often in between waits
+/// for the same moment again and again, and telling it wakes the acceptor.
+fn is_new_alarm(c: &mut Connection, at: u64) -> bool {
+    match &mut c.phase {
+        Phase::Waiting(task) | Phase::Sending(task) => std::mem::replace(&mut task.alarm, at) != at,
+        _ => true,
     }
 }

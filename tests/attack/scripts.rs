@@ -194,7 +194,7 @@ fn a_script_does_not_fill_the_log() {
         "",
         "server { listen 127.0.0.1:%PORT1%; cgi on; cgi_timeout 60s 50ms;
             location /live/ { alias %DIR%/html/; cgi_buffering off; }
-            location /late/ { alias %DIR%/html/; cgi_timeout 300ms 50ms; } }",
+            location /late/ { alias %DIR%/html/; cgi_buffering on; cgi_timeout 300ms 50ms; } }",
     );
     // 24 MB in lines of one byte, in long ones, in one without an end.
     let flood = |name: &str, line: &str, end: &str| {
@@ -263,7 +263,7 @@ fn nothing_gets_away_from_a_script_that_is_ended() {
         "",
         "server { listen 127.0.0.1:%PORT1%; cgi on; cgi_set_var DIR %DIR%; cgi_timeout 60s 50ms;
             location /live/ { alias %DIR%/html/; cgi_buffering off; }
-            location /late/ { alias %DIR%/html/; cgi_timeout 500ms 50ms; } }",
+            location /late/ { alias %DIR%/html/; cgi_buffering on; cgi_timeout 500ms 50ms; } }",
     );
     let escapes = ESCAPES.join("\n");
     script(&site, "away.sh", &format!("{escapes}\nprintf 'Content-Type: text/plain\\n\\nhere\\n'\nsleep 1000"));

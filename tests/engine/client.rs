@@ -1,4 +1,4 @@
-//! A plain client: one connection, bytes out, answers in, read by Content-Length. Knows nothing of servers.
+//! A plain client: one connection, bytes out, answers in, read by Content-Length or in chunks. Knows nothing of servers.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -89,12 +89,38 @@ impl Client {
             let value = line.strip_prefix("content-length:")?;
             value.trim().parse::<usize>().ok()
         });
+        if length.is_none() && head.to_ascii_lowercase().contains("\r\ntransfer-encoding: chunked") {
+            let body = self.chunks()?;
+            return Some(Answer { status, head, body });
+        }
         let length = length.unwrap_or(0);
         while self.ahead.len() < length {
             self.more()?;
         }
         let body = self.ahead.drain(..length).collect();
         Some(Answer { status, head, body })
+    }
+
+    /// Reads a body in chunks, without trailer fields; none if it breaks off.
+    fn chunks(&mut self) -> Option<Vec<u8>> {
+        let mut body = Vec::new();
+        loop {
+            let end = loop {
+                if let Some(end) = self.ahead.windows(2).position(|two| two == b"\r\n") {
+                    break end;
+                }
+                self.more()?;
+            };
+            let size = usize::from_str_radix(std::str::from_utf8(&self.ahead[..end]).ok()?, 16).ok()?;
+            while self.ahead.len() < end + 2 + size + 2 {
+                self.more()?;
+            }
+            body.extend_from_slice(&self.ahead[end + 2..][..size]);
+            self.ahead.drain(..end + 2 + size + 2);
+            if size == 0 {
+                return Some(body);
+            }
+        }
     }
 
     /// Says that nothing more will be sent.

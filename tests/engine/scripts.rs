@@ -11,6 +11,9 @@ use crate::site::{Site, wait_for};
 const CONF: &str = "server { listen 127.0.0.1:%PORT1%;
     location /cgi/ { cgi on; cgi_set_var DIR %DIR%; cgi_timeout 60s 50ms; }
     location /live/ { alias %DIR%/html/cgi/; cgi on; cgi_buffering off; cgi_set_var DIR %DIR%; cgi_timeout 60s 50ms; }
+    location /packed/ { alias %DIR%/html/cgi/; cgi on; gzip on; gzip_types text/plain; cgi_set_var DIR %DIR%; }
+    location /late/ { alias %DIR%/html/cgi/; cgi on; cgi_set_var DIR %DIR%; cgi_timeout 2s 50ms; }
+    location /late-live/ { alias %DIR%/html/cgi/; cgi on; cgi_buffering off; cgi_set_var DIR %DIR%; cgi_timeout 2s 50ms; }
     location /up/ { alias %DIR%/html/cgi/; cgi on; cgi_request_buffering off; cgi_set_var DIR %DIR%; cgi_timeout 60s 50ms; }
     location /one/ { alias %DIR%/html/cgi/; cgi on; cgi_max_procs 1 queue=1; cgi_set_var DIR %DIR%; }
 }";
@@ -19,12 +22,15 @@ const QUICK: &str = "printf 'Content-Type: text/plain\\n\\nquick\\n'";
 /// Tells its number, ignores TERM, and never ends; so does its child.
 const HANG: &str =
     "trap '' TERM\nsleep 1000 &\nprintf 'Content-Type: text/plain\\n\\nfirst\\n'\necho $! > $DIR/inner\nwait\nwait";
+/// Events without a pause, until the test says so.
+const EVENTS: &str =
+    "printf 'Content-Type: text/event-stream\\n\\ndata: held\\n'\nuntil [ -e $DIR/go ]; do echo : ; sleep 0.01; done";
 /// Runs until the test says so.
 const HOLD: &str = "printf 'Content-Type: text/plain\\n\\nheld\\n'\nuntil [ -e $DIR/go ]; do sleep 0.01; done";
 
 fn site(main: &str) -> Site {
     let site = Site::start(main, CONF);
-    for (name, text) in [("quick.sh", QUICK), ("hang.sh", HANG), ("hold.sh", HOLD)] {
+    for (name, text) in [("quick.sh", QUICK), ("hang.sh", HANG), ("hold.sh", HOLD), ("events.sh", EVENTS)] {
         fs::create_dir_all(site.path("html/cgi")).unwrap();
         site.file(&format!("cgi/{name}"), format!("#!/bin/sh\n{text}\n"));
         let path = site.path(&format!("html/cgi/{name}"));
@@ -77,19 +83,92 @@ fn a_script_and_what_it_started_end_with_their_client() {
 #[test]
 fn what_is_written_arrives_while_the_script_runs() {
     let site = site("");
-    let mut client = std::net::TcpStream::connect(("127.0.0.1", site.port())).unwrap();
-    std::io::Write::write_all(&mut client, b"GET /live/hold.sh HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
-        .unwrap();
+    for path in ["/live/hold.sh", "/cgi/hold.sh", "/cgi/events.sh"] {
+        let mut client = begin(&site, path, "Connection: close\r\n\r\n");
+        let mut text = read_until(&mut client, "held");
+        assert_eq!(children(&site), 1, "the script waits for the test");
+        fs::write(site.path("go"), "").unwrap();
+        client.stream.read_to_string(&mut text).unwrap();
+        assert!(text.ends_with("0\r\n\r\n"), "{text}");
+        fs::remove_file(site.path("go")).unwrap();
+    }
+    site.stop();
+}
+
+/// Reads until a text has come.
+fn read_until(client: &mut Client, wanted: &str) -> String {
     let (mut text, mut piece) = (String::new(), [0; 4096]);
-    while !text.contains("held") {
-        let n = client.read(&mut piece).unwrap();
+    while !text.contains(wanted) {
+        let n = client.stream.read(&mut piece).unwrap();
         assert!(n > 0, "{text}");
         text.push_str(&String::from_utf8_lossy(&piece[..n]));
     }
-    assert_eq!(children(&site), 1, "the script waits for the test");
-    fs::write(site.path("go"), "").unwrap();
-    client.read_to_string(&mut text).unwrap();
-    assert!(text.ends_with("0\r\n\r\n"), "{text}");
+    text
+}
+
+#[test]
+fn a_client_that_reads_slowly_does_not_hold_a_script_that_has_paused() {
+    let site = site("");
+    let text = "#!/bin/sh\nprintf 'Content-Type: text/plain\\n\\nfirst\\n'\nuntil [ -e $DIR/go ]; do sleep 0.01; done\n\
+        head -c 12000000 /dev/urandom\necho > $DIR/done\n";
+    site.file("cgi/large.sh", text);
+    fs::set_permissions(site.path("html/cgi/large.sh"), fs::Permissions::from_mode(0o755)).unwrap();
+    for fields in ["Connection: close\r\n\r\n", "Accept-Encoding: gzip\r\nConnection: close\r\n\r\n"] {
+        let mut client = begin(&site, "/packed/large.sh", fields);
+        read_until(&mut client, "\r\n\r\n");
+        wait_for("the script runs", || children(&site) >= 1);
+        fs::write(site.path("go"), "").unwrap();
+        wait_for("the script has written everything", || site.path("done").exists());
+        let body = client.rest().0;
+        assert!(body.ends_with(b"0\r\n\r\n"));
+        assert!(body.len() > 12_000_000, "{}", body.len());
+        for name in ["go", "done"] {
+            fs::remove_file(site.path(name)).unwrap();
+        }
+    }
+    site.stop();
+}
+
+#[test]
+fn however_slow_the_client_is_the_time_of_its_script_is_up_when_it_is() {
+    let site = site("");
+    let text = "#!/bin/sh\nprintf 'Content-Type: text/plain\\n\\nfirst\\n'\nsleep 0.2\n\
+        head -c 10000000 /dev/zero\necho > $DIR/done\nsleep 1000\n";
+    site.file("cgi/large.sh", text);
+    fs::set_permissions(site.path("html/cgi/large.sh"), fs::Permissions::from_mode(0o755)).unwrap();
+    for path in ["/late/large.sh", "/late-live/large.sh"] {
+        let mut client = ask(&site, path);
+        read_until(&mut client, "first");
+        // Nothing more is read, and the client does not leave.
+        wait_for("the script is ended", || children(&site) == 0);
+        wait_for("the log says so", || site.said_times("large.sh\" took longer than cgi_timeout allows") > 0);
+        let body = client.rest().0;
+        assert!(!body.ends_with(b"0\r\n\r\n"), "{path}: it looks whole");
+    }
+    assert!(site.path("done").exists(), "what the slow client did not take was kept");
+    site.stop();
+}
+
+#[test]
+fn pauses_of_every_length_lose_nothing() {
+    let site = site("thread_pool default threads=4;");
+    // Just below, at and just above what counts as a pause, and many small pieces.
+    let text = "#!/bin/sh\nprintf 'Content-Type: text/plain\\n\\n'\nfor i in 1 2 3 4; do echo $i; sleep $1; done\n";
+    site.file("cgi/steps.sh", text);
+    fs::set_permissions(site.path("html/cgi/steps.sh"), fs::Permissions::from_mode(0o755)).unwrap();
+    let port = site.port();
+    let clients: Vec<_> = (0..8)
+        .map(|client| {
+            std::thread::spawn(move || {
+                for step in 0..10 {
+                    let pause = format!("0.{:03}", 40 + (step * 8 + client) % 20);
+                    let answer = get(port, &format!("/cgi/steps.sh?{pause}"));
+                    assert_eq!((answer.status, answer.text().as_str()), (200, "1\n2\n3\n4\n"), "{pause}");
+                }
+            })
+        })
+        .collect();
+    clients.into_iter().for_each(|client| client.join().unwrap());
     site.stop();
 }
 

@@ -53,7 +53,7 @@ server {
 
     # Every file of the folder is a script.
     location /cgi-bin/ { alias cgi-bin/; cgi on; cgi_extension .php php-cgi; }
-    location = /cgi-bin/clock.sh { alias cgi-bin/clock.sh; cgi on; cgi_buffering off; }
+    location = /cgi-bin/clock.sh { alias cgi-bin/clock.sh; cgi on; }
     location = /hello { return 200 "hello $request_method\n"; }
 
     # The same, for scripts that fail: at most one second, then TERM, and KILL a second later.

@@ -2,9 +2,9 @@
 # `longshore explain`, as somebody asks it at two in the morning: why 403, which location took it, what is the limit, may files
 # be stored there? No server runs for the questions; at the end one does, and says the same.
 . "$(dirname "$0")/lib.sh"
-plan 20
+plan 22
 if is_nginx; then
-    skip 20 "nginx has no such word"
+    skip 22 "nginx has no such word"
     exit
 fi
 
@@ -52,6 +52,13 @@ server {
     location = /old {
         return 301 /new;
     }
+    location = /report {
+        cgi_pass /bin/true;
+    }
+    location = /gathered {
+        cgi_pass /bin/true;
+        cgi_buffering on;
+    }
     location /static/ {
         alias html/;
         expires 1h;
@@ -85,6 +92,10 @@ like "$said" "store/*  may be written in" "the server's user may store files the
 said=$(ask http://blog.test:8080/api/users?id=7)
 like "$said" "GET /v1/users[?]id=7 HTTP/1.0" "what the other server is sent"
 like "$said" "127.0.0.1:9001  weight=3  asked first" "and which of them is asked first"
+said=$(ask http://blog.test:8080/report)
+like "$said" "pauses for 50 ms after its head" "when the response of a script goes out"
+said=$(ask http://blog.test:8080/gathered)
+like "$said" "goes out when the script ends" "and when that of another does"
 said=$(ask http://blog.test:8080/static/a.txt)
 like "$said" "X-Frame-Options: DENY" "the fields of the answer"
 said=$(ask http://other.test:8080/)

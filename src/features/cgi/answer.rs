@@ -34,7 +34,7 @@ pub fn fit(x: &Exchange, head: &OutputHead, len: u64) -> Fit {
 }
 
 /// The status: 200, or 302 beside a Location, unless the head names another.
-fn status(head: &OutputHead) -> u16 {
+pub fn status(head: &OutputHead) -> u16 {
     head.status.unwrap_or(if head.location.is_some() { 302 } else { 200 })
 }
 

@@ -157,12 +157,12 @@ impl Child {
 
     /// Whether its time is up.
     pub fn is_late(&self, now: Instant) -> bool {
-        self.ended.is_none() && self.limit().is_some_and(|at| at <= now)
+        self.limit().is_some_and(|at| at <= now)
     }
 
-    /// When its time is up: it gets TERM then, or KILL where the conf spares TERM.
+    /// When its time is up: it gets TERM then, or KILL where the conf spares TERM. `None` once it has ended.
     pub fn limit(&self) -> Option<Instant> {
-        self.limit
+        self.limit.filter(|_| self.ended.is_none())
     }
 
     /// Its answer is complete and it still runs: it may finish what it does, within its time.
@@ -176,10 +176,9 @@ impl Child {
             reaper::take_over(orphan);
         }
     }
-}
 
-impl Drop for Child {
-    fn drop(&mut self) {
+    /// Ends it, unless it has ended: nobody has a use for what it does.
+    pub fn end(&mut self) {
         if self.status().is_some() {
             return;
         }
@@ -193,6 +192,12 @@ impl Drop for Child {
             }
             reaper::take_over(orphan);
         }
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        self.end();
     }
 }
 

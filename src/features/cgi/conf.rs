@@ -23,6 +23,31 @@ pub enum Mode {
     Pass(Vec<Text>),
 }
 
+/// When a response is sent.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Buffering {
+    /// Once it is whole, or its script pauses.
+    #[default]
+    Auto,
+    /// Once it is whole.
+    On,
+    /// As it is written.
+    Off,
+}
+
+impl Buffering {
+    /// What it means, for whoever looks on.
+    pub fn words(self) -> &'static str {
+        match self {
+            Buffering::Auto => {
+                "the response goes out when the script ends or pauses for 50 ms after its head, then without a length"
+            }
+            Buffering::On => "the response goes out when the script ends",
+            Buffering::Off => "the response goes out as the script writes it",
+        }
+    }
+}
+
 /// Where the lines go that a script writes to its standard error.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Errors {
@@ -91,8 +116,8 @@ pub struct Conf {
     pub strict: bool,
     /// Whether there is no head at all.
     pub body_only: bool,
-    /// Whether an answer is complete before the first byte of it is sent.
-    pub buffering: bool,
+    /// When a response is sent.
+    pub buffering: Buffering,
     /// Whether a request body is complete before its script starts.
     pub request_buffering: bool,
     /// What one process may use.
@@ -118,7 +143,7 @@ impl Default for Conf {
             errors: Errors::Log(Level::Error),
             strict: true,
             body_only: false,
-            buffering: true,
+            buffering: Buffering::Auto,
             request_buffering: true,
             limits: Limits::default(),
             cap: None,

@@ -6,6 +6,7 @@ mod answer;
 mod child;
 mod conf;
 mod copied;
+mod end;
 mod input;
 mod lines;
 mod reaper;
@@ -17,7 +18,7 @@ mod spool;
 mod strays;
 mod stream;
 
-pub use conf::{Cap, Conf, Errors, Limits, Mode};
+pub use conf::{Buffering, Cap, Conf, Errors, Limits, Mode};
 pub use rows::{DIRECTIVES, VARIABLES};
 
 use std::sync::{Arc, LazyLock};
@@ -80,6 +81,7 @@ fn begin(x: &mut Exchange, conf: &Conf, around: &Around<'_>, asked: bool) -> Res
     let Some(script) = script::find(x, conf)? else { return Ok(Step::Next) };
     if !x.may_act() {
         let variables = environment(x, conf, &script)?;
+        x.tell("cgi_buffering", None, || run::buffering(conf, &script.names.file).words().into());
         if let Some(step) = x.withhold(|| would_run(&script, &variables)) {
             return Ok(step);
         }

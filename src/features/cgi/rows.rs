@@ -1,6 +1,6 @@
 //! The directives of CGI: one row each. What the words mean is read in `setters`.
 
-use super::conf::Conf;
+use super::conf::{Buffering, Conf};
 use super::setters::{
     set_cap, set_errors, set_extension, set_interpreter, set_limits, set_mode, set_pass, set_timeout, set_variable,
     set_working_dir,
@@ -159,13 +159,20 @@ pub const DIRECTIVES: &[Directive<Conf>] = &[
     row(
         manual(
             "cgi_buffering",
-            &["on | off"],
-            Some("on"),
-            Arity::Flag,
-            "Whether an answer is complete before it is sent: then it has a length, and a slow client does not hold the script. With `off` it \
-             is sent as it is written, as event streams need it.",
+            &["auto | on | off"],
+            Some("auto"),
+            Arity::Words(1, 1),
+            "When a response is sent. With `auto`: once the script has written its head and then nothing for 50 milliseconds, and from then on \
+             as it writes; a response that is whole before that has its length, and an event stream (`text/event-stream`) does not wait for a pause. With `on` it is sent once it is whole. With either the \
+             server keeps what a slow client does not take yet, up to 256 MiB, so that the client does not hold the script; a response that is larger \
+             than that is sent in any case. With `off` it is sent as it is written. `X-Accel-Buffering` in the script's head says `on` (`yes`) or `off` (`no`) \
+             for one response.",
         ),
-        |conf, args| flag(&mut conf.buffering, args),
+        |conf, args| {
+            conf.buffering =
+                args.one_of(0, &[("auto", Buffering::Auto), ("on", Buffering::On), ("off", Buffering::Off)])?;
+            Ok(())
+        },
     ),
     row(
         manual(

@@ -3,15 +3,14 @@
 
 use std::io::{self, ErrorKind, Read};
 use std::os::fd::AsFd;
-use std::os::unix::process::ExitStatusExt;
-use std::process::{ChildStdout, ExitStatus};
+use std::process::ChildStdout;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::Around;
-use super::answer::{self, Fit};
+use super::answer;
 use super::child::{Child, Started};
-use super::conf::Conf;
+use super::conf::{Buffering, Conf};
 use super::input::Input;
 use super::lines::Lines;
 use super::spool::Spool;
@@ -23,21 +22,24 @@ use crate::exchange::step::{Step, Wait};
 use crate::gateway::head::{self, Fault, OutputHead};
 use crate::http::escape;
 use crate::http::response::Body;
+use crate::http::status;
 
 /// Bytes read of one script in one turn.
-const TURN: usize = 4 << 20;
+pub const TURN: usize = 4 << 20;
 /// What one read takes at most.
 pub const PIECE: usize = 32 << 10;
 /// How long the end of the process may come after the end of its output, and the other way round: what stays open
 /// longer is held by something that the script left behind.
 const GRACE: Duration = Duration::from_millis(100);
+/// Under `cgi_buffering auto`, how long a script writes nothing before what it has written is sent.
+const PAUSE: Duration = Duration::from_millis(50);
 /// A wait without a limit is looked after this often.
 const LONG: Duration = Duration::from_secs(3600);
 
 /// Lines of a head that are left out are told so many times.
 const MOST_FAULTS: usize = 10;
 /// What stands behind the words about a fault that `cgi_strict off` passes over.
-const LENIENT: &str = "; with \"cgi_strict off\" this is passed over";
+pub(super) const LENIENT: &str = "; with \"cgi_strict off\" this is passed over";
 
 /// A script that was started for a request.
 pub struct Running {
@@ -51,13 +53,17 @@ pub struct Running {
     pub(super) ended: bool,
     /// When the first of the two ends was seen, of the process or of its output.
     pub(super) since: Option<Instant>,
-    head: Option<OutputHead>,
+    pub(super) head: Option<OutputHead>,
     looked: usize,
-    /// Whether the answer is sent as it comes.
-    streams: bool,
-    merges_slashes: bool,
+    /// When the response is sent.
+    buffering: Buffering,
+    /// When it wrote last.
+    wrote: Option<Instant>,
+    /// When it is looked at for a pause next.
+    alarm: Option<Instant>,
+    pub(super) merges_slashes: bool,
     /// Whether it wrote no head, so that all is the body.
-    is_headless: bool,
+    pub(super) is_headless: bool,
 }
 
 /// How reading ended for now.
@@ -76,7 +82,6 @@ impl Running {
         let descriptors = [Some(output.as_fd()), errors_end, child.descriptor(), input.descriptor()];
         descriptors.into_iter().flatten().try_for_each(|descriptor| x.watch(descriptor))?;
         let shown = escape::error_log(file);
-        let name = file.rsplit(|&b| b == b'/').next().unwrap_or(file);
         Ok(Running {
             child,
             output,
@@ -88,8 +93,9 @@ impl Running {
             since: None,
             head: conf.body_only.then(OutputHead::default),
             looked: 0,
-            // RFC 3875 section 5: what such a script writes goes to the client at once.
-            streams: !conf.buffering || name.starts_with(b"nph-"),
+            buffering: buffering(conf, file),
+            wrote: None,
+            alarm: None,
             merges_slashes: around.merges_slashes,
             is_headless: false,
         })
@@ -110,9 +116,15 @@ impl Running {
         let leads_elsewhere = self.head.as_ref().is_some_and(answer::leads_elsewhere);
         // What stands behind a local redirect is for nobody, so there is no use in more of it.
         let is_over = self.is_over(flow, now) || (leads_elsewhere && is_full);
+        let pause = if flow == Flow::Nothing { self.pause(x) } else { None };
+        let is_due = match self.buffering {
+            Buffering::Off => true,
+            Buffering::Auto => is_full || pause.is_some_and(|at| at <= now || self.is_event_stream()),
+            Buffering::On => is_full,
+        };
         if !is_over
             && !leads_elsewhere
-            && (self.streams || is_full)
+            && is_due
             && let Some(head) = self.head.take()
         {
             return Ok(Next::Step(self.stream(x, conf, head)));
@@ -124,15 +136,28 @@ impl Running {
         }
         if self.child.is_late(now) {
             self.lines.close(&conf.errors, &mut |level, _, text| x.report(level, text));
-            let text = format!("script \"{}\" took longer than cgi_timeout allows", self.name);
-            return Err(HttpError::new(504, "cgi-timeout").log(Level::Error, text));
+            return Err(self.late());
         }
         if flow == Flow::More {
             x.waker().wake();
         }
-        let grace = self.since.map(|since| since + GRACE);
-        let next = [grace, self.child.limit()].into_iter().flatten().min().unwrap_or(now + LONG);
+        let pause = pause.map(|at| *self.alarm.insert(next_alarm(self.alarm, at, now)));
+        let next = [self.deadline(), pause].into_iter().flatten().min().unwrap_or(now + LONG);
         Ok(Next::Wait(Box::new(self), Step::Wait(Wait::News(next))))
+    }
+
+    /// When its pause will be long enough for what it has written to be sent. Where the client gets no body there is nothing to send
+    /// sooner, and a script that was ended halfway could leave its work undone. One that has ended is not waited for so long.
+    fn pause(&self, x: &Exchange) -> Option<Instant> {
+        let head = self.head.as_ref().filter(|_| self.buffering == Buffering::Auto && self.since.is_none())?;
+        let is_sent = !x.is_head() && !status::is_bodiless(answer::status(head)) && !answer::leads_elsewhere(head);
+        self.wrote.filter(|_| is_sent).map(|wrote| wrote + PAUSE)
+    }
+
+    /// Whether each piece of the response is an event that somebody waits for.
+    fn is_event_stream(&self) -> bool {
+        let kind = self.head.as_ref().and_then(|head| head.content_type.as_deref()).unwrap_or_default();
+        kind.split(|&b| b == b';').next().unwrap_or_default().trim_ascii().eq_ignore_ascii_case(b"text/event-stream")
     }
 
     /// Reads what is there, within one turn's share.
@@ -147,6 +172,7 @@ impl Running {
             match self.output.read(&mut piece) {
                 Ok(0) => return Ok(Flow::End),
                 Ok(n) => {
+                    self.wrote = Some(Instant::now());
                     self.child.show(Sight::Writes(&piece[..n]));
                     self.held.put(&piece[..n])?;
                     total += n;
@@ -202,14 +228,14 @@ impl Running {
         }
         let parsed = head::parse(&bytes[..len]).map_err(|fault| self.bad_head(&fault))?;
         self.held.cut(len);
-        self.streams = parsed.accel.buffering.map_or(self.streams, |buffers| !buffers);
+        self.obey(&parsed);
         self.head = Some(parsed);
         Ok(())
     }
 
     /// The head in the first `len` bytes, with a line in the log for each line of it that is left out; if it is none, all that
     /// was written is the body.
-    fn lenient_head(&mut self, x: &Exchange, len: usize) -> OutputHead {
+    pub(super) fn lenient_head(&mut self, x: &Exchange, len: usize) -> OutputHead {
         let mut faults = Vec::new();
         let head = head::parse_leniently(&self.held.memory()[..len], &mut |fault| faults.push(fault.words()));
         let Some(head) = head else { return self.without_head(x) };
@@ -223,8 +249,17 @@ impl Running {
             x.report(Level::Warn, format!("script \"{}\" wrote a bad head: {more} more lines are left out", self.name));
         }
         self.held.cut(len);
-        self.streams = head.accel.buffering.map_or(self.streams, |buffers| !buffers);
+        self.obey(&head);
         head
+    }
+
+    /// Does what X-Accel-Buffering says.
+    fn obey(&mut self, head: &OutputHead) {
+        self.buffering = match head.accel.buffering {
+            Some(true) => Buffering::On,
+            Some(false) => Buffering::Off,
+            None => self.buffering,
+        };
     }
 
     fn without_head(&mut self, x: &Exchange) -> OutputHead {
@@ -233,82 +268,18 @@ impl Running {
         OutputHead::default()
     }
 
-    /// The script is done: its answer, or why there is none.
-    fn finish(mut self, x: &mut Exchange, conf: &Conf) -> Result<Step, HttpError> {
-        let status = self.child.status();
-        if let Some(signal) = status.and_then(|status| status.signal()) {
-            let text = format!("script \"{}\" was ended by signal {}", self.name, signal_name(signal));
-            return Err(HttpError::new(502, "cgi-killed").log(Level::Error, text));
-        }
-        let head = match self.head.take() {
-            Some(head) => head,
-            None => self.head_without_end(x, conf, status)?,
-        };
-        if let Some(code) = status.and_then(|status| status.code()).filter(|code| *code != 0) {
-            x.report(Level::Warn, format!("script \"{}\" ended with exit code {code}", self.name));
-        }
-        if answer::leads_elsewhere(&head) {
-            return answer::redirect(x, &head, self.merges_slashes);
-        }
-        head.accel.note(x);
-        let mut len = self.held.len();
-        match answer::fit(x, &head, len) {
-            Fit::Right => {}
-            Fit::Short if conf.strict => {
-                let named = head.length.unwrap_or_default();
-                let text = format!("script \"{}\" named {named} bytes and wrote {len}{LENIENT}", self.name);
-                return Err(HttpError::new(502, "cgi-cut-short").log(Level::Error, text));
-            }
-            Fit::Short => {
-                let named = head.length.unwrap_or_default();
-                x.report(Level::Warn, format!("script \"{}\" named {named} bytes and wrote {len}", self.name));
-            }
-            Fit::Long => {
-                let named = head.length.unwrap_or(len);
-                x.report(Level::Warn, format!("script \"{}\" named {named} bytes and wrote {len}", self.name));
-                len = named;
-            }
-        }
-        self.child.let_go();
-        Ok(Step::done(answer::document(x, head, self.held.into_body(len), conf.body_only || self.is_headless)))
-    }
-
-    /// The output ended before an empty line came.
-    fn head_without_end(
-        &mut self,
-        x: &Exchange,
-        conf: &Conf,
-        status: Option<ExitStatus>,
-    ) -> Result<OutputHead, HttpError> {
-        let code = status.and_then(|status| status.code()).map_or(String::new(), |code| format!(" (exit code {code})"));
-        let name = &self.name;
-        if self.held.len() == 0 {
-            let text = format!("script \"{name}\" wrote nothing to its standard output{code}");
-            return Err(HttpError::new(502, "cgi-no-output").log(Level::Error, text));
-        }
-        if !conf.strict {
-            let head = self.lenient_head(x, self.held.memory().len());
-            if !self.is_headless {
-                x.report(
-                    Level::Warn,
-                    format!("script \"{}\" wrote no empty line behind its fields, and no body", self.name),
-                );
-            }
-            return Ok(head);
-        }
-        let text = format!(
-            "script \"{name}\" ended{code} within its head: an empty line must stand behind the fields{LENIENT}"
-        );
-        Err(HttpError::new(502, "cgi-no-head-end").log(Level::Error, text))
-    }
-
     /// From here on the answer goes out as it is written.
     fn stream(self, x: &mut Exchange, conf: &Conf, head: OutputHead) -> Step {
         head.accel.note(x);
         let body_only = conf.body_only || self.is_headless;
-        let live = Live::new(self, conf.errors.clone(), x);
+        // A length that may not be kept is not passed on.
+        let length = head.length.filter(|_| conf.strict && !status::is_bodiless(answer::status(&head)));
+        let gathers = self.buffering != Buffering::Off;
+        let live = Live::new(self, conf.errors.clone(), x, length, gathers);
         let body = Body::stream(Arc::new(Mutex::new(live)));
-        Step::done(answer::document(x, head, body, body_only))
+        let mut response = answer::document(x, head, body, body_only);
+        response.length = length;
+        Step::done(response)
     }
 
     fn bad_head(&self, fault: &Fault) -> HttpError {
@@ -316,7 +287,7 @@ impl Running {
         HttpError::new(502, "cgi-bad-head").log(Level::Error, text)
     }
 
-    fn unreadable(&self, error: &io::Error) -> HttpError {
+    pub(super) fn unreadable(&self, error: &io::Error) -> HttpError {
         let words = crate::exchange::error::system_words(error);
         let text = format!("the output of script \"{}\" could not be kept ({words})", self.name);
         HttpError::new(500, "cgi-spool").log(Level::Crit, text)
@@ -334,6 +305,19 @@ impl Running {
     }
 }
 
+/// When to look for a pause that will be long enough at `at`, where an alarm may be set already. One that rings too early costs less than
+/// a new one for each byte of a script that writes many small pieces.
+fn next_alarm(set: Option<Instant>, at: Instant, now: Instant) -> Instant {
+    set.filter(|alarm| *alarm > now && *alarm <= at).unwrap_or(at)
+}
+
+/// When the response of the script in this file is sent, as far as its head says nothing about it.
+pub fn buffering(conf: &Conf, file: &[u8]) -> Buffering {
+    let name = file.rsplit(|&b| b == b'/').next().unwrap_or(file);
+    // RFC 3875 section 5: what such a script writes goes to the client at once.
+    if name.starts_with(b"nph-") { Buffering::Off } else { conf.buffering }
+}
+
 /// What comes after a turn.
 pub enum Next {
     /// The script is done with, or the answer is on its way.
@@ -342,9 +326,20 @@ pub enum Next {
     Wait(Box<Running>, Step),
 }
 
-fn signal_name(number: i32) -> String {
-    match nix::sys::signal::Signal::try_from(number) {
-        Ok(signal) => format!("{number} ({signal})"),
-        Err(_) => number.to_string(),
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_script_that_writes_byte_by_byte_sets_one_alarm_after_another() {
+        let begun = Instant::now();
+        let (mut alarm, mut alarms) = (None, 0);
+        // A byte each millisecond for a second.
+        for wrote in (0..1000).map(|n| begun + Duration::from_millis(n)) {
+            let next = next_alarm(alarm, wrote + PAUSE, wrote);
+            assert!(next > wrote && next <= wrote + PAUSE, "no pause is missed, and none is waited for in vain");
+            alarms += usize::from(alarm.replace(next) != Some(next));
+        }
+        assert_eq!(alarms, 20);
     }
 }

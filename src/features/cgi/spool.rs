@@ -84,6 +84,10 @@ impl Spool {
             }
         };
         self.taken += n as u64;
+        if self.len() == 0 {
+            // What was taken is of no more use.
+            (self.memory, self.file, self.len, self.taken) = (Vec::new(), None, 0, 0);
+        }
         Ok(n)
     }
 
