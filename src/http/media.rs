@@ -30,10 +30,11 @@ impl MediaTypes {
         self.all
     }
 
-    /// Whether the type that a Content-Type begins with is in the set. Its parameters do not count.
+    /// Whether the type that a Content-Type begins with is in the set. Its parameters do not count. The set of all holds what has no
+    /// type as well.
     pub fn has(&self, content_type: &[u8]) -> bool {
         let kind = content_type.split(|&b| b == b';').next().unwrap_or_default().trim_ascii();
-        !kind.is_empty() && (self.all || self.types.iter().any(|known| known.eq_ignore_ascii_case(kind)))
+        self.all || (!kind.is_empty() && self.types.iter().any(|known| known.eq_ignore_ascii_case(kind)))
     }
 }
 
@@ -55,6 +56,6 @@ mod tests {
             assert_eq!(set.has(kind.as_bytes()), want, "{kind}");
         }
         assert!(set.add(b"*") && !set.add(b"*"));
-        assert!(set.has(b"a/b") && !set.has(b""));
+        assert!(set.has(b"a/b") && set.has(b""));
     }
 }

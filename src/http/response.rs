@@ -182,6 +182,16 @@ pub enum ContentType {
     None,
 }
 
+impl ContentType {
+    /// The value, once it is settled; empty if there is none.
+    pub fn value(&self) -> &[u8] {
+        match self {
+            ContentType::Is(value) => value,
+            ContentType::ByExtension | ContentType::None => b"",
+        }
+    }
+}
+
 /// An answer before it is framed. Handlers never set Date, Server, Connection, Content-Length
 /// or Transfer-Encoding.
 #[derive(Debug, Clone)]

@@ -104,8 +104,13 @@ pub(super) fn bound_body(run: &mut Run) -> Result<Step, HttpError> {
 }
 
 pub(super) fn list_folder(run: &mut Run) -> Result<Step, HttpError> {
-    let (tokens, temporary) = (&run.scope.server_tokens, &run.scope.request_body.folder);
-    autoindex::step(&mut run.x, &run.scope.autoindex, temporary, |x| server_tokens::page_line(x, tokens))
+    let scope = &run.scope;
+    let around = autoindex::Around {
+        temporary: &scope.request_body.folder,
+        server_line: &|x| server_tokens::page_line(x, &scope.server_tokens).to_string(),
+        is_utf8: &|x| charset::is_utf8(x, &scope.charset),
+    };
+    autoindex::step(&mut run.x, &scope.autoindex, &around)
 }
 
 pub(super) fn pass_on(run: &mut Run) -> Result<Step, HttpError> {

@@ -47,7 +47,8 @@ pub const DIRECTIVES: &[Directive<Conf>] = &[
             contexts: Contexts::SCOPES,
             arity: Arity::Flag,
             block: false,
-            doc: "Whether a folder without an `index` file is answered with a list of what it holds; otherwise the answer is 403.",
+            doc: "Whether a folder without an `index` file is answered with a list of what it holds; otherwise the answer is 403. In HTML a name \
+                  longer than 50 letters is cut, where `charset` is `utf-8`; elsewhere letters are bytes.",
         },
         repeat: Repeat::Refused,
         inherit: Inherit::Yes,
@@ -127,14 +128,18 @@ fn set_format(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Lists the folder of the current path, or refuses to. `server_line` is asked for only where it is shown; a page that is too
-/// long for memory goes to a file in the folder `temporary`.
-pub fn step<L: Into<String>>(
-    x: &mut Exchange,
-    conf: &Conf,
-    temporary: &Path,
-    server_line: impl Fn(&Exchange) -> L,
-) -> Result<Step, HttpError> {
+/// What the step must know of the settings of others.
+pub struct Around<'a> {
+    /// A page that is too long for memory goes to a file in this folder.
+    pub temporary: &'a Path,
+    /// The line at the foot of the themed page.
+    pub server_line: &'a dyn Fn(&Exchange) -> String,
+    /// Whether pages are said to be in UTF-8.
+    pub is_utf8: &'a dyn Fn(&Exchange) -> bool,
+}
+
+/// Lists the folder of the current path, or refuses to.
+pub fn step(x: &mut Exchange, conf: &Conf, around: &Around<'_>) -> Result<Step, HttpError> {
     let method = x.method();
     if x.uri.last() != Some(&b'/') || !matches!(method, Method::Get | Method::Head | Method::Post) {
         return Ok(Step::Next);
@@ -155,8 +160,8 @@ pub fn step<L: Into<String>>(
     let mut share = match kept.filter(|kept| kept.1 == x.redirects) {
         Some(kept) => kept.0,
         None => {
-            let look = look(x, conf, server_line);
-            making::ask(path.to_vec(), look, x.prefix.join(temporary), x.waker())
+            let look = look(x, conf, around);
+            making::ask(path.to_vec(), look, x.prefix.join(around.temporary), x.waker())
         }
     };
     match share.turn(x)? {
@@ -168,17 +173,19 @@ pub fn step<L: Into<String>>(
     }
 }
 
-fn look<L: Into<String>>(x: &Exchange, conf: &Conf, server_line: impl Fn(&Exchange) -> L) -> Look {
+fn look(x: &Exchange, conf: &Conf, around: &Around<'_>) -> Look {
     let style = match conf.format {
         Format::Html if conf.theme => {
             let sort = theme::Sort::from_arguments(x.args.as_deref().unwrap_or_default());
-            Style::Theme(sort, server_line(x).into())
+            Style::Theme(sort, (around.server_line)(x))
         }
         Format::Html => Style::Html,
         Format::Json | Format::Jsonp => Style::Json,
         Format::Xml => Style::Xml,
     };
-    Look { uri: x.uri.clone(), style, exact_size: conf.exact_size, localtime: conf.localtime, utf8: false }
+    // Nothing else depends on it, and what is alike is shared.
+    let utf8 = style == Style::Html && (around.is_utf8)(x);
+    Look { uri: x.uri.clone(), style, exact_size: conf.exact_size, localtime: conf.localtime, utf8 }
 }
 
 fn answer(page: Body, conf: &Conf, callback: Option<&[u8]>) -> Response {

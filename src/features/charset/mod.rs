@@ -205,11 +205,13 @@ pub fn filter(x: &Exchange, conf: &Conf, response: &mut Response) {
     if (conf.charset.is_none() && wish.is_none()) || matches!(response.status, 301 | 302) {
         return;
     }
+    // What has no type has no charset, whatever `charset_types` says.
     let ContentType::Is(kind) = &response.content_type else { return };
     let (kind, own) = split(kind);
-    let to = match (wish, &conf.charset) {
-        (Some(wish), _) if wish.is_empty() || conf.named.has(wish) => wish.clone(),
-        (Some(wish), _) => {
+    let to = match charset_of(x, conf, &kind, own.is_some()) {
+        Ok(Some(to)) => to,
+        Ok(None) => return,
+        Err(wish) => {
             let wish = escape::error_log(wish);
             x.report(
                 Level::Error,
@@ -217,12 +219,7 @@ pub fn filter(x: &Exchange, conf: &Conf, response: &mut Response) {
             );
             return;
         }
-        (None, Some(charset)) if (conf.overrides || own.is_none()) && conf.types.has(&kind) => x.eval_bytes(charset),
-        _ => return,
     };
-    if matches!(to.as_ref(), b"" | b"off") {
-        return;
-    }
     // A charset that an answer asks for keeps its spelling, as in nginx.
     let name = if wish.is_some() { &to } else { conf.spelling(&to) };
     let from = own.or_else(|| conf.source.as_ref().map(|source| x.eval_bytes(source)));
@@ -239,6 +236,29 @@ pub fn filter(x: &Exchange, conf: &Conf, response: &mut Response) {
         recode(x, recoder, response);
     }
     response.content_type = ContentType::Is([&kind, &b"; charset="[..], name].concat().into());
+}
+
+/// The charset that a response of this type is to be in; `Err` for one that a program asks for and nobody knows. `is_named`: whether its
+/// Content-Type names one.
+fn charset_of<'x>(x: &'x Exchange, conf: &Conf, kind: &[u8], is_named: bool) -> Result<Option<Bytes>, &'x Bytes> {
+    let wish = x.wishes.as_ref().and_then(|wishes| wishes.charset.as_ref());
+    let to = match (wish, &conf.charset) {
+        (Some(wish), _) if wish.is_empty() || conf.named.has(wish) => wish.clone(),
+        (Some(wish), _) => return Err(wish),
+        (None, Some(charset)) if (conf.overrides || !is_named) && !kind.is_empty() && conf.types.has(kind) => {
+            x.eval_bytes(charset)
+        }
+        (None, _) => return Ok(None),
+    };
+    Ok((!matches!(to.as_ref(), b"" | b"off")).then_some(to))
+}
+
+/// Whether a page of HTML that is made here will be said to be in UTF-8.
+pub fn is_utf8(x: &Exchange, conf: &Conf) -> bool {
+    let Ok(Some(to)) = charset_of(x, conf, b"text/html", false) else { return false };
+    let from = conf.source.as_ref().map(|source| x.eval_bytes(source));
+    let fits = |from: Bytes| from.is_empty() || from.eq_ignore_ascii_case(&to) || conf.recoder(&from, &to).is_some();
+    to.eq_ignore_ascii_case(b"utf-8") && from.is_none_or(fits)
 }
 
 fn recode(x: &Exchange, recoder: Recoder, response: &mut Response) {

@@ -14,19 +14,18 @@ use bytes::Bytes;
 use crate::exchange::Exchange;
 use crate::exchange::error::HttpError;
 use crate::http::head::{Known, Version};
-use crate::http::response::{Body, ContentType, Response};
+use crate::http::response::{Body, Response};
 use crate::http::transform::{Tally, through};
 use crate::http::{date, negotiate};
 use coder::Coder;
 
 /// Compresses an answer where the settings and the client allow it.
 pub fn filter(x: &mut Exchange, conf: &Conf, response: &mut Response) {
-    let ContentType::Is(kind) = &response.content_type else { return };
     let length = response.length.or(response.body.known_len());
     if !matches!(response.status, 200 | 403 | 404)
         || response.field("Content-Encoding").is_some()
         || length.is_some_and(|length| length < conf.min_length)
-        || !conf.types.has(kind)
+        || !conf.types.has(response.content_type.value())
     {
         return;
     }

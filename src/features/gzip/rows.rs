@@ -136,7 +136,7 @@ pub const DIRECTIVES: &[Directive<Conf>] = &[
             &["mime-type ..."],
             Some("text/html"),
             Arity::AtLeast(1),
-            "Which media types are compressed; `*` stands for all. `text/html` is always one of them.",
+            "Which media types are compressed; `*` stands for all, and for responses without a type. `text/html` is always one of them.",
             |conf, args| {
                 args.media_types(&mut conf.types);
                 Ok(())

@@ -13,7 +13,7 @@ use crate::conf::value::Text;
 use crate::exchange::Exchange;
 use crate::exchange::variables::Variable;
 use crate::http::media::MediaTypes;
-use crate::http::response::{Body, ContentType, Response};
+use crate::http::response::{Body, Response};
 use crate::http::transform::through;
 use replacer::{Pair, Replacer, automaton};
 
@@ -108,7 +108,7 @@ pub const DIRECTIVES: &[Directive<Conf>] = &[
             &["mime-type ..."],
             Some("text/html"),
             Arity::AtLeast(1),
-            "In answers of which media types texts are replaced; `*` stands for all. `text/html` is always one of them.",
+            "In answers of which media types texts are replaced; `*` stands for all, and for those without a type. `text/html` is always one of them.",
             |conf, args| {
                 args.media_types(&mut conf.types);
                 Ok(())
@@ -139,9 +139,8 @@ pub fn filter(x: &Exchange, conf: &Conf, response: &mut Response) {
     if response.status == 304 && conf.types.is_all() {
         return validators(conf, response);
     }
-    let ContentType::Is(kind) = &response.content_type else { return };
     let is_empty = !x.is_head() && response.body.known_len() == Some(0);
-    if is_empty || !conf.types.has(kind) || response.field("Content-Encoding").is_some() {
+    if is_empty || !conf.types.has(response.content_type.value()) || response.field("Content-Encoding").is_some() {
         return;
     }
     let pair = |(search, replacement): &(Text, Text)| Pair {
