@@ -96,11 +96,16 @@ fn cookie<'a>(x: &'a Exchange, _: &'a Conf, name: &str) -> Value<'a> {
     set.filter_map(|(_, value)| value_of(value, name)).next().map(Cow::Borrowed)
 }
 
-/// The value of a `Set-Cookie` field, if it sets the cookie of this name. Case does not matter: names of variables have none.
+/// The value of a `Set-Cookie` field, if it sets the cookie of this name. Case does not matter: names of variables have none. As in nginx
+/// blanks around the `=` belong to nobody, and those after the value to the value.
 fn value_of<'a>(field: &'a [u8], name: &str) -> Option<&'a [u8]> {
-    let pair = field.split(|b| *b == b';').next().unwrap_or_default();
-    let at = pair.iter().position(|b| *b == b'=')?;
-    pair[..at].eq_ignore_ascii_case(name.as_bytes()).then(|| pair[at + 1..].trim_ascii())
+    let (start, rest) = field.split_at_checked(name.len())?;
+    let value = skip_blanks(rest).strip_prefix(b"=").filter(|_| start.eq_ignore_ascii_case(name.as_bytes()))?;
+    skip_blanks(value).split(|b| *b == b';').next()
+}
+
+fn skip_blanks(text: &[u8]) -> &[u8] {
+    &text[text.iter().take_while(|b| **b == b' ').count()..]
 }
 
 #[cfg(test)]
@@ -126,6 +131,12 @@ mod tests {
             ("A=1", Some("1")),
             ("a=", Some("")),
             ("a==x", Some("=x")),
+            ("a = b c ; path=/", Some("b c ")),
+            ("a  =  ;", Some("")),
+            ("a\t=b", None),
+            ("a b=c", None),
+            ("ab=c", None),
+            (" a=b", None),
             ("b=2; a=1", None),
             ("a", None),
             ("", None),
