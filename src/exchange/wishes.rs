@@ -13,8 +13,8 @@ pub struct Wishes {
     pub content_type: Option<Bytes>,
     /// Fields that go along with it.
     pub fields: Vec<(Bytes, Bytes)>,
-    /// Whether it must have no ranges.
-    pub refuses_ranges: bool,
+    /// The Accept-Ranges of the program that asked; `none` holds for whatever answers.
+    pub accept_ranges: Option<Bytes>,
     /// The charset that the answer is to be sent in; `off` for none.
     pub charset: Option<Bytes>,
 }
@@ -22,9 +22,19 @@ pub struct Wishes {
 /// Gives an answer that came from elsewhere what the program asked for.
 pub fn grant(x: &Exchange, response: &mut Response) {
     let Some(wishes) = &x.wishes else { return };
-    if let (Some(kind), ContentType::ByExtension) = (&wishes.content_type, &response.content_type) {
+    // A type of its own stays; another server may have named none.
+    if let (Some(kind), ContentType::ByExtension | ContentType::None) = (&wishes.content_type, &response.content_type) {
         response.content_type = ContentType::Is(kind.clone());
     }
-    response.ranges &= !wishes.refuses_ranges;
     response.fields.splice(0..0, wishes.fields.iter().cloned());
+    if let Some(ranges) = &wishes.accept_ranges {
+        let name = "Accept-Ranges";
+        if ranges.eq_ignore_ascii_case(b"none") {
+            response.ranges = false;
+            response.remove(&[name]);
+        }
+        if !response.ranges && response.field(name).is_none() {
+            response.push(name, ranges.clone());
+        }
+    }
 }

@@ -62,14 +62,14 @@ impl Accel {
         }
     }
 
-    /// Where X-Accel-Redirect leads, if it stands there. `content_type`, `refuses_ranges` and `fields` are those of the
+    /// Where X-Accel-Redirect leads, if it stands there. `content_type`, `accept_ranges` and `fields` are those of the
     /// program's answer: what nginx carries over is kept. At a path the request goes on as GET (or HEAD), without its body; at
     /// a named location as it was.
     pub fn lead(
         &self,
         x: &mut Exchange,
         content_type: Option<&Bytes>,
-        refuses_ranges: bool,
+        accept_ranges: Option<&Bytes>,
         fields: &[(Bytes, Bytes)],
     ) -> Result<Option<Step>, HttpError> {
         let Some(to) = &self.redirect else { return Ok(None) };
@@ -78,7 +78,7 @@ impl Accel {
         let wishes = x.wishes.get_or_insert_default();
         wishes.fields.extend(kept.cloned());
         wishes.content_type = content_type.cloned();
-        wishes.refuses_ranges = refuses_ranges;
+        wishes.accept_ranges = accept_ranges.cloned();
         if to.starts_with(b"@") {
             return Ok(Some(Step::Goto(Target::Named(to.to_vec()))));
         }

@@ -53,8 +53,8 @@ pub fn leads_elsewhere(head: &OutputHead) -> bool {
 /// Leads the request to another URI of this server. It goes on as GET, without its body. `merges`: whether several slashes of a
 /// client's path count as one.
 pub fn redirect(x: &mut Exchange, head: &OutputHead, merges: bool) -> Result<Step, HttpError> {
-    let kept = (head.content_type.as_ref(), head.refuses_ranges, head.fields.as_slice());
-    if let Some(step) = head.accel.lead(x, kept.0, kept.1, kept.2)? {
+    let accept_ranges = head.refuses_ranges.then(|| Bytes::from_static(b"none"));
+    if let Some(step) = head.accel.lead(x, head.content_type.as_ref(), accept_ranges.as_ref(), &head.fields)? {
         return Ok(step);
     }
     let location = head.location.as_deref().unwrap_or_default();

@@ -40,7 +40,7 @@ pub fn make(
         Box::new(Foreign { status: head.status, is_judged: true, reason: head.reason, ..Foreign::default() });
     response.content_type = ContentType::None;
     response.length = head.length;
-    let (mut accel, mut refuses_ranges) = (Accel::default(), false);
+    let (mut accel, mut accept_ranges) = (Accel::default(), None);
     let (mut seen, none) = (0, FieldList::default());
     let fields = x.attempts.fields().unwrap_or(&none);
     for (name, value) in fields.iter() {
@@ -68,8 +68,8 @@ pub fn make(
             Name::Etag => response.etag = Some(value),
             Name::LastModified if is_plain_date(&value) => response.last_modified = date::parse(&value),
             Name::AcceptRanges => {
-                refuses_ranges |= value.eq_ignore_ascii_case(b"none");
                 if !conf.force_ranges {
+                    accept_ranges = Some(value.clone());
                     response.fields.push(field(value));
                 }
             }
@@ -94,7 +94,7 @@ pub fn make(
         // What another server says of itself takes the place of what we say, also when it says nothing.
         foreign.server = Some(Bytes::new());
     }
-    if let Some(step) = accel.lead(x, kind, refuses_ranges, &response.fields)? {
+    if let Some(step) = accel.lead(x, kind, accept_ranges.as_ref(), &response.fields)? {
         return Ok(Made::Elsewhere(Box::new(step)));
     }
     accel.note(x);
