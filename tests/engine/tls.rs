@@ -8,10 +8,11 @@ use std::time::Instant;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{Resumption, WebPkiServerVerifier};
+use rustls::compress::{CertDecompressor, DecompressionFailed};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{
-    ClientConfig, ClientConnection, DigitallySignedStruct, Error, HandshakeKind, RootCertStore, SignatureScheme,
-    StreamOwned,
+    CertificateCompressionAlgorithm, ClientConfig, ClientConnection, DigitallySignedStruct, Error, HandshakeKind,
+    RootCertStore, SignatureScheme, StreamOwned,
 };
 
 use crate::site::{PATIENCE, Site, wait_for};
@@ -309,6 +310,40 @@ impl ServerCertVerifier for Stapled {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.inner.supported_verify_schemes()
+    }
+}
+
+/// Says which way a certificate came.
+#[derive(Debug)]
+struct Opening(CertificateCompressionAlgorithm, Arc<Mutex<usize>>);
+
+impl CertDecompressor for Opening {
+    fn decompress(&self, input: &[u8], output: &mut [u8]) -> Result<(), DecompressionFailed> {
+        *self.1.lock().unwrap() += 1;
+        let all = rustls::compress::default_cert_decompressors();
+        all.iter().find(|one| one.algorithm() == self.0).unwrap().decompress(input, output)
+    }
+
+    fn algorithm(&self) -> CertificateCompressionAlgorithm {
+        self.0
+    }
+}
+
+#[test]
+fn a_certificate_comes_in_fewer_bytes() {
+    for (server, times) in [("return 200 hello;", 1), ("ssl_certificate_compression off; return 200 hello;", 0)] {
+        let secure = Secure::start(FOUR, server);
+        for algorithm in [CertificateCompressionAlgorithm::Brotli, CertificateCompressionAlgorithm::Zlib] {
+            let mut config = ClientConfig::clone(&secure.config);
+            let opened = Arc::new(Mutex::new(0));
+            config.resumption = Resumption::disabled();
+            // It lives as long as the test: the library wants it for good.
+            config.cert_decompressors = vec![Box::leak(Box::new(Opening(algorithm, opened.clone())))];
+            let mut client = secure.connect_with(Arc::new(config));
+            assert!(ask(&mut client, "/").ends_with("hello"));
+            assert_eq!(*opened.lock().unwrap(), times, "{algorithm:?} {server}");
+        }
+        secure.site.stop();
     }
 }
 

@@ -58,6 +58,8 @@ pub struct Conf {
     certificates: Vec<Named>,
     /// Their keys, in the same order.
     keys: Vec<Named>,
+    /// Whether they are sent in fewer bytes.
+    compression: bool,
     passwords: Option<Named>,
     tls12: bool,
     tls13: bool,
@@ -91,6 +93,7 @@ impl Default for Conf {
             on: false,
             certificates: Vec::new(),
             keys: Vec::new(),
+            compression: true,
             passwords: None,
             tls12: true,
             tls13: true,

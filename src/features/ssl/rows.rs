@@ -78,6 +78,18 @@ pub const DIRECTIVES: &[Directive<Conf>] = &[
         )
     },
     row(
+        "ssl_certificate_compression",
+        &["on | off"],
+        Some("on"),
+        Arity::Flag,
+        "Whether the certificates are sent in fewer bytes to clients of TLS 1.3 that can open them (RFC 8879), by Brotli or zlib. \
+         In nginx it is off without the line.",
+        |conf, args| {
+            conf.compression = args.flag(0)?;
+            Ok(())
+        },
+    ),
+    row(
         "ssl_password_file",
         &["file"],
         None,
