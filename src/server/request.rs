@@ -212,7 +212,7 @@ pub fn resolve(run: &mut Run, group: &Group) -> Option<HttpError> {
         Ok(server) => server,
         Err(error) => return Some(error),
     };
-    if is_misdirected(&run.x, &server) {
+    if is_misdirected(&run.x, group, &server) {
         let text = "client attempted to request the server name different from the one that was negotiated";
         return Some(HttpError::new(421, "misdirected").log(Level::Info, text));
     }
@@ -248,9 +248,14 @@ fn home(c: &Connection, group: &Group) -> Arc<Server> {
     found.map_or_else(|| group.default.clone(), |found| found.server)
 }
 
-/// Whether a request asks for another server than the handshake did, and that one wants to see clients' certificates: they
-/// were not asked for in its name.
-fn is_misdirected(x: &Exchange, server: &Server) -> bool {
+/// Whether a request leads to another server than the handshake did, and that one wants to see clients' certificates: they were
+/// not asked for in its name. Another name of the same server leads nowhere else.
+fn is_misdirected(x: &Exchange, group: &Group, server: &Arc<Server>) -> bool {
     let Some(session) = x.client.security.session().filter(|session| session.is_bound) else { return false };
-    session.name.as_deref() != Some(x.head.host().unwrap_or_default()) && server.scope.ssl.verify != Verify::Off
+    let Some(name) = session.name.as_deref() else { return false };
+    if name == x.head.host().unwrap_or_default() || server.scope.ssl.verify == Verify::Off {
+        return false;
+    }
+    let greeted = group.hosts.find(name).ok().flatten();
+    greeted.is_none_or(|greeted| !Arc::ptr_eq(&greeted.server, server))
 }
