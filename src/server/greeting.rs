@@ -18,7 +18,11 @@ use crate::exchange::error::{Level, Report};
 use crate::exchange::tls::{Security, Session};
 use crate::features::error_log;
 use crate::features::ssl::{self, Context};
+use crate::http::escape;
 use crate::settings::sockets::Group;
+
+/// No name of a host is longer (RFC 1035 section 2.3.4): that much of a wrong one is told.
+const LONGEST_NAME: usize = 255;
 
 /// A handshake under way.
 pub struct Greeting {
@@ -104,24 +108,30 @@ impl Worker {
                 self.first_bytes(c, Input::Buffer(n))
             }
             Shake::Left => {
-                self.report_handshake(c, "peer closed connection in SSL handshake");
+                self.report_handshake(c, Level::Info, "peer closed connection in SSL handshake");
                 Turn::Close
             }
             Shake::Failed(why) => {
-                self.report_handshake(c, &format!("SSL_do_handshake() failed (SSL: {why})"));
+                self.report_handshake(c, Level::Info, &format!("SSL_do_handshake() failed (SSL: {why})"));
+                Turn::Close
+            }
+            Shake::NoHost(name) => {
+                let shown = escape::error_log(&name[..name.len().min(LONGEST_NAME)]);
+                let why = format!("client asked for the server name \"{shown}\" (SNI), which is no host name");
+                self.report_handshake(c, Level::Warn, &why);
                 Turn::Close
             }
         }
     }
 
     /// A line in the error log about a handshake that came to nothing.
-    pub(super) fn report_handshake(&mut self, c: &Connection, why: &str) {
+    pub(super) fn report_handshake(&mut self, c: &Connection, level: Level, why: &str) {
         let entry = self.entry(c).clone();
         let group = self.group(c, &entry).clone();
         // Where a proxy announced the client, it is the client that the line names.
         let mut task = self.task(c, &entry, &group, Default::default(), Instant::now());
         task.run.name_client();
-        let report = Report::new(Level::Info, format!("{why} while SSL handshaking"));
+        let report = Report::new(level, format!("{why} while SSL handshaking"));
         let logs = &entry.logs;
         let write = &mut |log, line: &[u8]| logs.write_error(log, line);
         error_log::write_about(&task.run.x.client, &group.default.scope.error_log, &report, write);

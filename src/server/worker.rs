@@ -313,7 +313,9 @@ impl Worker {
 
     fn expire(&mut self, mut c: Connection) {
         match std::mem::replace(&mut c.phase, Phase::Closed) {
-            Phase::Greeting(_) => self.report_handshake(&c, "client timed out (110: Connection timed out)"),
+            Phase::Greeting(_) => {
+                self.report_handshake(&c, Level::Info, "client timed out (110: Connection timed out)")
+            }
             Phase::Head(partial) => {
                 self.abandon(&mut c, partial.started, late_head);
             }

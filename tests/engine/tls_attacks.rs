@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use rustls::ClientConfig;
 use rustls::pki_types::PrivateKeyDer;
 
-use crate::site::PATIENCE;
+use crate::site::{PATIENCE, wait_for};
 use crate::tls::{FOUR, NAME, Secure, ask, trusting};
 
 /// A record of the handshake (RFC 8446 section 5.1).
@@ -222,5 +222,35 @@ fn an_announcement_in_bytes_with_fields_comes_before_tls() {
         client.sock.write_all(&announcement).unwrap();
         assert!(ask(&mut client, "/").ends_with("192.0.2.7 4711 on hello"), "{padding}");
     }
+    secure.site.stop();
+}
+
+#[test]
+fn a_name_that_is_no_hosts_is_told() {
+    let secure = Secure::start(FOUR, "return 200 hello;");
+    for (name, shown) in [
+        (&b"localhost:443"[..], "localhost:443"),
+        (b"my-app-.example", "my-app-.example"),
+        (b"a\"b\n.test", "a\\x22b\\x0A.test"),
+        (&[b'x'; 300], &"x".repeat(255)),
+    ] {
+        for size in [1, 100, 4000] {
+            let line = format!(
+                "client asked for the server name \"{shown}\" (SNI), which is no host name while SSL handshaking"
+            );
+            let before = secure.site.said_times(&line);
+            let mut socket = secure.socket();
+            for piece in record(&hello(name)).chunks(size) {
+                socket.write_all(piece).unwrap();
+            }
+            assert!(!goes_on(&answer(&mut socket)), "{name:?}");
+            wait_for("the line", || secure.site.said_times(&line) == before + 1);
+        }
+    }
+    assert!(secure.site.said().lines().all(|line| !line.contains("no host name") || line.contains("[warn]")));
+    let mut socket = secure.socket();
+    socket.write_all(&record(&hello(b"10.0.0.1"))).unwrap();
+    assert!(goes_on(&answer(&mut socket)), "an address is passed over, as by OpenSSL");
+    drop(socket);
     secure.site.stop();
 }

@@ -1,15 +1,19 @@
 //! TLS over one socket, never waiting. Bytes that cannot go out now are kept here and go first at the next call; bytes that
 //! were opened and not asked for are kept too. Who parks a connection asks for both. Knows no server and no request.
 
+mod handshake;
+
 use std::cell::RefCell;
 use std::fs::File;
 use std::io::{ErrorKind, IoSlice, Read, Write};
 use std::os::unix::fs::FileExt;
-use std::sync::Arc;
 
-use rustls::server::{Accepted, AcceptedAlert, Acceptor, ClientHello, ServerConfig, ServerConnection};
+use rustls::server::ServerConnection;
 
 use super::transport::{Io, Socket, outcome};
+use handshake::Hello;
+
+pub use handshake::{Choice, Shake};
 
 /// What is read from a socket, and taken from a file, at a time: whole records, several for one system call.
 const PIECE: usize = 64 << 10;
@@ -45,7 +49,7 @@ enum State {
     /// Nothing has come.
     Fresh,
     /// A part of the client's first message has come.
-    Greeting(Box<Acceptor>),
+    Greeting(Box<Hello>),
     /// The session, its handshake done or not.
     Session(Box<ServerConnection>),
     /// What came is no TLS: the bare socket.
@@ -65,36 +69,6 @@ impl std::fmt::Debug for State {
         })
     }
 }
-
-/// How far a handshake came.
-#[derive(Debug)]
-pub enum Shake {
-    /// It waits for the client, with bytes to send or without.
-    Blocked {
-        /// Whether something is still to be sent.
-        sending: bool,
-    },
-    /// It is done.
-    Done,
-    /// The client speaks no TLS; so many bytes of what it speaks are in the buffer.
-    Bare(usize),
-    /// The client left.
-    Left,
-    /// It failed; the client was told.
-    Failed(String),
-}
-
-/// What a server does with a client's first message.
-pub enum Choice {
-    /// It goes on with these settings.
-    Config(Arc<ServerConfig>),
-    /// It wants nothing to do with it.
-    Reject,
-}
-
-/// Alerts before there are any keys (RFC 8446 sections 5.1 and 6): "unrecognized_name" and "decode_error".
-const UNRECOGNIZED_NAME: [u8; 7] = [21, 3, 3, 0, 2, 2, 112];
-const DECODE_ERROR: [u8; 7] = [21, 3, 3, 0, 2, 2, 50];
 
 impl Tls {
     /// TLS over a socket on which nothing has come yet.
@@ -135,104 +109,6 @@ impl Tls {
     /// Gives TLS up: the client gets the bare socket.
     pub fn go_bare(&mut self) {
         self.state = State::Bare;
-    }
-
-    // --- the handshake ---
-
-    /// Goes on with the handshake as far as it goes. `choose` sees the client's first message.
-    pub fn shake(&mut self, buffer: &mut [u8], choose: &mut dyn FnMut(&ClientHello<'_>) -> Choice) -> Shake {
-        loop {
-            if let State::Session(session) = &self.state
-                && !session.is_handshaking()
-            {
-                // Tickets that wait here go out with the answer if the request has come, else now.
-                if !self.holds_input() {
-                    self.flush();
-                }
-                return Shake::Done;
-            }
-            match self.flush() {
-                Io::Gone | Io::End => return Shake::Left,
-                Io::Blocked => return Shake::Blocked { sending: true },
-                Io::Bytes(_) => {}
-            }
-            // What stands behind the handshake has to fit what rustls keeps of it.
-            let most = buffer.len().min(LEAST);
-            let n = match self.socket.receive(&mut buffer[..most]) {
-                Io::Bytes(n) => n,
-                Io::Blocked => return Shake::Blocked { sending: false },
-                Io::End | Io::Gone => return Shake::Left,
-            };
-            self.is_dry = n < most;
-            if matches!(self.state, State::Fresh) {
-                // A handshake begins with 22; what has its high bit set is one of SSL 2. The rest is meant for HTTP.
-                if buffer[0] != 22 && buffer[0] & 0x80 == 0 {
-                    self.state = State::Bare;
-                    return Shake::Bare(n);
-                }
-                self.state = State::Greeting(Box::default());
-            }
-            if let Err(text) = self.take_in(&buffer[..n], choose) {
-                self.flush();
-                self.state = State::Failed;
-                return Shake::Failed(text);
-            }
-        }
-    }
-
-    /// Gives bytes from the socket to the handshake.
-    fn take_in(&mut self, mut bytes: &[u8], choose: &mut dyn FnMut(&ClientHello<'_>) -> Choice) -> Result<(), String> {
-        while !bytes.is_empty() {
-            match &mut self.state {
-                State::Greeting(acceptor) => {
-                    acceptor.read_tls(&mut bytes).map_err(|error| error.to_string())?;
-                    match acceptor.accept() {
-                        Ok(None) => {}
-                        Ok(Some(accepted)) => self.greet(accepted, choose)?,
-                        Err((error, alert)) => {
-                            self.send_alert(alert);
-                            return Err(error.to_string());
-                        }
-                    }
-                }
-                State::Session(session) => {
-                    session.read_tls(&mut bytes).map_err(|error| error.to_string())?;
-                    let now = session.process_new_packets().map_err(|error| error.to_string())?;
-                    self.held = held(&now);
-                }
-                State::Fresh | State::Bare | State::Failed => return Ok(()),
-            }
-        }
-        Ok(())
-    }
-
-    fn greet(&mut self, accepted: Accepted, choose: &mut dyn FnMut(&ClientHello<'_>) -> Choice) -> Result<(), String> {
-        let config = match choose(&accepted.client_hello()) {
-            Choice::Config(config) => config,
-            Choice::Reject => {
-                self.socket.send(&UNRECOGNIZED_NAME);
-                return Err("handshake rejected".into());
-            }
-        };
-        match accepted.into_connection(config) {
-            Ok(mut session) => {
-                session.set_buffer_limit(Some(PIECE + RECORD));
-                self.state = State::Session(Box::new(session));
-                Ok(())
-            }
-            Err((error, alert)) => {
-                self.send_alert(alert);
-                Err(error.to_string())
-            }
-        }
-    }
-
-    /// Tells the client that its first message was wrong. The close says the same where this cannot go out.
-    fn send_alert(&mut self, mut alert: AcceptedAlert) {
-        let mut bytes = Vec::new();
-        // A Vec takes everything.
-        let _ = alert.write_all(&mut bytes);
-        self.socket.send(if bytes.is_empty() { &DECODE_ERROR } else { &bytes });
     }
 
     // --- reading ---
