@@ -12,6 +12,7 @@ use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKey
 use rustls::sign::CertifiedKey;
 
 use super::chain::public_key;
+use super::trust::List;
 use crate::conf::outside::{Outside, Unreadable};
 
 /// No key and no bundle of certificates is larger.
@@ -74,15 +75,22 @@ pub fn expired(chain: &[CertificateDer<'_>]) -> Option<String> {
 }
 
 /// The lists of revoked certificates in a file.
-pub fn revoked(bytes: &[u8], path: &Path) -> Result<Vec<CertificateRevocationListDer<'static>>, Wrong> {
+pub fn revoked(bytes: &[u8], path: &Path) -> Result<Vec<List>, Wrong> {
+    let path = path.display();
     let found: Result<Vec<_>, _> = CertificateRevocationListDer::pem_slice_iter(bytes).collect();
-    match found {
-        Ok(found) if !found.is_empty() => Ok(found),
+    let found = match found {
+        Ok(found) if !found.is_empty() => found,
         _ => {
-            let what = format!("names `{}`, which holds no list of revoked certificates", path.display());
-            Err(Wrong::with(what, "it begins with the line `-----BEGIN X509 CRL-----`"))
+            let what = format!("names `{path}`, which holds no list of revoked certificates");
+            return Err(Wrong::with(what, "it begins with the line `-----BEGIN X509 CRL-----`"));
         }
-    }
+    };
+    let lists: Result<Vec<_>, _> = found.iter().map(|der| List::read(der)).collect();
+    lists.map_err(|error| {
+        let what =
+            format!("names `{path}`, where something calls itself a list of revoked certificates and is none: {error}");
+        Wrong { what, help: None }
+    })
 }
 
 /// Passwords of keys.
@@ -137,6 +145,11 @@ pub fn pair(
         return Err(Wrong::with(what, help));
     }
     Ok(CertifiedKey::new(chain, signer))
+}
+
+/// Whether a key is under a password.
+pub fn is_sealed(bytes: &[u8]) -> bool {
+    has(bytes, b"ENCRYPTED")
 }
 
 /// What stands under a password in the form of PKCS#8, if that is what the file holds.

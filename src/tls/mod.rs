@@ -1,9 +1,11 @@
-//! What both sides of TLS need at load, as server and as client of another: cipher lists, files of certificates and keys, chains,
-//! and the words that directives have for them. Knows no directive by name but where it is told one.
+//! What both sides of TLS need at load, as server and as client of another: cipher lists, files of certificates and keys, whom to
+//! believe, and the words that directives have for them. Knows no directive by name but where it is told one.
 
 pub mod chain;
 pub mod ciphers;
 pub mod files;
+pub mod hello;
+pub mod trust;
 pub mod words;
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};

@@ -1,5 +1,6 @@
 //! Certificates that a case asks for, made when it runs: keys never lie in the repository.
 
+use super::old;
 use pkcs8::pkcs5::pbes2;
 use pkcs8::{LineEnding, PrivateKeyInfoRef};
 use rcgen::{
@@ -29,6 +30,18 @@ pub struct Certificate {
     pub days: i64,
     /// Numbers that it revokes in `NAME.crl`.
     pub revokes: Option<Vec<u64>>,
+    /// What its list is like: `old` (version 1), `expired`, `forged`.
+    pub lists: Vec<String>,
+    /// Whether it is of version 1.
+    pub is_old: bool,
+    /// Whether another key than its issuer's signs it in the issuer's name.
+    pub is_forged: bool,
+    /// How many authorities may stand below it.
+    pub path: Option<u8>,
+    /// What its key may do: `sign` certificates, sign `lists`, `talk`; what is usual where nothing is named.
+    pub usage: Vec<String>,
+    /// What it is for: `server`, `client`; both where nothing is named.
+    pub purpose: Vec<String>,
     /// Whether the certificates that vouch for it stand behind it in its file.
     pub chain: bool,
     /// The password that its key is under.
@@ -49,12 +62,12 @@ pub fn make(certificates: &[Certificate], dir: &Path) -> Result<(), String> {
         };
         let key = KeyPair::generate_for(kind).map_err(text)?;
         let (pem, behind) = match &certificate.by {
-            None => (params.self_signed(&key).map_err(text)?.pem(), String::new()),
+            None => (signed(certificate, &params, &key, &params, &key)?, String::new()),
             Some(by) => {
                 let (above, key_above, pem_above) =
                     made.get(by.as_str()).ok_or(format!("no certificate {by} above"))?;
-                let issuer = Issuer::from_params(above, KeyPair::from_pem(key_above).map_err(text)?);
-                (params.signed_by(&key, &issuer).map_err(text)?.pem(), pem_above.clone())
+                let key_above = KeyPair::from_pem(key_above).map_err(text)?;
+                (signed(certificate, &params, &key, above, &key_above)?, pem_above.clone())
             }
         };
         let all = if certificate.chain { format!("{pem}{behind}") } else { pem };
@@ -65,12 +78,29 @@ pub fn make(certificates: &[Certificate], dir: &Path) -> Result<(), String> {
         };
         write(dir, &format!("{}.key", certificate.name), &secret)?;
         if let Some(numbers) = &certificate.revokes {
-            let list = revoked(numbers, &params, &key).map_err(text)?;
+            let list = revoked(certificate, numbers, &params, &key).map_err(text)?;
             write(dir, &format!("{}.crl", certificate.name), &list)?;
         }
         made.insert(&certificate.name, (params, key.serialize_pem(), all));
     }
     Ok(())
+}
+
+/// The certificate in PEM, by this issuer.
+fn signed(
+    certificate: &Certificate,
+    params: &CertificateParams,
+    key: &KeyPair,
+    above: &CertificateParams,
+    key_above: &KeyPair,
+) -> Result<String, String> {
+    let other = KeyPair::generate_for(key_above.algorithm()).map_err(text)?;
+    let signer = if certificate.is_forged { &other } else { key_above };
+    let made = params.signed_by(key, &Issuer::from_params(above, signer)).map_err(text)?;
+    match certificate.is_old {
+        true => Ok(old::pem(&old::certificate(made.der(), signer).map_err(text)?, "CERTIFICATE")),
+        false => Ok(made.pem()),
+    }
 }
 
 fn params(certificate: &Certificate) -> Result<CertificateParams, rcgen::Error> {
@@ -95,7 +125,8 @@ fn params(certificate: &Certificate) -> Result<CertificateParams, rcgen::Error> 
     params.not_before = (now - 400 * DAY).into();
     params.not_after = if certificate.days < 0 { now - days } else { now + days }.into();
     if certificate.is_authority {
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.is_ca =
+            IsCa::Ca(certificate.path.map_or(BasicConstraints::Unconstrained, BasicConstraints::Constrained));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         if !certificate.hosts.is_empty() {
             // It is a server's own as well.
@@ -104,10 +135,31 @@ fn params(certificate: &Certificate) -> Result<CertificateParams, rcgen::Error> 
     } else {
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
     }
+    if !certificate.usage.is_empty() {
+        let has = |word: &str| certificate.usage.iter().any(|one| one == word);
+        let all = [
+            ("sign", KeyUsagePurpose::KeyCertSign),
+            ("lists", KeyUsagePurpose::CrlSign),
+            ("talk", KeyUsagePurpose::DigitalSignature),
+        ];
+        params.key_usages = all.into_iter().filter(|(word, _)| has(word)).map(|(_, usage)| usage).collect();
+    }
+    if !certificate.purpose.is_empty() {
+        let has = |word: &str| certificate.purpose.iter().any(|one| one == word);
+        let all = [("server", ExtendedKeyUsagePurpose::ServerAuth), ("client", ExtendedKeyUsagePurpose::ClientAuth)];
+        params.extended_key_usages =
+            all.into_iter().filter(|(word, _)| has(word)).map(|(_, purpose)| purpose).collect();
+    }
     Ok(params)
 }
 
-fn revoked(numbers: &[u64], params: &CertificateParams, key: &KeyPair) -> Result<String, rcgen::Error> {
+fn revoked(
+    certificate: &Certificate,
+    numbers: &[u64],
+    params: &CertificateParams,
+    key: &KeyPair,
+) -> Result<String, rcgen::Error> {
+    let has = |word: &str| certificate.lists.iter().any(|one| one == word);
     let now = SystemTime::now();
     let entry = |number: &u64| RevokedCertParams {
         serial_number: SerialNumber::from(*number),
@@ -116,14 +168,20 @@ fn revoked(numbers: &[u64], params: &CertificateParams, key: &KeyPair) -> Result
         invalidity_date: None,
     };
     let list = CertificateRevocationListParams {
-        this_update: (now - DAY).into(),
-        next_update: (now + 30 * DAY).into(),
+        this_update: (now - 30 * DAY).into(),
+        next_update: if has("expired") { now - DAY } else { now + 30 * DAY }.into(),
         crl_number: SerialNumber::from(1),
         issuing_distribution_point: None,
         revoked_certs: numbers.iter().map(entry).collect(),
         key_identifier_method: KeyIdMethod::Sha256,
     };
-    list.signed_by(&Issuer::from_params(params, key))?.pem()
+    let other = KeyPair::generate_for(key.algorithm())?;
+    let signer = if has("forged") { &other } else { key };
+    let made = list.signed_by(&Issuer::from_params(params, signer))?;
+    match has("old") {
+        true => Ok(old::pem(&old::list(made.der(), signer)?, "X509 CRL")),
+        false => made.pem(),
+    }
 }
 
 /// A key under a password. Salt and start are fixed: nobody has to be kept out.

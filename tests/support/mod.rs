@@ -6,6 +6,7 @@ pub mod case;
 pub mod certs;
 pub mod differences;
 pub mod judge;
+pub mod old;
 pub mod ports;
 pub mod random;
 pub mod read;

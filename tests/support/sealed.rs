@@ -6,6 +6,7 @@ use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{
     DigitallySignedStruct, DistinguishedName, Error, ServerConfig, ServerConnection, SignatureScheme, StreamOwned,
     client::danger::HandshakeSignatureValid,
@@ -25,7 +26,10 @@ pub fn config(name: &str, place: &Place) -> Result<Arc<ServerConfig>, String> {
     let provider = Arc::new(ring::default_provider());
     let builder = ServerConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions();
     let builder = builder.map_err(text)?.with_client_cert_verifier(Arc::new(Curious(provider)));
-    Ok(Arc::new(builder.with_single_cert(chain.map_err(text)?, key).map_err(text)?))
+    // Put together by hand: the library looks into the certificate and takes none of version 1.
+    let key = ring::sign::any_supported_type(&key).map_err(text)?;
+    let pair = SingleCertAndKey::from(CertifiedKey::new(chain.map_err(text)?, key));
+    Ok(Arc::new(builder.with_cert_resolver(Arc::new(pair))))
 }
 
 impl Sealed {

@@ -7,6 +7,7 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, Error, SignatureScheme, StreamOwned};
 use std::net::TcpStream;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -64,7 +65,10 @@ fn config(tls: &Tls, place: &Place) -> Result<ClientConfig, String> {
             let file = |end: &str| place.log(&format!("{name}.{end}"));
             let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&file("pem")).collect();
             let key = PrivateKeyDer::from_pem_slice(&file("key")).map_err(text)?;
-            builder.with_client_auth_cert(chain.map_err(text)?, key).map_err(text)?
+            // Put together by hand: the library looks into the certificate and takes none of version 1.
+            let key = ring::sign::any_supported_type(&key).map_err(text)?;
+            let pair = SingleCertAndKey::from(CertifiedKey::new(chain.map_err(text)?, key));
+            builder.with_client_cert_resolver(Arc::new(pair))
         }
     };
     config.enable_sni = tls.name.is_some();

@@ -14,6 +14,7 @@ use rustls::{CertificateError, ClientConfig, RootCertStore};
 
 use crate::gateway::secure::proof::{Anybody, Known};
 use crate::tls::files;
+use crate::tls::trust::{self as chains, Purpose};
 
 /// Where systems keep the authorities they trust: Debian and Alpine, Fedora, BSD.
 const AUTHORITIES: [&str; 3] =
@@ -50,7 +51,9 @@ impl Trust {
         store.add_parsable_certificates(roots.iter().cloned());
         let built = WebPkiServerVerifier::builder_with_provider(Arc::new(store), provider()).build();
         let by_roots = built.map_err(|error| format!("{} holds what cannot be used: {error}", file.display()))?;
-        Ok(Known { by_roots, roots: Arc::new(roots), depth: usize::MAX, family: "".into() })
+        // What cannot be read of the world's authorities vouches for nobody.
+        let (trust, _) = chains::Trust::new(&roots, Arc::default(), usize::MAX, Purpose::Server, &provider());
+        Ok(Known { trust, by_roots, provider: provider() })
     }
 }
 

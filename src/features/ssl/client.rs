@@ -4,98 +4,83 @@
 use std::sync::Arc;
 
 use rustls::client::danger::HandshakeSignatureValid;
-use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, UnixTime};
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, RootCertStore, SignatureScheme};
-use x509_cert::der::Decode;
 
 use crate::exchange::tls::Verdict;
-use crate::tls::chain;
+use crate::tls::trust::{Fault, Kind, List, Purpose, Trust, proof};
 
 /// Who is let in.
 #[derive(Debug)]
 pub struct Clients {
-    /// Certificates that vouch for others; some may be clients' own.
-    roots: Vec<CertificateDer<'static>>,
+    trust: Trust,
     /// None where there are no roots: nobody is known then.
     verifier: Option<Arc<dyn ClientCertVerifier>>,
-    /// How many certificates may stand between a client's and a root.
-    depth: usize,
 }
 
 impl Clients {
-    /// Clients that these roots vouch for.
+    /// Clients that these roots vouch for, over no more than so many others, and that no list revokes.
     pub fn new(
-        roots: Vec<CertificateDer<'static>>,
-        crls: Vec<CertificateRevocationListDer<'static>>,
+        roots: &[CertificateDer<'static>],
+        lists: Arc<Vec<List>>,
         depth: usize,
         provider: &Arc<CryptoProvider>,
     ) -> Result<Clients, String> {
         let mut store = RootCertStore::empty();
-        for root in &roots {
+        for root in roots {
             store.add(root.clone()).map_err(|error| format!("holds a certificate that cannot be read: {error}"))?;
+        }
+        let (trust, bad) = Trust::new(roots, lists, depth, Purpose::Client, provider);
+        if let Some(at) = bad {
+            return Err(format!("holds a certificate that cannot be read: number {} of it", at + 1));
         }
         let verifier = match roots.is_empty() {
             true => None,
             false => {
-                let builder = WebPkiClientVerifier::builder_with_provider(store.into(), provider.clone());
-                let built = builder.with_crls(crls).build();
+                let built = WebPkiClientVerifier::builder_with_provider(store.into(), provider.clone()).build();
                 Some(built.map_err(|error| format!("holds what cannot be used: {error}"))?)
             }
         };
-        Ok(Clients { roots, verifier, depth })
+        Ok(Clients { trust, verifier })
     }
 
-    /// What is wrong with a client's certificates, its own first.
+    /// What is wrong with a client's certificates, its own first. Two judge it, and both must call it good; webpki cannot read all
+    /// that OpenSSL lets in.
     pub fn judge(&self, shown: &[Vec<u8>]) -> Verdict {
         let all: Vec<CertificateDer<'_>> = shown.iter().map(|der| CertificateDer::from(der.as_slice())).collect();
         let Some((own, others)) = all.split_first() else { return Verdict::GOOD };
-        let checked = match &self.verifier {
-            None => Err(Error::InvalidCertificate(CertificateError::UnknownIssuer)),
-            Some(verifier) => verifier.verify_client_cert(own, others, UnixTime::now()),
-        };
-        match checked {
-            Ok(_) if chain::links(&all, &self.roots) > self.depth => {
-                Verdict { code: 22, words: "certificate chain too long" }
-            }
-            Ok(_) => Verdict::GOOD,
-            // Its own authority, and named in the conf as it is.
-            Err(Error::InvalidCertificate(CertificateError::Other(_)))
-                if self.roots.contains(own) && chain::is_current(own) =>
-            {
-                Verdict::GOOD
-            }
-            Err(error) => verdict_of(&error, own),
+        let now = UnixTime::now();
+        match (self.trust.judge(&all, now), &self.verifier) {
+            (Ok(Kind::Unusual), _) => Verdict::GOOD,
+            (Ok(Kind::Plain), Some(verifier)) => match verifier.verify_client_cert(own, others, now) {
+                Ok(_) => Verdict::GOOD,
+                Err(error) => verdict_of(fault_of(&error)),
+            },
+            (Ok(Kind::Plain), None) => verdict_of(Fault::UNKNOWN),
+            (Err(fault), _) => verdict_of(fault),
         }
     }
 }
 
-/// OpenSSL's number and words for what rustls found.
-fn verdict_of(error: &Error, own: &CertificateDer<'_>) -> Verdict {
-    use CertificateError as E;
-    let Error::InvalidCertificate(error) = error else {
-        return Verdict { code: 1, words: "unspecified certificate verification error" };
-    };
-    let (code, words) = match error {
-        E::Expired | E::ExpiredContext { .. } => (10, "certificate has expired"),
-        E::NotValidYet | E::NotValidYetContext { .. } => (9, "certificate is not yet valid"),
-        E::Revoked => (23, "certificate revoked"),
-        E::UnknownIssuer if is_own_issuer(own) => (18, "self-signed certificate"),
-        E::UnknownIssuer => (21, "unable to verify the first certificate"),
-        E::UnknownRevocationStatus => (3, "unable to get certificate CRL"),
-        E::ExpiredRevocationList | E::ExpiredRevocationListContext { .. } => (12, "CRL has expired"),
-        E::BadSignature => (7, "certificate signature failure"),
-        E::InvalidPurpose | E::InvalidPurposeContext { .. } => (26, "unsuitable certificate purpose"),
-        _ => (1, "unspecified certificate verification error"),
-    };
-    Verdict { code, words }
+fn verdict_of(fault: Fault) -> Verdict {
+    Verdict { code: fault.code, words: fault.words }
 }
 
-fn is_own_issuer(der: &CertificateDer<'_>) -> bool {
-    x509_cert::Certificate::from_der(der)
-        .is_ok_and(|found| found.tbs_certificate().subject() == found.tbs_certificate().issuer())
+/// What OpenSSL would say of what webpki found.
+fn fault_of(error: &Error) -> Fault {
+    use CertificateError as E;
+    let Error::InvalidCertificate(error) = error else { return Fault::UNREADABLE };
+    match error {
+        E::Expired | E::ExpiredContext { .. } => Fault::EXPIRED,
+        E::NotValidYet | E::NotValidYetContext { .. } => Fault::TOO_EARLY,
+        // The chain is there, so that a name or a signature in it is not to webpki's liking: nothing that may be let pass.
+        E::UnknownIssuer | E::BadSignature => Fault::FORGED,
+        E::InvalidPurpose | E::InvalidPurposeContext { .. } => Fault::PURPOSE,
+        _ => Fault::UNREADABLE,
+    }
 }
 
 /// Whether `optional_no_ca` lets this pass: only nobody is known who vouches for it, as in nginx.
@@ -137,7 +122,7 @@ impl ClientCertVerifier for Asks {
         cert: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, cert, signed, &self.provider.signature_verification_algorithms)
+        proof::signed12(message, cert, signed, &self.provider.signature_verification_algorithms)
     }
 
     fn verify_tls13_signature(
@@ -146,7 +131,7 @@ impl ClientCertVerifier for Asks {
         cert: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, cert, signed, &self.provider.signature_verification_algorithms)
+        proof::signed13(message, cert, signed, &self.provider.signature_verification_algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

@@ -1,14 +1,16 @@
 //! From the settings of a server to what its handshakes need: certificates, suites, sessions, clients. Everything that can
 //! be wrong with the files is said here, with its place in the conf.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
+use rustls::compress::CompressionCache;
 use rustls::crypto::{CryptoProvider, ring};
-use rustls::pki_types::{CertificateDer, CertificateRevocationListDer};
+use rustls::pki_types::CertificateDer;
 use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
 use rustls::version::{TLS12, TLS13};
-use rustls::{RootCertStore, ServerConfig, SignatureAlgorithm};
+use rustls::{DistinguishedName, RootCertStore, ServerConfig, SignatureAlgorithm};
 
 use super::client::{Asks, Clients};
 use super::{Conf, Named, Verify, sessions};
@@ -20,6 +22,9 @@ use crate::tls::number;
 
 /// Tickets that go out after a handshake of TLS 1.3, as OpenSSL has it: browsers open several connections.
 const TICKETS: usize = 2;
+/// Messages with certificates that are kept in fewer bytes: two certificates, with or without what is stapled, in both ways. Fewer
+/// would let clients choose that it is done anew, which costs milliseconds.
+const COMPRESSED: usize = 16;
 /// Bytes of a record's head, which rustls counts in a record's size.
 const RECORD_HEAD: usize = 5;
 
@@ -87,6 +92,10 @@ impl Builder<'_> {
         config.max_fragment_size = conf.buffer_size.map(|bytes| bytes + RECORD_HEAD);
         config.alpn_protocols = ["http/1.1", "http/1.0", "http/0.9"].map(|name| name.as_bytes().to_vec()).to_vec();
         config.send_tls13_tickets = TICKETS;
+        match conf.compression {
+            true => config.cert_compression_cache = Arc::new(CompressionCache::new(COMPRESSED)),
+            false => config.cert_compressors.clear(),
+        }
         config.session_storage = match &conf.cache {
             Some((name, bytes)) => sessions::cache(name, *bytes, conf.timeout),
             None => Arc::new(NoServerSessionStorage {}),
@@ -101,7 +110,7 @@ impl Builder<'_> {
     }
 
     /// Who is let in, and the names of those who vouch for them.
-    fn clients(&mut self, provider: &Arc<CryptoProvider>) -> Option<(Clients, Vec<rustls::DistinguishedName>)> {
+    fn clients(&mut self, provider: &Arc<CryptoProvider>) -> Option<(Clients, Vec<DistinguishedName>)> {
         let conf = self.conf;
         let asked = self.roots("ssl_client_certificate", conf.client_certificate.as_ref());
         let trusted = self.roots("ssl_trusted_certificate", conf.trusted_certificate.as_ref());
@@ -113,20 +122,17 @@ impl Builder<'_> {
             self.push(Diagnostic::error(span, message).code(Code::Certificate).help(help));
             return None;
         }
-        let mut store = RootCertStore::empty();
-        // What cannot be read is named below, with its file.
-        store.add_parsable_certificates(asked.iter().cloned());
-        let hints = store.subjects();
-        let mut crls: Vec<CertificateRevocationListDer<'static>> = Vec::new();
+        let hints = names_of(&asked);
+        let mut lists = Vec::new();
         if let Some(named) = &conf.crl {
             match files::read(self.outside, &named.path).and_then(|bytes| files::revoked(&bytes, &named.path)) {
-                Ok(found) => crls = found,
+                Ok(found) => lists = found,
                 Err(wrong) => self.wrong("ssl_crl", named, wrong),
             }
         }
         let roots: Vec<_> = asked.into_iter().chain(trusted).collect();
         let roots = if conf.verify == Verify::Off { Vec::new() } else { roots };
-        match Clients::new(roots, crls, conf.depth, provider) {
+        match Clients::new(&roots, Arc::new(lists), conf.depth, provider) {
             Ok(clients) => Some((clients, hints)),
             Err(what) => {
                 let named = conf.client_certificate.as_ref().or(conf.trusted_certificate.as_ref())?;
@@ -262,6 +268,15 @@ impl Builder<'_> {
             self.diagnostics.push(diagnostic);
         }
     }
+}
+
+/// The names of authorities as clients are told them: each once, however many certificates of that name a file holds.
+fn names_of(authorities: &[CertificateDer<'static>]) -> Vec<DistinguishedName> {
+    let mut store = RootCertStore::empty();
+    // What cannot be read is named where clients are judged, with its file.
+    store.add_parsable_certificates(authorities.iter().cloned());
+    let mut seen = HashSet::new();
+    store.subjects().into_iter().filter(|name| seen.insert(name.as_ref().to_vec())).collect()
 }
 
 /// The certificates of one server: each client gets the first that it can check.

@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::sync::Arc;
 
 use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, ClientConnection};
+use rustls::{CertificateError, ClientConfig, ClientConnection, OtherError};
 
 use super::socket::Socket;
 
@@ -74,7 +74,7 @@ impl Tls {
             if let Err(error) = self.session.process_new_packets() {
                 // The other end hears why, if it still listens.
                 let _ = self.flush();
-                return Err(io::Error::other(format!("TLS: {error}")));
+                return Err(io::Error::other(words(&error)));
             }
         }
     }
@@ -92,6 +92,16 @@ impl Tls {
             self.session.write_tls(&mut self.socket)?;
         }
         Ok(())
+    }
+}
+
+/// What is said of a connection that TLS broke off; of a certificate in nginx's words.
+fn words(error: &rustls::Error) -> String {
+    match error {
+        rustls::Error::InvalidCertificate(CertificateError::Other(OtherError(why))) => {
+            format!("upstream SSL certificate verify error: {why}")
+        }
+        error => format!("TLS: {error}"),
     }
 }
 

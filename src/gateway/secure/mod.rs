@@ -10,7 +10,7 @@ use std::sync::{Arc, OnceLock};
 use rustls::client::danger::ServerCertVerifier;
 use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::crypto::{CryptoProvider, ring};
-use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, ServerName};
+use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ClientConfig, RootCertStore};
 
@@ -25,6 +25,7 @@ use crate::http::escape;
 use crate::tls::ciphers;
 use crate::tls::files::{self, Passwords, Wrong};
 use crate::tls::number;
+use crate::tls::trust::{List, Purpose, Trust};
 use crate::tls::words::{self, Command, Curves, Suites};
 
 /// The settings.
@@ -35,7 +36,7 @@ pub struct Conf {
     verify: bool,
     trusted: Option<Arc<Vec<CertificateDer<'static>>>>,
     depth: usize,
-    crls: Arc<Vec<CertificateRevocationListDer<'static>>>,
+    lists: Arc<Vec<List>>,
     certificate: Option<Arc<Shown>>,
     key: Option<Arc<Secret>>,
     passwords: Arc<Vec<Vec<u8>>>,
@@ -83,7 +84,7 @@ impl Default for Conf {
             verify: false,
             trusted: None,
             depth: 1,
-            crls: Arc::default(),
+            lists: Arc::default(),
             certificate: None,
             key: None,
             passwords: Arc::default(),
@@ -133,7 +134,7 @@ impl Conf {
     /// Reads `ssl_crl`.
     pub fn set_crl(&mut self, args: &mut Args<'_>) -> Result<(), Fault> {
         let (path, bytes) = read(args)?;
-        self.crls = Arc::new(files::revoked(&bytes, &path).map_err(|wrong| fault(args, wrong))?);
+        self.lists = Arc::new(files::revoked(&bytes, &path).map_err(|wrong| fault(args, wrong))?);
         Ok(())
     }
 
@@ -253,12 +254,14 @@ impl Conf {
         };
         let mut store = RootCertStore::empty();
         store.add_parsable_certificates(trusted.iter().cloned());
-        let builder = WebPkiServerVerifier::builder_with_provider(Arc::new(store), provider.clone());
-        let built = builder.with_crls(self.crls.iter().cloned()).build().map_err(|error| {
+        let built = WebPkiServerVerifier::builder_with_provider(Arc::new(store), provider.clone()).build();
+        let by_roots = built.map_err(|error| {
             let what = format!("holds what cannot be used: {error}");
             (format!("{family}_ssl_trusted_certificate"), Wrong { what, help: None })
         })?;
-        Ok(Arc::new(Known { by_roots: built, roots: trusted.clone(), depth: self.depth, family: family.into() }))
+        // What cannot be read vouches for nobody, as in a bundle of all authorities of the world.
+        let (trust, _) = Trust::new(trusted, self.lists.clone(), self.depth, Purpose::Server, provider);
+        Ok(Arc::new(Known { trust, by_roots, provider: provider.clone() }))
     }
 
     /// The certificate that is shown, with its key.

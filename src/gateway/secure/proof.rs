@@ -4,24 +4,27 @@ use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{WebPkiServerVerifier, verify_server_name};
-use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
-use rustls::{CertificateError, DigitallySignedStruct, SignatureScheme};
+use rustls::{CertificateError, DigitallySignedStruct, Error, OtherError, SignatureScheme};
 
-use crate::tls::chain;
+use crate::tls::trust::{Fault, Kind, Trust, proof};
 
-/// Servers that a root vouches for over no more than so many others.
+/// A certificate of version 1 has no names but the common one, which proves nothing (RFC 9525 section 2).
+const NAMELESS: Fault =
+    Fault { code: 62, words: "hostname mismatch: it is of X.509 version 1, which has no names of hosts" };
+
+/// Servers that a root vouches for. Two judge it, and both must call the certificate good; webpki cannot read all that OpenSSL
+/// believes.
 #[derive(Debug)]
 pub struct Known {
-    /// Who decides but for the length of the chain.
+    /// The conf's own judge.
+    pub trust: Trust,
+    /// webpki.
     pub by_roots: Arc<WebPkiServerVerifier>,
-    /// The roots.
-    pub roots: Arc<Vec<CertificateDer<'static>>>,
-    /// How many may stand between.
-    pub depth: usize,
-    /// The prefix of the directives, for messages.
-    pub family: Box<str>,
+    /// What signatures are checked with.
+    pub provider: Arc<CryptoProvider>,
 }
 
 impl ServerCertVerifier for Known {
@@ -32,24 +35,19 @@ impl ServerCertVerifier for Known {
         name: &ServerName<'_>,
         ocsp: &[u8],
         now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        match self.by_roots.verify_server_cert(own, others, name, ocsp, now) {
-            // Its own authority, and named in the conf as it is, as OpenSSL makes them for a server of one's own.
-            Err(rustls::Error::InvalidCertificate(CertificateError::Other(_)))
-                if self.roots.contains(own) && chain::is_current(own) =>
-            {
-                verify_server_name(&ParsedCertificate::try_from(own)?, name)?;
-                return Ok(ServerCertVerified::assertion());
-            }
-            done => done?,
-        };
+    ) -> Result<ServerCertVerified, Error> {
         let all: Vec<CertificateDer<'_>> = std::iter::once(own).chain(others).cloned().collect();
-        match chain::links(&all, &self.roots) > self.depth {
-            true => {
-                let text = format!("the certificate's chain is longer than {}_ssl_verify_depth", self.family);
-                Err(rustls::Error::General(text))
+        let judged = self.trust.judge(&all, now);
+        match judged.map_err(|fault| CertificateError::Other(OtherError(Arc::new(fault))))? {
+            Kind::Plain => self.by_roots.verify_server_cert(own, others, name, ocsp, now),
+            Kind::Unusual => {
+                let parsed = ParsedCertificate::try_from(own);
+                verify_server_name(
+                    &parsed.map_err(|_| CertificateError::Other(OtherError(Arc::new(NAMELESS))))?,
+                    name,
+                )?;
+                Ok(ServerCertVerified::assertion())
             }
-            false => Ok(ServerCertVerified::assertion()),
         }
     }
 
@@ -58,8 +56,8 @@ impl ServerCertVerifier for Known {
         message: &[u8],
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.by_roots.verify_tls12_signature(message, certificate, signed)
+    ) -> Result<HandshakeSignatureValid, Error> {
+        proof::signed12(message, certificate, signed, &self.provider.signature_verification_algorithms)
     }
 
     fn verify_tls13_signature(
@@ -67,8 +65,8 @@ impl ServerCertVerifier for Known {
         message: &[u8],
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.by_roots.verify_tls13_signature(message, certificate, signed)
+    ) -> Result<HandshakeSignatureValid, Error> {
+        proof::signed13(message, certificate, signed, &self.provider.signature_verification_algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
@@ -89,7 +87,7 @@ impl ServerCertVerifier for Anybody {
         _: &ServerName<'_>,
         _: &[u8],
         _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
+    ) -> Result<ServerCertVerified, Error> {
         Ok(ServerCertVerified::assertion())
     }
 
@@ -98,8 +96,8 @@ impl ServerCertVerifier for Anybody {
         message: &[u8],
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
+    ) -> Result<HandshakeSignatureValid, Error> {
+        proof::signed12(message, certificate, signed, &self.0.signature_verification_algorithms)
     }
 
     fn verify_tls13_signature(
@@ -107,8 +105,8 @@ impl ServerCertVerifier for Anybody {
         message: &[u8],
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
+    ) -> Result<HandshakeSignatureValid, Error> {
+        proof::signed13(message, certificate, signed, &self.0.signature_verification_algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
