@@ -39,6 +39,7 @@ struct Jar {
 /// A server that runs; dropping it kills it.
 pub struct Server {
     child: Child,
+    is_nginx: bool,
 }
 
 impl Place {
@@ -188,6 +189,11 @@ impl Server {
     /// Asks for a graceful stop and checks that it is clean.
     pub fn stop(mut self, place: &Place, refused: bool, deadline: Instant) -> Result<(), String> {
         self.signal(Signal::SIGQUIT)?;
+        // nginx has its pid file before it blocks signals, and waits for the next once one has come in between.
+        while self.is_nginx && self.child.try_wait().is_ok_and(|status| status.is_none()) && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(20));
+            self.signal(Signal::SIGQUIT)?;
+        }
         match self.wait(deadline)? {
             Some(0) => {}
             other => return Err(format!("QUIT ended it with {other:?}\n{}", messages(place))),
@@ -290,7 +296,7 @@ fn spawn(program: &Program, case: &Case, place: &Place) -> Result<Server, String
         .stderr(errors)
         .spawn()
         .map_err(|e| format!("{}: {e}", program.path.display()))?;
-    Ok(Server { child })
+    Ok(Server { child, is_nginx: program.name == "nginx" })
 }
 
 /// Writes the conf with what every case needs around it.
