@@ -2,8 +2,10 @@
 //! meanwhile; a thread of the resolver's own talks to the name servers. Answers are kept as long as they hold. Everything is
 //! bounded: names in flight, names kept, aliases followed.
 
+mod ask;
 mod asking;
 pub mod packet;
+mod plan;
 pub mod system;
 
 use std::collections::HashMap;
@@ -15,11 +17,15 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use crate::exchange::engine::Waker;
+use ask::Records;
+pub use packet::Service;
 
-/// How many names may be asked for at once; each has a socket.
+/// How many names may be asked for at once; each has a few sockets.
 const MOST_ASKED: usize = 256;
 /// How many names are kept.
 const MOST_KEPT: usize = 4096;
+/// However long an answer says that it holds, it is asked for again after a week (RFC 8767 section 4).
+const LONGEST: Duration = Duration::from_secs(7 * 86_400);
 
 /// What a conf says of a resolver.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,22 +72,50 @@ impl fmt::Display for Lost {
 }
 
 /// Who looks names up for the requests of a block, and how long one may take.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Names {
     /// The resolver; none without `resolver`.
     pub resolver: Option<Arc<Resolver>>,
-    /// How long a request waits for a name.
-    pub timeout: Duration,
+    /// How long a request waits for a name, if the conf says so.
+    pub timeout: Option<Duration>,
 }
 
-impl Default for Names {
-    fn default() -> Self {
-        Names { resolver: None, timeout: Duration::from_secs(30) }
+impl Names {
+    /// How long a request waits for a name.
+    pub fn timeout(&self) -> Duration {
+        self.timeout.unwrap_or(Duration::from_secs(30))
     }
 }
 
 /// What is known of a name.
-pub type Answer = Result<Arc<[IpAddr]>, Lost>;
+pub type Answer = Result<Arc<Found>, Lost>;
+
+/// What a name stands for: at least one of something.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// Its addresses, if those were asked for.
+    pub addresses: Vec<IpAddr>,
+    /// Its services, if those were.
+    pub services: Vec<Service>,
+    /// How long that holds.
+    pub until: Instant,
+}
+
+/// What is asked of a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Want {
+    /// Its addresses.
+    Addresses,
+    /// Its services (SRV).
+    Services,
+}
+
+/// A name and what is asked of it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Key {
+    name: String,
+    want: Want,
+}
 
 /// A resolver. Confs with the same plan share one, over a reload too.
 #[derive(Debug)]
@@ -92,10 +126,10 @@ pub struct Resolver {
 
 #[derive(Debug, Default)]
 struct State {
-    kept: HashMap<String, (Arc<[IpAddr]>, Instant)>,
-    asked: HashMap<String, Arc<Pending>>,
+    kept: HashMap<Key, Arc<Found>>,
+    asked: HashMap<Key, Arc<Pending>>,
     /// Names that the thread has not taken up yet.
-    fresh: Vec<(String, Arc<Pending>)>,
+    fresh: Vec<(Key, Arc<Pending>)>,
     /// Wakes the thread; none when it does not run.
     thread: Option<Arc<mio::Waker>>,
 }
@@ -138,19 +172,23 @@ pub struct Lookup {
 impl Lookup {
     /// The addresses, in an order that begins anywhere, so that all are used; or why there are none.
     pub fn poll(&self) -> Poll<Result<Vec<IpAddr>, Lost>> {
+        self.answer().map_ok(|found| {
+            let mut addresses = found.addresses.clone();
+            // Answers that were found have at least one address.
+            let begin = fastrand::usize(..addresses.len().max(1));
+            addresses.rotate_left(begin);
+            addresses
+        })
+    }
+
+    /// The whole answer.
+    pub fn answer(&self) -> Poll<Answer> {
         let known = match &self.pending {
             Ok(pending) => pending.answer.get(),
             Err(answer) => Some(answer),
         };
         match known {
-            Some(Ok(addresses)) => {
-                let mut addresses = addresses.to_vec();
-                // Answers that were found have at least one address.
-                let begin = fastrand::usize(..addresses.len().max(1));
-                addresses.rotate_left(begin);
-                Poll::Ready(Ok(addresses))
-            }
-            Some(Err(lost)) => Poll::Ready(Err(*lost)),
+            Some(answer) => Poll::Ready(answer.clone()),
             None if Instant::now() >= self.deadline => Poll::Ready(Err(Lost::TimedOut)),
             None => Poll::Pending,
         }
@@ -179,29 +217,35 @@ impl Resolver {
         resolver
     }
 
-    /// Looks a name up. The waker is called when the answer is there, if it is not there at once.
+    /// Looks a name's addresses up. The waker is called when the answer is there, if it is not there at once.
     pub fn resolve(self: &Arc<Self>, name: &str, waker: Waker, timeout: Duration) -> Lookup {
+        self.look_up(name, Want::Addresses, waker, timeout)
+    }
+
+    /// The same for what is wanted of it.
+    pub fn look_up(self: &Arc<Self>, name: &str, want: Want, waker: Waker, timeout: Duration) -> Lookup {
         static NUMBERS: AtomicU64 = AtomicU64::new(0);
         let now = Instant::now();
         // A time too long for the clock is as good as a day.
         let deadline = now.checked_add(timeout).unwrap_or(now + Duration::from_secs(86_400));
         let number = NUMBERS.fetch_add(1, Relaxed);
         let done = |answer: Answer| Lookup { pending: Err(answer), number, deadline };
-        if let Ok(ip) = name.parse::<IpAddr>() {
-            return done(Ok(Arc::from([ip])));
+        if let (Ok(ip), Want::Addresses) = (name.parse::<IpAddr>(), want) {
+            return done(Ok(Arc::new(Found { addresses: vec![ip], services: Vec::new(), until: now + LONGEST })));
         }
         let Some(name) = tidy(name) else { return done(Err(Lost::Misspelt)) };
+        let key = Key { name, want };
         let mut state = self.state();
-        if let Some((addresses, _)) = state.kept.get(&name).filter(|(_, until)| now < *until) {
-            return done(Ok(addresses.clone()));
+        if let Some(found) = state.kept.get(&key).filter(|found| now < found.until) {
+            return done(Ok(found.clone()));
         }
-        let pending = match state.asked.get(&name) {
+        let pending = match state.asked.get(&key) {
             Some(pending) => pending.clone(),
             None if state.asked.len() >= MOST_ASKED => return done(Err(Lost::Busy)),
             None => {
                 let pending = Arc::<Pending>::default();
-                state.asked.insert(name.clone(), pending.clone());
-                state.fresh.push((name.clone(), pending.clone()));
+                state.asked.insert(key.clone(), pending.clone());
+                state.fresh.push((key, pending.clone()));
                 pending
             }
         };
@@ -227,13 +271,16 @@ impl Resolver {
     }
 
     /// Notes an answer and wakes who waits for it.
-    fn finish(&self, name: &str, answer: Answer, holds: Duration) {
+    fn finish(&self, key: &Key, result: Result<(Records, Duration), Lost>) {
+        let answer = result.map(|(Records { addresses, services }, holds)| {
+            let holds = self.plan.valid.unwrap_or(holds).min(LONGEST);
+            Arc::new(Found { addresses, services, until: Instant::now() + holds })
+        });
         let mut state = self.state();
-        if let Ok(addresses) = &answer {
-            let holds = self.plan.valid.unwrap_or(holds);
-            state.keep(name, addresses.clone(), holds);
+        if let Ok(found) = &answer {
+            state.keep(key, found.clone());
         }
-        let pending = state.asked.remove(name);
+        let pending = state.asked.remove(key);
         drop(state);
         if let Some(pending) = pending {
             pending.finish(answer);
@@ -242,17 +289,19 @@ impl Resolver {
 }
 
 impl State {
-    fn keep(&mut self, name: &str, addresses: Arc<[IpAddr]>, holds: Duration) {
+    fn keep(&mut self, key: &Key, found: Arc<Found>) {
         let now = Instant::now();
-        let Some(until) = now.checked_add(holds).filter(|until| *until > now) else { return };
-        if self.kept.len() >= MOST_KEPT && !self.kept.contains_key(name) {
-            self.kept.retain(|_, (_, until)| *until > now);
+        if found.until <= now {
+            return;
         }
-        if self.kept.len() >= MOST_KEPT && !self.kept.contains_key(name) {
-            let first = self.kept.iter().min_by_key(|(_, (_, until))| *until).map(|(name, _)| name.clone());
+        if self.kept.len() >= MOST_KEPT && !self.kept.contains_key(key) {
+            self.kept.retain(|_, found| found.until > now);
+        }
+        if self.kept.len() >= MOST_KEPT && !self.kept.contains_key(key) {
+            let first = self.kept.iter().min_by_key(|(_, found)| found.until).map(|(key, _)| key.clone());
             first.and_then(|first| self.kept.remove(&first));
         }
-        self.kept.insert(name.to_string(), (addresses, until));
+        self.kept.insert(key.clone(), found);
     }
 }
 

@@ -6,13 +6,28 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use simple_dns::rdata::RData;
 use simple_dns::{CLASS, Name, OPCODE, Packet, PacketFlag, QCLASS, QTYPE, Question, RCODE, TYPE};
 
-/// Which addresses are asked for.
+/// Which records are asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// IPv4.
     A,
     /// IPv6.
     Aaaa,
+    /// Services (RFC 2782).
+    Srv,
+}
+
+/// Where a service is.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Service {
+    /// Those with the lowest number come first.
+    pub priority: u16,
+    /// Its share among those of the same priority.
+    pub weight: u16,
+    /// The port there.
+    pub port: u16,
+    /// The host.
+    pub target: String,
 }
 
 /// What an answer says.
@@ -20,6 +35,8 @@ pub enum Kind {
 pub enum Said {
     /// Addresses, and for how many seconds they hold. There may be none.
     Addresses(Vec<IpAddr>, u32),
+    /// Services, and for how many seconds they hold. There may be none.
+    Services(Vec<Service>, u32),
     /// The name is another's alias, whose addresses the answer does not tell.
     Alias(String, u32),
     /// It did not fit: ask over TCP.
@@ -31,7 +48,7 @@ pub enum Said {
 /// The longest chain of aliases.
 pub const LONGEST_CHAIN: usize = 8;
 
-/// A question for a name's addresses. None for a name that no packet can carry.
+/// A question for a name's records. None for a name that no packet can carry.
 pub fn question(id: u16, name: &str, kind: Kind) -> Option<Vec<u8>> {
     let mut packet = Packet::new_query(id);
     packet.set_flags(PacketFlag::RECURSION_DESIRED);
@@ -69,6 +86,7 @@ fn record(kind: Kind) -> TYPE {
     match kind {
         Kind::A => TYPE::A,
         Kind::Aaaa => TYPE::AAAA,
+        Kind::Srv => TYPE::SRV,
     }
 }
 
@@ -76,23 +94,35 @@ fn is(name: &Name<'_>, text: &str) -> bool {
     name.to_string().eq_ignore_ascii_case(text)
 }
 
-/// Follows the aliases that the answer tells to the addresses at their end.
+/// Follows the aliases that the answer tells to the records at their end.
 fn follow(packet: &Packet<'_>, name: &str, kind: Kind) -> Said {
     let (mut owner, mut ttl, mut hops) = (name.to_string(), u32::MAX, 0);
     loop {
-        let (mut addresses, mut alias) = (Vec::new(), None);
+        let (mut addresses, mut services, mut alias) = (Vec::new(), Vec::new(), None);
         for record in packet.answers.iter().filter(|record| record.class == CLASS::IN && is(&record.name, &owner)) {
             match (&record.rdata, kind) {
                 (RData::A(a), Kind::A) => addresses.push(Ipv4Addr::from_bits(a.address).into()),
                 (RData::AAAA(a), Kind::Aaaa) => addresses.push(Ipv6Addr::from_bits(a.address).into()),
+                // RFC 2782: a dot says that there is no such service.
+                (RData::SRV(srv), Kind::Srv) if !srv.target.get_labels().is_empty() => services.push(Service {
+                    priority: srv.priority,
+                    weight: srv.weight,
+                    port: srv.port,
+                    target: srv.target.to_string(),
+                }),
                 (RData::CNAME(to), _) => alias = Some(to.0.to_string()),
                 _ => continue,
             }
             ttl = ttl.min(record.ttl);
         }
         match alias {
-            Some(to) if addresses.is_empty() && hops < LONGEST_CHAIN => (owner, hops) = (to, hops + 1),
-            _ if addresses.is_empty() && hops > 0 && hops < LONGEST_CHAIN => return Said::Alias(owner, ttl),
+            Some(to) if addresses.is_empty() && services.is_empty() && hops < LONGEST_CHAIN => {
+                (owner, hops) = (to, hops + 1)
+            }
+            _ if addresses.is_empty() && services.is_empty() && hops > 0 && hops < LONGEST_CHAIN => {
+                return Said::Alias(owner, ttl);
+            }
+            _ if kind == Kind::Srv => return Said::Services(services, ttl),
             _ => return Said::Addresses(addresses, ttl),
         }
     }

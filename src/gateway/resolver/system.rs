@@ -117,7 +117,7 @@ impl Client {
             match self.ask_servers(&name, kind)? {
                 Said::Addresses(found, _) => return Ok(found),
                 Said::Alias(to, _) => name = to,
-                Said::Refused(_) | Said::Truncated => return Ok(Vec::new()),
+                Said::Refused(_) | Said::Truncated | Said::Services(..) => return Ok(Vec::new()),
             }
         }
         Ok(Vec::new())

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::exchange::engine::Engine;
-use simple_dns::rdata::{A, AAAA, CNAME, RData};
+use simple_dns::rdata::{A, AAAA, CNAME, RData, SRV};
 use simple_dns::{CLASS, Name, Packet, PacketFlag, QTYPE, RCODE, ResourceRecord, TYPE};
 use std::io::{Read, Write};
 use std::net::{TcpListener, UdpSocket};
@@ -28,17 +28,21 @@ impl Engine for Bell {
 const LONG: Duration = Duration::from_secs(20);
 
 /// Looks a name up and waits as a request would: for the waker, until the deadline.
-fn look_up(resolver: &Arc<Resolver>, name: &str, timeout: Duration) -> Result<Vec<IpAddr>, Lost> {
+fn answer_to(resolver: &Arc<Resolver>, name: &str, want: Want, timeout: Duration) -> Answer {
     let bell = Arc::<Bell>::default();
-    let lookup = resolver.resolve(name, Waker::new(Some(bell.clone()), 1), timeout);
+    let lookup = resolver.look_up(name, want, Waker::new(Some(bell.clone()), 1), timeout);
     loop {
-        if let Poll::Ready(answer) = lookup.poll() {
+        if let Poll::Ready(answer) = lookup.answer() {
             return answer;
         }
         let left = lookup.deadline.saturating_duration_since(Instant::now());
         let rung = bell.0.lock().unwrap();
         drop(bell.1.wait_timeout_while(rung, left, |rung| *rung == 0).unwrap());
     }
+}
+
+fn look_up(resolver: &Arc<Resolver>, name: &str, timeout: Duration) -> Result<Vec<IpAddr>, Lost> {
+    answer_to(resolver, name, Want::Addresses, timeout).map(|found| found.addresses.clone())
 }
 
 /// A name server: `script` makes the messages to send back; it is told whether they go over TCP.
@@ -274,12 +278,14 @@ fn what_is_asked_and_kept_has_bounds() {
     assert_eq!(more.poll(), Poll::Ready(Err(Lost::Busy)));
     assert_eq!(resolver.resolve("n0.test", waker(), LONG).poll(), Poll::Pending);
     drop(all);
+    let key = |n: usize| Key { name: n.to_string(), want: Want::Addresses };
     let mut state = State::default();
     for n in 0..MOST_KEPT + 10 {
-        state.keep(&n.to_string(), Arc::from([]), Duration::from_secs(60 + n as u64));
+        let until = Instant::now() + Duration::from_secs(60 + n as u64);
+        state.keep(&key(n), Arc::new(Found { addresses: Vec::new(), services: Vec::new(), until }));
     }
     assert_eq!(state.kept.len(), MOST_KEPT);
-    assert!(!state.kept.contains_key("0") && state.kept.contains_key(&(MOST_KEPT + 9).to_string()));
+    assert!(!state.kept.contains_key(&key(0)) && state.kept.contains_key(&key(MOST_KEPT + 9)));
 }
 
 #[test]
@@ -287,4 +293,65 @@ fn confs_with_the_same_plan_share_a_resolver() {
     let plan = || Plan { servers: vec!["192.0.2.9:53".parse().unwrap()], valid: None, v4: true, v6: false };
     assert!(Arc::ptr_eq(&Resolver::of(plan()), &Resolver::of(plan())));
     assert!(!Arc::ptr_eq(&Resolver::of(plan()), &Resolver::of(Plan { v6: true, ..plan() })));
+}
+
+#[test]
+fn an_answer_counts_however_late_it_comes() {
+    // Both questions are answered once, and that when they have been asked again already.
+    let slow = |count: Arc<AtomicUsize>| {
+        move |question: &[u8], _: bool| match count.fetch_add(1, Relaxed) {
+            0 => {
+                std::thread::sleep(asking::PATIENCE + Duration::from_millis(500));
+                vec![good(question, 60)]
+            }
+            1 => vec![good(question, 60)],
+            _ => Vec::new(),
+        }
+    };
+    let (address, _) = server(slow(Arc::default()));
+    assert_eq!(sorted(look_up(&resolver(&[address]), "late.test", LONG)), ["127.0.0.1", "::1"]);
+    // One that knows nothing does not take the word from one that is slow.
+    let (address, _) = server(slow(Arc::default()));
+    let (refusing, _) =
+        server(|question, _| vec![reply(question, |packet, _, _| *packet.rcode_mut() = RCODE::Refused)]);
+    for servers in [[address, refusing], [refusing, address]] {
+        let (late, _) = server(slow(Arc::default()));
+        let servers = servers.map(|server| if server == address { late } else { server });
+        assert_eq!(sorted(look_up(&resolver(&servers), "late.test", LONG)), ["127.0.0.1", "::1"]);
+    }
+}
+
+#[test]
+fn a_question_that_is_under_way_is_not_asked_again_for_an_alias() {
+    let (address, asked) = server(|question, _| {
+        let six = Packet::parse(question).unwrap().questions[0].qtype == QTYPE::TYPE(TYPE::AAAA);
+        if six {
+            std::thread::sleep(Duration::from_millis(300));
+        }
+        vec![reply(question, |packet, name, six| match name {
+            "www.test" => packet.answers.push(record(name, 60, RData::CNAME(CNAME(Name::new_unchecked("app.test"))))),
+            _ if six => packet.answers.push(record(name, 60, RData::AAAA(AAAA { address: 1 }))),
+            _ => packet.answers.push(record(name, 60, RData::A(A { address: 0x7f00_0002 }))),
+        })]
+    });
+    assert_eq!(sorted(look_up(&resolver(&[address]), "www.test", LONG)), ["127.0.0.2", "::1"]);
+    assert_eq!(asked.load(Relaxed), 4, "each kind for the name, then for the alias");
+}
+
+#[test]
+fn services_are_looked_up() {
+    let (address, asked) = server(|question, _| {
+        vec![reply(question, |packet, name, _| {
+            let one = |priority, port, target| SRV { priority, weight: 5, port, target: Name::new_unchecked(target) };
+            let all = [one(1, 8001, "a.test"), one(2, 8002, "b.test"), one(1, 9, ".")];
+            packet.answers.extend(all.map(|one| record(name, 60, RData::SRV(one))));
+        })]
+    });
+    let resolver = resolver(&[address]);
+    let found = answer_to(&resolver, "_http._tcp.test", Want::Services, LONG).unwrap();
+    let services: Vec<_> = found.services.iter().map(|one| (one.priority, one.port, one.target.as_str())).collect();
+    assert_eq!(services, [(1, 8001, "a.test"), (2, 8002, "b.test")], "a dot is no host");
+    assert_eq!(asked.load(Relaxed), 1);
+    // The same name may be a host as well.
+    assert_eq!(look_up(&resolver, "_http._tcp.test", LONG), Err(Lost::NotFound));
 }
