@@ -38,8 +38,6 @@ pub struct Http {
     remarks: Vec<Report>,
 }
 
-/// The most fields of a head.
-const FIELDS: usize = 512;
 /// The most interim answers before the final one.
 const INTERIM: usize = 32;
 /// So many need no memory of their own while a head is read.
@@ -70,7 +68,8 @@ impl Http {
         let (mut few, mut many) = ([httparse::EMPTY_HEADER; FEW], Vec::new());
         let parsed = match httparse::parse_headers(rest, &mut few) {
             Err(httparse::Error::TooManyHeaders) => {
-                many.resize(memchr::memchr_iter(b'\n', rest).count().min(FIELDS), httparse::EMPTY_HEADER);
+                // As many as there are: what is read of a head has its bound (`proxy_buffer_size`).
+                many.resize(memchr::memchr_iter(b'\n', rest).count(), httparse::EMPTY_HEADER);
                 httparse::parse_headers(rest, &mut many)
             }
             parsed => parsed,
@@ -78,7 +77,6 @@ impl Http {
         let fields = match parsed {
             Ok(httparse::Status::Complete((_, fields))) => fields,
             Ok(httparse::Status::Partial) => return Err(Fault::Closed),
-            Err(httparse::Error::TooManyHeaders) => return Err(Fault::Head(format!("more than {FIELDS} fields"))),
             Err(_) => return Err(Fault::Head(format!("invalid header: \"{}\"", first_wrong(rest)))),
         };
         let length = self.find_frame(status, minor, fields)?;

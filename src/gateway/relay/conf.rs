@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::conf::args::{Args, Fault};
+use crate::conf::args::{Args, Fault, parse_size};
 use crate::conf::value::Text;
 
 /// What may lead a request to the next server.
@@ -79,7 +79,7 @@ pub enum Bind {
 /// The settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Conf {
-    /// How long a connection may take to stand.
+    /// How long a connection may take to stand, its handshake of TLS included.
     pub connect_timeout: Duration,
     /// How long the server may take none of the request.
     pub send_timeout: Duration,
@@ -281,6 +281,11 @@ impl Conf {
         }
         self.limit_rate = text;
         Ok(())
+    }
+
+    /// Whether there is a `limit_rate`, or may be.
+    pub fn is_paced(&self) -> bool {
+        self.limit_rate.constant().is_none_or(|rate| parse_size(rate).is_some_and(|rate| rate > 0))
     }
 
     /// `store`: `off` asks for what is so anyway.

@@ -7,10 +7,11 @@ use std::sync::{Arc, Mutex};
 use super::account;
 use super::answer::{self, Rewrite};
 use super::flow::{Flow, Missing};
-use super::link::{Link, READING_HEAD};
+use super::link::Link;
 use super::protocol::{Fault, Head, Part};
 use super::run::{Around, Order, Relay};
 use super::switched::Switched;
+use super::trouble::READING_HEAD;
 use crate::exchange::Exchange;
 use crate::exchange::error::{HttpError, Level};
 use crate::exchange::step::Step;
@@ -124,8 +125,8 @@ impl Order {
         let may_keep = self.protocol.may_keep() && link.out.is_done() && !link.deaf;
         let (line, choice, mut age, now) = link.release();
         age.requests += 1;
-        if let Some(line) = line.filter(|_| may_keep) {
-            let (upstream, address) = (choice.upstream(), choice.address().clone());
+        let (upstream, address) = (choice.upstream(), choice.address().clone());
+        if let Some(line) = line.filter(|_| may_keep && upstream.keeps(&address)) {
             upstream.idle.put(&upstream.keepalive, address, self.purpose.clone(), line, age, now);
         }
         // Whoever is put aside by a success? Nobody; so there is nothing to say.

@@ -36,6 +36,7 @@ pub struct Flow {
     /// Bytes a second.
     rate: Option<u64>,
     since: Instant,
+    /// How much had come before its first byte.
     first: u64,
     /// When the rate lets more through.
     pause: Option<Instant>,
@@ -72,11 +73,12 @@ impl Flow {
         let conf = &order.conf;
         let buffering = buffering.unwrap_or(conf.buffering);
         let (memory, file) = if buffering { (conf.buffer_size + conf.buffers, conf.max_temp_file) } else { (0, 0) };
-        let rate = parse_size(&x.eval(&conf.limit_rate)).filter(|rate| *rate > 0);
+        // As in nginx, whose limit is one of its buffers.
+        let rate = parse_size(&x.eval(&conf.limit_rate)).filter(|rate| *rate > 0 && buffering);
         let folder = x.prefix.join(if conf.temp_path.as_os_str().is_empty() { folder } else { &conf.temp_path });
         Flow {
             held: Held::new(memory.max(1), file, folder),
-            first: link.received,
+            first: link.received - link.beside_head,
             since: link.last_moved(),
             received: if link.out.is_done() { Received::Nothing } else { x.received.take() },
             order,
@@ -101,20 +103,23 @@ impl Flow {
     /// Takes in what has come, at most once.
     fn pull(&mut self) -> Pull {
         let Some(link) = &mut self.link else { return Pull::Whole };
+        let mut most = BUFFER;
         if let Some(rate) = self.rate {
             // As many as that many seconds allow, the one that has begun included.
             let seconds = self.since.elapsed().as_secs() + 1;
-            if link.received - self.first >= rate.saturating_mul(seconds) {
+            let left = rate.saturating_mul(seconds).saturating_sub(link.received - self.first);
+            if left == 0 {
                 self.pause = Some(self.since + Duration::from_secs(seconds));
                 return Pull::Nothing;
             }
             self.pause = None;
+            most = usize::try_from(left).unwrap_or(BUFFER);
         }
         let now = Instant::now();
         let mut out = Vec::new();
         let mut decoded = Ok(Part::More);
         let protocol = &mut self.order.protocol;
-        match link.receive(now, |_, bytes| decoded = protocol.read_body(bytes, &mut out)) {
+        match link.receive(now, most, |_, bytes| decoded = protocol.read_body(bytes, &mut out)) {
             Ok(0) => decoded = protocol.closed().map(|()| Part::Whole),
             Ok(_) => {}
             Err(error) if error.kind() == ErrorKind::WouldBlock => {

@@ -12,6 +12,7 @@ use super::conf::Conf;
 use super::outgoing::{Outgoing, Sent, Source};
 use super::protocol::{Fault, Head, Part, Protocol};
 use super::socket::Line;
+use super::trouble::Trouble;
 use crate::exchange::engine::Waker;
 use crate::gateway::upstream::Choice;
 use crate::gateway::upstream::idle::Age;
@@ -22,9 +23,6 @@ pub const BUFFER: usize = 64 << 10;
 thread_local! {
     static READ: RefCell<Vec<u8>> = RefCell::new(vec![0; BUFFER]);
 }
-
-/// What is being done until an answer's head is there.
-pub(super) const READING_HEAD: &str = " while reading response header from upstream";
 
 /// A connection with a request on it.
 pub struct Link {
@@ -39,9 +37,11 @@ pub struct Link {
     pub(super) body: (Vec<u8>, Option<Result<Part, Fault>>),
     /// Bytes that have come.
     pub(super) received: u64,
+    /// How many of them came with the head and are none of it.
+    pub(super) beside_head: u64,
     /// When it was chosen.
     pub(super) started: Instant,
-    /// When it stood.
+    /// When it stood, its handshake done where there is one.
     pub(super) connected: Option<Duration>,
     /// When something moved last.
     moved: Instant,
@@ -57,27 +57,6 @@ pub struct Link {
     drained: bool,
     /// Whether the client is to send more of the body first.
     hungry: bool,
-}
-
-/// What went wrong on a link, in nginx's words.
-#[derive(Debug)]
-pub enum Trouble {
-    /// It cannot be opened.
-    Connect(io::Error),
-    /// It did not stand in time.
-    ConnectTimeout,
-    /// The request could not be written.
-    Send(io::Error),
-    /// The server took nothing of it in time.
-    SendTimeout,
-    /// The answer could not be read.
-    Receive(io::Error),
-    /// The server was silent for too long.
-    ReadTimeout,
-    /// The answer is wrong.
-    Answer(Fault),
-    /// The head is longer than allowed.
-    TooBig,
 }
 
 impl Link {
@@ -98,6 +77,7 @@ impl Link {
             input: Vec::new(),
             body: (Vec::new(), None),
             received: 0,
+            beside_head: 0,
             started: now,
             connected: age.map(|_| Duration::ZERO),
             moved: now,
@@ -131,6 +111,7 @@ impl Link {
             }
             if self.is_late(conf, now) {
                 return Err(match (self.connected, self.is_sending()) {
+                    (None, _) if self.line.socket.has_greeted() => Trouble::HandshakeTimeout,
                     (None, _) => Trouble::ConnectTimeout,
                     (_, true) => Trouble::SendTimeout,
                     (_, false) => Trouble::ReadTimeout,
@@ -187,7 +168,11 @@ impl Link {
             return Ok(Sent::All);
         }
         let before = self.out.written;
-        let sent = self.out.send(&mut self.line.socket, protocol, body);
+        let sent = match self.stand(body, now) {
+            Ok(()) => self.out.send(&mut self.line.socket, protocol, body),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(Sent::Blocked),
+            Err(error) => Err(error),
+        };
         if self.out.written > before {
             self.moved = now;
             if self.connected.is_none() {
@@ -196,6 +181,9 @@ impl Link {
         }
         let sent = match sent {
             Ok(sent) => sent,
+            Err(error) if self.connected.is_none() && self.line.socket.has_greeted() => {
+                return Err(Trouble::Handshake(error));
+            }
             Err(error) if self.connected.is_none() => return Err(Trouble::Connect(error)),
             Err(error) => {
                 // It may have answered before it closed: that answer is for the client.
@@ -212,6 +200,21 @@ impl Link {
         self.hungry = sent == Sent::Hungry;
         self.watch(sent == Sent::Blocked)?;
         Ok(sent)
+    }
+
+    /// The handshake comes before the request, and it belongs to connecting. A body that nobody can have again is not begun either
+    /// before the connection stands: it may go to another server until then.
+    fn stand(&mut self, body: &Source<'_>, now: Instant) -> io::Result<()> {
+        let is_tls = self.line.socket.is_tls();
+        if self.connected.is_some() || !(is_tls || matches!(body, Source::Coming(_))) {
+            return Ok(());
+        }
+        self.line.socket.stand()?;
+        self.moved = now;
+        self.connected = Some(self.took());
+        // The handshake's last bytes may have brought more than they are.
+        self.drained &= !is_tls;
+        Ok(())
     }
 
     /// News is asked for after the first write, since most requests need no more than that; of a kept connection it comes anyway.
@@ -235,7 +238,9 @@ impl Link {
     fn read_head(&mut self, conf: &Conf, protocol: &mut dyn Protocol, now: Instant) -> Result<Option<Head>, Trouble> {
         loop {
             let mut found = Ok(None);
-            match self.receive(now, |link, bytes| found = link.understand(bytes, conf, protocol)) {
+            // An answer whose pace is bounded is not read far ahead with its head.
+            let most = if conf.is_paced() { conf.buffer_size.saturating_sub(self.input.len()).max(1) } else { BUFFER };
+            match self.receive(now, most, |link, bytes| found = link.understand(bytes, conf, protocol)) {
                 Ok(0) => return Err(Trouble::Answer(Fault::Closed)),
                 Ok(_) => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(None),
@@ -266,20 +271,24 @@ impl Link {
         match &head {
             Some(head) if head.size > conf.buffer_size => return Err(Trouble::TooBig),
             None if rest.len() > conf.buffer_size => return Err(Trouble::TooBig),
-            Some(head) if head.status != 101 => self.body.1 = Some(protocol.read_body(rest, &mut self.body.0)),
+            Some(head) if head.status != 101 => {
+                self.beside_head = rest.len() as u64;
+                self.body.1 = Some(protocol.read_body(rest, &mut self.body.0));
+            }
             _ => self.input = rest.to_vec(),
         }
         Ok(head)
     }
 
-    /// Reads once, unless it is known that nothing is there, and hands over what came.
-    pub fn receive(&mut self, now: Instant, take: impl FnOnce(&mut Link, &[u8])) -> io::Result<usize> {
+    /// Reads once, at most so many bytes, unless it is known that nothing is there, and hands over what came.
+    pub fn receive(&mut self, now: Instant, most: usize, take: impl FnOnce(&mut Link, &[u8])) -> io::Result<usize> {
         // Taken before the read: what comes behind it is news again.
         let has_news = self.line.bell.as_ref().is_none_or(|bell| bell.take_news());
         if self.drained && !has_news {
             return Err(ErrorKind::WouldBlock.into());
         }
         READ.with_borrow_mut(|buffer| {
+            let buffer = &mut buffer[..most.min(BUFFER)];
             let read = self.line.socket.read(buffer);
             // What TLS holds back brings no news.
             self.drained = !self.line.socket.is_tls() && read.as_ref().map_or(true, |n| *n < buffer.len());
@@ -307,45 +316,5 @@ impl Link {
     /// From now on silence counts anew: the server was not asked for more until now.
     pub fn touch(&mut self) {
         self.moved = Instant::now();
-    }
-}
-
-impl Trouble {
-    /// What happened, in the words that nginx's logs have.
-    pub fn words(&self) -> String {
-        let call = |name: &str, error: &io::Error| match error.raw_os_error() {
-            Some(code) => format!("{name} failed ({code}: {})", crate::exchange::error::system_words(error)),
-            None => format!("{name} failed ({error})"),
-        };
-        let late = "upstream timed out (110: Connection timed out)";
-        let what = match self {
-            Trouble::Connect(error) => call("connect()", error),
-            Trouble::ConnectTimeout | Trouble::SendTimeout | Trouble::ReadTimeout => late.into(),
-            Trouble::Send(error) => call("send()", error),
-            Trouble::Receive(error) => call("recv()", error),
-            Trouble::TooBig => "upstream sent too big header".into(),
-            Trouble::Answer(fault) => fault.words(),
-        };
-        what + self.stage()
-    }
-
-    /// What was being done.
-    pub fn stage(&self) -> &'static str {
-        match self {
-            Trouble::Connect(_) | Trouble::ConnectTimeout => " while connecting to upstream",
-            Trouble::Send(_) | Trouble::SendTimeout => " while sending request to upstream",
-            Trouble::Receive(_) | Trouble::ReadTimeout | Trouble::TooBig | Trouble::Answer(_) => READING_HEAD,
-        }
-    }
-}
-
-impl Fault {
-    /// What happened.
-    pub fn words(&self) -> String {
-        match self {
-            Fault::Head(words) | Fault::Body(words) => format!("upstream sent {words}"),
-            Fault::Closed => "upstream prematurely closed connection".into(),
-            Fault::Refused(words) | Fault::Short(words) => words.clone(),
-        }
     }
 }

@@ -17,6 +17,7 @@ mod run;
 mod socket;
 mod switched;
 mod tls;
+mod trouble;
 
 pub use answer::Rewrite;
 pub use conf::{Bind, Cases, Conf, Ignored};

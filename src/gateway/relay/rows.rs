@@ -7,7 +7,7 @@ macro_rules! gateway_rows {
     ($prefix:literal, $what:literal, $conf:ty, [$($own:expr),* $(,)?]) => {
         &[
             $crate::gateway_row!($prefix, "_connect_timeout", &["time"], Some("60s"), Words(1, 1),
-                concat!("How long ", $what, " may take to accept a connection. After that it counts as failed (504)."),
+                concat!("How long ", $what, " may take to accept a connection, its TLS handshake included. After that it counts as failed (504)."),
                 |conf: &mut $conf, args| $crate::gateway::relay::Conf::time(&mut std::sync::Arc::make_mut(&mut conf.relay).connect_timeout, args)),
             $crate::gateway_row!($prefix, "_send_timeout", &["time"], Some("60s"), Words(1, 1),
                 concat!("How long ", $what, " may take nothing of a request, between two writes. After that the answer is 504."),
@@ -82,7 +82,9 @@ macro_rules! gateway_rows {
                     the system, as `off` does."),
                 |conf: &mut $conf, args| std::sync::Arc::make_mut(&mut conf.relay).set_bind(args)),
             $crate::gateway_row!($prefix, "_limit_rate", &["rate"], Some("0"), Words(1, 1),
-                "How many bytes a second are read of an answer, for each request; 0 is no limit. It may contain variables.",
+                concat!("How many bytes a second are read of an answer's body, for each request; 0 is no limit. What comes with the head, \
+                    at most `", $prefix, "_buffer_size`, is taken at once and counts. It holds only where answers are buffered (`", $prefix,
+                    "_buffering`). It may contain variables."),
                 |conf: &mut $conf, args| std::sync::Arc::make_mut(&mut conf.relay).set_limit_rate(args)),
             $crate::gateway_row!($prefix, "_socket_keepalive", &["on | off"], Some("off"), Flag,
                 concat!("Whether the system looks now and then whether a silent connection to ", $what, " still stands (SO_KEEPALIVE)."),

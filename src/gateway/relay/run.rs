@@ -10,16 +10,17 @@ use bytes::Bytes;
 use super::account;
 use super::answer::Rewrite;
 use super::conf::{Bind, Cases, Conf, address};
-use super::link::{Link, READING_HEAD, Trouble};
+use super::link::Link;
 use super::outgoing::Payload;
 use super::protocol::{Fault, Head, Protocol};
 use super::socket::{Line, Socket};
 use super::tls::{Secure, Tls};
+use super::trouble::{READING_HEAD, Trouble};
 use crate::exchange::Exchange;
 use crate::exchange::error::{HttpError, Level, system_words};
 use crate::exchange::step::{Step, Wait};
 use crate::gateway::upstream::peers::Outcome;
-use crate::gateway::upstream::{Choice, Tried, Upstream};
+use crate::gateway::upstream::{Choice, Tried, Upstream, Waiting};
 use crate::http::method::is_idempotent;
 
 /// A request as it is to be sent, whoever gets it.
@@ -61,6 +62,8 @@ pub struct Relay {
     begun: Instant,
     redirects: u8,
     pub(super) link: Option<Link>,
+    /// While the names of the servers are being looked up.
+    waiting: Option<Waiting>,
 }
 
 /// The relay that waits in this request; none if it was begun before an internal redirect, which ended it.
@@ -92,7 +95,7 @@ impl Relay {
         x.attempts.begin((order.protocol.scheme(), std::mem::take(&mut order.uri)));
         x.outlives_client = order.conf.ignore_client_abort;
         let tried = Tried::at_most(order.conf.next_tries as usize);
-        Box::new(Relay { order, tried, begun: x.now, redirects: x.redirects, link: None })
+        Box::new(Relay { order, tried, begun: x.now, redirects: x.redirects, link: None, waiting: None })
     }
 
     /// Goes as far as it goes without waiting.
@@ -105,7 +108,10 @@ impl Relay {
         x.unspoiled()?;
         loop {
             let Some(link) = &mut self.link else {
-                self.open(x)?;
+                if let Some(until) = self.open(x)? {
+                    x.handler = Some(self);
+                    return Ok(Step::Wait(Wait::News(until)));
+                }
                 continue;
             };
             let body = self.order.body.source(&x.received);
@@ -132,10 +138,24 @@ impl Relay {
         }
     }
 
-    /// Chooses a server and begins to speak with it.
-    fn open(&mut self, x: &mut Exchange) -> Result<(), HttpError> {
+    /// Chooses a server and begins to speak with it. Until when it waits if no server's name is known yet.
+    fn open(&mut self, x: &mut Exchange) -> Result<Option<Instant>, HttpError> {
         let now = x.now;
-        let Some(choice) = self.order.upstream.choose(x, &mut self.tried, now) else {
+        let mut choice = self.order.upstream.choose(x, &mut self.tried, now);
+        if choice.is_none() {
+            let until = self.waiting.as_ref().map(|waiting| waiting.deadline);
+            self.waiting = self.order.upstream.wait(x.waker());
+            // An answer that came in between wakes nobody.
+            choice = self.order.upstream.choose(x, &mut self.tried, now);
+            if let (None, Some(waiting)) = (&choice, &mut self.waiting) {
+                waiting.deadline = until.unwrap_or(waiting.deadline);
+                if now < waiting.deadline {
+                    return Ok(Some(waiting.deadline));
+                }
+            }
+        }
+        self.waiting = None;
+        let Some(choice) = choice else {
             x.attempts.add(self.order.upstream.name.clone(), None);
             account::fail(x, 502);
             return Err(HttpError::new(502, "no-live-upstream")
@@ -156,10 +176,13 @@ impl Relay {
                     account::fail(x, 500);
                     return Err(HttpError::new(500, "bind-failed").log(Level::Crit, text));
                 }
-                Err(error) => return self.give_up(x, Trouble::Connect(error), choice, false, Progress::Nothing),
+                Err(error) => {
+                    let trouble = Trouble::Open(choice.shown().clone(), error);
+                    self.give_up(x, trouble, choice, false, Progress::Nothing)?;
+                }
             },
         }
-        Ok(())
+        Ok(None)
     }
 
     fn connect(&self, x: &Exchange, choice: &Choice) -> std::io::Result<Socket> {
@@ -218,14 +241,14 @@ impl Relay {
         sent: Progress,
     ) -> Result<(), HttpError> {
         let (case, status, reason) = sort(&trouble);
-        x.report(Level::Error, trouble.words());
+        x.report(trouble.level(), trouble.words());
         account::fail(x, status);
         self.leave(x, choice, Outcome::Failed, trouble.stage());
         if is_kept && case == Cases::ERROR {
             // That a kept connection died says nothing about the server.
             self.tried.grant();
         }
-        match self.tried.left() > 0 && self.may_go_on(x, case, sent) {
+        match self.order.upstream.left(&mut self.tried) > 0 && self.may_go_on(x, case, sent) {
             true => Ok(()),
             false => Err(HttpError::new(status, reason)),
         }
@@ -290,8 +313,9 @@ enum Progress {
 /// The case of a failure, its status and its reason.
 fn sort(trouble: &Trouble) -> (Cases, u16, &'static str) {
     match trouble {
-        Trouble::Connect(_) => (Cases::ERROR, 502, "upstream-refused"),
-        Trouble::ConnectTimeout => (Cases::TIMEOUT, 504, "upstream-connect-timeout"),
+        Trouble::Open(..) | Trouble::Connect(_) => (Cases::ERROR, 502, "upstream-refused"),
+        Trouble::ConnectTimeout | Trouble::HandshakeTimeout => (Cases::TIMEOUT, 504, "upstream-connect-timeout"),
+        Trouble::Handshake(_) => (Cases::ERROR, 502, "upstream-tls"),
         Trouble::Send(_) => (Cases::ERROR, 502, "upstream-broke-off"),
         Trouble::SendTimeout => (Cases::TIMEOUT, 504, "upstream-send-timeout"),
         Trouble::Receive(_) => (Cases::ERROR, 502, "upstream-broke-off"),

@@ -99,6 +99,21 @@ impl Socket {
         matches!(self, Socket::Tls(_))
     }
 
+    /// Whether a handshake of TLS has begun.
+    pub fn has_greeted(&self) -> bool {
+        matches!(self, Socket::Tls(tls) if tls.has_begun)
+    }
+
+    /// Whether the connection stands, and its handshake is done where there is one: `WouldBlock` until then.
+    pub fn stand(&mut self) -> io::Result<()> {
+        match self {
+            // Nothing is sent; the call tells how the connection came to be.
+            Socket::Tcp(socket) => socket.write(&[]).map(drop),
+            Socket::Unix(_) => Ok(()),
+            Socket::Tls(tls) => tls.shake(),
+        }
+    }
+
     /// Reads what is there; 0 is the end.
     pub fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         loop {

@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::sync::Arc;
 
 use rustls::pki_types::ServerName;
-use rustls::{CertificateError, ClientConfig, ClientConnection, OtherError};
+use rustls::{ClientConfig, ClientConnection};
 
 use super::socket::Socket;
 
@@ -32,18 +32,38 @@ impl Secure {
 pub struct Tls {
     pub(super) socket: Socket,
     session: ClientConnection,
+    /// Whether bytes of the handshake went out: what fails from then on is the handshake.
+    pub(super) has_begun: bool,
 }
 
 impl Tls {
     /// TLS over a socket that is being opened.
     pub fn new(socket: Socket, secure: &Secure) -> io::Result<Tls> {
         let session = ClientConnection::new(secure.config.clone(), secure.name.clone()).map_err(io::Error::other)?;
-        Ok(Tls { socket, session })
+        Ok(Tls { socket, session, has_begun: false })
     }
 
-    /// Writes what it takes. What is written before the handshake is done lies in the session until then.
+    /// Goes on with the handshake: `WouldBlock` until it is done.
+    pub fn shake(&mut self) -> io::Result<()> {
+        loop {
+            self.flush()?;
+            if !self.session.is_handshaking() {
+                return Ok(());
+            }
+            if self.session.read_tls(&mut self.socket)? == 0 {
+                return Err(ErrorKind::UnexpectedEof.into());
+            }
+            if let Err(error) = self.session.process_new_packets() {
+                // The other end hears why, if it still listens.
+                let _ = self.flush();
+                return Err(io::Error::other(error));
+            }
+        }
+    }
+
+    /// Writes what it takes, once the handshake is done.
     pub fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.flush()?;
+        self.shake()?;
         let n = self.session.writer().write(bytes)?;
         if n == 0 {
             return Err(ErrorKind::WouldBlock.into());
@@ -66,15 +86,12 @@ impl Tls {
                 done => return done,
             }
             if self.session.read_tls(&mut self.socket)? == 0 {
-                return match self.session.is_handshaking() {
-                    true => Err(io::Error::other("the server closed within the TLS handshake")),
-                    false => Ok(0),
-                };
+                return Ok(0);
             }
             if let Err(error) = self.session.process_new_packets() {
                 // The other end hears why, if it still listens.
                 let _ = self.flush();
-                return Err(io::Error::other(words(&error)));
+                return Err(io::Error::other(format!("TLS: {error}")));
             }
         }
     }
@@ -90,18 +107,9 @@ impl Tls {
     fn flush(&mut self) -> io::Result<()> {
         while self.session.wants_write() {
             self.session.write_tls(&mut self.socket)?;
+            self.has_begun = true;
         }
         Ok(())
-    }
-}
-
-/// What is said of a connection that TLS broke off; of a certificate in nginx's words.
-fn words(error: &rustls::Error) -> String {
-    match error {
-        rustls::Error::InvalidCertificate(CertificateError::Other(OtherError(why))) => {
-            format!("upstream SSL certificate verify error: {why}")
-        }
-        error => format!("TLS: {error}"),
     }
 }
 
