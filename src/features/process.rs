@@ -276,13 +276,14 @@ pub const DIRECTIVES: &[Directive<Conf>] = &[
             contexts: Contexts::MAIN,
             arity: Arity::Words(1, 1),
             block: false,
-            doc: "How long a graceful stop (`-s quit`) waits for requests in flight before it closes their connections. \
-                  Without it there is no limit.",
+            doc: "How long a graceful stop (`-s quit`) waits for requests in flight before it closes their connections. After a \
+                  reload, connections that have switched protocols (WebSockets) under the former conf end after that time too. 0, \
+                  as without it, is no limit.",
         },
         repeat: Repeat::Refused,
         inherit: Inherit::Yes,
         set: |conf, args| {
-            conf.shutdown_timeout = Some(args.time(0)?);
+            conf.shutdown_timeout = Some(args.time(0)?).filter(|time| !time.is_zero());
             Ok(())
         },
     },

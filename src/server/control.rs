@@ -3,6 +3,7 @@
 
 use std::cmp::Reverse;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Weak};
 
 use super::acceptor::{Acceptor, Ended};
 use super::connection::{Job, Why};
@@ -102,15 +103,41 @@ impl Acceptor {
         if settings.main.process.pool != self.shared.current().settings.main.process.pool {
             log::warn!("a changed thread_pool takes effect when the server is started again");
         }
-        let current = Current { settings, entries, logs };
+        let past = self.end_tunnels();
+        let bounds_tunnels = !past.is_empty();
+        let current = Current { settings, entries, logs, past };
         self.take_limits(&current);
         self.shared.replace(current);
+        if bounds_tunnels {
+            self.wake_busy();
+        }
         log::info!("the new configuration is in force");
         self.reloader.keeper.in_force();
         if closed.iter().any(|address| matches!(address, Address::Unix(_))) {
             // No other reload may open them again meanwhile.
             self.loading = true;
             self.reloader.remove_files(closed);
+        }
+    }
+
+    /// The settings that leave and those that left before, each with the end of its tunnels (`worker_shutdown_timeout`). A request
+    /// ends by itself; a tunnel may never do, and holds what the reload took away.
+    fn end_tunnels(&self) -> Vec<(Weak<Settings>, u64)> {
+        let current = self.shared.current();
+        let end = self.shutdown_timeout.map(|time| self.shared.clock.now() + time.as_millis() as u64);
+        let left = end.map(|end| (Arc::downgrade(&current.settings), end));
+        current.past.iter().filter(|(past, _)| past.strong_count() > 0).cloned().chain(left).collect()
+    }
+
+    /// Lets all that is neither idle nor in a head look at the settings anew. One that runs finds the mark when it would park.
+    fn wake_busy(&mut self) {
+        for i in 0..self.chunks.len() {
+            let chunk = self.chunks[i].clone();
+            for slot in chunk.iter().filter(|slot| !matches!(slot.parked(), Some(Parked::Idle | Parked::Head))) {
+                if let Some(connection) = slot.notify() {
+                    self.dispatch(Job { connection, why: Why::Ready });
+                }
+            }
         }
     }
 

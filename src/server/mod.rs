@@ -185,7 +185,7 @@ impl Server {
         let threads = pool.threads.max(1);
         let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let jobs = pool::Pool::new(pool.max_queue, processors.max(WATCHERS).min(threads))?;
-        let shared = Shared::new(jobs, Current { settings: settings.clone(), entries, logs });
+        let shared = Shared::new(jobs, Current { settings: settings.clone(), entries, logs, past: Vec::new() });
         let (poll, waker) = acceptor::poll_and_waker()?;
         let (sender, messages) = crossbeam_channel::unbounded();
         let inbox = Inbox { sender, waker };

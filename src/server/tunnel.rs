@@ -55,6 +55,13 @@ enum Moved {
 impl Worker {
     /// Moves what there is, both ways.
     pub(super) fn tunnel(&mut self, c: &mut Connection, mut task: Box<Task>, mut pipes: Box<Pipes>) -> Turn {
+        // A reload may come while this runs, which wakes it: it looks again then.
+        self.take_current();
+        let end = self.current.end_of(&task.run.settings);
+        if end <= self.now() {
+            self.end_tunnel(task);
+            return Turn::Close;
+        }
         let mut total = 0;
         let (mut up, mut down);
         loop {
@@ -88,16 +95,18 @@ impl Worker {
             };
             c.deadline = self.after(time);
         }
-        let deadline = c.deadline;
+        let deadline = c.deadline.min(end);
         c.phase = Phase::Tunnel(task, pipes);
         Turn::Park(Parked::Busy, deadline)
     }
 
-    /// Nothing moved for too long.
-    pub(super) fn tunnel_expired(&mut self, mut task: Box<Task>) {
-        task.run
-            .x
-            .report(Level::Info, "upstream timed out (110: Connection timed out) while proxying upgraded connection");
+    /// Nothing moved for too long, or its settings left too long ago.
+    pub(super) fn end_tunnel(&mut self, mut task: Box<Task>) {
+        let text = match self.current.end_of(&task.run.settings) <= self.now() {
+            true => "worker_shutdown_timeout is over while proxying upgraded connection",
+            false => "upstream timed out (110: Connection timed out) while proxying upgraded connection",
+        };
+        task.run.x.report(Level::Info, text);
         self.record(&mut task);
     }
 

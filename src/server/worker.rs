@@ -136,10 +136,7 @@ impl Worker {
 
     /// Drives one connection as far as it goes.
     fn drive(&mut self, job: Job) {
-        if self.shared.version() != self.version {
-            self.version = self.shared.version();
-            self.current = self.shared.current();
-        }
+        self.take_current();
         let Job { mut connection, why } = job;
         hear(&mut connection);
         self.now = self.shared.clock.now();
@@ -179,6 +176,14 @@ impl Worker {
                     None => return,
                 },
             }
+        }
+    }
+
+    /// The settings in force, if they have changed.
+    pub(super) fn take_current(&mut self) {
+        if self.shared.version() != self.version {
+            self.version = self.shared.version();
+            self.current = self.shared.current();
         }
     }
 
@@ -324,7 +329,7 @@ impl Worker {
                 self.reset_if_asked(&mut c, &task);
                 self.record(&mut task);
             }
-            Phase::Tunnel(task, _) => self.tunnel_expired(task),
+            Phase::Tunnel(task, _) => self.end_tunnel(task),
             Phase::Sending(mut task) => {
                 task.run.x.report(Level::Info, "client timed out (110: Connection timed out)");
                 self.reset_if_asked(&mut c, &task);

@@ -1,6 +1,7 @@
 //! HUP and USR1: what changes, what stays, and that no request fails for it.
 
 use std::fs;
+use std::io::{Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
@@ -235,4 +236,73 @@ fn usr1_closes_log_files_of_paths_with_variables() {
         site.path("x.log").exists() && site.read("x.log").contains("/third")
     });
     site.stop();
+}
+
+/// A connection that has switched to a protocol in which the other end sends back what it gets.
+fn tunnel(site: &Site) -> std::net::TcpStream {
+    let mut client = Client::new(site.port());
+    client.send("GET /ws HTTP/1.1\r\nHost: h\r\nUpgrade: echo\r\nConnection: upgrade\r\n\r\n");
+    let (mut head, mut byte) = (Vec::new(), [0]);
+    while !head.ends_with(b"\r\n\r\n") {
+        client.stream.read_exact(&mut byte).unwrap();
+        head.push(byte[0]);
+    }
+    assert!(head.starts_with(b"HTTP/1.1 101 "), "{}", String::from_utf8_lossy(&head));
+    client.stream
+}
+
+fn echoes(stream: &mut std::net::TcpStream) -> bool {
+    let mut byte = [0];
+    stream.write_all(b"x").is_ok() && stream.read(&mut byte).is_ok_and(|n| n == 1)
+}
+
+#[test]
+fn tunnels_of_a_former_conf_end_with_worker_shutdown_timeout() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let Ok(mut stream) = stream else { return };
+            std::thread::spawn(move || {
+                let mut bytes = [0; 4096];
+                let _ = stream.read(&mut bytes);
+                let _ = stream.write_all(b"HTTP/1.1 101 Switching\r\nUpgrade: echo\r\nConnection: upgrade\r\n\r\n");
+                while let Ok(n @ 1..) = stream.read(&mut bytes) {
+                    let _ = stream.write_all(&bytes[..n]);
+                }
+            });
+        }
+    });
+    let conf = |name: &str| {
+        format!(
+            "server {{ listen 127.0.0.1:%PORT1%; location = /name {{ return 200 {name}; }}
+             location /ws {{ proxy_pass http://127.0.0.1:{port}; proxy_http_version 1.1;
+             proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection upgrade; }} }}"
+        )
+    };
+    for (main, ends) in [("worker_shutdown_timeout 1s;", true), ("worker_shutdown_timeout 0;", false), ("", false)] {
+        let site = Site::start(main, &conf("old"));
+        site.file("large", vec![0; 20 << 20]);
+        let (mut idle, mut busy) = (tunnel(&site), tunnel(&site));
+        let mut reader = Client::new(site.port());
+        reader.send("GET /large HTTP/1.1\r\nHost: h\r\n\r\n");
+        let begun = Instant::now();
+        site.reload(main, &conf("new"));
+        wait_for("the new conf is in force", || get(site.port(), "/name").text() == "new");
+        assert!(echoes(&mut idle) && echoes(&mut busy));
+        let mut fresh = tunnel(&site);
+        if ends {
+            // One that never rests ends like one that does.
+            while echoes(&mut busy) {}
+            assert_eq!(idle.read(&mut [0]).unwrap(), 0);
+            assert!(begun.elapsed() >= Duration::from_secs(1), "{:?}", begun.elapsed());
+        } else {
+            std::thread::sleep(Duration::from_millis(1500));
+            assert!(echoes(&mut busy) && echoes(&mut idle));
+        }
+        assert!(echoes(&mut fresh), "it began under the new conf");
+        assert_eq!(reader.answer().unwrap().body.len(), 20 << 20, "a request in flight ends by itself");
+        drop((idle, busy, fresh));
+        site.stop();
+    }
 }
