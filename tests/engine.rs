@@ -26,6 +26,8 @@ mod growth;
 mod limits;
 #[path = "engine/logs.rs"]
 mod logs;
+#[path = "engine/names.rs"]
+mod names;
 #[path = "engine/orphans.rs"]
 mod orphans;
 #[path = "engine/passwords.rs"]

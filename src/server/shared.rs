@@ -2,12 +2,12 @@
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::*};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 
 use super::connection::{Clock, Connection, Job};
 use super::logfile::Logs;
 use super::pool::Pool;
-use super::slot::Slots;
+use super::slot::{NEVER, Slots};
 use crate::exchange::account;
 use crate::features::error_page;
 use crate::settings::Settings;
@@ -34,6 +34,16 @@ pub struct Current {
     pub entries: Vec<Entry>,
     /// The log files.
     pub logs: Arc<Logs>,
+    /// The settings of before that are in use still, each with the moment at which its tunnels end.
+    pub past: Vec<(Weak<Settings>, u64)>,
+}
+
+impl Current {
+    /// When a tunnel that began under these settings ends at the latest, in milliseconds on the server's clock.
+    pub fn end_of(&self, settings: &Arc<Settings>) -> u64 {
+        let is_it = |(past, _): &&(Weak<Settings>, u64)| std::ptr::eq(past.as_ptr(), Arc::as_ptr(settings));
+        self.past.iter().find(is_it).map_or(NEVER, |(_, end)| *end)
+    }
 }
 
 /// Shared by all threads for the life of the process.
@@ -54,6 +64,7 @@ impl Shared {
     /// What is shared, with the first settings.
     pub fn new(jobs: Pool<Job>, current: Current) -> Arc<Self> {
         account::declare(current.settings.stores());
+        current.settings.upstreams.begin();
         Arc::new(Shared {
             jobs,
             slots: Arc::default(),
@@ -77,6 +88,7 @@ impl Shared {
     /// New settings from now on.
     pub fn replace(&self, current: Current) {
         account::declare(current.settings.stores());
+        current.settings.upstreams.begin();
         *self.current.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Arc::new(current);
         self.version.fetch_add(1, AcqRel);
     }

@@ -91,6 +91,7 @@ pub fn load_from(request: &Request, outside: &Arc<Outside>) -> Loaded {
     let sockets = sockets::build(&builder.servers, &mut builder.diagnostics);
     let upstreams = Upstreams::build(
         http.upstream.blocks(),
+        &http.resolver,
         &builder.load.destinations,
         &builder.load.outside,
         &mut builder.diagnostics,

@@ -8,9 +8,11 @@ use std::time::Duration;
 use crate::conf::args::{Args, Fault, parse_seconds};
 use crate::conf::ast::{Node, Word};
 use crate::conf::directive::{Arity, Contexts, Directive, Inherit, Manual, Repeat};
+use crate::gateway::resolver::Names;
+use crate::gateway::upstream::address::Target;
 use crate::gateway::upstream::address::parse;
 use crate::gateway::upstream::table::Draft;
-use crate::gateway::upstream::{Choose, Keepalive, Line};
+use crate::gateway::upstream::{Choose, Keepalive, Line, Resolve};
 
 pub use variables::VARIABLES;
 
@@ -63,7 +65,13 @@ pub const DIRECTIVES: &[Directive<Conf>] = &[
             "A server of the upstream: `host[:port]`, an address, or `unix:/path`; a host's name is looked up when the conf is read, and \
              each of its addresses counts as a server. `weight=N` is its share (1), `max_conns=N` how many requests it takes at once \
              (any number). After `max_fails=N` failures (1; 0 never) within `fail_timeout=TIME` (10s) it is left alone for that \
-             time. `backup` is asked only when no other can be, `down` never. `resolve` and `service=` are refused.",
+             time. `backup` is asked only when no other can be, `down` never. With `resolve` a host's name is looked up by `resolver` while \
+             requests come, again each time the answer no longer holds: servers come and go with its addresses, and the name need not \
+             be known when the conf is read. A request that comes before the first answer waits for it. What is known of a server that stays \
+             is kept; one that goes finishes what it has. A name that no longer exists has no servers; while the name \
+             servers fail, those known last stay. `service=NAME` looks up services (SRV) instead: `http` is `_http._tcp.HOST`, a \
+             NAME with a dot is `NAME.HOST`. Records of the first priority are servers with the weights that the records give, the \
+             others backups.",
             set_server,
         )
     },
@@ -151,12 +159,30 @@ pub const DIRECTIVES: &[Directive<Conf>] = &[
         },
     ),
     row(
+        "resolver",
+        &["address ... [valid=time] [ipv4=on|off] [ipv6=on|off] [status_zone=zone]"],
+        None,
+        Arity::AtLeast(1),
+        "The name servers that look up the names of this upstream's servers with `resolve`; else those of `resolver` in `http` do. `valid=` is \
+         how long an answer holds, instead of what it says itself. No name is looked up more often than once a second.",
+        |conf, args| conf.open(args)?.draft.names.set(args),
+    ),
+    row(
+        "resolver_timeout",
+        &["time"],
+        Some("30s"),
+        Arity::Words(1, 1),
+        "How long the name servers of this upstream may take for an answer, and a request waits for the first one; else \
+         `resolver_timeout` in `http` says it.",
+        |conf, args| conf.open(args)?.draft.names.set_timeout(args),
+    ),
+    row(
         "zone",
         &["name [size]"],
         None,
         Arity::Words(1, 2),
-        "Accepted for nginx's sake, whose processes share what they know of servers only with it. Here it is always shared, and a reload \
-         keeps it if the servers stay the same.",
+        "Accepted for nginx's sake, whose processes share what they know of servers only with it, and which needs it for `resolve`. Here \
+         it is always shared, and a reload keeps it of the servers that stay.",
         |_, args| match args.len() {
             2 => args.size(1).map(|_| ()),
             _ => Ok(()),
@@ -174,7 +200,7 @@ impl Conf {
     pub fn begin(&mut self, node: &Node) {
         let name = node.args.first().map(Word::show).unwrap_or_default();
         let (choose, keepalive) = (Choose::default(), Keepalive::default());
-        let draft = Draft { name, span: node.span, lines: Vec::new(), choose, keepalive };
+        let draft = Draft { name, span: node.span, lines: Vec::new(), choose, keepalive, names: Names::default() };
         self.open = Some(Open { draft, method: None, keeps: false });
     }
 
@@ -249,14 +275,17 @@ fn set_random(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
 fn set_server(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
     let word = args.word(0);
     let target = parse(&word.text, PORT).map_err(|what| Fault::at(word, what))?;
-    let addresses = target.addresses(&args.load.outside);
     let mut line = Line::new(word.show(), Vec::new());
+    let resolves = args.words()[1..].iter().any(|word| word.text == b"resolve");
+    if !resolves || matches!(target, Target::Address(_)) {
+        line.addresses = target.addresses(&args.load.outside);
+    }
+    line.resolve = resolve(&target, args)?;
     let open = conf.open(args)?;
     for word in &args.words()[1..] {
         set_parameter(&mut line, word, open)?;
     }
-    line.addresses = addresses;
-    if line.addresses.is_empty() {
+    if line.addresses.is_empty() && line.resolve.is_none() {
         let fault = Fault::at(word, format!("names a host not found in upstream \"{}\"", word.show()));
         return Err(
             fault.help("the name is looked up when the conf is read: is it right, and does the name service answer?")
@@ -264,6 +293,29 @@ fn set_server(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
     }
     open.draft.lines.push(line);
     Ok(())
+}
+
+/// What of a server is looked up while requests come. An address is known already.
+fn resolve(target: &Target, args: &Args<'_>) -> Result<Option<Resolve>, Fault> {
+    let words = &args.words()[1..];
+    let resolves = words.iter().any(|word| word.text == b"resolve");
+    let service = words.iter().find_map(|word| Some((word, word.text.strip_prefix(b"service=")?)));
+    let Some((word, service)) = service else {
+        return Ok(match target {
+            Target::Host { name, port, .. } if resolves => Some(Resolve::Host(name.clone(), *port)),
+            _ => None,
+        });
+    };
+    let service = std::str::from_utf8(service).ok().filter(|service| !service.is_empty());
+    let Some(service) = service else { return Err(Fault::at(word, "names no service in `service=`")) };
+    match target {
+        _ if !resolves => Err(Fault::at(word, "has `service=` without `resolve`").help("write `resolve` behind it")),
+        Target::Host { has_port: true, .. } => {
+            Err(Fault::at(args.word(0), "has a port beside `service=`").help("the service's records say the ports"))
+        }
+        Target::Address(_) => Err(Fault::at(args.word(0), "has `service=` for an address: only a name has services")),
+        Target::Host { name, .. } => Ok(Some(Resolve::service(service, name))),
+    }
 }
 
 fn set_parameter(line: &mut Line, word: &Word, open: &Open) -> Result<(), Fault> {
@@ -292,12 +344,13 @@ fn set_parameter(line: &mut Line, word: &Word, open: &Open) -> Result<(), Fault>
             None => line.backup = true,
         },
         ("down", None) => line.down = true,
-        ("resolve", None) | ("service" | "route" | "slow_start", Some(_)) | ("drain", None) => {
-            let fault = Fault::at(word, format!("has the parameter `{name}`, which is not built"));
-            return Err(fault.help("a name is looked up when the conf is read, and again at each reload"));
+        ("resolve", None) | ("service", Some(_)) => {}
+        ("route" | "slow_start", Some(_)) | ("drain", None) => {
+            return Err(Fault::at(word, format!("has the parameter `{name}`, which is not built")));
         }
         _ => {
-            let help = "the parameters are weight=, max_conns=, max_fails=, fail_timeout=, backup and down";
+            let help =
+                "the parameters are weight=, max_conns=, max_fails=, fail_timeout=, backup, down, resolve and service=";
             return Err(Fault::at(word, format!("has an unknown parameter `{text}`")).help(help));
         }
     }

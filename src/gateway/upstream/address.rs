@@ -11,7 +11,7 @@ use crate::conf::outside::Outside;
 use crate::gateway::resolver::system;
 
 /// Where to connect to.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Address {
     /// Over TCP.
     Tcp(SocketAddr),

@@ -69,7 +69,7 @@ pub fn find(
     };
     let lookup = match waiting(x, text) {
         Some(lookup) => lookup,
-        None => resolver.resolve(&name, x.waker(), names.timeout),
+        None => resolver.resolve(&name, x.waker(), names.timeout()),
     };
     match lookup.poll() {
         Poll::Ready(Ok(found)) => Ok(Finding::Here(of(&host, &found, port))),

@@ -121,6 +121,19 @@ impl Idle {
         sweep_later(self);
     }
 
+    /// Closes those to addresses that nobody will ask again.
+    pub fn forget(&self, is_gone: impl Fn(&Address) -> bool) {
+        let gone: VecDeque<_> = {
+            let mut entries = self.entries();
+            let all = std::mem::take(&mut *entries);
+            let (gone, kept) = all.into_iter().partition(|entry| is_gone(&entry.address));
+            *entries = kept;
+            gone
+        };
+        // Closed outside the lock.
+        drop(gone);
+    }
+
     /// How many are kept.
     pub fn len(&self) -> usize {
         self.entries().len()

@@ -3,97 +3,35 @@
 
 pub mod address;
 pub mod balance;
+mod choice;
 pub mod finding;
 pub mod idle;
+mod line;
+mod live;
 pub mod peers;
+mod servers;
 mod shown;
 pub mod table;
+mod watch;
 
 use std::net::IpAddr;
 use std::sync::{Arc, LazyLock};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use super::resolver::Resolver;
 use crate::conf::value::Text;
 use crate::exchange::Exchange;
+use crate::exchange::engine::Waker;
 use address::Address;
-use balance::{Method, Ring, Search, Seed};
+use balance::Seed;
 use idle::Idle;
-use peers::{Group, Outcome, Peer};
+use live::Live;
+use servers::Servers;
 
+pub use choice::{Choice, Tried};
+pub use line::{Choose, Keepalive, Line, Resolve};
+pub use live::Waiting;
 pub use table::Upstreams;
-
-/// A `server` line of an upstream, its name looked up.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Line {
-    /// The server as the conf names it.
-    pub name: Arc<str>,
-    /// Its addresses.
-    pub addresses: Vec<Address>,
-    /// Its share.
-    pub weight: u32,
-    /// How many requests it takes at once; 0 is any number.
-    pub max_conns: u32,
-    /// So many failures within `fail_timeout` put it aside; 0 never does.
-    pub max_fails: u32,
-    /// The time in which failures count, and for which it is put aside.
-    pub fail_timeout: Duration,
-    /// Whether it is asked only when no other can be.
-    pub backup: bool,
-    /// Whether it takes no requests.
-    pub down: bool,
-}
-
-impl Line {
-    /// A server with nginx's defaults.
-    pub fn new(name: impl Into<Arc<str>>, addresses: Vec<Address>) -> Line {
-        Line {
-            name: name.into(),
-            addresses,
-            weight: 1,
-            max_conns: 0,
-            max_fails: 1,
-            fail_timeout: Duration::from_secs(10),
-            backup: false,
-            down: false,
-        }
-    }
-}
-
-/// Which method a conf asks for.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum Choose {
-    /// In turn, by weight.
-    #[default]
-    RoundRobin,
-    /// `least_conn`.
-    LeastConn,
-    /// `ip_hash`.
-    IpHash,
-    /// `hash KEY [consistent]`.
-    Hash(Text, bool),
-    /// `random [two]`.
-    Random(bool),
-}
-
-/// Which connections are kept; without `keepalive` none.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Keepalive {
-    /// How many idle ones.
-    pub connections: usize,
-    /// How many requests one may carry.
-    pub requests: u64,
-    /// How old one may grow.
-    pub time: Duration,
-    /// How long one stays idle.
-    pub timeout: Duration,
-}
-
-impl Default for Keepalive {
-    fn default() -> Self {
-        let (time, timeout) = (Duration::from_secs(3600), Duration::from_secs(60));
-        Keepalive { connections: 0, requests: 1000, time, timeout }
-    }
-}
 
 /// The servers that a name stands for.
 #[derive(Debug, Clone)]
@@ -106,50 +44,37 @@ pub struct Upstream {
     pub keepalive: Keepalive,
     /// The kept ones.
     pub idle: Arc<Idle>,
-    /// The servers, then the backup servers if there are any.
-    groups: Vec<Group>,
-    method: Method,
+    /// The servers, unless names among them are looked up while requests come.
+    servers: Arc<Servers>,
+    /// The servers that they are then.
+    live: Option<Arc<Live>>,
     key: Option<Text>,
-}
-
-/// A peer that a request may go to. It holds one of the peer's places until it is dropped.
-#[derive(Debug)]
-pub struct Choice {
-    upstream: Arc<Upstream>,
-    group: usize,
-    peer: usize,
-    released: bool,
-}
-
-/// Which peers one request has tried.
-#[derive(Debug, Clone)]
-pub struct Tried {
-    begun: bool,
-    group: usize,
-    tried: Vec<bool>,
-    search: Search,
-    left: usize,
 }
 
 impl Upstream {
     /// An upstream of these servers, of which at least one is no backup and has an address.
     pub fn new(name: impl Into<Arc<str>>, lines: &[Line], choose: Choose, keepalive: Keepalive) -> Upstream {
-        let group = |backup: bool| {
-            let of = |line: &Line| line.addresses.iter().map(|at| peer(line, at)).collect::<Vec<_>>();
-            Group::new(lines.iter().filter(|line| line.backup == backup).flat_map(of).collect())
+        let servers = Arc::new(Servers::new(lines.iter().map(|line| (line, line.spots())), &choose, None));
+        let key = match choose {
+            Choose::Hash(key, _) => Some(key),
+            _ => None,
         };
-        let mut groups = vec![group(false)];
-        groups.extend(Some(group(true)).filter(|group| !group.peers.is_empty()));
-        let (method, key) = match choose {
-            Choose::RoundRobin => (Method::RoundRobin, None),
-            Choose::LeastConn => (Method::LeastConn, None),
-            Choose::IpHash => (Method::IpHash, None),
-            Choose::Hash(key, false) => (Method::Hash, Some(key)),
-            Choose::Hash(key, true) => (Method::Consistent(Ring::new(&groups[0])), Some(key)),
-            Choose::Random(false) => (Method::Random, None),
-            Choose::Random(true) => (Method::RandomTwo, None),
-        };
-        Upstream { name: name.into(), is_named: false, keepalive, idle: Arc::default(), groups, method, key }
+        let idle = Arc::default();
+        Upstream { name: name.into(), is_named: false, keepalive, idle, servers, live: None, key }
+    }
+
+    /// The same where names among them are looked up by this resolver; a request waits no longer than this for the first answers.
+    pub fn resolving(
+        name: impl Into<Arc<str>>,
+        lines: Vec<Line>,
+        choose: Choose,
+        keepalive: Keepalive,
+        (resolver, timeout): (Arc<Resolver>, std::time::Duration),
+    ) -> Upstream {
+        let mut upstream = Upstream::new(name, &lines, choose.clone(), keepalive);
+        let servers = upstream.servers.clone();
+        upstream.live = Some(Live::new(lines, choose, resolver, timeout, servers, upstream.idle.clone()));
+        upstream
     }
 
     /// The upstream that a host is which no block names: all its addresses in turn, no connection kept.
@@ -164,14 +89,45 @@ impl Upstream {
         Upstream::of_host(name, found.iter().map(|ip| address::tcp(*ip, port)).collect())
     }
 
-    /// Goes on with what an upstream of the same name knew before a reload: the state of its peers if they are the same, and
-    /// its idle connections if they would be kept in the same way.
+    /// Goes on with what an upstream of the same name knew before a reload: the state of the peers that stay, their idle
+    /// connections if they would be kept in the same way, and what its names stood for.
     pub fn inherit(&mut self, before: &Upstream) {
-        let counts = self.groups.len() == before.groups.len();
-        let joined = counts && self.groups.iter_mut().zip(&before.groups).all(|(group, other)| group.join(other));
-        if joined && self.keepalive == before.keepalive {
+        if self.keepalive == before.keepalive {
             self.idle = before.idle.clone();
         }
+        self.servers = Arc::new(self.servers.after(&before.servers()));
+        if let Some(live) = &self.live {
+            self.live = Some(live.after(&before.servers(), before.live.as_ref(), self.idle.clone()));
+        }
+        let servers = self.servers();
+        self.idle.forget(|address| !servers.has(address));
+    }
+
+    /// The servers as they are now.
+    fn servers(&self) -> Arc<Servers> {
+        self.live.as_ref().map_or_else(|| self.servers.clone(), |live| live.servers())
+    }
+
+    /// Whether connections to an address are worth keeping: one that has gone is asked no more.
+    pub fn keeps(&self, address: &Address) -> bool {
+        self.live.as_ref().is_none_or(|live| live.servers().has(address))
+    }
+
+    /// Whether servers come and go while requests come.
+    fn may_change(&self) -> bool {
+        self.live.is_some()
+    }
+
+    /// Begins to look its names up, if that is to be done while requests come.
+    pub fn begin(&self) {
+        if let Some(live) = &self.live {
+            live.begin();
+        }
+    }
+
+    /// Waits for the servers' names if none is known yet: the waker is called when some are.
+    pub fn wait(&self, waker: Waker) -> Option<Waiting> {
+        self.live.as_ref()?.wait(waker)
     }
 
     /// Chooses who is asked next for this request; none when nobody can be ("no live upstreams").
@@ -183,45 +139,34 @@ impl Upstream {
 
     /// The same from the parts. `now` is a second of any clock that only goes forward.
     pub fn choose_by(self: &Arc<Self>, seed: Seed<'_>, tried: &mut Tried, now: u64) -> Option<Choice> {
-        tried.begin(self);
+        let servers = self.servers();
+        tried.begin(&servers);
         loop {
-            let group = &self.groups[tried.group];
-            let chosen = if self.is_single() {
+            let group = &servers.groups[tried.group];
+            let chosen = if servers.is_single() {
                 group.only()
             } else {
-                let may = |i: usize| !tried.tried[i];
-                self.method.choose(group, seed, &mut tried.search, now, &may)
+                let (done, search) = (&tried.tried, &mut tried.search);
+                servers.method.choose(group, seed, search, now, &|i: usize| !done[i])
             };
             if let Some(peer) = chosen {
-                if !self.is_single() {
-                    tried.tried[peer] = true;
-                }
-                return Some(Choice { upstream: self.clone(), group: tried.group, peer, released: false });
+                tried.note(tried.group, peer, self.may_change());
+                let (upstream, group) = (self.clone(), tried.group);
+                return Some(Choice { upstream, servers, group, peer, released: false });
             }
-            if tried.group + 1 == self.groups.len() {
+            if tried.group + 1 == servers.groups.len() {
                 return None;
             }
-            tried.group += 1;
-            tried.tried = vec![false; self.groups[tried.group].peers.len()];
+            tried.enter(tried.group + 1);
         }
     }
 
-    /// A single peer never counts as failed: there is no other to ask.
-    fn is_single(&self) -> bool {
-        self.groups.len() == 1 && self.groups[0].peers.len() == 1
-    }
-}
-
-fn peer(line: &Line, address: &Address) -> Peer {
-    Peer {
-        address: address.clone(),
-        shown: address.to_string().into(),
-        server: line.name.clone(),
-        weight: i64::from(line.weight),
-        max_conns: line.max_conns,
-        max_fails: line.max_fails,
-        fail_timeout: line.fail_timeout.as_secs(),
-        down: line.down,
+    /// How many peers may still be tried for a request. Servers that came meanwhile count.
+    pub fn left(&self, tried: &mut Tried) -> usize {
+        if self.may_change() {
+            tried.begin(&self.servers());
+        }
+        tried.left()
     }
 }
 
@@ -229,79 +174,4 @@ fn peer(line: &Line, address: &Address) -> Peer {
 fn second(now: Instant) -> u64 {
     static START: LazyLock<Instant> = LazyLock::new(Instant::now);
     now.saturating_duration_since(*START).as_secs() + (1 << 40)
-}
-
-impl Choice {
-    /// Where to connect to.
-    pub fn address(&self) -> &Address {
-        &self.peer().address
-    }
-
-    /// The same as variables and log lines show it.
-    pub fn shown(&self) -> &Arc<str> {
-        &self.peer().shown
-    }
-
-    /// The server as the conf names it.
-    pub fn server(&self) -> &Arc<str> {
-        &self.peer().server
-    }
-
-    /// The upstream it was chosen from.
-    pub fn upstream(&self) -> &Arc<Upstream> {
-        &self.upstream
-    }
-
-    /// Says how it went. Answers whether the peer is put aside now, which is worth a line in the log.
-    pub fn finish(self, outcome: Outcome, tried: &mut Tried, now: Instant) -> bool {
-        self.finish_at(outcome, tried, second(now))
-    }
-
-    fn finish_at(mut self, outcome: Outcome, tried: &mut Tried, now: u64) -> bool {
-        tried.left = if self.upstream.is_single() { 0 } else { tried.left.saturating_sub(1) };
-        self.release(Some(outcome), now)
-    }
-
-    fn peer(&self) -> &Peer {
-        &self.upstream.groups[self.group].peers[self.peer]
-    }
-
-    fn release(&mut self, outcome: Option<Outcome>, now: u64) -> bool {
-        self.released = true;
-        self.upstream.groups[self.group].release(self.peer, outcome, self.upstream.is_single(), now)
-    }
-}
-
-impl Drop for Choice {
-    fn drop(&mut self) {
-        if !self.released {
-            self.release(None, 0);
-        }
-    }
-}
-
-impl Tried {
-    fn begin(&mut self, upstream: &Upstream) {
-        if !self.begun {
-            let ready = upstream.groups.iter().flat_map(|group| &group.peers).filter(|peer| !peer.down).count();
-            let first = if upstream.is_single() { Vec::new() } else { vec![false; upstream.groups[0].peers.len()] };
-            (self.begun, self.tried, self.left) = (true, first, self.left.min(ready));
-        }
-    }
-
-    /// How many peers may still be tried, the one being asked among them. It is known once a peer was chosen.
-    pub fn left(&self) -> usize {
-        self.left
-    }
-
-    /// One try more: a kept connection that died says nothing about its peer.
-    pub fn grant(&mut self) {
-        self.left += 1;
-    }
-
-    /// A request that may be tried so many times at most (`proxy_next_upstream_tries`); 0 is any number.
-    pub fn at_most(tries: usize) -> Tried {
-        let left = if tries == 0 { usize::MAX } else { tries };
-        Tried { begun: false, group: 0, tried: Vec::new(), search: Search::default(), left }
-    }
 }

@@ -1,6 +1,8 @@
 //! The peers of one upstream: what the conf says of each, what is known of it now, and the choice by smooth weighted
 //! round robin that every other method falls back to. Knows no connection.
 
+use std::collections::HashMap;
+use std::ops::{Index, IndexMut};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::address::Address;
@@ -50,7 +52,53 @@ pub struct Group {
     pub peers: Vec<Peer>,
     /// The sum of their weights.
     pub total: i64,
-    health: Arc<Mutex<Vec<Health>>>,
+    /// Where the book has each peer.
+    seats: Vec<Arc<usize>>,
+    book: Arc<Mutex<Book>>,
+}
+
+/// What is known of the peers of a group and of those that came after it: a peer that stays keeps its seat.
+#[derive(Debug, Default)]
+struct Book {
+    health: Vec<Health>,
+    /// One for each; a group that has it holds it too.
+    seats: Vec<Arc<usize>>,
+}
+
+/// What is known of a group's peers now. As many as peers.
+pub struct Known<'g> {
+    book: MutexGuard<'g, Book>,
+    seats: &'g [Arc<usize>],
+}
+
+impl Index<usize> for Known<'_> {
+    type Output = Health;
+
+    fn index(&self, peer: usize) -> &Health {
+        &self.book.health[*self.seats[peer]]
+    }
+}
+
+impl IndexMut<usize> for Known<'_> {
+    fn index_mut(&mut self, peer: usize) -> &mut Health {
+        &mut self.book.health[*self.seats[peer]]
+    }
+}
+
+impl Book {
+    /// A seat for a peer that nothing is known of.
+    fn seat(&mut self, peer: &Peer) -> Arc<usize> {
+        let fresh = Health { current: 0, effective: peer.weight, conns: 0, fails: 0, accessed: 0, checked: 0 };
+        let free = self.seats.iter().find(|seat| Arc::strong_count(seat) == 1).cloned();
+        let seat = free.unwrap_or_else(|| {
+            let seat = Arc::new(self.seats.len());
+            self.seats.push(seat.clone());
+            self.health.push(fresh);
+            seat
+        });
+        self.health[*seat] = fresh;
+        seat
+    }
 }
 
 /// How a request to a peer ended, for what is thought of the peer.
@@ -65,28 +113,32 @@ pub enum Outcome {
 }
 
 impl Group {
-    /// A group that nothing is known of.
-    pub fn new(peers: Vec<Peer>) -> Group {
+    /// A group after another, if there was one: peers that were there keep what is known of them.
+    pub fn after(peers: Vec<Peer>, before: Option<&Group>) -> Group {
         let total = peers.iter().map(|peer| peer.weight).sum();
-        let fresh =
-            |peer: &Peer| Health { current: 0, effective: peer.weight, conns: 0, fails: 0, accessed: 0, checked: 0 };
-        let health = Arc::new(Mutex::new(peers.iter().map(fresh).collect()));
-        Group { peers, total, health }
-    }
-
-    /// From now on shares what another group of the same peers knows.
-    pub fn join(&mut self, other: &Group) -> bool {
-        let same = self.peers == other.peers;
-        if same {
-            self.health = other.health.clone();
+        let book = before.map(|before| before.book.clone()).unwrap_or_default();
+        let mut seats = Vec::with_capacity(peers.len());
+        {
+            let mut open = lock(&book);
+            let mut stay: HashMap<(&Address, &str), Vec<&Arc<usize>>> = HashMap::new();
+            for (peer, seat) in before.iter().flat_map(|before| before.peers.iter().zip(&before.seats)).rev() {
+                stay.entry((&peer.address, &*peer.server)).or_default().push(seat);
+            }
+            for peer in &peers {
+                let known = stay.get_mut(&(&peer.address, &*peer.server)).and_then(Vec::pop).cloned();
+                if let Some(seat) = &known {
+                    let health = &mut open.health[**seat];
+                    health.effective = health.effective.min(peer.weight);
+                }
+                seats.push(known.unwrap_or_else(|| open.seat(peer)));
+            }
         }
-        same
+        Group { peers, total, seats, book }
     }
 
-    /// What is known now. As many as peers.
-    pub fn health(&self) -> MutexGuard<'_, Vec<Health>> {
-        // Nothing that can panic runs under this lock.
-        self.health.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    /// What is known now.
+    pub fn health(&self) -> Known<'_> {
+        Known { book: lock(&self.book), seats: &self.seats }
     }
 
     /// Whether a peer may be chosen at this second.
@@ -101,11 +153,11 @@ impl Group {
     /// One peer alone: it is asked whatever happened before.
     pub fn only(&self) -> Option<usize> {
         let mut health = self.health();
-        let (peer, health) = (self.peers.first()?, health.first_mut()?);
-        if peer.down || is_full(peer, health) {
+        let peer = self.peers.first()?;
+        if peer.down || is_full(peer, &health[0]) {
             return None;
         }
-        health.conns += 1;
+        health[0].conns += 1;
         Some(0)
     }
 
@@ -118,7 +170,7 @@ impl Group {
     }
 
     /// Moves those that may be chosen one step on, and answers with the foremost. It goes back by what all were given.
-    pub fn foremost(&self, health: &mut [Health], now: u64, may: impl Fn(usize) -> bool) -> Option<usize> {
+    pub fn foremost(&self, health: &mut Known<'_>, now: u64, may: impl Fn(usize) -> bool) -> Option<usize> {
         let (mut best, mut given) = (None, 0);
         for i in 0..self.peers.len() {
             if !may(i) || !self.is_usable(i, &health[i], now) {
@@ -140,7 +192,7 @@ impl Group {
     }
 
     /// Notes that a peer gets a request.
-    pub fn take(&self, health: &mut [Health], i: usize, now: u64) {
+    pub fn take(&self, health: &mut Known<'_>, i: usize, now: u64) {
         let one = &mut health[i];
         if now.saturating_sub(one.checked) > self.peers[i].fail_timeout {
             one.checked = now;
@@ -167,6 +219,11 @@ impl Group {
         }
         false
     }
+}
+
+fn lock(book: &Mutex<Book>) -> MutexGuard<'_, Book> {
+    // Nothing that can panic runs under this lock.
+    book.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
 fn is_full(peer: &Peer, health: &Health) -> bool {

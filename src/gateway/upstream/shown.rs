@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::balance::Method;
-use super::peers::Peer;
 use super::{Tried, Upstream};
 use crate::exchange::Exchange;
 use crate::exchange::trace;
@@ -14,7 +13,8 @@ use crate::http::escape;
 impl Upstream {
     /// What it is called: a block by its name, a host by its port too.
     pub fn title(&self) -> String {
-        let mut peers = self.groups.iter().flat_map(|group| &group.peers);
+        let servers = self.servers();
+        let mut peers = servers.peers();
         match (self.is_named, peers.next(), peers.next()) {
             (false, Some(only), None) => only.address.to_string(),
             _ => self.name.to_string(),
@@ -23,22 +23,30 @@ impl Upstream {
 
     /// Its servers, and which of them a server that has just started would ask first for this request.
     pub fn show(self: &Arc<Self>, x: &Exchange) -> trace::Peers {
-        let first = match self.method {
+        let servers = self.servers();
+        let first = match servers.method {
             // Nobody can say.
             Method::Random | Method::RandomTwo => None,
             _ => self.choose(x, &mut Tried::at_most(0), Instant::now()).map(|choice| (choice.group, choice.peer)),
         };
         let mut list = Vec::new();
-        for (group, peers) in self.groups.iter().enumerate() {
+        for (group, peers) in servers.groups.iter().enumerate() {
             for (number, peer) in peers.peers.iter().enumerate() {
                 list.push(trace::Peer {
                     server: peer.server.to_string(),
                     address: peer.address.to_string(),
-                    note: note(peer, group > 0),
+                    note: note(peer.weight, peer.max_conns, group > 0, peer.down),
                     is_first: first == Some((group, number)),
                 });
             }
         }
+        let live = self.live.iter().flat_map(|live| live.unknown());
+        list.extend(live.map(|line| trace::Peer {
+            server: line.name.to_string(),
+            address: "looked up while requests come".into(),
+            note: note(line.weight.into(), line.max_conns, line.backup, line.down),
+            is_first: false,
+        }));
         let how = if list.len() < 2 { String::new() } else { self.rule(x) };
         trace::Peers { how, list }
     }
@@ -46,7 +54,7 @@ impl Upstream {
     fn rule(&self, x: &Exchange) -> String {
         let key = self.key.as_ref().map(|key| x.eval(key)).unwrap_or_default();
         let key = escape::error_log(&key);
-        match &self.method {
+        match &self.servers().method {
             Method::RoundRobin => "in turn, by weight: the first is that of a server that has just started".into(),
             Method::LeastConn => {
                 "the one with the fewest requests for its weight: the first is that of an idle server".into()
@@ -60,12 +68,12 @@ impl Upstream {
     }
 }
 
-fn note(peer: &Peer, is_backup: bool) -> String {
+fn note(weight: i64, max_conns: u32, is_backup: bool, is_down: bool) -> String {
     let words = [
-        (peer.weight != 1).then(|| format!("weight={}", peer.weight)),
-        (peer.max_conns > 0).then(|| format!("max_conns={}", peer.max_conns)),
+        (weight != 1).then(|| format!("weight={weight}")),
+        (max_conns > 0).then(|| format!("max_conns={max_conns}")),
         is_backup.then(|| "backup".into()),
-        peer.down.then(|| "down".into()),
+        is_down.then(|| "down".into()),
     ];
     words.into_iter().flatten().collect::<Vec<_>>().join(" ")
 }
@@ -76,18 +84,7 @@ mod tests {
 
     #[test]
     fn what_the_conf_says_of_a_server() {
-        let mut peer = Peer {
-            address: crate::gateway::upstream::address::tcp([127, 0, 0, 1].into(), 80),
-            shown: "127.0.0.1:80".into(),
-            server: "a".into(),
-            weight: 1,
-            max_conns: 0,
-            max_fails: 1,
-            fail_timeout: 10,
-            down: false,
-        };
-        assert_eq!(note(&peer, false), "");
-        (peer.weight, peer.max_conns, peer.down) = (2, 3, true);
-        assert_eq!(note(&peer, true), "weight=2 max_conns=3 backup down");
+        assert_eq!(note(1, 0, false, false), "");
+        assert_eq!(note(2, 3, true, true), "weight=2 max_conns=3 backup down");
     }
 }

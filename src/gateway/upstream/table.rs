@@ -11,6 +11,7 @@ use crate::conf::codes::Code;
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::outside::Outside;
 use crate::conf::source::Span;
+use crate::gateway::resolver::Names;
 
 /// An `upstream` block as it was read.
 #[derive(Debug, Clone)]
@@ -25,6 +26,8 @@ pub struct Draft {
     pub choose: Choose,
     /// What it keeps.
     pub keepalive: Keepalive,
+    /// Who looks its names up, if it says that itself.
+    pub names: Names,
 }
 
 /// The upstreams of a conf.
@@ -43,6 +46,7 @@ impl Upstreams {
     /// becomes a diagnostic.
     pub fn build(
         blocks: Vec<Draft>,
+        names: &Names,
         destinations: &[Destination],
         outside: &Outside,
         diagnostics: &mut Vec<Diagnostic>,
@@ -50,7 +54,7 @@ impl Upstreams {
         let mut table = Upstreams::default();
         for block in blocks {
             let key = block.name.to_ascii_lowercase();
-            let mut upstream = Upstream::new(block.name, &block.lines, block.choose, block.keepalive);
+            let mut upstream = block.make(names, diagnostics);
             upstream.is_named = true;
             table.named.insert(key, Arc::new(upstream));
         }
@@ -68,6 +72,11 @@ impl Upstreams {
             }
         }
         table
+    }
+
+    /// Begins to look up the names of servers that are looked up while requests come.
+    pub fn begin(&self) {
+        self.named.values().for_each(|upstream| upstream.begin());
     }
 
     /// The upstream of the destination with this index, which a setter was given by the load.
@@ -134,6 +143,27 @@ impl Upstreams {
         let upstream = Arc::new(Upstream::of_host(name, addresses));
         self.hosts.insert(key, upstream.clone());
         Ok(upstream)
+    }
+}
+
+impl Draft {
+    /// The upstream of a block; `names` is who looks names up for blocks that say nothing of it.
+    fn make(self, names: &Names, diagnostics: &mut Vec<Diagnostic>) -> Upstream {
+        let is_fixed = self.lines.iter().all(|line| line.resolve.is_none());
+        let resolver = self.names.resolver.or_else(|| names.resolver.clone());
+        match resolver {
+            _ if is_fixed => Upstream::new(self.name, &self.lines, self.choose, self.keepalive),
+            Some(resolver) => {
+                let by = (resolver, self.names.timeout.unwrap_or(names.timeout()));
+                Upstream::resolving(self.name, self.lines, self.choose, self.keepalive, by)
+            }
+            None => {
+                let text = format!("no resolver is defined to resolve names at run time in upstream \"{}\"", self.name);
+                let lost = Diagnostic::error(self.span, text).code(Code::UnknownUpstream);
+                diagnostics.push(lost.help("write `resolver 127.0.0.53;` in the block or in `http`"));
+                Upstream::of_host("", Vec::new())
+            }
+        }
     }
 }
 

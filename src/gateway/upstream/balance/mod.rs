@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 
-use super::peers::Group;
+use super::peers::{Group, Known};
 
 /// How a peer is chosen.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -84,9 +84,7 @@ impl Method {
 
 fn least_conn(group: &Group, now: u64, may: &dyn Fn(usize) -> bool) -> Option<usize> {
     let mut health = group.health();
-    let load = |one: usize, other: usize, health: &[super::peers::Health]| {
-        i64::from(health[one].conns) * group.peers[other].weight
-    };
+    let load = |one: usize, other: usize, health: &Known<'_>| i64::from(health[one].conns) * group.peers[other].weight;
     let (mut best, mut ties) = (None, false);
     for i in 0..group.peers.len() {
         if !may(i) || !group.is_usable(i, &health[i], now) {
@@ -100,9 +98,9 @@ fn least_conn(group: &Group, now: u64, may: &dyn Fn(usize) -> bool) -> Option<us
     }
     let mut best = best?;
     if ties {
-        let snapshot = health.clone();
-        let as_good = |i: usize| i >= best && load(i, best, &snapshot) == load(best, i, &snapshot);
-        best = group.foremost(&mut health, now, |i| may(i) && as_good(i))?;
+        let as_good: Vec<bool> =
+            (0..group.peers.len()).map(|i| i >= best && load(i, best, &health) == load(best, i, &health)).collect();
+        best = group.foremost(&mut health, now, |i| may(i) && as_good[i])?;
     }
     group.take(&mut health, best, now);
     Some(best)
