@@ -77,12 +77,14 @@ pub struct Client {
 }
 
 /// What a proxy announced before the first byte of a connection by the PROXY protocol.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Announced {
     /// Who the client is.
     pub source: SocketAddr,
     /// Where it connected to.
     pub destination: SocketAddr,
+    /// What else the proxy says, coded as it came.
+    pub fields: Bytes,
 }
 
 /// What a limit decided.

@@ -13,7 +13,7 @@ use crate::conf::directive::Directive;
 use crate::exchange::variables::{Value, Variable};
 use crate::exchange::{Announced, Exchange, Received};
 use crate::http::head::Known;
-use crate::http::{cookie, date};
+use crate::http::{cookie, date, proxy_protocol};
 
 /// The settings.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -103,7 +103,13 @@ pub const VARIABLES: &[Variable<Conf>] = &[
         "The port that the client connected to, as the PROXY protocol names it.",
         |x, _, _| announced(x, |said| said.destination.port().to_string()),
     ),
-    family("proxy_protocol_tlv_", "A field of the PROXY protocol: nothing here.", |_, _, _| None),
+    family(
+        "proxy_protocol_tlv_",
+        "An extra field (TLV) of version 2 of the PROXY protocol, by its name (`alpn`, `authority`, `unique_id`, `netns`) or its number \
+         (`0x05`); behind `ssl_` one of those inside the field of TLS: `ssl_version`, `ssl_cn`, `ssl_cipher`, `ssl_sig_alg`, \
+         `ssl_key_alg`, `ssl_0x21`, and `ssl_verify`, which is `0` where the proxy found the client's certificate good.",
+        |x, _, name| proxy_protocol::field(&x.client.announced.as_ref()?.fields, name),
+    ),
     one("remote_addr", "The client's address, or `unix:`.", remote_addr),
     one("remote_port", "The client's port.", |x, _, _| match x.client.peer {
         // A proxy may have named an address without a port.

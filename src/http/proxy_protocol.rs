@@ -1,6 +1,7 @@
-//! The PROXY protocol, versions 1 and 2: what a proxy says of its client before the first byte of a connection. Extra fields
-//! of version 2 (TLVs) are passed over.
+//! The PROXY protocol, versions 1 and 2: what a proxy says of its client before the first byte of a connection, and the extra
+//! fields of version 2 (TLVs), which are looked at only when somebody asks for one.
 
+use std::borrow::Cow;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 /// Bytes of the longest announcement that is read.
@@ -92,9 +93,94 @@ fn ends<const N: usize>(body: &[u8], ip: impl Fn([u8; N]) -> IpAddr) -> Option<(
     Some((source, SocketAddr::new(at(N)?, port(2 * N + 2)?)))
 }
 
+/// The extra fields of a whole announcement; none where there are no addresses before them.
+pub fn fields(announcement: &[u8]) -> &[u8] {
+    let from = match announcement.get(12..14) {
+        Some([0x21, 0x11]) => 28,
+        Some([0x21, 0x21]) => 52,
+        _ => usize::MAX,
+    };
+    if announcement.starts_with(SIGNATURE) { announcement.get(from..).unwrap_or_default() } else { b"" }
+}
+
+/// The fields that have names.
+const NAMES: [(&str, u8); 5] =
+    [("alpn", 0x01), ("authority", 0x02), ("unique_id", 0x05), ("ssl", 0x20), ("netns", 0x30)];
+/// Those inside the field of TLS.
+const OF_TLS: [(&str, u8); 5] =
+    [("version", 0x21), ("cn", 0x22), ("cipher", 0x23), ("sig_alg", 0x24), ("key_alg", 0x25)];
+/// The field of TLS.
+const TLS: u8 = 0x20;
+
+/// The extra field of a name or of a number (`0x05`); behind `ssl_` one inside the field of TLS, whose `verify` is the proxy's
+/// verdict on the client's certificate: `0` if it is good.
+pub fn field<'f>(fields: &'f [u8], name: &str) -> Option<Cow<'f, [u8]>> {
+    let Some(inner) = name.strip_prefix("ssl_") else { return find(fields, number(name, &NAMES)?).map(Cow::Borrowed) };
+    // A byte of what the client did, then the verdict in four.
+    let (front, rest) = find(fields, TLS)?.split_at_checked(5)?;
+    match inner {
+        "verify" => Some(Cow::Owned(u32::from_be_bytes(front[1..].try_into().ok()?).to_string().into_bytes())),
+        _ => find(rest, number(inner, &OF_TLS)?).map(Cow::Borrowed),
+    }
+}
+
+fn number(name: &str, names: &[(&str, u8)]) -> Option<u8> {
+    match name.strip_prefix("0x") {
+        Some(digits) if digits.len() == 2 && digits.bytes().all(|b| b.is_ascii_hexdigit()) => {
+            u8::from_str_radix(digits, 16).ok()
+        }
+        _ => names.iter().find(|(known, _)| *known == name).map(|(_, number)| *number),
+    }
+}
+
+/// The first field of this kind. Nothing behind one that is cut short counts.
+fn find(mut fields: &[u8], kind: u8) -> Option<&[u8]> {
+    while let [this, high, low, rest @ ..] = fields {
+        let (value, behind) = rest.split_at_checked(usize::from(u16::from_be_bytes([*high, *low])))?;
+        if *this == kind {
+            return Some(value);
+        }
+        fields = behind;
+    }
+    None
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn extra_fields() {
+        let tls = [&[1, 0, 0, 0, 7][..], &[0x21, 0, 7], b"TLSv1.3", &[0x22, 0, 1], b"c"].concat();
+        let fields =
+            [&[1, 0, 2][..], b"h2", &[4, 0, 0], &[0x20, 0, tls.len() as u8], &tls, &[0xea, 0, 1], b"v"].concat();
+        for (name, want) in [
+            ("alpn", Some("h2")),
+            ("0x01", Some("h2")),
+            ("0x04", Some("")),
+            ("0xea", Some("v")),
+            ("0xEA", Some("v")),
+            ("ssl_version", Some("TLSv1.3")),
+            ("ssl_0x22", Some("c")),
+            ("ssl_verify", Some("7")),
+            ("authority", None),
+            ("ssl_cipher", None),
+            ("ssl_", None),
+            ("0x1", None),
+            ("0x+1", None),
+            ("verify", None),
+            ("", None),
+        ] {
+            let found = field(&fields, name);
+            assert_eq!(found.as_deref().map(String::from_utf8_lossy).as_deref(), want, "{name}");
+        }
+        for cut in 0..fields.len() {
+            for name in ["alpn", "0xea", "ssl_cn", "ssl_verify"] {
+                let found = field(&fields[..cut], name);
+                assert!(found.is_none() || found == field(&fields, name), "{name} in {cut} bytes");
+            }
+        }
+    }
 
     fn whole(len: usize, source: &str, destination: &str) -> Announcement {
         Announcement::Whole(len, Some((source.parse().unwrap(), destination.parse().unwrap())))
@@ -139,6 +225,8 @@ mod tests {
         }
         let with_fields = built(0x21, 0x11, &[&four[..], &[1, 0, 1, 7]].concat());
         assert_eq!(parse(&with_fields), whole(32, "192.0.2.1:80", "192.0.2.2:256"));
+        assert_eq!((super::fields(&with_fields), super::fields(&bytes)), (&[1, 0, 1, 7][..], &[][..]));
+        assert_eq!(super::fields(b"PROXY UNKNOWN with many words behind it\r\n"), b"");
         let six = [[0; 15].as_slice(), &[1], &[0; 15], &[2], &[0, 1, 0, 2]].concat();
         assert_eq!(parse(&built(0x21, 0x21, &six)), whole(52, "[::1]:1", "[::2]:2"));
         assert_eq!(parse(&built(0x20, 0, &[])), Announcement::Whole(16, None));

@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use super::connection::{Connection, Phase};
 use super::slot::Parked;
 use super::transport::Io;
@@ -45,7 +47,8 @@ impl Worker {
             Announcement::Whole(len, ends) => {
                 // The bytes are there: they were just seen.
                 c.socket.socket().receive(&mut self.buffer[..len]);
-                c.announced = ends.map(|(source, destination)| Arc::new(Announced { source, destination }));
+                let fields = Bytes::copy_from_slice(proxy_protocol::fields(&self.buffer[..len]));
+                c.announced = ends.map(|(source, destination)| Arc::new(Announced { source, destination, fields }));
                 c.is_announced = true;
                 None
             }
