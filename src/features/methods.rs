@@ -9,6 +9,7 @@ use crate::exchange::error::{HttpError, Level};
 use crate::exchange::step::Step;
 use crate::exchange::variables::Variable;
 use crate::http::method::Method;
+use crate::http::response::{ContentType, Response};
 
 /// The settings.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -66,8 +67,11 @@ pub fn refuse(x: &mut Exchange) -> Result<Step, HttpError> {
         return Err(HttpError { close: true, ..error });
     }
     if x.uri.first() != Some(&b'/') {
-        // `OPTIONS *` asks about the server as a whole (RFC 9110 section 9.3.7); there is nothing to say.
-        return Err(HttpError { close: true, ..HttpError::new(400, "bad-target") });
+        // `OPTIONS *` asks about the server as a whole (RFC 9110 section 9.3.7): whether it lives, and what it can do.
+        let mut response = Response::new(200);
+        response.content_type = ContentType::None;
+        response.push("Allow", "GET, HEAD, POST, OPTIONS");
+        return Ok(Step::done(response));
     }
     Ok(Step::Next)
 }

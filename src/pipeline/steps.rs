@@ -154,7 +154,7 @@ pub(super) fn run_script(run: &mut Run) -> Result<Step, HttpError> {
 pub(super) fn change_files(run: &mut Run) -> Result<Step, HttpError> {
     let Run { x, scope, settings, server, probe, .. } = run;
     let mut admit = |x: &Exchange, question: &Question| probe::ask(probe, x, settings, server, question);
-    dav::step(x, &scope.dav, scope.static_files.etag, &mut admit)
+    dav::step(x, &scope.dav, scope.static_files.etag, &mut admit).map_err(|error| dav::name_methods(&scope.dav, error))
 }
 
 /// Whether requests for a file here are about the file itself, and not for a program.
@@ -190,10 +190,12 @@ pub(super) fn serve_file(run: &mut Run) -> Result<Step, HttpError> {
             response.push("Content-Encoding", coding.name);
             response
         }
-        None => match static_files::step(x, &scope.static_files)? {
-            Step::Done(response) => response,
-            step => return Ok(step),
-        },
+        None => {
+            match static_files::step(x, &scope.static_files).map_err(|error| dav::name_methods(&scope.dav, error))? {
+                Step::Done(response) => response,
+                step => return Ok(step),
+            }
+        }
     };
     response.varies = found.varies;
     Ok(Step::Done(response))

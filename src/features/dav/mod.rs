@@ -182,14 +182,27 @@ fn withhold(x: &Exchange, what: &str, path: &[u8]) -> Option<Step> {
     x.withhold(|| Act::Change { what: what.into(), path: path.to_vec() })
 }
 
-/// RFC 4918 section 10.1: what clients look for before they offer to write.
+/// What clients look for before they offer to write. No DAV field: class 1 would promise PROPFIND (RFC 4918 section 18.1).
 fn options(conf: &Conf) -> Response {
     let mut response = empty(200);
+    response.push("Allow", methods(conf));
+    response
+}
+
+/// The methods there are.
+fn methods(conf: &Conf) -> String {
     let ours = rows::METHODS.iter().filter(|(_, method)| conf.methods & method.bit() != 0).map(|(name, _)| *name);
     let all: Vec<&str> = ["OPTIONS", "GET", "HEAD"].into_iter().chain(ours).collect();
-    response.push("Allow", all.join(", "));
-    response.push("DAV", "1");
-    response
+    all.join(", ")
+}
+
+/// A 405 of whatever answers here names the methods of `dav_methods` too (RFC 9110 section 15.5.6).
+pub fn name_methods(conf: &Conf, mut error: HttpError) -> HttpError {
+    if error.status != 405 || conf.methods == 0 {
+        return error;
+    }
+    error.fields.retain(|(name, _)| !name.eq_ignore_ascii_case(b"allow"));
+    error.field("Allow", methods(conf))
 }
 
 /// An answer without a body.
