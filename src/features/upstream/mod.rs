@@ -66,11 +66,9 @@ pub const DIRECTIVES: &[Directive<Conf>] = &[
              each of its addresses counts as a server. `weight=N` is its share (1), `max_conns=N` how many requests it takes at once \
              (any number). After `max_fails=N` failures (1; 0 never) within `fail_timeout=TIME` (10s) it is left alone for that \
              time. `backup` is asked only when no other can be, `down` never. With `resolve` a host's name is looked up by `resolver` while \
-             requests come, again each time the answer no longer holds: servers come and go with its addresses, and the name need not \
-             be known when the conf is read. A request that comes before the first answer waits for it. What is known of a server that stays \
-             is kept; one that goes finishes what it has. A name that no longer exists has no servers; while the name \
-             servers fail, those known last stay. `service=NAME` looks up services (SRV) instead: `http` is `_http._tcp.HOST`, a \
-             NAME with a dot is `NAME.HOST`. Records of the first priority are servers with the weights that the records give, the \
+             requests come: servers come and go with its addresses, and what is known of those that stay is kept. `service=NAME` looks up \
+             services (SRV) instead: `http` is `_http._tcp.HOST`, a NAME with a dot is `NAME.HOST`; records of the first priority are \
+             servers with the weights that the records give, the \
              others backups.",
             set_server,
         )
