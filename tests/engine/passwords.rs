@@ -66,3 +66,27 @@ fn a_password_file_that_changes_counts_at_once() {
     assert_eq!(status(&site, SECRET), 403);
     site.stop();
 }
+
+#[test]
+fn a_test_of_the_conf_counts_who_cannot_log_in() {
+    let site = Site::start(
+        "",
+        "server { listen 127.0.0.1:%PORT1%; auth_basic a; auth_basic_user_file %DIR%/users; return 200 hello; }",
+    );
+    let said = || {
+        let output = site.asked(&["-t"]);
+        assert!(output.status.success());
+        crate::site::said(&output)
+    };
+    assert!(!said().contains("log in"), "a file that is not there yet is no matter of this");
+    std::fs::write(site.path("users"), "a:abNANd1rDfiNc\nb:{PLAIN}x\nc:abNANd1rDfiNc\n").unwrap();
+    let text = said();
+    assert!(
+        text.contains("warning") && text.contains("where 2 users cannot log in: 2 with the old DES crypt"),
+        "{text}"
+    );
+    assert!(!text.contains("abNANd1rDfiNc"), "{text}");
+    std::fs::write(site.path("users"), "b:{PLAIN}x\n").unwrap();
+    assert!(!said().contains("log in"));
+    site.stop();
+}

@@ -9,6 +9,8 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use crate::conf::args::{Args, Fault, bytes_to_path};
+use crate::conf::codes::Code;
+use crate::conf::diagnostic::Diagnostic;
 use crate::conf::directive::{Arity, Contexts, Directive, Inherit, Manual, Repeat};
 use crate::conf::value::Text;
 use crate::exchange::Exchange;
@@ -93,7 +95,13 @@ pub const VARIABLES: &[Variable<Conf>] = &[Variable {
 fn set_file(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
     let file = args.text(0)?;
     if let Some(name) = file.constant() {
-        args.warn_if_loose(args.word(0), &args.load.conf_dir.join(bytes_to_path(name)));
+        let path = args.load.conf_dir.join(bytes_to_path(name));
+        args.warn_if_loose(args.word(0), &path);
+        if let Some(said) = args.load.outside.gist(&path, users::LARGEST, users::locked_out) {
+            let message = format!("`auth_basic_user_file` names `{}`, where {said}", path.display());
+            let warning = Diagnostic::warning(args.word(0).span, message).code(Code::LeftOut);
+            args.load.warnings.push(warning.help("have them choose a password anew: `htpasswd -B FILE USER`"));
+        }
     }
     conf.file = Some(file);
     conf.folder.clone_from(&args.load.conf_dir);

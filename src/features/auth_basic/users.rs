@@ -1,7 +1,7 @@
 //! Password files: users with what is stored for them, read once and again when a file changed. A name that a file does
 //! not hold gets a stand-in from it, so that it costs what one of its users costs. Checks no password.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read};
 use std::os::unix::ffi::OsStrExt;
@@ -52,7 +52,7 @@ struct Stamp {
 /// Files kept in all; a variable may name many.
 const FILES: usize = 64;
 /// A larger file is read through each time, up to the user's line.
-const LARGEST: u64 = 16 << 20;
+pub const LARGEST: u64 = 16 << 20;
 /// Stand-ins kept of a file: enough that its schemes and costs are met about as often as among its users.
 const STAND_INS: usize = 64;
 /// A file younger than this may change again without a trace in its times.
@@ -122,6 +122,23 @@ fn lines(text: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
         let mut parts = line.split(|&b| b == b':');
         Some((parts.next()?, parts.next()?))
     })
+}
+
+/// What is to be said of users whose passwords are of a kind that is not checked, so that they cannot log in.
+pub fn locked_out(text: &[u8]) -> Option<String> {
+    let mut kinds: Vec<(&str, usize)> = Vec::new();
+    let (mut seen, mut all) = (HashSet::new(), 0);
+    // As at a login the first line of a name counts.
+    for (_, stored) in lines(text).filter(|(user, _)| seen.insert(*user)) {
+        let Err(kind) = Scheme::of(stored) else { continue };
+        all += 1;
+        match kinds.iter_mut().find(|(known, _)| *known == kind) {
+            Some((_, number)) => *number += 1,
+            None => kinds.push((kind, 1)),
+        }
+    }
+    let each: Vec<String> = kinds.iter().map(|(kind, number)| format!("{number} with {kind}")).collect();
+    (all > 0).then(|| format!("{all} {} cannot log in: {}", if all == 1 { "user" } else { "users" }, each.join(", ")))
 }
 
 impl Users {
@@ -200,6 +217,15 @@ mod tests {
         ] {
             assert_eq!(users.find(user.as_bytes()).stored.as_deref(), stored.map(str::as_bytes), "{user}");
         }
+    }
+
+    #[test]
+    fn who_cannot_log_in_is_counted_by_kind() {
+        let text = b"a:abNANd1rDfiNc\nb:{PLAIN}x\nc:abNANd1rDfiNc\nb:abNANd1rDfiNc\nd:secret\n#e:abNANd1rDfiNc\n";
+        let said = "3 users cannot log in: 2 with the old DES crypt, 1 with plain text without {PLAIN} before it";
+        assert_eq!(locked_out(text).as_deref(), Some(said));
+        assert_eq!(locked_out(b"a:abNANd1rDfiNc").as_deref(), Some("1 user cannot log in: 1 with the old DES crypt"));
+        assert_eq!(locked_out(b"b:{PLAIN}x\n\n# a"), None);
     }
 
     #[test]
