@@ -611,10 +611,10 @@ pub const REASONS: &[Reason] = &[
     ),
     reason(
         "upstream-tls",
-        &[502],
+        &[500, 502],
         &["proxy_pass"],
         [
-            "The TLS handshake with the other server failed; the log says how.",
+            "The TLS handshake with the other server failed, or what is to be shown to it cannot be read (500); the log says how.",
             "Look at `proxy_ssl_verify`, `proxy_ssl_trusted_certificate` and `proxy_ssl_name`.",
         ],
     ),

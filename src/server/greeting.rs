@@ -19,6 +19,7 @@ use crate::exchange::tls::{Security, Session};
 use crate::features::error_log;
 use crate::features::ssl::{self, Context};
 use crate::http::escape;
+use crate::pipeline::Run;
 use crate::settings::sockets::Group;
 
 /// No name of a host is longer (RFC 1035 section 2.3.4): that much of a wrong one is told.
@@ -32,16 +33,19 @@ pub struct Greeting {
     asked: Session,
     /// Whose certificates it gets.
     context: Option<Arc<Context>>,
+    /// Why there is no certificate for it.
+    lack: Option<String>,
 }
 
 impl Greeting {
     /// One of which nothing has come.
     pub fn until(deadline: u64) -> Self {
-        Greeting { deadline, asked: Session::default(), context: None }
+        Greeting { deadline, asked: Session::default(), context: None, lack: None }
     }
 
-    /// Reads the client's first message and finds the server that it is for.
-    fn read(&mut self, hello: &ClientHello<'_>, group: &Group) -> Choice {
+    /// Reads the client's first message and finds the server that it is for. Certificates that hang on variables are found with
+    /// the help of `run`.
+    fn read(&mut self, hello: &ClientHello<'_>, group: &Group, run: Option<&mut Run>) -> Choice {
         let name = hello.server_name().map(|name| name.trim_end_matches('.').to_ascii_lowercase());
         let greeted = group.greet(name.as_ref().map(String::as_bytes));
         self.asked.is_bound = greeted.named.is_some();
@@ -49,10 +53,24 @@ impl Greeting {
         self.asked.ciphers = hello.cipher_suites().iter().map(|suite| u16::from(*suite)).collect();
         self.asked.curves = hello.named_groups().unwrap_or_default().iter().map(|curve| u16::from(*curve)).collect();
         self.context = greeted.certified.tls.clone();
-        match self.context.as_ref().and_then(|context| context.config.clone()) {
-            Some(config) => Choice::Config(config),
-            None => Choice::Reject,
-        }
+        let config = match (&self.context, run) {
+            (Some(context), Some(run)) if context.is_late() => {
+                run.choose(greeted.named.unwrap_or_else(|| group.default.clone()));
+                let mut known = Session::asking(self.asked.name.clone(), self.asked.is_bound);
+                known.ciphers.clone_from(&self.asked.ciphers);
+                known.curves.clone_from(&self.asked.curves);
+                run.x.client.security = Security::Tls(Arc::new(known));
+                match context.late_config(&run.x) {
+                    Ok(config) => config,
+                    Err(lack) => {
+                        self.lack = Some(lack);
+                        return Choice::Fail;
+                    }
+                }
+            }
+            (context, _) => context.as_ref().and_then(|context| context.config.clone()),
+        };
+        config.map_or(Choice::Reject, Choice::Config)
     }
 
     /// The session, now that the handshake is done.
@@ -80,6 +98,8 @@ impl Worker {
     pub(super) fn greet(&mut self, c: &mut Connection, mut greeting: Box<Greeting>) -> Turn {
         let entry = self.entry(c).clone();
         let group = self.group(c, &entry).clone();
+        let mut early = (group.finds_late && greeting.context.is_none())
+            .then(|| self.task(c, &entry, &group, Default::default(), Instant::now()));
         let Transport::Tls(tls) = &mut c.socket else { return Turn::Close };
         if !group.tls {
             // This address shares its socket with another one where TLS is spoken.
@@ -87,7 +107,9 @@ impl Worker {
             c.phase = Phase::Idle;
             return Turn::Go;
         }
-        match tls.shake(&mut self.buffer, &mut |hello| greeting.read(hello, &group)) {
+        let mut choose =
+            |hello: &ClientHello<'_>| greeting.read(hello, &group, early.as_mut().map(|task| &mut task.run));
+        match tls.shake(&mut self.buffer, &mut choose) {
             Shake::Blocked { sending } => {
                 let deadline = greeting.deadline;
                 c.phase = Phase::Greeting(greeting);
@@ -112,6 +134,9 @@ impl Worker {
                 Turn::Close
             }
             Shake::Failed(why) => {
+                if let Some(lack) = greeting.lack.take() {
+                    self.report_handshake(c, Level::Error, &lack);
+                }
                 self.report_handshake(c, Level::Info, &format!("SSL_do_handshake() failed (SSL: {why})"));
                 Turn::Close
             }

@@ -18,6 +18,8 @@ pub struct Group {
     pub address: Address,
     /// Whether TLS is spoken there.
     pub tls: bool,
+    /// Whether a server there finds its certificates in each handshake.
+    pub finds_late: bool,
     /// Whether a proxy announces its client there.
     pub proxy_protocol: bool,
     /// The server for unknown names.
@@ -186,7 +188,9 @@ fn group(address: &Address, draft: &Draft, diagnostics: &mut Vec<Diagnostic>) ->
         check_certificates(&draft.listens, &default, listen, diagnostics);
     }
     let proxy_protocol = draft.listens.iter().any(|(listen, _)| listen.proxy_protocol);
-    Group { address: address.clone(), tls: tls.is_some(), proxy_protocol, default, hosts }
+    let finds_late =
+        draft.listens.iter().any(|(_, server)| server.tls.as_ref().is_some_and(|context| context.is_late()));
+    Group { address: address.clone(), tls: tls.is_some(), finds_late, proxy_protocol, default, hosts }
 }
 
 /// The default server needs a certificate, for clients that ask for no name or an unknown one; where it refuses all handshakes

@@ -5,6 +5,7 @@ pub mod chain;
 pub mod ciphers;
 pub mod files;
 pub mod hello;
+pub mod late;
 pub mod trust;
 pub mod words;
 

@@ -2,12 +2,16 @@
 //! a directive's arguments to what rustls has. Names the directive as the conf does.
 
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
 
 use rustls::SupportedCipherSuite;
 use rustls::crypto::SupportedKxGroup;
 
 use super::ciphers;
-use crate::conf::args::{Args, Fault};
+use super::late::{Cache, Limits};
+use crate::conf::args::{Args, Fault, parse_seconds};
+use crate::conf::value::Text;
 
 /// Cipher suites, the preferred one first.
 pub type Suites = Vec<&'static SupportedCipherSuite>;
@@ -24,18 +28,48 @@ pub enum Command {
     None,
 }
 
-/// The path of a file that is read when the conf is; `instead` says what to write where its name would hang on a request.
-pub fn file(args: &Args<'_>, instead: &str) -> Result<PathBuf, Fault> {
+/// The file of a certificate or a key: its name where variables are in it, and its path, which means something where none are.
+pub fn file(args: &mut Args<'_>) -> Result<(Option<Text>, PathBuf), Fault> {
+    if args.word(0).text.contains(&b'$') {
+        let text = args.text(0)?;
+        return Ok((text.constant().is_none().then_some(text), args.conf_path(0)));
+    }
+    Ok((None, constant_file(args)?))
+}
+
+/// The path of a file that is read when the conf is.
+pub fn constant_file(args: &Args<'_>) -> Result<PathBuf, Fault> {
     let word = args.word(0);
     if word.text.contains(&b'$') {
         let message = format!("has a variable in `{}`, and the file is read at the start", word.show());
-        return Err(Fault::at(word, message).help(instead));
+        return Err(Fault::at(word, message).help("write one `location` for each, with a file of its own"));
     }
     if [&b"engine:"[..], b"store:"].iter().any(|scheme| word.text.starts_with(scheme)) {
         let message = "names a key in a device of OpenSSL, which is not had here";
         return Err(Fault::at(word, message).help("name a file in PEM"));
     }
     Ok(args.conf_path(0))
+}
+
+/// A memory of certificates whose names hang on variables; `None` for `off`.
+pub fn cache(args: &Args<'_>) -> Result<Option<Arc<Cache>>, Fault> {
+    let mut limits = Limits { max: 0, inactive: Duration::from_secs(10), valid: Duration::from_secs(60) };
+    for word in args.words() {
+        let bad =
+            || Fault::at(word, format!("takes no `{}`", word.show())).help("write `max=1000 inactive=20s valid=1m`");
+        let text = word.show();
+        match text.split_once('=') {
+            None if text == "off" && args.len() == 1 => return Ok(None),
+            Some(("max", number)) => limits.max = number.parse().ok().filter(|max| *max > 0).ok_or_else(bad)?,
+            Some(("inactive", time)) => limits.inactive = parse_seconds(time.as_bytes()).ok_or_else(bad)?,
+            Some(("valid", time)) => limits.valid = parse_seconds(time.as_bytes()).ok_or_else(bad)?,
+            _ => return Err(bad()),
+        }
+    }
+    match limits.max {
+        0 => Err(Fault::new("says not how many certificates are kept").help("write `max=1000`")),
+        _ => Ok(Some(Arc::new(Cache::new(limits)))),
+    }
 }
 
 /// Whether TLS 1.2 and 1.3 are named.

@@ -7,9 +7,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::{Resumption, WebPkiServerVerifier};
+use rustls::client::{ResolvesClientCert, Resumption, WebPkiServerVerifier};
 use rustls::compress::{CertDecompressor, DecompressionFailed};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::sign::CertifiedKey;
 use rustls::{
     CertificateCompressionAlgorithm, ClientConfig, ClientConnection, DigitallySignedStruct, Error, HandshakeKind,
     RootCertStore, SignatureScheme, StreamOwned,
@@ -345,6 +346,170 @@ fn a_certificate_comes_in_fewer_bytes() {
         }
         secure.site.stop();
     }
+}
+
+/// Notes whom a server names that vouches for clients, and shows nothing.
+#[derive(Debug, Default)]
+struct Listening(Mutex<Vec<Vec<u8>>>);
+
+impl ResolvesClientCert for Listening {
+    fn resolve(&self, hints: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        *self.0.lock().unwrap() = hints.iter().map(|hint| hint.to_vec()).collect();
+        None
+    }
+
+    fn has_certs(&self) -> bool {
+        true
+    }
+}
+
+#[test]
+fn clients_are_told_each_authority_once() {
+    let make = |name: &str| {
+        let mut params = rcgen::CertificateParams::default();
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        params.distinguished_name.push(rcgen::DnType::CommonName, name);
+        params.self_signed(&rcgen::KeyPair::generate().unwrap()).unwrap().pem()
+    };
+    // An authority that has changed its key, between two others.
+    let authorities = ["one", "two", "one", "three", "two"].map(make).concat();
+    let secure = Secure::start(FOUR, "return 200 hello;");
+    std::fs::write(secure.site.path("authorities.pem"), &authorities).unwrap();
+    let conf =
+        "server { listen 127.0.0.1:%PORT1% ssl; ssl_certificate %DIR%/quay.pem; ssl_certificate_key %DIR%/quay.key;
+        ssl_verify_client optional; ssl_client_certificate %DIR%/authorities.pem; return 200 hello; }";
+    secure.site.reload(FOUR, conf);
+    let told = || {
+        let listening = Arc::new(Listening::default());
+        let mut config = ClientConfig::clone(&secure.config);
+        config.resumption = Resumption::disabled();
+        config.client_auth_cert_resolver = listening.clone();
+        ask(&mut secure.connect_with(Arc::new(config)), "/");
+        let told = listening.0.lock().unwrap();
+        told.iter().map(|name| String::from_utf8_lossy(&name[name.len() - 3..]).into_owned()).collect::<Vec<_>>()
+    };
+    wait_for("the new conf", || !told().is_empty());
+    assert_eq!(told(), ["one", "two", "ree"]);
+    secure.site.stop();
+}
+
+/// The certificate that a server shows to a client that asks for this name, or what ended the handshake.
+fn shown(secure: &Secure, name: &str) -> Result<Vec<u8>, std::io::Error> {
+    let mut config = ClientConfig::clone(&secure.config);
+    config.resumption = Resumption::disabled();
+    config.dangerous().set_certificate_verifier(Arc::new(Trusting));
+    let name = ServerName::try_from(name.to_string()).unwrap();
+    let mut client = ClientConnection::new(Arc::new(config), name).unwrap();
+    let mut socket = secure.socket();
+    while client.is_handshaking() {
+        client.complete_io(&mut socket)?;
+    }
+    Ok(client.peer_certificates().unwrap()[0].to_vec())
+}
+
+/// Takes any certificate: which one it was is what is asked.
+#[derive(Debug)]
+struct Trusting;
+
+impl ServerCertVerifier for Trusting {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        vec![SignatureScheme::ECDSA_NISTP256_SHA256]
+    }
+}
+
+#[test]
+fn certificates_that_variables_name_are_found_in_each_handshake() {
+    let dir = Site::folder();
+    let write = |folder: &std::path::Path, name: &str| {
+        let made = rcgen::generate_simple_self_signed([name.to_string()]).unwrap();
+        // The key first: whoever reads both finds a pair or none.
+        std::fs::write(folder.join(format!("{name}.key")), made.signing_key.serialize_pem()).unwrap();
+        std::fs::write(folder.join(format!("{name}.pem")), made.cert.pem()).unwrap();
+        made.cert.der().to_vec()
+    };
+    let quay = rcgen::generate_simple_self_signed([NAME.to_string()]).unwrap();
+    let (one, two) = (write(dir.path(), "one.test"), write(dir.path(), "two.test"));
+    let server = |cache: &str| {
+        format!(
+            "server {{ listen 127.0.0.1:%PORT1% ssl; ssl_certificate %DIR%/$ssl_server_name.pem;
+                ssl_certificate_key %DIR%/$ssl_server_name.key; {cache} return 200 hello; }}"
+        )
+    };
+    let secure = trusting(Site::start_in(dir, FOUR, &server("")), &quay.cert);
+    assert_eq!(shown(&secure, "one.test").unwrap(), one);
+    assert_eq!(shown(&secure, "two.test").unwrap(), two);
+    assert!(shown(&secure, "three.test").is_err());
+    let folder = secure.site.path(".");
+    let three = write(&folder, "three.test");
+    assert_eq!(shown(&secure, "three.test").unwrap(), three);
+    let one = write(&folder, "one.test");
+    assert_eq!(shown(&secure, "one.test").unwrap(), one, "a renewed one is shown at once");
+
+    secure.site.reload(FOUR, &server("ssl_certificate_cache max=1 inactive=1h valid=1h;"));
+    wait_for("the new conf", || {
+        let first = shown(&secure, "one.test").unwrap();
+        write(&folder, "one.test");
+        shown(&secure, "one.test").unwrap() == first
+    });
+    shown(&secure, "two.test").unwrap();
+    let one = write(&folder, "one.test");
+    assert_eq!(shown(&secure, "one.test").unwrap(), one, "the other one took its place");
+    secure.site.stop();
+}
+
+#[test]
+fn what_a_variable_names_is_read_by_the_servers_user() {
+    if !nix::unistd::geteuid().is_root() {
+        eprintln!("skipped: only root can start a server that drops root's rights");
+        return;
+    }
+    let dir = Site::folder();
+    let quay = rcgen::generate_simple_self_signed([NAME.to_string()]).unwrap();
+    for (name, mode) in [("open.test", 0o644), ("closed.test", 0o600)] {
+        let made = rcgen::generate_simple_self_signed([name.to_string()]).unwrap();
+        std::fs::write(dir.path().join(format!("{name}.pem")), made.cert.pem()).unwrap();
+        let key = dir.path().join(format!("{name}.key"));
+        std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+        std::fs::set_permissions(&key, std::fs::Permissions::from_mode(mode)).unwrap();
+    }
+    let server = "server { listen 127.0.0.1:%PORT1% ssl; ssl_certificate %DIR%/$ssl_server_name.pem;
+        ssl_certificate_key %DIR%/$ssl_server_name.key; return 200 hello; }";
+    let secure = trusting(Site::start_in(dir, &format!("user nobody; {FOUR}"), server), &quay.cert);
+    shown(&secure, "open.test").unwrap();
+    assert!(shown(&secure, "closed.test").is_err());
+    let line = "closed.test.key\": BIO_new_file() failed (SSL: error:8000000D:system library::Permission denied:calling fopen(";
+    wait_for("the line", || secure.site.said().contains(line));
+    secure.site.stop();
 }
 
 #[test]

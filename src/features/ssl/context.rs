@@ -13,11 +13,14 @@ use rustls::version::{TLS12, TLS13};
 use rustls::{DistinguishedName, RootCertStore, ServerConfig, SignatureAlgorithm};
 
 use super::client::{Asks, Clients};
-use super::{Conf, Named, Verify, sessions};
+use super::{Conf, Named, Own, Verify, sessions};
 use crate::conf::codes::Code;
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::outside::Outside;
+use crate::conf::value::Text;
+use crate::exchange::Exchange;
 use crate::tls::files::{self, Passwords, Wrong};
+use crate::tls::late::{Names, Store};
 use crate::tls::number;
 
 /// Tickets that go out after a handshake of TLS 1.3, as OpenSSL has it: browsers open several connections.
@@ -38,6 +41,39 @@ pub struct Context {
     pub verify: Verify,
     /// Whose certificates are good.
     pub clients: Clients,
+    /// The server's own certificates, where they are found in each handshake.
+    late: Option<Late>,
+}
+
+/// Certificates and keys whose names hang on variables.
+struct Late {
+    pairs: Vec<(Text, Text)>,
+    store: Store,
+    provider: Arc<CryptoProvider>,
+    ocsp: Option<Vec<u8>>,
+}
+
+impl Context {
+    /// Whether certificates are found in each handshake.
+    pub fn is_late(&self) -> bool {
+        self.late.is_some()
+    }
+
+    /// The settings of a handshake with the certificates that its variables name; a line for the error log where they cannot be had.
+    pub fn late_config(&self, x: &Exchange) -> Result<Option<Arc<ServerConfig>>, String> {
+        let (Some(config), Some(late)) = (&self.config, &self.late) else { return Ok(self.config.clone()) };
+        let pairs = late.pairs.iter().map(|(certificate, key)| {
+            let pair = late.store.pair(Names::of(x, certificate, key)?, &late.provider)?;
+            Ok(match &late.ocsp {
+                None => pair,
+                ocsp => Arc::new(CertifiedKey { ocsp: ocsp.clone(), ..CertifiedKey::clone(&pair) }),
+            })
+        });
+        let pairs = pairs.collect::<Result<Vec<_>, String>>()?;
+        let mut config = ServerConfig::clone(config);
+        config.cert_resolver = Arc::new(Certificates::in_order(pairs));
+        Ok(Some(Arc::new(config)))
+    }
 }
 
 /// Reads what a server's settings name. None without certificates, and when something was wrong.
@@ -68,16 +104,17 @@ impl Builder<'_> {
         });
         let (clients, hints) = self.clients(&provider)?;
         if conf.reject {
-            return Some(Context { number: number(), config: None, verify: conf.verify, clients });
+            return Some(Context { number: number(), config: None, verify: conf.verify, clients, late: None });
         }
-        let certificates = self.certificates(&provider)?;
+        let late = self.late(&provider)?;
+        let certificates = if late.is_some() { Vec::new() } else { self.certificates(&provider)? };
         let versions: Vec<_> =
             [(conf.tls13, &TLS13), (conf.tls12, &TLS12)].into_iter().filter(|(on, _)| *on).map(|(_, v)| v).collect();
         let builder = ServerConfig::builder_with_provider(provider.clone()).with_protocol_versions(&versions);
         let builder = match builder {
             Ok(builder) => builder,
             Err(error) => {
-                let place = conf.certificates.first()?;
+                let place = &conf.certificates.first()?.named;
                 let what = format!("has protocols, ciphers and curves that do not go together: {error}");
                 self.wrong("ssl_certificate", place, Wrong { what, help: None });
                 return None;
@@ -87,13 +124,15 @@ impl Builder<'_> {
             Verify::Off => WebPkiClientVerifier::no_client_auth(),
             _ => Arc::new(Asks { hints, provider: provider.clone() }),
         });
-        let mut config = builder.with_cert_resolver(Arc::new(Certificates(certificates)));
+        let mut config = builder.with_cert_resolver(Arc::new(Certificates::in_order(certificates)));
         config.ignore_client_order = conf.prefer_server;
         config.max_fragment_size = conf.buffer_size.map(|bytes| bytes + RECORD_HEAD);
         config.alpn_protocols = ["http/1.1", "http/1.0", "http/0.9"].map(|name| name.as_bytes().to_vec()).to_vec();
         config.send_tls13_tickets = TICKETS;
+        // Nothing bounds how many are found in handshakes: quickly compressed is better there than kept.
+        let compressed = if late.is_some() { 0 } else { COMPRESSED };
         match conf.compression {
-            true => config.cert_compression_cache = Arc::new(CompressionCache::new(COMPRESSED)),
+            true => config.cert_compression_cache = Arc::new(CompressionCache::new(compressed)),
             false => config.cert_compressors.clear(),
         }
         config.session_storage = match &conf.cache {
@@ -106,7 +145,7 @@ impl Builder<'_> {
                 false => sessions::tickets_under(&self.ticket_keys(), conf.timeout),
             };
         }
-        Some(Context { number: number(), config: Some(config.into()), verify: conf.verify, clients })
+        Some(Context { number: number(), config: Some(config.into()), verify: conf.verify, clients, late })
     }
 
     /// Who is let in, and the names of those who vouch for them.
@@ -153,35 +192,58 @@ impl Builder<'_> {
         }
     }
 
+    /// The certificates where they are found in handshakes: all of them are where variables are in the name of one, as in nginx.
+    #[allow(clippy::option_option)] // Outside: whether all is well so far; inside: whether they are found late.
+    fn late(&mut self, provider: &Arc<CryptoProvider>) -> Option<Option<Late>> {
+        let conf = self.conf;
+        if conf.certificates.iter().chain(&conf.keys).all(|own| own.late.is_none()) {
+            return Some(None);
+        }
+        let (passwords, ocsp) = (self.passwords()?, self.stapled());
+        let text = |own: &Own| own.late.clone().unwrap_or_else(|| Text::literal(own.text.to_vec()));
+        let mut pairs = Vec::new();
+        for (at, own) in conf.certificates.iter().enumerate() {
+            match conf.keys.get(at) {
+                Some(key) => pairs.push((text(own), text(key))),
+                None => self.lacks_key(&own.named),
+            }
+        }
+        let store = Store { folder: conf.folder.clone(), cache: conf.kept.clone(), passwords: Arc::new(passwords) };
+        Some(Some(Late { pairs, store, provider: provider.clone(), ocsp }))
+    }
+
+    fn passwords(&mut self) -> Option<Vec<Vec<u8>>> {
+        let Some(named) = &self.conf.passwords else { return Some(Vec::new()) };
+        match files::read(self.outside, &named.path) {
+            Ok(bytes) => Some(files::passwords(&bytes)),
+            Err(wrong) => {
+                self.wrong("ssl_password_file", named, wrong);
+                None
+            }
+        }
+    }
+
+    fn lacks_key(&mut self, named: &Named) {
+        let what = format!("names `{}` and no `ssl_certificate_key` belongs to it", named.path.display());
+        let help = "each certificate has a key: write `ssl_certificate_key FILE;` behind it".to_string();
+        self.wrong("ssl_certificate", named, Wrong { what, help: Some(help) });
+    }
+
     /// Each certificate with its key.
     fn certificates(&mut self, provider: &CryptoProvider) -> Option<Vec<Arc<CertifiedKey>>> {
         let (conf, mut found) = (self.conf, Vec::new());
-        let passwords = match &conf.passwords {
-            None => Vec::new(),
-            Some(named) => match files::read(self.outside, &named.path) {
-                Ok(bytes) => files::passwords(&bytes),
-                Err(wrong) => {
-                    self.wrong("ssl_password_file", named, wrong);
-                    return None;
-                }
-            },
-        };
+        let passwords = self.passwords()?;
         let passwords = Passwords { directive: "ssl_password_file", all: &passwords };
         let ocsp = self.stapled();
-        for (at, named) in conf.certificates.iter().enumerate() {
+        for (at, own) in conf.certificates.iter().enumerate() {
             let Some(key) = conf.keys.get(at) else {
-                let what = format!("names `{}` and no `ssl_certificate_key` belongs to it", named.path.display());
-                let help = "each certificate has a key: write `ssl_certificate_key FILE;` behind it".to_string();
-                self.wrong("ssl_certificate", named, Wrong { what, help: Some(help) });
+                self.lacks_key(&own.named);
                 continue;
             };
-            found.extend(
-                self.pair(named, key, passwords, provider).map(|pair| CertifiedKey { ocsp: ocsp.clone(), ..pair }),
-            );
+            let pair = self.pair(&own.named, &key.named, passwords, provider);
+            found.extend(pair.map(|pair| Arc::new(CertifiedKey { ocsp: ocsp.clone(), ..pair })));
         }
-        // Clients that take both get the quicker one.
-        found.sort_by_key(|pair| pair.key.algorithm() == SignatureAlgorithm::RSA);
-        (!self.failed).then(|| found.into_iter().map(Arc::new).collect())
+        (!self.failed).then_some(found)
     }
 
     fn pair(
@@ -282,6 +344,14 @@ fn names_of(authorities: &[CertificateDer<'static>]) -> Vec<DistinguishedName> {
 /// The certificates of one server: each client gets the first that it can check.
 #[derive(Debug)]
 struct Certificates(Vec<Arc<CertifiedKey>>);
+
+impl Certificates {
+    /// Clients that can check several get the quicker one.
+    fn in_order(mut pairs: Vec<Arc<CertifiedKey>>) -> Certificates {
+        pairs.sort_by_key(|pair| pair.key.algorithm() == SignatureAlgorithm::RSA);
+        Certificates(pairs)
+    }
+}
 
 impl ResolvesServerCert for Certificates {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {

@@ -16,11 +16,13 @@ use rustls::SupportedCipherSuite;
 use rustls::crypto::SupportedKxGroup;
 
 use crate::conf::source::Span;
+use crate::conf::value::Text;
 use crate::exchange::Exchange;
 use crate::exchange::error::{HttpError, Level};
 use crate::exchange::step::Step;
 use crate::exchange::tls::Security;
 use crate::tls::ciphers;
+use crate::tls::late::Cache;
 
 pub use crate::tls::ciphers::{curve_name, name_of as cipher_name};
 pub use context::{Context, build};
@@ -34,6 +36,17 @@ pub struct Named {
     pub path: PathBuf,
     /// The place.
     pub span: Span,
+}
+
+/// A certificate or a key, whose name may hang on variables.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Own {
+    /// Its file, or the words that become its name.
+    named: Named,
+    /// The name, where variables are in it: the file is found in each handshake.
+    late: Option<Text>,
+    /// The name as it stands in the conf.
+    text: Box<[u8]>,
 }
 
 /// `ssl_verify_client`.
@@ -55,9 +68,13 @@ pub struct Conf {
     /// `ssl on`, the old way to say `listen ... ssl`.
     pub on: bool,
     /// The server's certificates.
-    certificates: Vec<Named>,
+    certificates: Vec<Own>,
     /// Their keys, in the same order.
-    keys: Vec<Named>,
+    keys: Vec<Own>,
+    /// Where paths begin that are found in handshakes.
+    folder: PathBuf,
+    /// What keeps certificates that are found in handshakes.
+    kept: Option<Arc<Cache>>,
     /// Whether they are sent in fewer bytes.
     compression: bool,
     passwords: Option<Named>,
@@ -93,6 +110,8 @@ impl Default for Conf {
             on: false,
             certificates: Vec::new(),
             keys: Vec::new(),
+            folder: PathBuf::new(),
+            kept: None,
             compression: true,
             passwords: None,
             tls12: true,

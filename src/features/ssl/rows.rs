@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Conf, Named, Verify};
+use super::{Conf, Named, Own, Verify};
 use crate::conf::args::{Args, Fault, parse_size};
 use crate::conf::directive::{Arity, Contexts, Directive, Inherit, Manual, Repeat};
 use crate::tls::words::{self, Command};
@@ -51,11 +51,12 @@ pub const DIRECTIVES: &[Directive<Conf>] = &[
             ONE,
             "The server's certificate in PEM, then those that vouch for it; the path begins at the conf's folder. A \
              second line with a key of another kind (RSA and ECDSA) gives each client the one that it can check. The \
-             file is read at the start and at each reload, so it must be there and variables are refused. \
-             `longshore cert self-signed NAME` makes one for a laptop.",
+             file is read at the start and at each reload. Where the name contains variables, such as `$ssl_server_name`, it is found in \
+             each handshake and read by the server's user, see `ssl_certificate_cache`; `data:$variable` takes the certificate from the \
+             variable. `longshore cert self-signed NAME` makes one for a laptop.",
             |conf, args| {
-                let named = constant_file(args)?;
-                conf.certificates.push(named);
+                let own = own(conf, args)?;
+                conf.certificates.push(own);
                 Ok(())
             },
         )
@@ -68,15 +69,31 @@ pub const DIRECTIVES: &[Directive<Conf>] = &[
             None,
             ONE,
             "The private key of the certificate in PEM: RSA from 2048 bits, ECDSA with P-256 or P-384, or Ed25519. It \
-             may be under a password, see `ssl_password_file`. Only the server's user should be able to read it.",
+             may be under a password, see `ssl_password_file`. Only the server's user should be able to read it. The name may contain \
+             variables as that of the certificate may.",
             |conf, args| {
-                let named = constant_file(args)?;
-                args.warn_if_loose(args.word(0), &named.path);
-                conf.keys.push(named);
+                let own = own(conf, args)?;
+                if own.late.is_none() {
+                    args.warn_if_loose(args.word(0), &own.named.path);
+                }
+                conf.keys.push(own);
                 Ok(())
             },
         )
     },
+    row(
+        "ssl_certificate_cache",
+        &["off", "max=N [inactive=time] [valid=time]"],
+        Some("off"),
+        Arity::Words(1, 3),
+        "Keeps up to `N` certificates with their keys whose names contain variables, so that a handshake reads no file. One that was not \
+         used for `inactive` (10 seconds) goes, one that was read before `valid` (60 seconds) is read again, and the one that was not used \
+         for the longest time makes room. Servers that inherit the line share them.",
+        |conf, args| {
+            conf.kept = words::cache(args)?;
+            Ok(())
+        },
+    ),
     row(
         "ssl_certificate_compression",
         &["on | off"],
@@ -322,10 +339,12 @@ fn file(args: &Args<'_>) -> Named {
     Named { path: args.conf_path(0), span: args.word(0).span }
 }
 
-/// A file that is read at the start, so its name cannot hang on a request.
-fn constant_file(args: &Args<'_>) -> Result<Named, Fault> {
-    let path = words::file(args, "write one `server` block for each certificate")?;
-    Ok(Named { path, span: args.word(0).span })
+/// A certificate or a key: a file that is read at the start, or a name with variables.
+fn own(conf: &mut Conf, args: &mut Args<'_>) -> Result<Own, Fault> {
+    conf.folder.clone_from(&args.load.conf_dir);
+    let (late, path) = words::file(args)?;
+    let word = args.word(0);
+    Ok(Own { named: Named { path, span: word.span }, late, text: word.text.clone().into() })
 }
 
 fn set_protocols(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {

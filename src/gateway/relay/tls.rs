@@ -18,12 +18,15 @@ pub struct Secure {
     pub config: Arc<ClientConfig>,
     /// The name that is checked, and asked for where the configuration says so.
     pub name: ServerName<'static>,
+    /// The digest of the certificate that this request alone chose to show.
+    pub shown: Option<[u8; 32]>,
 }
 
 impl Secure {
-    /// What a kept connection of this protocol is good for: one that was found safe under other settings proves nothing here.
+    /// What a kept connection of this protocol is good for: one that was found safe under other settings proves nothing here,
+    /// and one that was shown another certificate speaks for somebody else.
     pub fn purpose(&self, protocol: &str) -> String {
-        format!("{protocol} {:?} {}", self.name, self.number)
+        format!("{protocol} {:?} {} {:02x?}", self.name, self.number, self.shown.unwrap_or_default())
     }
 }
 

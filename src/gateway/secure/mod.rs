@@ -3,6 +3,7 @@
 
 pub mod proof;
 mod rows;
+mod shown;
 
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
@@ -15,6 +16,8 @@ use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ClientConfig, RootCertStore};
 
 use proof::{Anybody, Known};
+use sha2::{Digest, Sha256};
+use shown::Shown;
 
 use crate::conf::args::{Args, Fault};
 use crate::conf::value::Text;
@@ -23,7 +26,7 @@ use crate::exchange::error::{HttpError, Level};
 use crate::gateway::relay::Secure;
 use crate::http::escape;
 use crate::tls::ciphers;
-use crate::tls::files::{self, Passwords, Wrong};
+use crate::tls::files::{self, Wrong};
 use crate::tls::number;
 use crate::tls::trust::{List, Purpose, Trust};
 use crate::tls::words::{self, Command, Curves, Suites};
@@ -37,9 +40,7 @@ pub struct Conf {
     trusted: Option<Arc<Vec<CertificateDer<'static>>>>,
     depth: usize,
     lists: Arc<Vec<List>>,
-    certificate: Option<Arc<Shown>>,
-    key: Option<Arc<Secret>>,
-    passwords: Arc<Vec<Vec<u8>>>,
+    shown: Shown,
     reuse: bool,
     tls12: bool,
     tls13: bool,
@@ -47,20 +48,6 @@ pub struct Conf {
     suites13: Suites,
     curves: Curves,
     built: Built,
-}
-
-/// A certificate that is shown, with those that vouch for it.
-#[derive(Debug)]
-struct Shown {
-    path: PathBuf,
-    chain: Vec<CertificateDer<'static>>,
-}
-
-/// The file of a key, which a password may have to open.
-#[derive(Debug)]
-struct Secret {
-    path: PathBuf,
-    bytes: Arc<[u8]>,
 }
 
 /// The directive whose files do not go together with the others, and why.
@@ -85,9 +72,7 @@ impl Default for Conf {
             trusted: None,
             depth: 1,
             lists: Arc::default(),
-            certificate: None,
-            key: None,
-            passwords: Arc::default(),
+            shown: Shown::default(),
             reuse: true,
             tls12: true,
             tls13: true,
@@ -140,25 +125,22 @@ impl Conf {
 
     /// Reads `ssl_certificate`.
     pub fn set_certificate(&mut self, args: &mut Args<'_>) -> Result<(), Fault> {
-        let (path, bytes) = read(args)?;
-        let chain = files::certificates(&bytes, &path).map_err(|wrong| fault(args, wrong))?;
-        self.certificate = Some(Arc::new(Shown { path, chain }));
-        Ok(())
+        self.shown.set_certificate(args)
     }
 
     /// Reads `ssl_certificate_key`.
     pub fn set_key(&mut self, args: &mut Args<'_>) -> Result<(), Fault> {
-        let (path, bytes) = read(args)?;
-        args.warn_if_loose(args.word(0), &path);
-        self.key = Some(Arc::new(Secret { path, bytes }));
-        Ok(())
+        self.shown.set_key(args)
+    }
+
+    /// Reads `ssl_certificate_cache`.
+    pub fn set_kept(&mut self, args: &mut Args<'_>) -> Result<(), Fault> {
+        self.shown.set_kept(args)
     }
 
     /// Reads `ssl_password_file`.
     pub fn set_passwords(&mut self, args: &mut Args<'_>) -> Result<(), Fault> {
-        let (_, bytes) = read(args)?;
-        self.passwords = Arc::new(files::passwords(&bytes));
-        Ok(())
+        self.shown.set_passwords(args)
     }
 
     /// Reads `ssl_session_reuse`.
@@ -204,7 +186,16 @@ impl Conf {
         let config = self.config(family).clone();
         let refuse = |(directive, wrong): Lack| refuse(format!("{directive} {}", wrong.what));
         let (config, number) = config.map_err(refuse)?;
-        Ok(Secure { config, number, name })
+        let late = self.shown.late(x, config.crypto_provider()).map_err(|lack| {
+            HttpError::new(500, "upstream-tls").log(Level::Error, format!("{lack} while connecting to upstream"))
+        })?;
+        Ok(match late {
+            None => Secure { config, number, name, shown: None },
+            Some(pair) => {
+                let shown = pair.cert.first().map(|own| Sha256::digest(own).into());
+                Secure { config: showing(&config, pair), number, name, shown }
+            }
+        })
     }
 
     /// The directive that does not go together with the others, and why; none if all is well.
@@ -231,10 +222,9 @@ impl Conf {
             (format!("{family}_ssl_protocols"), Wrong { what, help: None })
         })?;
         let builder = builder.dangerous().with_custom_certificate_verifier(self.verifier(&provider, family)?);
-        let mut config = match &self.certificate {
+        let mut config = match self.shown.pair(&provider, family)? {
             None => builder.with_no_client_auth(),
-            Some(shown) => builder
-                .with_client_cert_resolver(Arc::new(SingleCertAndKey::from(self.pair(shown, &provider, family)?))),
+            Some(pair) => builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(pair))),
         };
         config.enable_sni = self.server_name;
         if !self.reuse {
@@ -263,24 +253,19 @@ impl Conf {
         let (trust, _) = Trust::new(trusted, self.lists.clone(), self.depth, Purpose::Server, provider);
         Ok(Arc::new(Known { trust, by_roots, provider: provider.clone() }))
     }
+}
 
-    /// The certificate that is shown, with its key.
-    fn pair(&self, shown: &Shown, provider: &CryptoProvider, family: &str) -> Result<CertifiedKey, Lack> {
-        let Some(secret) = &self.key else {
-            let what = format!("names `{}` and no `{family}_ssl_certificate_key` belongs to it", shown.path.display());
-            let help = format!("each certificate has a key: write `{family}_ssl_certificate_key FILE;` behind it");
-            return Err((format!("{family}_ssl_certificate"), Wrong { what, help: Some(help) }));
-        };
-        let directive = format!("{family}_ssl_password_file");
-        let passwords = Passwords { directive: &directive, all: &self.passwords };
-        let key = files::key(&secret.bytes, &secret.path, passwords);
-        key.and_then(|key| files::pair(shown.chain.clone(), key, (&shown.path, &secret.path), provider))
-            .map_err(|wrong| (format!("{family}_ssl_certificate_key"), wrong))
-    }
+/// The configuration with a certificate that one request chose. No session is taken up again: it would speak for whoever was shown
+/// when it began.
+fn showing(config: &ClientConfig, pair: Arc<CertifiedKey>) -> Arc<ClientConfig> {
+    let mut config = config.clone();
+    config.client_auth_cert_resolver = Arc::new(SingleCertAndKey::from(pair));
+    config.resumption = Resumption::disabled();
+    Arc::new(config)
 }
 
 fn read(args: &Args<'_>) -> Result<(PathBuf, Arc<[u8]>), Fault> {
-    let path = words::file(args, "write one `location` for each, with a file of its own")?;
+    let path = words::constant_file(args)?;
     let bytes = files::read(&args.load.outside, &path).map_err(|wrong| fault(args, wrong))?;
     Ok((path, bytes))
 }

@@ -22,11 +22,17 @@ macro_rules! secure_gateway_rows {
                 concat!("A PEM file with the authorities that `", $prefix, "_ssl_verify` trusts."),
                 |conf: &mut $conf, args| std::sync::Arc::make_mut(&mut conf.secure).set_trusted(args)),
             $crate::gateway_row!($prefix, "_ssl_certificate", &["file"], None, Words(1, 1),
-                concat!("A PEM file with the certificate that is shown to ", $whom, " which asks for one."),
+                concat!("A PEM file with the certificate that is shown to ", $whom, " which asks for one. Where the name contains variables the file is \
+                    found for each request and read by the server's user; an empty name shows none."),
                 |conf: &mut $conf, args| std::sync::Arc::make_mut(&mut conf.secure).set_certificate(args)),
             $crate::gateway_row!($prefix, "_ssl_certificate_key", &["file"], None, Words(1, 1),
-                concat!("A PEM file with the key of `", $prefix, "_ssl_certificate`; it may be under a password, see `", $prefix, "_ssl_password_file`."),
+                concat!("A PEM file with the key of `", $prefix, "_ssl_certificate`; it may be under a password, see `", $prefix, "_ssl_password_file`. The name \
+                    may contain variables."),
                 |conf: &mut $conf, args| std::sync::Arc::make_mut(&mut conf.secure).set_key(args)),
+            $crate::gateway_row!($prefix, "_ssl_certificate_cache", &["off", "max=N [inactive=time] [valid=time]"], Some("off"), Words(1, 3),
+                concat!("Keeps up to `N` certificates of `", $prefix, "_ssl_certificate` with their keys where the names contain variables, as \
+                    `ssl_certificate_cache` does."),
+                |conf: &mut $conf, args| std::sync::Arc::make_mut(&mut conf.secure).set_kept(args)),
             $crate::gateway_row!($prefix, "_ssl_session_reuse", &["on | off"], Some("on"), Flag,
                 concat!("Whether a new connection to ", $whom, " takes up a session of an earlier one."),
                 |conf: &mut $conf, args| std::sync::Arc::make_mut(&mut conf.secure).set_reuse(args)),

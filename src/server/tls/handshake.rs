@@ -56,10 +56,13 @@ pub enum Choice {
     Config(Arc<ServerConfig>),
     /// It wants nothing to do with it.
     Reject,
+    /// It would go on and lacks what it needs.
+    Fail,
 }
 
-/// Alerts before there are any keys (RFC 8446 sections 5.1 and 6): "unrecognized_name" and "decode_error".
+/// Alerts before there are any keys (RFC 8446 sections 5.1 and 6): "unrecognized_name", "internal_error" and "decode_error".
 const UNRECOGNIZED_NAME: [u8; 7] = [21, 3, 3, 0, 2, 2, 112];
+const INTERNAL_ERROR: [u8; 7] = [21, 3, 3, 0, 2, 2, 80];
 const DECODE_ERROR: [u8; 7] = [21, 3, 3, 0, 2, 2, 50];
 
 impl Hello {
@@ -159,6 +162,10 @@ impl Tls {
             Choice::Reject => {
                 self.socket.send(&UNRECOGNIZED_NAME);
                 return Err("handshake rejected".into());
+            }
+            Choice::Fail => {
+                self.socket.send(&INTERNAL_ERROR);
+                return Err("error:0A000179:SSL routines::cert cb error".into());
             }
         };
         match accepted.into_connection(config) {
