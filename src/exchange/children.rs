@@ -1,11 +1,10 @@
-//! The processes that this one has started and waits for, beside those that the kernel gives it: process 1 of a container
-//! is the parent of every process there whose own has ended. Those are reaped here, and no others, so that nobody who waits for a
+//! The processes that this one has started and waits for, beside those that the kernel gives it. Process 1 of a container
+//! is the parent of every process there whose own has ended: those are reaped here, and no others, so that nobody who waits for a
 //! script finds that its exit status is gone.
 
 use std::collections::HashMap;
 use std::io;
 use std::process::{Child, Command};
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -18,8 +17,6 @@ use signal_hook::iterator::Signals;
 /// How long one that is waited for may stand before the others behind it.
 const PATIENCE: Duration = Duration::from_millis(50);
 
-/// Whether others than our own come to this process.
-static ADOPTS: AtomicBool = AtomicBool::new(false);
 /// Held by who starts a process until it is known as ours, and by who reaps for as long as it looks.
 static GATE: RwLock<()> = RwLock::new(());
 /// How often each number stands for one of ours: it may be given away again before the one who had it is forgotten.
@@ -31,9 +28,6 @@ fn ours() -> MutexGuard<'static, HashMap<u32, u32>> {
 
 /// Starts a process that the caller will wait for; then it calls [`forget`].
 pub fn spawn(command: &mut Command) -> io::Result<Child> {
-    if !ADOPTS.load(Relaxed) {
-        return command.spawn();
-    }
     let _gate = GATE.read().unwrap_or_else(PoisonError::into_inner);
     let child = command.spawn()?;
     *ours().entry(child.id()).or_default() += 1;
@@ -42,13 +36,23 @@ pub fn spawn(command: &mut Command) -> io::Result<Child> {
 
 /// A process of ours was waited for: another may have its number from now on.
 pub fn forget(pid: u32) {
-    if ADOPTS.load(Relaxed) {
-        let mut ours = ours();
-        match ours.get_mut(&pid) {
-            Some(times) if *times > 1 => *times -= 1,
-            _ => drop(ours.remove(&pid)),
-        }
+    let mut ours = ours();
+    match ours.get_mut(&pid) {
+        Some(times) if *times > 1 => *times -= 1,
+        _ => drop(ours.remove(&pid)),
     }
+}
+
+/// Keeps of children of this process those that it did not start. Whoever starts one at this moment is waited for.
+pub fn keep_strangers(pids: &mut Vec<i32>) {
+    let _gate = GATE.write().unwrap_or_else(PoisonError::into_inner);
+    let ours = ours();
+    pids.retain(|pid| !ours.contains_key(&pid.cast_unsigned()));
+}
+
+/// Whether this process started that one and waits for it.
+pub fn is_ours(pid: i32) -> bool {
+    ours().contains_key(&pid.cast_unsigned())
 }
 
 /// Whether this process is the first of its container, which gets every process whose own parent has ended.
@@ -59,7 +63,6 @@ pub fn is_first() -> bool {
 /// Reaps from now on what nobody waits for, on a thread of its own. To be called before the first process is started.
 pub fn reap_orphans() -> io::Result<()> {
     let mut signals = Signals::new([SIGCHLD])?;
-    ADOPTS.store(true, Relaxed);
     let work = move || {
         reap_all();
         for _ in signals.forever() {
@@ -91,7 +94,7 @@ fn reap() -> bool {
             // None has ended, or there is none at all.
             Ok(_) | Err(_) => return true,
         };
-        if ours().contains_key(&ended.as_raw().cast_unsigned()) {
+        if is_ours(ended.as_raw()) {
             return false;
         }
         // It has ended, so this does not wait.
@@ -101,7 +104,7 @@ fn reap() -> bool {
 
 fn reap_one(pid: Pid) {
     let _gate = GATE.write().unwrap_or_else(PoisonError::into_inner);
-    if !ours().contains_key(&pid.as_raw().cast_unsigned()) {
+    if !is_ours(pid.as_raw()) {
         // Where it is no child of ours after all, nothing happens.
         let _ = waitpid(pid, Some(WaitPidFlag::WNOHANG));
     }

@@ -247,7 +247,7 @@ fn children(site: &Site) -> usize {
 }
 
 /// Ways to get away from a script's process group. Each notes its number and ignores TERM.
-const ESCAPES: [&str; 6] = [
+const ESCAPES: [&str; 10] = [
     "setsid sh -c 'trap \"\" TERM; echo $$ >> $DIR/numbers; sleep 1000; :' &",
     "(setsid sh -c 'trap \"\" TERM; echo $$ >> $DIR/numbers; sleep 1000; :' &)",
     "nohup setsid sh -c 'trap \"\" TERM HUP; echo $$ >> $DIR/numbers; sleep 1000; :' > /dev/null 2>&1 < /dev/null &",
@@ -255,7 +255,17 @@ const ESCAPES: [&str; 6] = [
     "(setsid sh -c 'setsid sh -c \"trap \\\"\\\" TERM; echo \\$\\$ >> $DIR/numbers; sleep 1000; :\" & wait' &)",
     // It hides what it comes from, but not whom.
     "env -i DIR=$DIR PATH=$PATH setsid sh -c 'trap \"\" TERM; echo $$ >> $DIR/numbers; sleep 1000; :' &",
+    // Groups of their own in the session of the server, as shells with jobs and `timeout` make them.
+    "(timeout 1000 sh -c 'trap \"\" TERM; echo $$ >> $DIR/numbers; sleep 1000; :' &)",
+    "perl -e 'setpgrp(0, 0); '\"$STAY\" &",
+    // The group of the server itself.
+    "perl -e 'setpgrp(0, getpgrp($ARGV[0])); '\"$STAY\" $PPID &",
+    "(perl -e 'setpgrp(0, getpgrp($ARGV[0])); '\"$STAY\" $PPID &)",
 ];
+
+/// The rest of an escape in Perl.
+const STAY: &str =
+    "$SIG{TERM} = q(IGNORE); open(F, q(>>), qq($ENV{DIR}/numbers)); print F qq($$\\n); close(F); sleep(1000)";
 
 #[test]
 fn nothing_gets_away_from_a_script_that_is_ended() {
@@ -265,7 +275,7 @@ fn nothing_gets_away_from_a_script_that_is_ended() {
             location /live/ { alias %DIR%/html/; cgi_buffering off; }
             location /late/ { alias %DIR%/html/; cgi_buffering on; cgi_timeout 500ms 50ms; } }",
     );
-    let escapes = ESCAPES.join("\n");
+    let escapes = format!("export STAY='{STAY}'\n{}", ESCAPES.join("\n"));
     script(&site, "away.sh", &format!("{escapes}\nprintf 'Content-Type: text/plain\\n\\nhere\\n'\nsleep 1000"));
     for path in ["/away.sh", "/live/away.sh", "/late/away.sh"] {
         let mut client = Client::new(site.port());
@@ -280,6 +290,23 @@ fn nothing_gets_away_from_a_script_that_is_ended() {
         wait_for("they are reaped", || children(&site) == 0);
         fs::remove_file(site.path("numbers")).unwrap();
     }
+    site.stop();
+}
+
+#[test]
+fn a_script_that_joins_the_group_of_the_server_ends_like_any_other() {
+    let site = Site::start(
+        "",
+        "server { listen 127.0.0.1:%PORT1%; cgi on; cgi_set_var DIR %DIR%; cgi_timeout 500ms 50ms; cgi_max_procs 1 queue=1; }",
+    );
+    script(&site, "join.sh", &format!("exec perl -e 'setpgrp(0, getpgrp(getppid())); {STAY}'"));
+    script(&site, "quick.sh", "printf 'Content-Type: text/plain\\n\\nhere\\n'");
+    for _ in 0..2 {
+        assert_eq!(get(site.port(), "/join.sh").status, 504);
+        assert_eq!(get(site.port(), "/quick.sh").text(), "here\n");
+    }
+    wait_for("they are gone", || !site.read("numbers").lines().any(runs));
+    wait_for("they are reaped", || children(&site) == 0);
     site.stop();
 }
 
@@ -348,5 +375,17 @@ fn what_a_script_leaves_behind_on_purpose_lives_and_is_reaped() {
     assert!(runs(site.read("number").trim()));
     fs::write(site.path("go"), "").unwrap();
     wait_for("it is reaped", || children(&site) == 0);
+    // Jobs that lead a group of their own.
+    let jobs = ["timeout 1000 true", "perl -e 'setpgrp(0, 0)'", "perl -e 'setpgrp(0, getpgrp($ARGV[0]))' $PPID"];
+    for (number, job) in jobs.iter().enumerate() {
+        let name = format!("job{number}.sh");
+        script(
+            &site,
+            &name,
+            &format!("{job} > /dev/null 2>&1 < /dev/null &\nprintf 'Content-Type: text/plain\\n\\nhere\\n'"),
+        );
+        assert_eq!(get(site.port(), &format!("/{name}")).text(), "here\n");
+        wait_for(&format!("{job} is reaped"), || children(&site) == 0);
+    }
     site.stop();
 }

@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::memfd::{MFdFlags, memfd_create};
-use nix::sys::signal::{Signal, killpg};
-use nix::unistd::Pid;
+use nix::sys::signal::{Signal, kill, killpg};
+use nix::unistd::{Pid, getpgid};
 use rustix::process::{PidfdFlags, Resource, Rlimit, pidfd_open, prlimit};
 
 use super::conf::{Conf, Errors, Limits};
@@ -208,8 +208,13 @@ impl Orphan {
         let to_strays =
             if signal == Signal::SIGKILL { rustix::process::Signal::KILL } else { rustix::process::Signal::TERM };
         self.mark.signal(to_strays);
+        let script = Pid::from_raw(self.process.id() as i32);
         // A group that is gone already needs no signal.
-        let _ = killpg(Pid::from_raw(self.process.id() as i32), signal);
+        let _ = killpg(script, signal);
+        // It may have moved to another.
+        if getpgid(Some(script)).is_ok_and(|group| group != script) {
+            let _ = kill(script, signal);
+        }
         if signal == Signal::SIGKILL {
             self.mark.end_all();
         }
@@ -218,7 +223,6 @@ impl Orphan {
 
 impl Drop for Orphan {
     fn drop(&mut self) {
-        self.mark.forget();
         reaper::look_soon();
     }
 }

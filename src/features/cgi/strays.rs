@@ -6,13 +6,15 @@ use std::collections::BTreeSet;
 use std::io::Read;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{LazyLock, Mutex, MutexGuard, Once};
+use std::sync::{LazyLock, Once};
 use std::time::{Duration, Instant};
 
 use rustix::process::{
     Pid, PidfdFlags, Signal, WaitOptions, getpid, kill_process_group, pidfd_open, pidfd_send_signal,
     set_child_subreaper, waitpid,
 };
+
+use crate::exchange::children;
 
 /// A script has so many descendants at most as far as this file is concerned.
 const MOST: usize = 4096;
@@ -51,16 +53,8 @@ const NOBODY: i32 = 0;
 /// What the kernel says of this process.
 static OWN: LazyLock<Option<Entry>> = LazyLock::new(|| Entry::of(getpid().as_raw_nonzero().get()));
 
-/// Scripts that were started here and not reaped yet.
-static OURS: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
-
 /// Whether the kernel gives us what descendants of ours orphan.
 static INHERITS: AtomicBool = AtomicBool::new(false);
-
-fn ours() -> MutexGuard<'static, BTreeSet<i32>> {
-    // Nothing that can panic runs under this lock.
-    OURS.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
-}
 
 /// To be called before the first script starts: what a script's descendants orphan is ours from now on, so that it can be found.
 pub fn inherit() {
@@ -71,14 +65,8 @@ pub fn inherit() {
 impl Mark {
     /// That of a script that was just started.
     pub fn new(script: i32, id: Option<String>) -> Mark {
-        ours().insert(script);
         let started = Entry::of(script).map_or(0, |entry| entry.started);
         Mark { script, id, started, met: Vec::new(), sessions: BTreeSet::new(), is_ended: false, has_strays: false }
-    }
-
-    /// The script was reaped: its number may become another's.
-    pub fn forget(&self) {
-        ours().remove(&self.script);
     }
 
     /// What the script's descendants are known by once it has been reaped; none if it ended by itself and they may go on.
@@ -90,7 +78,7 @@ impl Mark {
     /// there were. KILL goes to the whole group of each that made one: what it starts at this moment does not escape.
     pub fn signal(&mut self, signal: Signal) -> usize {
         let (mut next, mut seen, mut met) = (Vec::new(), BTreeSet::new(), Vec::new());
-        next.extend(children(self.script).into_iter().map(Found::Below));
+        next.extend(below(self.script).into_iter().map(Found::Below));
         // Their parents may be gone.
         let is_still = |(number, started): &(i32, u64)| Entry::of(*number).is_some_and(|now| now.started == *started);
         next.extend(self.met.drain(..).filter(is_still).map(|(number, _)| Found::Below(number)));
@@ -105,7 +93,7 @@ impl Mark {
                 continue;
             }
             // Once it has ended, nothing tells whose they are.
-            next.extend(children(number).into_iter().map(Found::Below));
+            next.extend(below(number).into_iter().map(Found::Below));
             if entry.group == self.script {
                 continue;
             }
@@ -129,7 +117,7 @@ impl Mark {
         if Entry::of(number).is_none_or(|now| now.started != entry.started) {
             return false;
         }
-        if signal == Signal::KILL && is_apart(entry) {
+        if signal == Signal::KILL && is_apart(number, entry) {
             // Whatever of it can be ended is; that there is none any more is no harm.
             _ = Pid::from_raw(entry.group).map(|group| kill_process_group(group, signal));
         }
@@ -141,12 +129,10 @@ impl Mark {
         _ = (0..ROUNDS).take_while(|_| self.signal(Signal::KILL) > 0).count();
     }
 
-    /// Whether a process that we inherited comes from this script.
+    /// Whether a process that was given to us comes from this script.
     fn is_worn_by(&self, number: i32, entry: &Entry) -> bool {
         let is_named = || self.id.as_ref().is_some_and(|id| environment_has(number, id));
-        entry.started >= self.started
-            && is_inherited(number, entry)
-            && (self.sessions.contains(&entry.session) || is_named())
+        entry.started >= self.started && (self.sessions.contains(&entry.session) || is_named())
     }
 }
 
@@ -159,12 +145,13 @@ enum Found {
     Inherited(i32),
 }
 
-/// Whether a group was made by what came from a script: it is of another session than ours, or it leads to nobody who might
-/// have let a stranger in.
-fn is_apart(entry: &Entry) -> bool {
+/// Whether the group of a script's descendant was made by what came from a script: it is of another session than ours, or the
+/// process leads it, or nobody does who might have let a stranger in.
+fn is_apart(number: i32, entry: &Entry) -> bool {
     let Some(own) = OWN.as_ref() else { return false };
-    let is_led = || Entry::of(entry.group).is_some();
-    entry.session != own.session || entry.group != own.group && !ours().contains(&entry.group) && !is_led()
+    let is_led = || entry.group != number && Entry::of(entry.group).is_some();
+    let is_of_another = entry.group == own.group || children::is_ours(entry.group);
+    entry.session != own.session || !is_of_another && !is_led()
 }
 
 fn environment_has(number: i32, id: &str) -> bool {
@@ -237,10 +224,9 @@ impl Inherited {
         }
         let own = getpid().as_raw_nonzero().get();
         loop {
-            for number in children(own) {
-                if Entry::of(number).is_none_or(|entry| !is_inherited(number, &entry)) {
-                    continue;
-                }
+            let mut found = below(own);
+            children::keep_strangers(&mut found);
+            for number in found {
                 if self.known.iter().all(|(known, _)| *known != number) {
                     let descriptor = if self.known.len() < HEARD { descriptor(number) } else { None };
                     self.known.push((number, descriptor));
@@ -276,14 +262,6 @@ fn descriptor(number: i32) -> Option<OwnedFd> {
     pidfd_open(Pid::from_raw(number)?, PidfdFlags::empty()).ok()
 }
 
-/// Whether a child of this process was not started by it. Scripts lead a group of our session; what else this process starts
-/// is in its own group.
-fn is_inherited(number: i32, entry: &Entry) -> bool {
-    let Some(own) = OWN.as_ref() else { return false };
-    let leads_like_a_script = entry.group == number && entry.session == own.session;
-    entry.group != own.group && !leads_like_a_script && !ours().contains(&number)
-}
-
 /// What the kernel says of a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Entry {
@@ -313,28 +291,30 @@ impl Entry {
 }
 
 /// The children of a process, as far as there are any.
-fn children(number: i32) -> Vec<i32> {
+fn below(number: i32) -> Vec<i32> {
     let Ok(tasks) = std::fs::read_dir(format!("/proc/{number}/task")) else { return Vec::new() };
     let mut found = Vec::new();
     for task in tasks.flatten() {
         match std::fs::read_to_string(task.path().join("children")) {
             Ok(line) => found.extend(line.split_whitespace().filter_map(|word| word.parse::<i32>().ok())),
             // The thread has ended, or this kernel keeps no such list.
-            Err(_) if task.path().exists() => return children_by_search(number),
+            Err(_) if task.path().exists() => return below_by_search(number),
             Err(_) => {}
         }
     }
     found
 }
 
-/// The children of our first thread, to which the kernel gives what we inherit, in the order in which it did.
+/// What the kernel gave us: children of our first thread, the youngest last.
 fn inheritance() -> Vec<i32> {
     let own = getpid().as_raw_nonzero().get();
-    std::fs::read_to_string(format!("/proc/{own}/task/{own}/children"))
-        .map_or_else(|_| children(own), |line| line.split_whitespace().filter_map(|word| word.parse().ok()).collect())
+    let mut found = std::fs::read_to_string(format!("/proc/{own}/task/{own}/children"))
+        .map_or_else(|_| below(own), |line| line.split_whitespace().filter_map(|word| word.parse().ok()).collect());
+    children::keep_strangers(&mut found);
+    found
 }
 
-fn children_by_search(parent: i32) -> Vec<i32> {
+fn below_by_search(parent: i32) -> Vec<i32> {
     let Ok(all) = std::fs::read_dir("/proc") else { return Vec::new() };
     let numbers = all.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
     numbers.filter(|&number| Entry::of(number).is_some_and(|entry| entry.parent == parent)).collect()
@@ -360,10 +340,10 @@ mod tests {
     fn children_are_found_either_way() {
         let mut child = std::process::Command::new("sleep").arg("100").spawn().unwrap();
         let (number, own) = (child.id() as i32, getpid().as_raw_nonzero().get());
-        assert!(children(own).contains(&number) && children_by_search(own).contains(&number));
-        assert!(children(number).is_empty());
+        assert!(below(own).contains(&number) && below_by_search(own).contains(&number));
+        assert!(below(number).is_empty());
         child.kill().unwrap();
         child.wait().unwrap();
-        assert!(!children(own).contains(&number));
+        assert!(!below(own).contains(&number));
     }
 }
