@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use super::Exchange;
 use super::engine::Waker;
 use super::error::{HttpError, Level};
-use super::queue::{Entry, Permit, Queue, Ticket};
+use super::queue::{Entry, Permit, Queue, Ticket, Whose};
 use super::step::Wait;
 
 /// How long one turn takes.
@@ -165,7 +165,7 @@ impl<W: Work> Share<W> {
             };
             let entry = match self.ticket.take() {
                 Some(ticket) => ticket.redeem().map_or_else(Entry::Later, Entry::Now),
-                None => queue.enter(most, usize::MAX, waker()),
+                None => queue.enter(most, usize::MAX, Whose::default(), waker()),
             };
             match entry {
                 Entry::Now(permit) => state.permits.push(permit),

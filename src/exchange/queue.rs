@@ -1,8 +1,10 @@
 //! Who may do something costly now (run a script, work out a password's hash) and who waits: a count with a bounded
-//! queue in the order of arrival. A request that waits costs memory and no thread; it is woken when its turn has come.
+//! queue. Clients take turns in it, names of one client too, and requests of one come in order. A request that waits costs memory
+//! and no thread; it is woken when its turn has come.
 
-use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::collections::HashMap;
+use std::hash::{BuildHasher, Hash, RandomState};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak};
 
 use super::engine::Waker;
 
@@ -16,7 +18,56 @@ pub struct Queue {
 struct State {
     running: usize,
     next: u64,
-    waiting: VecDeque<(u64, Waker)>,
+    waiting: Vec<Waiting>,
+    /// Turns so far, and the last of each client and of each name of a client, as long as one of it waits.
+    turns: u64,
+    clients: HashMap<u64, u64>,
+    names: HashMap<Whose, u64>,
+}
+
+struct Waiting {
+    number: u64,
+    whose: Whose,
+    waker: Waker,
+}
+
+/// For whom a place is asked. Those for whom it is the same are served in order of arrival.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct Whose {
+    client: u64,
+    name: u64,
+}
+
+impl Whose {
+    /// A name that a client gives itself.
+    pub fn of(client: impl Hash, name: impl Hash) -> Whose {
+        static KEYS: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+        Whose { client: KEYS.hash_one(client), name: KEYS.hash_one(name) }
+    }
+}
+
+impl State {
+    /// Takes out who comes next: of the client that had its turn longest ago the name that had, and of that one the first.
+    fn take_next(&mut self) -> Option<Waker> {
+        let turn = |waiting: &Waiting| {
+            let client = self.clients.get(&waiting.whose.client).copied();
+            (client, self.names.get(&waiting.whose).copied(), waiting.number)
+        };
+        let at = (0..self.waiting.len()).min_by_key(|&at| turn(&self.waiting[at]))?;
+        let Waiting { whose, waker, .. } = self.waiting.remove(at);
+        self.turns += 1;
+        self.clients.insert(whose.client, self.turns);
+        self.names.insert(whose, self.turns);
+        self.forget();
+        Some(waker)
+    }
+
+    /// Forgets the turns of those of whom nobody waits.
+    fn forget(&mut self) {
+        let State { waiting, clients, names, .. } = self;
+        clients.retain(|client, _| waiting.iter().any(|one| one.whose.client == *client));
+        names.retain(|whose, _| waiting.iter().any(|one| one.whose == *whose));
+    }
 }
 
 /// What asking for a place brings.
@@ -69,7 +120,7 @@ impl Queue {
 
     /// Asks for a place among `most` running ones, with at most `longest` waiting. The waker is called when the
     /// turn has come.
-    pub fn enter(self: &Arc<Self>, most: usize, longest: usize, waker: Waker) -> Entry {
+    pub fn enter(self: &Arc<Self>, most: usize, longest: usize, whose: Whose, waker: Waker) -> Entry {
         let mut state = self.state();
         if state.running < most {
             state.running += 1;
@@ -80,16 +131,16 @@ impl Queue {
         }
         let number = state.next;
         state.next += 1;
-        state.waiting.push_back((number, waker));
+        state.waiting.push(Waiting { number, whose, waker });
         Entry::Later(Ticket { queue: self.clone(), number, used: false })
     }
 
-    /// A running one ended: its place goes to the first that waits.
+    /// A running one ended: its place goes to the next that waits.
     fn leave(&self) {
         let mut state = self.state();
-        match state.waiting.pop_front() {
+        match state.take_next() {
             // The place stays taken: whoever is no longer in the queue has it.
-            Some((_, waker)) => {
+            Some(waker) => {
                 drop(state);
                 waker.wake();
             }
@@ -98,7 +149,7 @@ impl Queue {
     }
 
     fn is_waiting(&self, number: u64) -> bool {
-        self.state().waiting.iter().any(|(other, _)| *other == number)
+        self.state().waiting.iter().any(|other| other.number == number)
     }
 }
 
@@ -126,7 +177,7 @@ impl Drop for Ticket {
         }
         let mut state = self.queue.state();
         let before = state.waiting.len();
-        state.waiting.retain(|(number, _)| *number != self.number);
+        state.waiting.retain(|other| other.number != self.number);
         let had_a_turn = state.waiting.len() == before;
         drop(state);
         if had_a_turn {
@@ -141,7 +192,40 @@ mod tests {
     use crate::exchange::engine::Woken;
 
     fn ask(queue: &Arc<Queue>, woken: &Arc<Woken>, who: usize) -> Entry {
-        queue.enter(1, 2, woken.waker(who))
+        queue.enter(1, 2, Whose::default(), woken.waker(who))
+    }
+
+    #[test]
+    fn clients_take_turns_and_so_do_names() {
+        let (queue, woken) = (Arc::<Queue>::default(), Arc::<Woken>::default());
+        let ask = |client: &str, name: &str, who| queue.enter(1, 99, Whose::of(client, name), woken.waker(who));
+        let Entry::Now(mut permit) = ask("flood", "alice", 0) else { panic!("the place was free") };
+        let asked = [
+            ("flood", "alice", 1),
+            ("flood", "alice", 2),
+            ("flood", "alice", 3),
+            ("flood", "bob", 4),
+            ("home", "alice", 5),
+            ("home", "alice", 6),
+            ("away", "alice", 7),
+        ];
+        let tickets: Vec<_> = asked
+            .map(|(client, name, who)| match ask(client, name, who) {
+                Entry::Later(ticket) => Some(ticket),
+                _ => panic!("the queue had room"),
+            })
+            .into();
+        let (mut tickets, mut order) = (tickets, Vec::new());
+        while order.len() < asked.len() {
+            drop(permit);
+            let [who] = woken.take()[..] else { panic!("one is woken at a time") };
+            order.push(who);
+            permit = tickets[who - 1].take().unwrap().redeem().unwrap_or_else(|_| panic!("it is the turn of {who}"));
+        }
+        assert_eq!(order, [1, 5, 7, 4, 6, 2, 3]);
+        drop(permit);
+        let state = queue.state();
+        assert!(state.running == 0 && state.clients.is_empty() && state.names.is_empty());
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What a flood of passwords may cost: slow hashes are worked out one at a time for each processor, the rest waits without
-//! a worker in a bounded queue, in which an address and each name from there have a share; results are remembered for a
-//! minute under a keyed hash.
+//! a worker in a bounded queue, in which addresses take turns, and so do names from one; each has a share. Results are remembered
+//! for a minute under a keyed hash.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
@@ -12,14 +12,14 @@ use hmac::{Hmac, KeyInit, Mac};
 use lru::LruCache;
 use sha2::Sha256;
 
-use crate::exchange::queue::Queue;
+use crate::exchange::queue::{Queue, Whose};
 
 /// How long a result is remembered.
 const MEMORY: Duration = Duration::from_secs(60);
 /// How many are remembered of each outcome.
 const RESULTS: usize = 8192;
 /// How many may wait for their turn.
-pub const LONGEST: usize = 256;
+pub const LONGEST: usize = 1024;
 /// How many of them may come from one address. Many people may share it, behind a proxy.
 const FROM_ONE: u32 = 128;
 /// How many of those may be for one name, whether there is such a user or not.
@@ -56,6 +56,11 @@ pub fn queue() -> (&'static Arc<Queue>, usize) {
     static QUEUE: LazyLock<Arc<Queue>> = LazyLock::new(Arc::default);
     static MOST: LazyLock<usize> = LazyLock::new(|| std::thread::available_parallelism().map_or(1, NonZeroUsize::get));
     (&QUEUE, *MOST)
+}
+
+/// Whose turn it is when this one's comes.
+pub fn whose(address: Option<IpAddr>, name: &[u8]) -> Whose {
+    Whose::of(address.map(network), name)
 }
 
 /// The fingerprint of a stored password with the name and the password that were sent.

@@ -205,9 +205,10 @@ enum Turn {
 
 fn enter(x: &Exchange, user: &[u8]) -> Result<Turn, HttpError> {
     let (queue, most) = checks::queue();
-    match queue.enter(most, checks::LONGEST, x.waker()) {
+    let address = x.client.peer.map(|peer| peer.ip());
+    match queue.enter(most, checks::LONGEST, checks::whose(address, user), x.waker()) {
         Entry::Now(permit) => Ok(Turn::Now(permit)),
-        Entry::Later(ticket) => match Waiter::new(x.client.peer.map(|peer| peer.ip()), user) {
+        Entry::Later(ticket) => match Waiter::new(address, user) {
             Ok(waiter) => Ok(Turn::Later(Box::new(Queued { ticket, waiter, until: Instant::now() + PATIENCE }))),
             Err(TooMany::FromAddress) => Err(busy("too many passwords from one address wait to be checked")),
             Err(TooMany::ForName) => Err(busy("too many passwords for one name from one address wait to be checked")),

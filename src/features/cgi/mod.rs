@@ -29,7 +29,7 @@ use run::{Next, Running};
 use script::Script;
 
 use crate::exchange::error::{HttpError, Level};
-use crate::exchange::queue::{Entry, Permit, Queue, Ticket};
+use crate::exchange::queue::{Entry, Permit, Queue, Ticket, Whose};
 use crate::exchange::step::{Sink, Spool, Step, Wait};
 use crate::exchange::trace::Act;
 use crate::exchange::{Exchange, Received};
@@ -95,7 +95,7 @@ fn begin(x: &mut Exchange, conf: &Conf, around: &Around<'_>, asked: bool) -> Res
         Some(cap) => (&cap.queue, cap.running, cap.waiting),
         None => (&*QUEUE, around.places, conf::WAITING),
     };
-    match queue.enter(running, waiting, x.waker()) {
+    match queue.enter(running, waiting, Whose::default(), x.waker()) {
         Entry::Now(permit) => start(x, conf, around, script, permit),
         Entry::Later(ticket) => {
             let until = conf.time().map(|time| Instant::now() + time);
