@@ -320,10 +320,19 @@ pub(super) fn discard_ahead(c: &mut Connection, task: &mut Task) -> Option<HttpE
             task.linger = true;
             // A failure keeps its own status, as in nginx, but a redirect is none, and whatever `error_page` leads to answers like any
             // other; what comes before any location minds no size.
-            let failed = task.run.x.failure.as_ref().is_some_and(|failure| failure.cause >= 400 && !failure.is_led);
+            let failure = task.run.x.failure.as_ref();
+            let is_known = failure.is_some_and(|failure| failure.cause == error.status);
+            let is_led = failure.is_some_and(|failure| failure.is_led) && !is_known;
+            let failed = failure.is_some_and(|failure| failure.cause >= 400) && !is_led;
             if !failed && (error.status != 413 || task.run.minds_body()) {
-                task.run.x.failure = None;
+                if !is_led {
+                    // Else it keeps in mind that a failure has one page.
+                    task.run.x.failure = None;
+                }
                 return Some(error);
+            }
+            if is_known {
+                return None;
             }
             task.run.x.keep(error.report.map(|report| *report));
             None
