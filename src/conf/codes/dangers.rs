@@ -187,4 +187,15 @@ pub(super) const KINDS: &[Kind] = &[
             "map $arg_host $backend {\n    default 127.0.0.1:9000;\n    b 127.0.0.1:9001;\n}\nserver {\n    listen 8080;\n    location / { proxy_pass http://$backend; }\n}\n",
         ],
     ),
+    danger(
+        Code::UploadLimitWithoutStore,
+        "upload-limit-without-store",
+        "a limit of uploads where nothing is a store",
+        "`upload_quota`, `upload_max_file_size` and `upload_types` belong to the folder that `upload_store` names. In a location with \
+         `dav_methods` alone they bound nothing, and clients may fill the disk.",
+        [
+            "server {\n    listen 8080;\n    location /up/ { dav_methods PUT; upload_quota 10g; }\n}\n",
+            "server {\n    listen 8080;\n    location /up/ { dav_methods PUT; upload_store html/up; upload_quota 10g; }\n}\n",
+        ],
+    ),
 ];

@@ -67,6 +67,7 @@ pub enum Code {
     ReturnDecodedPath = 114,
     CertificateUnused = 115,
     OpenProxy = 116,
+    UploadLimitWithoutStore = 117,
 }
 
 impl fmt::Display for Code {

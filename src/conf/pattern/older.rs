@@ -18,6 +18,7 @@ pub fn agreed(options: &str, body: &[u8], caseless: bool) -> Result<Agreed, Inva
     refuse_properties(body, caseless)?;
     let has_unicode_words = has_unicode_words(options, body)?;
     refuse_lookarounds(body)?;
+    refuse_versions(body)?;
     refuse_hidden(body)?;
     let (mut text, mut braces, mut at) = (Vec::with_capacity(body.len() + 8), None, 0);
     // Where a class began, as far as a glance tells: braces in it are text for all, and it does no harm to escape them.
@@ -177,6 +178,15 @@ fn refuse_lookarounds(body: &[u8]) -> Result<(), Invalid> {
     Err(Invalid { message, offset: None })
 }
 
+/// Refuses what asks for the version itself.
+fn refuse_versions(body: &[u8]) -> Result<(), Invalid> {
+    if !contains(body, b"(?(VERSION") {
+        return Ok(());
+    }
+    let message = "`(?(VERSION` asks for nginx's PCRE2, which is another here; write the branch that is meant".into();
+    Err(Invalid { message, offset: None })
+}
+
 /// Whether an option in the expression may make it ignore case.
 fn sets_caseless(body: &[u8]) -> bool {
     let letters = |rest: &[u8]| rest.iter().take_while(|b| b.is_ascii_alphabetic() || **b == b'^').any(|&b| b == b'i');
@@ -295,6 +305,7 @@ mod tests {
             ("", "(*MARK:\\Q)a{ 1}", false),
             ("", "(?*a)b", false),
             ("", "(*naplb:a)b", false),
+            ("", "a(?(VERSION>=10.43)x|a)", false),
         ] {
             assert!(agreed(options, body.as_bytes(), caseless).is_err(), "{options}{body}");
         }

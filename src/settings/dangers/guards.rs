@@ -50,6 +50,34 @@ pub fn return_before_access(_: &Conf<'_>, block: &Block<'_>, found: &mut Vec<Dia
     }
 }
 
+/// Limits of a store where none is: they bound nothing there.
+pub fn upload_limit_without_store(_: &Conf<'_>, block: &Block<'_>, found: &mut Vec<Diagnostic>) {
+    let limits = ["upload_quota", "upload_max_file_size", "upload_types"];
+    let Some(limit) = limits.iter().find_map(|name| block.in_force(name)) else { return };
+    let stores = block
+        .own(&["dav_methods"])
+        .find(|node| node.args.iter().any(|word| ["PUT", "COPY", "MOVE"].into_iter().any(|method| is(word, method))));
+    let is_own = block.own(&limits).next().is_some();
+    if is_store(block) || stores.is_none() && (!is_own || block.blocks().any(|inner| holds_store(&inner))) {
+        return;
+    }
+    let message = format!("`{}` bounds nothing here: no `upload_store` is in force", limit.name.show());
+    let help = "name the folder that is meant: `upload_store FOLDER;`";
+    let danger = danger(Code::UploadLimitWithoutStore, limit.span, message, help);
+    found.push(match stores {
+        Some(methods) => danger.also(methods.span, "stores what clients send, without a bound"),
+        None => danger,
+    });
+}
+
+fn is_store(block: &Block<'_>) -> bool {
+    block.nearest(&["upload_store", "upload_pass"]).is_some()
+}
+
+fn holds_store(block: &Block<'_>) -> bool {
+    is_store(block) || block.blocks().any(|inner| holds_store(&inner))
+}
+
 /// The `return` that every request comes to which enters this block, if one does: nothing before it can end the run of lines.
 pub fn always_returns<'b>(block: &Block<'b>) -> Option<&'b Node> {
     let lines = ["return", "rewrite", "break", "if"];

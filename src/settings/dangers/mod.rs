@@ -39,6 +39,7 @@ const RULES: &[Rule] = &[
     guards::allow_without_deny,
     guards::rule_behind_all,
     guards::return_before_access,
+    guards::upload_limit_without_store,
     locations::alias_slash,
     locations::unreachable_location,
     locations::unreachable_line,
