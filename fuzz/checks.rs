@@ -25,6 +25,11 @@ use longshore::http::range::{self, Ranges};
 use longshore::http::response::{Body, Response};
 use longshore::http::set_cookie::{self, Attributes, SameSite, Secure};
 use longshore::http::{cookie, date, negotiate, target};
+use longshore::tls::hello;
+use longshore::tls::trust::{List, Purpose, Trust};
+use rustls::pki_types::{CertificateDer, UnixTime};
+use std::sync::Arc;
+use std::time::Duration;
 
 /// A head ends at the same byte however it arrives, and what was parsed lies within it.
 pub fn head(data: &[u8]) {
@@ -50,6 +55,31 @@ pub fn head(data: &[u8]) {
     let mut path = Vec::new();
     if target::parse(head.target(), true, &mut path).is_ok() {
         check_path(&path, true);
+    }
+}
+
+/// The name in a first message of TLS does not change with what comes behind it.
+pub fn hello(data: &[u8]) {
+    let whole = hello::server_name(data);
+    for end in 0..data.len() {
+        let part = hello::server_name(&data[..end]);
+        assert!(part.is_none() || part == whole, "{part:?} in {end} bytes, {whole:?} in all");
+    }
+}
+
+/// Certificates and lists from anybody: none is believed where the conf names nobody, nor is one that the conf itself names and that
+/// another signed.
+pub fn chain(data: &[u8]) {
+    let provider = rustls::crypto::ring::default_provider();
+    let shown = [CertificateDer::from(data), CertificateDer::from(&data[..data.len() / 2])];
+    let now = UnixTime::since_unix_epoch(Duration::from_secs(1_800_000_000));
+    let (nobody, _) = Trust::new(&[], Arc::default(), 9, Purpose::Client, &provider);
+    assert!(nobody.judge(&shown, now).is_err());
+    let lists: Vec<List> = List::read(data).into_iter().collect();
+    let is_list = !lists.is_empty();
+    let (itself, bad) = Trust::new(&shown[..1], lists.into(), 9, Purpose::Server, &provider);
+    if itself.judge(&shown, now).is_ok() {
+        assert!(bad.is_none() && !is_list);
     }
 }
 

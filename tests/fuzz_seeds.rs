@@ -15,6 +15,16 @@ fn head() {
 }
 
 #[test]
+fn hello() {
+    run("hello", checks::hello);
+}
+
+#[test]
+fn chain() {
+    run("chain", checks::chain);
+}
+
+#[test]
 fn target() {
     run("target", checks::target);
 }

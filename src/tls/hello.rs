@@ -3,10 +3,12 @@
 
 /// The largest first message that is looked at.
 pub const MOST: usize = 64 << 10;
+/// The kind of a record (RFC 8446 section 5.1).
+const HANDSHAKE: u8 = 22;
 
 /// The name that a client asks for, whatever stands in it; `None` where the message names none or breaks off before it.
 pub fn server_name(records: &[u8]) -> Option<Vec<u8>> {
-    let message = message(records)?;
+    let message = message(records);
     let mut left = message.as_slice();
     // What kind of message it is, and how long.
     let head = take(&mut left, 4)?;
@@ -30,19 +32,16 @@ pub fn server_name(records: &[u8]) -> Option<Vec<u8>> {
     None
 }
 
-/// What the records of a handshake hold; the last one may have come in part.
-fn message(mut records: &[u8]) -> Option<Vec<u8>> {
+/// What the first records of a handshake hold; the last one may have come in part.
+fn message(mut records: &[u8]) -> Vec<u8> {
     let mut all = Vec::new();
-    while let Some(head) = take(&mut records, 5) {
-        if head[0] != 22 {
-            return None;
-        }
+    while let Some(head) = take(&mut records, 5).filter(|head| head[0] == HANDSHAKE) {
         let len = usize::from(head[3]) << 8 | usize::from(head[4]);
         let (part, rest) = records.split_at(len.min(records.len()));
         all.extend_from_slice(part);
         records = rest;
     }
-    Some(all)
+    all
 }
 
 fn take<'a>(left: &mut &'a [u8], n: usize) -> Option<&'a [u8]> {

@@ -17,6 +17,10 @@ const NETSCAPE_ANY_AUTHORITY: u8 = 0x07;
 /// Whether a whole chain is as it has to be; the first certificate is the one in question, the last its root.
 pub fn check(chain: &[&Certificate], purpose: Purpose, now: u64) -> Result<(), Fault> {
     check_each(chain, purpose, now)?;
+    // What stands between is no root, whatever name it bears.
+    if chain.iter().skip(1).rev().skip(1).any(|between| between.is_first) {
+        return Err(Fault::PURPOSE);
+    }
     let mut between: usize = 0;
     for (at, certificate) in chain.iter().enumerate().skip(1) {
         let most = certificate.extensions.basic.as_ref().and_then(|basic| basic.path_len_constraint);
