@@ -131,7 +131,11 @@ pub const VARIABLES: &[Variable<Conf>] = &[
     one("scheme", "`https` for a connection with TLS, else `http`.", |x, _, _| {
         text(if x.client.security.session().is_some() { "https" } else { "http" })
     }),
-    family("sent_http_", "The answer's field NAME, in lower case with `_` for `-`.", sent_http),
+    family(
+        "sent_http_",
+        "The answer's field NAME, in lower case with `_` for `-`; several lines are one list. `Server` and `Date` of our own are not among them.",
+        sent_http,
+    ),
     family(
         "sent_trailer_",
         "The field NAME behind the body of the answer (`add_trailer`), once that was sent.",
@@ -309,7 +313,15 @@ fn http<'a>(x: &'a Exchange, _: &'a Conf, name: &str) -> Value<'a> {
     join(x.head.fields().filter(|(field, _)| is_named(field, name)).map(|(_, value)| value), separator)
 }
 
+/// Fields that the server decides: what it says itself is the value, whatever lines of the conf add beside it. Theirs stands after it.
+const DECIDED: [&str; 7] =
+    ["connection", "content_length", "content_type", "keep_alive", "last_modified", "location", "transfer_encoding"];
+
 fn sent_http<'a>(x: &'a Exchange, _: &'a Conf, name: &str) -> Value<'a> {
+    if DECIDED.contains(&name) {
+        let first = x.sent_fields.iter().find(|(field, _)| is_named(field, name));
+        return first.map(|(_, value)| Cow::Borrowed(value.as_ref()));
+    }
     named(&x.sent_fields, name)
 }
 

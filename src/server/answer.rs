@@ -9,6 +9,7 @@ use super::body::{Passed, discard_ahead};
 use super::connection::{Connection, Phase, Rest, Task};
 use super::intake::Intake;
 use super::output::{Output, Progress};
+use super::sent::sent_fields;
 use super::slot::{NEVER, Parked};
 use super::transport::Io;
 use super::tunnel::{End, Pipes};
@@ -379,13 +380,4 @@ fn finish(task: &mut Task) {
     if std::mem::take(&mut task.trailers) {
         task.run.trailers();
     }
-}
-
-/// The header fields of a response as they are sent, for `$sent_http_NAME`.
-fn sent_fields(response: &Response, framing: &Framing, date: &[u8]) -> Vec<(Bytes, Bytes)> {
-    let mut fields = Vec::new();
-    framing::each_field(response, framing, date, |name, value| {
-        fields.push((Bytes::copy_from_slice(name), Bytes::copy_from_slice(value)));
-    });
-    fields
 }

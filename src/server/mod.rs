@@ -31,6 +31,7 @@ mod reading;
 mod refusal;
 pub mod request;
 mod schedule;
+mod sent;
 pub mod shared;
 pub mod signals;
 pub mod slot;

@@ -202,7 +202,7 @@ fn is_safe(status: u16) -> bool {
 }
 
 fn known_so_far(response: &Response) -> Vec<(Bytes, Bytes)> {
-    let mut fields = response.fields.clone();
+    let mut fields = Vec::new();
     let mut push = |name: &'static str, value: Bytes| fields.push((Bytes::from_static(name.as_bytes()), value));
     if let ContentType::Is(kind) = &response.content_type {
         push("Content-Type", kind.clone());
@@ -216,6 +216,7 @@ fn known_so_far(response: &Response) -> Vec<(Bytes, Bytes)> {
     if let Some(etag) = &response.etag {
         push("ETag", etag.clone());
     }
+    fields.extend(response.fields.iter().cloned());
     fields
 }
 
