@@ -52,6 +52,8 @@ pub struct Run {
     probe: probe::Kept,
     /// The limit on the body in the location that the path led to; none before there is one.
     most: Option<u64>,
+    /// What was to make content in one of the `if` blocks that were true in this location.
+    handler_of_if: Option<&'static str>,
     /// What long matches of regexes took.
     took: Duration,
     /// A response that waits until then because of them.
@@ -154,6 +156,7 @@ pub const STEPS: &[StepRow] = &[
         |scope| scope.try_files.list.is_some(),
         |run| try_files::step(&mut run.x, &run.scope.try_files),
     ),
+    (Content, "if", |scope| scope.rewrite.is_if, miss_handler),
     (Content, "status", |scope| scope.stub_status.on, |run| stub_status::step(&mut run.x, &run.scope.stub_status)),
     (Content, "empty_gif", |scope| scope.empty_gif.on, |run| empty_gif::step(&mut run.x, &run.scope.empty_gif)),
     (Content, "upload", |scope| scope.upload.store.is_some(), store_uploads),
@@ -259,6 +262,7 @@ impl Run {
             held: None,
             probe: None,
             most: None,
+            handler_of_if: None,
             took: Duration::ZERO,
             paced: None,
         }
@@ -414,12 +418,8 @@ mod tests {
     #[test]
     fn phases_follow_each_other() {
         assert!(STEPS.is_sorted_by_key(|(phase, ..)| *phase));
-        let entrances = [
-            (ServerRewrite, "server not built"),
-            (FindLocation, "location"),
-            (Entered, "methods"),
-            (Content, "status"),
-        ];
+        let entrances =
+            [(ServerRewrite, "server not built"), (FindLocation, "location"), (Entered, "methods"), (Content, "if")];
         for (phase, name) in entrances {
             assert_eq!(STEPS[first(phase)].1, name, "{phase:?}");
         }

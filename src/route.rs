@@ -65,8 +65,8 @@ pub struct Location {
     pub scope: Arc<Scope>,
     /// `limit_except`: the methods it excepts, as bits, and the settings for all others.
     pub limit_except: Option<(u32, Arc<Scope>)>,
-    /// The settings of its `if` blocks, in order.
-    pub ifs: Vec<Arc<Scope>>,
+    /// The settings of its `if` blocks, in order, each with the directive in it that makes content, if there is one.
+    pub ifs: Vec<(Arc<Scope>, Option<&'static str>)>,
     /// Locations inside it.
     pub locations: Locations,
     /// Where the block begins.

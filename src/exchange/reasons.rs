@@ -397,6 +397,15 @@ pub const REASONS: &[Reason] = &[
         ["A `rewrite` leaves nothing of the path.", "Let its replacement begin with `/`."],
     ),
     reason(
+        "if-without-handler",
+        &[500],
+        &["proxy_pass", "fastcgi_pass", "scgi_pass", "uwsgi_pass", "cgi_pass"],
+        [
+            "Two `if` blocks are true; the first one says who makes the response, and the settings of the last one, which does not, are in force.",
+            "Say it in both, or decide by `map` and one line.",
+        ],
+    ),
+    reason(
         "alias-of-rewritten",
         &[500],
         &["alias"],

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::{Run, probe};
 use crate::exchange::Exchange;
 use crate::exchange::admission::Question;
-use crate::exchange::error::HttpError;
+use crate::exchange::error::{HttpError, Level};
 use crate::exchange::step::Step;
 use crate::features::*;
 use crate::gateway::program;
@@ -47,15 +47,28 @@ pub(super) fn rewrite_in_server(run: &mut Run) -> Result<Step, HttpError> {
 /// The lines of the location; a true `if` puts its own settings in force. Where no location was found, the server's lines
 /// have run already.
 pub(super) fn rewrite_in_location(run: &mut Run) -> Result<Step, HttpError> {
-    let Run { x, location: Some(location), scope, .. } = run else { return Ok(Step::Next) };
+    let Run { x, location: Some(location), scope, handler_of_if, .. } = run else { return Ok(Step::Next) };
     let conf = scope.rewrite.clone();
     rewrite::step(x, &conf, &mut |x, number| {
-        if let Some(settings) = location.ifs.get(number) {
+        if let Some((settings, handler)) = location.ifs.get(number) {
             x.place = settings.place();
             x.scope = settings.clone();
             *scope = settings.clone();
+            *handler_of_if = handler.or(*handler_of_if);
         }
     })
+}
+
+/// Under the last true `if` alone something makes content, or what makes it in the location around. As in nginx another `if` before it
+/// that named something else leaves nothing that would: its file, a script's source say, is not for the client.
+pub(super) fn miss_handler(run: &mut Run) -> Result<Step, HttpError> {
+    match run.handler_of_if {
+        Some(name) if !run.scope.has_handler(name) => {
+            let text = format!("`{name}` stands in an `if` that is true, and not in the last one that is");
+            Err(HttpError::new(500, "if-without-handler").log(Level::Error, text))
+        }
+        _ => Ok(Step::Next),
+    }
 }
 
 pub(super) fn find_location(run: &mut Run) -> Result<Step, HttpError> {

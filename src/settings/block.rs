@@ -27,7 +27,7 @@ use crate::route::{Locations, Server};
 #[derive(Default)]
 pub(super) struct Inner {
     pub(super) limit_except: Option<(u32, Arc<Scope>)>,
-    pub(super) ifs: Vec<Arc<Scope>>,
+    pub(super) ifs: Vec<(Arc<Scope>, Option<&'static str>)>,
 }
 
 /// Reads a tree of directives into settings.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::Scope;
 use super::block::{Builder, Inner, words};
+use super::ifs::only_own_handler;
 use crate::conf::args::{Enclosing, Fault};
 use crate::conf::ast::Node;
 use crate::conf::codes::Code;
@@ -104,6 +105,7 @@ impl Builder {
         self.load.around.push(words(node));
         self.simple(node.block.as_deref().unwrap_or_default(), Contexts::LIMIT_EXCEPT, &mut scope);
         self.load.around.pop();
+        only_own_handler(&mut scope, around);
         Some((bits, Arc::new(scope)))
     }
 

@@ -304,6 +304,6 @@ impl Settings {
 fn collect<'a>(location: &'a Location, scopes: &mut Vec<&'a Arc<Scope>>) {
     scopes.push(&location.scope);
     scopes.extend(location.limit_except.iter().map(|(_, scope)| scope));
-    scopes.extend(&location.ifs);
+    scopes.extend(location.ifs.iter().map(|(scope, _)| scope));
     location.locations.all().for_each(|inner| collect(inner, scopes));
 }

@@ -29,18 +29,20 @@ pub struct Conf {
     pub log: bool,
     /// Whether reading a variable that has no value yet is logged.
     pub warns: bool,
+    /// Whether the block is an `if`.
+    pub is_if: bool,
 }
 
 impl Conf {
     /// The same without its lines.
     pub fn for_block_inside(&self) -> Conf {
-        Conf { program: Vec::new(), ..*self }
+        Conf { program: Vec::new(), is_if: false, ..*self }
     }
 }
 
 impl Default for Conf {
     fn default() -> Self {
-        Conf { program: Vec::new(), log: false, warns: true }
+        Conf { program: Vec::new(), log: false, warns: true, is_if: false }
     }
 }
 
