@@ -247,6 +247,10 @@ pub struct Exchange {
     pub args: Option<Vec<u8>>,
     /// Whether the current URI came from inside (index, try_files, error_page).
     pub internal: bool,
+    /// How many `..` segments of the path stand in the conf.
+    pub ups: u8,
+    /// How many of the path that an internal redirect is about to lead to.
+    pub next_ups: u8,
     /// Whether the path was rewritten without another search for its location.
     pub rewritten: bool,
     /// How many internal redirects there were.
@@ -354,6 +358,8 @@ impl Exchange {
             uri: Vec::new(),
             args: None,
             internal: false,
+            ups: 0,
+            next_ups: 0,
             rewritten: false,
             asked: None,
             redirects: 0,

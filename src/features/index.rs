@@ -71,7 +71,9 @@ pub fn step(x: &mut Exchange, conf: &Conf) -> Result<Step, HttpError> {
         let name = x.eval(file);
         if name.first() == Some(&b'/') {
             x.tell("index", None, || "the name is a path of its own: taken without a look".into());
-            return Ok(Step::Goto(Target::Uri { path: name.into_owned(), args: x.args.clone() }));
+            let path = name.into_owned();
+            x.allow_ups(0, file);
+            return Ok(Step::Goto(Target::Uri { path, args: x.args.clone() }));
         }
         let path = [folder.as_slice(), &name].concat();
         let found = x.stat(&path);
@@ -82,6 +84,7 @@ pub fn step(x: &mut Exchange, conf: &Conf) -> Result<Step, HttpError> {
         let error = match found {
             Ok(_) => {
                 let path = [x.uri.as_slice(), &name].concat();
+                x.allow_ups(x.ups, file);
                 return Ok(Step::Goto(Target::Uri { path, args: x.args.clone() }));
             }
             Err(error) => error,

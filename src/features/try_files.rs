@@ -114,6 +114,7 @@ pub fn step(x: &mut Exchange, conf: &Conf) -> Result<Step, HttpError> {
             x.tell("try_files", None, || {
                 format!("none is there: the last word leads to `{}`", escape::error_log(&target))
             });
+            x.allow_ups(0, text);
             Ok(Step::Goto(split(target)))
         }
     }

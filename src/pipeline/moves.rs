@@ -55,6 +55,7 @@ impl Run {
         match target {
             Target::Uri { path, args } | Target::AsAsked { path, args } => {
                 self.x.uri = path;
+                self.x.ups = std::mem::take(&mut self.x.next_ups);
                 self.x.args = args;
                 self.x.rewritten = false;
                 self.x.asked = None;
@@ -81,8 +82,9 @@ impl Run {
     }
 
     pub(super) fn enter(&mut self, scope: Arc<Scope>) {
-        // That of a location before an internal redirect.
+        // Those of a location before an internal redirect.
         self.x.quota = None;
+        self.handler_of_if = None;
         self.x.place = scope.place();
         self.x.scope = scope.clone();
         self.scope = scope;

@@ -215,6 +215,7 @@ impl Run<'_> {
     fn replace(&mut self, x: &mut Exchange, uri: &Uri, keeps_args: bool) -> Result<(), HttpError> {
         self.writer.quote = false;
         let (path, args) = self.writer.uri(x, uri);
+        let ups = x.own_ups(&uri.path);
         check_length(&path)?;
         check_length(args.as_deref().unwrap_or_default())?;
         match (args, &mut x.args) {
@@ -236,7 +237,8 @@ impl Run<'_> {
         if x.uri.is_empty() {
             return Err(HttpError::new(500, "empty-uri").log(Level::Error, "the rewritten URI has a zero length"));
         }
-        if climbs(&x.uri) {
+        x.ups = ups.unwrap_or(0);
+        if climbs(&x.uri) && ups.is_none() {
             let text = format!("the rewritten URI \"{}\" leads out of its folder", escape::error_log(&x.uri));
             return Err(HttpError::new(404, "outside-root").log(Level::Error, text));
         }
@@ -244,8 +246,8 @@ impl Run<'_> {
     }
 }
 
-/// Whether a segment of a path is `..`. Paths from clients have none; a capture that begins within a segment can make one:
-/// `/a../b` under `^/a(.*)`.
+/// Whether a segment of a path is `..`. Paths from clients have none, those of the conf may; a capture that begins within a segment can
+/// make one: `/a../b` under `^/a(.*)`.
 fn climbs(path: &[u8]) -> bool {
     path.split(|b| *b == b'/').any(|segment| segment == b"..")
 }

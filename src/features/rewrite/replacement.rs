@@ -79,7 +79,7 @@ impl Writer {
 /// A replacement that is a URI of this server.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Uri {
-    path: Text,
+    pub(super) path: Text,
     /// What stands behind the question mark.
     args: Option<Text>,
 }
