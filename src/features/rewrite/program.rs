@@ -215,8 +215,9 @@ impl Run<'_> {
     fn replace(&mut self, x: &mut Exchange, uri: &Uri, keeps_args: bool) -> Result<(), HttpError> {
         self.writer.quote = false;
         let (path, args) = self.writer.uri(x, uri);
-        let ups = x.own_ups(&uri.path);
         check_length(&path)?;
+        // Asked only of the few that climb: the text is long where it grows.
+        let ups = if climbs(&path) { x.own_ups(&uri.path) } else { Some(0) };
         check_length(args.as_deref().unwrap_or_default())?;
         match (args, &mut x.args) {
             (Some(mut args), old) => {
@@ -238,7 +239,7 @@ impl Run<'_> {
             return Err(HttpError::new(500, "empty-uri").log(Level::Error, "the rewritten URI has a zero length"));
         }
         x.ups = ups.unwrap_or(0);
-        if climbs(&x.uri) && ups.is_none() {
+        if ups.is_none() {
             let text = format!("the rewritten URI \"{}\" leads out of its folder", escape::error_log(&x.uri));
             return Err(HttpError::new(404, "outside-root").log(Level::Error, text));
         }
