@@ -95,7 +95,7 @@ fn answer(zone: &Zone, question: &[u8]) -> Option<Vec<u8>> {
         }
         Said::Services(services) if kind == QTYPE::TYPE(TYPE::SRV) => {
             for (priority, port, target) in services {
-                add(1, RData::SRV(SRV { priority, weight: 0, port, target: Name::new_unchecked(target) }));
+                add(1, RData::SRV(SRV { priority, weight: u16::MAX, port, target: Name::new_unchecked(target) }));
             }
         }
         Said::Hosts(..) | Said::Services(_) => {}
@@ -339,5 +339,25 @@ fn no_request_is_lost_while_names_flap() {
         over.store(true, Relaxed);
     });
     assert!(site.read("access").lines().all(|line| line.starts_with("200 ")), "{}", site.read("access"));
+    site.stop();
+}
+
+#[test]
+fn a_service_of_many_heavy_hosts_costs_no_more_than_a_few() {
+    let backends = backends(2);
+    let port = backends.port;
+    // As many as a message holds, each as heavy as can be; every other of them is not there.
+    let hosts: Vec<&'static str> = (0..2000).map(|n| &*Box::leak(format!("h{n}.test").into_boxed_str())).collect();
+    let names = NameServer::new(move |name| match name.strip_suffix(".test") {
+        Some("_http._tcp.app") => Said::Services(hosts.iter().map(|host| (7, port, *host)).collect()),
+        Some(host) if host.ends_with(['0', '2', '4', '6', '8']) => Said::Hosts(vec![1, 2], 1),
+        _ => Said::Code(RCODE::NameError),
+    });
+    let lines = "hash $request_uri consistent; server app.test service=http resolve;";
+    let site = Site::start("", &conf(&names, lines));
+    for n in 0..20 {
+        assert_eq!(get(site.port(), &format!("/{n}")).status, 200);
+    }
+    assert!(names.asked() < 200, "{} questions", names.asked());
     site.stop();
 }

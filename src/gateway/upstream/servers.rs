@@ -1,6 +1,8 @@
 //! The servers of an upstream at one time: peers in groups, and how one of them is chosen. A value that never changes; where names
 //! are looked up while requests come, another takes its place. What is known of a peer that stays goes over to it.
 
+use std::sync::Arc;
+
 use super::address::Address;
 use super::balance::{Method, Ring};
 use super::line::{Choose, Line};
@@ -24,6 +26,8 @@ pub struct Spot {
     pub weight: u32,
     /// Whether it is asked only when no other can be.
     pub backup: bool,
+    /// The host and port that a service names; none where the line's own name is the server's.
+    pub server: Option<Arc<str>>,
 }
 
 impl Servers {
@@ -81,7 +85,12 @@ impl Servers {
 impl Line {
     /// The spots of a line whose addresses are known since the conf was read.
     pub fn spots(&self) -> Vec<Spot> {
-        let spot = |address: &Address| Spot { address: address.clone(), weight: self.weight, backup: self.backup };
+        let spot = |address: &Address| Spot {
+            address: address.clone(),
+            weight: self.weight,
+            backup: self.backup,
+            server: None,
+        };
         self.addresses.iter().map(spot).collect()
     }
 }
@@ -90,7 +99,7 @@ fn peer(line: &Line, spot: Spot) -> Peer {
     Peer {
         shown: spot.address.to_string().into(),
         address: spot.address,
-        server: line.name.clone(),
+        server: spot.server.unwrap_or_else(|| line.name.clone()),
         weight: i64::from(spot.weight),
         max_conns: line.max_conns,
         max_fails: line.max_fails,

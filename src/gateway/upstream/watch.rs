@@ -160,6 +160,8 @@ impl Watch {
                 self.due = until.max(now + LEAST);
                 live.take(self.line, spots);
             }
+            // There are more names than may be asked for at once: its turn comes.
+            Err(Lost::Busy) => self.due = now + LEAST,
             Err(lost) => {
                 let name = crate::http::escape::error_log(live.line(self.line).name.as_bytes());
                 log::error!("{name} could not be resolved ({lost})");
@@ -195,8 +197,8 @@ impl Asking {
                 (Poll::Pending, _) => Next::Later(Asking::Name(lookup)),
                 (Poll::Ready(Err(lost)), _) => Next::Done(Err(lost)),
                 (Poll::Ready(Ok(found)), Some(Resolve::Host(_, port))) => {
-                    let of =
-                        |ip: &_| Spot { address: address::tcp(*ip, *port), weight: line.weight, backup: line.backup };
+                    let (weight, backup) = (line.weight, line.backup);
+                    let of = |ip: &_| Spot { address: address::tcp(*ip, *port), weight, backup, server: None };
                     Next::Done(Ok((bounded(found.addresses.iter().map(of).collect(), line), found.until)))
                 }
                 (Poll::Ready(Ok(found)), _) => {
@@ -256,7 +258,8 @@ fn joined<'s>(line: &Line, found: &Found, hosts: impl Iterator<Item = (&'s Servi
     };
     let of = |(one, host): &(&Service, Arc<Found>)| {
         let (weight, backup, port) = (share(one.weight), line.backup || one.priority > first, one.port);
-        let spot = move |ip: &_| Spot { address: address::tcp(*ip, port), weight, backup };
+        let server: Arc<str> = format!("{}:{port}", one.target).into();
+        let spot = |ip: &_| Spot { address: address::tcp(*ip, port), weight, backup, server: Some(server.clone()) };
         host.addresses.iter().map(spot).collect::<Vec<_>>()
     };
     Ok((bounded(known.iter().flat_map(of).collect(), line), until))
@@ -313,6 +316,7 @@ mod tests {
                 address: address::tcp([10, 0, (n >> 8) as u8, n as u8].into(), 80),
                 weight: 1,
                 backup: false,
+                server: None,
             };
             assert_eq!(bounded((0..number).map(spot).collect(), &line).len(), kept);
         }

@@ -1,6 +1,7 @@
 //! Who is asked next: the methods of an upstream over its peers. The same conf gives the same sequence and the same key
 //! the same server as in nginx, so that a cache behind either stays warm.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 
 use super::peers::{Group, Known};
@@ -210,22 +211,28 @@ fn best_of_two(group: &Group, search: &mut Search, now: u64, may: &dyn Fn(usize)
 impl Ring {
     /// The ring of these peers. Addresses of one server share its points.
     pub fn new(group: &Group) -> Ring {
-        let mut points = Vec::new();
+        // A name may stand for a thousand addresses: its points are worked out once.
+        let mut servers: HashMap<&str, (u32, i64)> = HashMap::new();
         for (i, peer) in group.peers.iter().enumerate() {
-            let (host, port) = name_parts(peer.server.as_bytes());
+            let (_, weight) = servers.entry(&*peer.server).or_insert((i as u32, peer.weight));
+            *weight = peer.weight.max(*weight);
+        }
+        let mut points = Vec::new();
+        for (server, (i, weight)) in servers {
+            let (host, port) = name_parts(server.as_bytes());
             let mut base = crc32fast::Hasher::new();
             base.update(host);
             base.update(b"\0");
             base.update(port);
             let mut before = 0u32;
-            for _ in 0..peer.weight * 160 {
+            for _ in 0..weight * 160 {
                 let mut crc = base.clone();
                 crc.update(&before.to_le_bytes());
                 before = crc.finalize();
-                points.push((before, i as u32));
+                points.push((before, i));
             }
         }
-        points.sort_by_key(|(hash, _)| *hash);
+        points.sort();
         points.dedup_by_key(|(hash, _)| *hash);
         Ring { points }
     }
