@@ -15,8 +15,11 @@ const PORT: u16 = 53;
 impl Names {
     /// Reads `resolver`.
     pub fn set(&mut self, args: &mut Args<'_>) -> Result<(), Fault> {
-        self.resolver = Some(Resolver::of(plan(args)?));
-        Ok(())
+        let read = plan(args);
+        // One that is wrong was named all the same: nobody is told that it is missing as well.
+        let nobody = Plan { servers: Vec::new(), valid: None, v4: true, v6: true };
+        self.resolver = Some(Resolver::of(read.as_ref().map_or(nobody, Clone::clone)));
+        read.map(drop)
     }
 
     /// Reads `resolver_timeout`.
