@@ -3,7 +3,7 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::{Duration, Instant};
 
 use super::idle::Idle;
@@ -27,7 +27,8 @@ pub struct Live {
     begun: AtomicBool,
     /// Whether another took its place at a reload.
     retired: AtomicBool,
-    before: Option<Arc<Live>>,
+    /// Whose place it takes. Held loosely: one would keep all that were before it, reload after reload.
+    before: Option<Weak<Live>>,
 }
 
 struct State {
@@ -93,7 +94,7 @@ impl Live {
             state: Mutex::new(State { servers, found, waiters: Vec::new() }),
             begun,
             retired,
-            before: before.cloned(),
+            before: before.map(Arc::downgrade),
         })
     }
 
@@ -128,7 +129,7 @@ impl Live {
         if self.begun.swap(true, Relaxed) {
             return;
         }
-        if let Some(before) = &self.before {
+        if let Some(before) = self.before.as_ref().and_then(Weak::upgrade) {
             before.retired.store(true, Relaxed);
         }
         let names = self.lines.iter().enumerate().filter(|(_, line)| line.resolve.is_some());
@@ -184,5 +185,47 @@ impl Live {
     fn build(&self, found: &[Option<Vec<Spot>>], before: &Servers) -> Servers {
         let spots = self.lines.iter().zip(found.iter().map(|found| found.clone().unwrap_or_default()));
         Servers::new(spots, &self.choose, Some(before))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::line::Resolve;
+    use super::*;
+    use crate::gateway::resolver::Plan;
+
+    fn spot(port: u16) -> Spot {
+        Spot {
+            address: super::super::address::tcp([127, 0, 0, 1].into(), port),
+            weight: 1,
+            backup: false,
+            server: None,
+        }
+    }
+
+    #[test]
+    fn a_reload_hands_over_what_is_known_and_holds_nobody() {
+        let mut line = Line::new("app.test", Vec::new());
+        line.resolve = Some(Resolve::Host("app.test".into(), 80));
+        let resolver = Resolver::of(Plan { servers: Vec::new(), valid: None, v4: true, v6: true });
+        let servers = Arc::new(Servers::new(std::iter::empty(), &Choose::RoundRobin, None));
+        let first =
+            Live::new(vec![line], Choose::RoundRobin, resolver, Duration::from_secs(1), servers, Arc::default());
+        assert_eq!((first.unknown().len(), first.servers().peers().count()), (1, 0));
+        // Found in another order, or twice, it is the same.
+        first.take(0, vec![spot(2), spot(1), spot(2)]);
+        let before = first.servers();
+        first.take(0, vec![spot(1), spot(2)]);
+        assert!(Arc::ptr_eq(&before, &first.servers()) && before.peers().count() == 2);
+        let gone = Arc::downgrade(&first);
+        let second = first.after(&first.servers(), Some(&first), Arc::default());
+        drop((first, before));
+        assert_eq!((second.unknown().len(), second.servers().peers().count()), (0, 2));
+        assert!(gone.upgrade().is_none(), "a conf that has left holds no memory");
+        // What fails says nothing of what is known.
+        second.fail(0);
+        assert_eq!(second.servers().peers().count(), 2);
+        second.take(0, Vec::new());
+        assert_eq!(second.servers().peers().count(), 0);
     }
 }
