@@ -81,8 +81,9 @@ impl Live {
             let at = before.lines.iter().position(|other| other == line)?;
             before.state().found[at].clone()
         };
-        let found: Vec<_> =
-            self.lines.iter().zip(&self.state().found).map(|(line, found)| known(line).or(found.clone())).collect();
+        // No lock is held while another is asked for.
+        let own = self.state().found.clone();
+        let found: Vec<_> = self.lines.iter().zip(own).map(|(line, own)| known(line).or(own)).collect();
         let servers = Arc::new(self.build(&found, servers));
         let (begun, retired) = (AtomicBool::new(false), AtomicBool::new(false));
         Arc::new(Live {
