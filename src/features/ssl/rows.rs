@@ -342,8 +342,7 @@ fn file(args: &Args<'_>) -> Named {
 /// A certificate or a key: a file that is read at the start, or a name with variables.
 fn own(conf: &mut Conf, args: &mut Args<'_>) -> Result<Own, Fault> {
     conf.folder.clone_from(&args.load.conf_dir);
-    let (late, path) = words::file(args)?;
-    let word = args.word(0);
+    let ((late, path), word) = (words::file(args)?, args.word(0));
     Ok(Own { named: Named { path, span: word.span }, late, text: word.text.clone().into() })
 }
 
