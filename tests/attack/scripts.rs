@@ -294,6 +294,31 @@ fn nothing_gets_away_from_a_script_that_is_ended() {
 }
 
 #[test]
+fn a_script_that_is_told_to_end_cleans_up() {
+    let site = Site::start(
+        "",
+        "server { listen 127.0.0.1:%PORT1%; cgi on; cgi_set_var DIR %DIR%; cgi_timeout 60s 60s;
+            location /late/ { alias %DIR%/html/; cgi_timeout 500ms 60s; } }",
+    );
+    // Shells say on their standard error that a part of theirs was terminated, and end if nobody can read it.
+    let farewell = "trap 'echo bye; echo bye >&2; echo done >> $DIR/farewells; exit' TERM\nprintf 'Content-Type: text/plain\\n\\n'";
+    script(&site, "long.sh", &format!("{farewell}\necho > $DIR/runs\nwhile :; do sleep 0.1; done"));
+    for path in ["/long.sh", "/late/long.sh"] {
+        let mut client = Client::new(site.port());
+        client.send(format!("GET {path} HTTP/1.1\r\nHost: h\r\n\r\n"));
+        wait_for("it runs", || site.path("runs").exists());
+        if path == "/long.sh" {
+            drop(client);
+        }
+        wait_for("it cleans up", || site.read("farewells") == "done\n");
+        wait_for("it is reaped", || children(&site) == 0);
+        fs::remove_file(site.path("farewells")).unwrap();
+        fs::remove_file(site.path("runs")).unwrap();
+    }
+    site.stop();
+}
+
+#[test]
 fn a_script_that_joins_the_group_of_the_server_ends_like_any_other() {
     let site = Site::start(
         "",

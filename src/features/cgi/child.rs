@@ -101,9 +101,10 @@ impl Child {
             kill_at: None,
             kill: conf.kill,
             engine: engine.clone(),
+            heard: Vec::new(),
             _permit: Some(permit),
         };
-        let child = Child {
+        let mut child = Child {
             running: Some(running),
             ended: None,
             limit: conf.time().map(|time| Instant::now() + time),
@@ -115,6 +116,10 @@ impl Child {
         let output = output.ok_or(io::ErrorKind::BrokenPipe)?;
         let descriptors = [Some(output.as_fd()), errors.as_ref().map(AsFd::as_fd), input.as_ref().map(AsFd::as_fd)];
         descriptors.into_iter().flatten().try_for_each(do_not_wait)?;
+        if let Some(running) = &mut child.running {
+            let heard = [Some(output.as_fd()), errors.as_ref().map(AsFd::as_fd)].into_iter().flatten();
+            running.heard = heard.map(|end| end.try_clone_to_owned()).collect::<io::Result<_>>()?;
+        }
         Ok(Started { child, output, errors, copy, input: Input::new(input, coming) })
     }
 
@@ -171,6 +176,8 @@ impl Child {
             return;
         }
         if let Some(mut orphan) = self.running.take() {
+            // Nobody listens any more: it may as well be told.
+            orphan.heard.clear();
             let at = if self.kills_at_once { &mut orphan.kill_at } else { &mut orphan.term_at };
             *at = self.limit;
             reaper::take_over(orphan);

@@ -32,6 +32,9 @@ pub struct Orphan {
     pub kill: Option<Duration>,
     /// Is shown its end.
     pub engine: Waker,
+    /// The ends of its pipes that we read. Were they closed when it is told to end, its first word of farewell would end it
+    /// before it has cleaned up.
+    pub heard: Vec<OwnedFd>,
     /// Its place among the running, given back with it.
     pub _permit: Option<Permit>,
 }
@@ -210,7 +213,20 @@ mod tests {
         let inner = String::from_utf8(line).unwrap().trim().parse().unwrap();
         let engine = Waker::new(None, 0);
         let mark = Mark::new(process.id() as i32, None);
-        (Orphan { process, mark, descriptor, term_at: None, kill_at: None, kill: None, engine, _permit: None }, inner)
+        (
+            Orphan {
+                process,
+                mark,
+                descriptor,
+                term_at: None,
+                kill_at: None,
+                kill: None,
+                engine,
+                heard: Vec::new(),
+                _permit: None,
+            },
+            inner,
+        )
     }
 
     fn wait_until_gone(pid: i32) {
