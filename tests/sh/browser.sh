@@ -41,7 +41,7 @@ rate() {
         "{\"network_conditions\":{\"latency\":0,\"download_throughput\":-1,\"upload_throughput\":$1}}" >/dev/null
 }
 
-open_browser
+open_browser normal
 like "$session" '^/session/.' "the browser starts"
 ask POST "$session/window/rect" '{"width":1100,"height":860}' >/dev/null
 go "$URL1/"

@@ -22,7 +22,7 @@ server {
 }
 CONF
 serve <"$DIR/lines"
-open_browser
+open_browser normal
 like "$session" '^/session/.' "the browser starts"
 
 heading="return document.querySelector('h1').textContent"

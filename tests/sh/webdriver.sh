@@ -4,7 +4,7 @@
 #
 #     has_browser || { plan 1; skip 1 "no browser"; exit; }
 #     serve <<'CONF' ... CONF
-#     open_browser
+#     open_browser normal
 #     go "$URL1/"
 #     press '#button'
 #     close_browser
@@ -38,7 +38,7 @@ end_browser() {
     clean_up
 }
 
-# open_browser [STRATEGY]: starts the driver and a browser without a window; $session is empty if that fails. With the strategy `none`
+# open_browser STRATEGY: starts the driver and a browser without a window; $session is empty if that fails. With the strategy `none`
 # `go` does not wait for a page to be whole, so that it can be looked at while it comes.
 open_browser() {
     driver_port=$(free_port)
@@ -49,7 +49,7 @@ open_browser() {
     wait_until driver_is_ready
     # Root's browser has no sandbox of its own; the pages are ours.
     options="\"--headless=new\",\"--no-sandbox\",\"--disable-dev-shm-usage\",\"--disable-gpu\",\"--user-data-dir=$DIR/profile\""
-    session=$(ask POST /session "{\"capabilities\":{\"alwaysMatch\":{\"unhandledPromptBehavior\":\"ignore\",\"pageLoadStrategy\":\"${1:-normal}\",\"goog:chromeOptions\":{\"binary\":\"$(command -v chromium)\",\"args\":[$options]}}}}" |
+    session=$(ask POST /session "{\"capabilities\":{\"alwaysMatch\":{\"unhandledPromptBehavior\":\"ignore\",\"pageLoadStrategy\":\"$1\",\"goog:chromeOptions\":{\"binary\":\"$(command -v chromium)\",\"args\":[$options]}}}}" |
         sed -n 's|.*"sessionId":"\([^"]*\)".*|/session/\1|p')
 }
 
