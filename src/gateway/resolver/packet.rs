@@ -113,7 +113,8 @@ fn follow(packet: &Packet<'_>, name: &str, kind: Kind) -> Said {
                 (RData::CNAME(to), _) => alias = Some(to.0.to_string()),
                 _ => continue,
             }
-            ttl = ttl.min(record.ttl);
+            // One with its first bit set counts as 0 (RFC 2181 section 8); else it would hold for a lifetime.
+            ttl = ttl.min(if record.ttl > i32::MAX as u32 { 0 } else { record.ttl });
         }
         match alias {
             Some(to) if addresses.is_empty() && services.is_empty() && hops < LONGEST_CHAIN => {
@@ -174,6 +175,10 @@ mod tests {
     fn aliases_are_followed() {
         let two = reply(|packet| packet.answers.extend([address("a.test", 1, 60), address("A.Test", 2, 30)]));
         assert_eq!(read(&two), said(&["192.0.2.1", "192.0.2.2"], 30));
+        let endless = reply(|packet| packet.answers.extend([address("a.test", 1, 1 << 31)]));
+        assert_eq!(read(&endless), said(&["192.0.2.1"], 0));
+        let long = reply(|packet| packet.answers.extend([address("a.test", 1, (1 << 31) - 1)]));
+        assert_eq!(read(&long), said(&["192.0.2.1"], (1 << 31) - 1));
         let chain = [alias("a.test", "b.test"), alias("b.test", "c.test"), address("c.test", 3, 90)];
         assert_eq!(read(&reply(|packet| packet.answers.extend(chain))), said(&["192.0.2.3"], 40));
         let open = reply(|packet| packet.answers.push(alias("a.test", "b.test")));

@@ -8,9 +8,15 @@ use x509_cert::der::{self, Decode, Encode, ErrorKind, Reader, SliceReader, Tag};
 use x509_cert::ext::Extension;
 use x509_cert::ext::pkix::crl::CrlDistributionPoints;
 use x509_cert::ext::pkix::name::{DistributionPointName, GeneralName, GeneralNames};
-use x509_cert::ext::pkix::{BasicConstraints, ExtendedKeyUsage, KeyUsage, NameConstraints, SubjectAltName};
+use x509_cert::ext::pkix::{
+    AuthorityKeyIdentifier, BasicConstraints, ExtendedKeyUsage, KeyUsage, NameConstraints, SubjectAltName,
+    SubjectKeyIdentifier,
+};
 use x509_cert::name::Name;
 
+const SUBJECT_KEY: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.14");
+/// The issuer's key, in certificates and in lists.
+pub const ISSUER_KEY: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.35");
 const KEY_USAGE: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.15");
 const SUBJECT_ALT_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.17");
 const BASIC_CONSTRAINTS: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.19");
@@ -41,9 +47,35 @@ pub struct Key {
     bits: Vec<u8>,
 }
 
+/// Which of the certificates of one name is the issuer's, as far as that is said (RFC 5280 section 4.2.1.1).
+#[derive(Debug, Default)]
+pub struct IssuerId {
+    key: Option<Vec<u8>>,
+    serial: Option<Vec<u8>>,
+}
+
+impl IssuerId {
+    /// Reads an extension.
+    pub fn read(value: &[u8]) -> Result<IssuerId, der::Error> {
+        let found = AuthorityKeyIdentifier::from_der(value)?;
+        let serial = found.authority_cert_serial_number.map(|serial| plain_number(serial.as_bytes()).to_vec());
+        Ok(IssuerId { key: found.key_identifier.map(|key| key.as_bytes().to_vec()), serial })
+    }
+
+    /// Whether a certificate may be the one that is meant.
+    pub fn fits(&self, issuer: &Certificate) -> bool {
+        let key = self.key.as_ref().zip(issuer.extensions.key.as_ref()).is_none_or(|(meant, has)| meant == has);
+        key && self.serial.as_ref().is_none_or(|meant| *meant == issuer.serial)
+    }
+}
+
 /// The extensions that are understood.
 #[derive(Debug, Default)]
 pub struct Extensions {
+    /// What its key is called.
+    pub key: Option<Vec<u8>>,
+    /// Who signed it.
+    pub issuer: IssuerId,
     /// Whether it is an authority, and over how many others below it.
     pub basic: Option<BasicConstraints>,
     /// What its key is for.
@@ -183,6 +215,16 @@ impl Certificate {
         self.issuer == self.subject
     }
 
+    /// Whether that one may have signed this one: by its name, and by what this one says of its issuer's key.
+    pub fn may_be_by(&self, other: &Certificate) -> bool {
+        self.issuer == other.subject && self.extensions.issuer.fits(other)
+    }
+
+    /// Whether it says that it has signed itself. One that bears its own name over another key has not.
+    pub fn is_self_signed(&self) -> bool {
+        self.may_be_by(self)
+    }
+
     /// Whether it says that it is an authority.
     pub fn says_authority(&self) -> bool {
         self.extensions.basic.as_ref().is_some_and(|basic| basic.ca)
@@ -199,6 +241,8 @@ impl Extensions {
             }
             let value = one.extn_value.as_bytes();
             match one.extn_id {
+                SUBJECT_KEY => found.key = Some(SubjectKeyIdentifier::from_der(value)?.0.as_bytes().to_vec()),
+                ISSUER_KEY => found.issuer = IssuerId::read(value)?,
                 KEY_USAGE => found.usage = Some(KeyUsage::from_der(value)?),
                 SUBJECT_ALT_NAME => found.names = SubjectAltName::from_der(value)?.0,
                 BASIC_CONSTRAINTS => found.basic = Some(BasicConstraints::from_der(value)?),

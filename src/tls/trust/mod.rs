@@ -119,6 +119,8 @@ faults! {
     EXCLUDED = 48 "excluded subtree violation";
     /// Constraints of a form that nobody uses.
     CONSTRAINED_IN_NUMBER = 49 "name constraints minimum and maximum not supported";
+    /// A name that cannot be compared with them.
+    UNSUPPORTED_NAME = 53 "unsupported or invalid name syntax";
     /// Constraints that cannot be compared.
     UNSUPPORTED_CONSTRAINT = 51 "unsupported name constraint type";
 }
@@ -176,7 +178,7 @@ impl Trust {
     }
 
     fn is_root(&self, certificate: &Certificate) -> bool {
-        certificate.is_self_issued() && self.is_named(certificate)
+        certificate.is_self_signed() && self.is_named(certificate)
     }
 
     fn is_named(&self, certificate: &Certificate) -> bool {
@@ -222,7 +224,7 @@ impl<'a> Search<'a> {
     fn go_on(&mut self, chain: &mut Vec<&'a Certificate>, head: &'a Certificate) -> bool {
         let (trust, others) = (self.trust, self.others);
         let mut is_known = false;
-        for above in trust.roots.iter().chain(others).filter(|above| above.subject == head.issuer) {
+        for above in trust.roots.iter().chain(others).filter(|above| head.may_be_by(above)) {
             if chain.iter().any(|below| below.der == above.der) {
                 continue;
             }
@@ -262,7 +264,7 @@ impl<'a> Search<'a> {
 
 /// What is said where nobody is known who vouches for the last of a chain.
 fn unknown(chain: &[&Certificate], is_named: bool) -> Fault {
-    let is_own = chain.last().is_some_and(|head| head.is_self_issued());
+    let is_own = chain.last().is_some_and(|head| head.is_self_signed());
     match (chain.len(), is_own) {
         (1, true) => Fault::SELF_SIGNED,
         (1, false) => Fault::UNKNOWN,

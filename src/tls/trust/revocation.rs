@@ -12,7 +12,7 @@ use x509_cert::ext::{Extension, Extensions};
 use x509_cert::time::Time;
 
 use super::Fault;
-use super::certificate::{Certificate, Signed, plain_number};
+use super::certificate::{Certificate, ISSUER_KEY, IssuerId, Signed, plain_number};
 
 const DELTA: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.27");
 const ISSUING_POINT: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.28");
@@ -30,6 +30,8 @@ pub struct List {
 #[derive(Debug, Default)]
 struct Content {
     issuer: Vec<u8>,
+    /// With which of its keys it was signed.
+    signer: IssuerId,
     from: u64,
     until: Option<u64>,
     revoked: HashSet<Vec<u8>>,
@@ -104,6 +106,7 @@ impl Content {
     fn understand(&mut self, all: &[Extension]) -> Result<(), der::Error> {
         for one in all {
             match one.extn_id {
+                ISSUER_KEY => self.signer = IssuerId::read(one.extn_value.as_bytes())?,
                 DELTA => self.scope = Scope::Other,
                 ISSUING_POINT if !matches!(self.scope, Scope::Other) => {
                     self.scope = scope(IssuingDistributionPoint::from_der(one.extn_value.as_bytes())?);
@@ -200,7 +203,8 @@ pub fn check(
 ) -> Result<(), Fault> {
     for (at, certificate) in chain.iter().enumerate() {
         let issuer = chain.get(at + 1).unwrap_or(certificate);
-        let mut own = lists.iter().filter(|list| list.content.issuer == certificate.issuer).peekable();
+        let is_own = |list: &&List| list.content.issuer == certificate.issuer && list.content.signer.fits(issuer);
+        let mut own = lists.iter().filter(is_own).peekable();
         if own.peek().is_none() {
             return Err(Fault::NO_LIST);
         }

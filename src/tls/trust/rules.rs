@@ -54,7 +54,7 @@ pub fn check_each(chain: &[&Certificate], purpose: Purpose, now: u64) -> Result<
         }
         match at {
             0 => check_own(certificate, purpose)?,
-            _ => check_authority(certificate, purpose)?,
+            _ => check_authority(certificate, purpose, at + 1 == chain.len())?,
         }
     }
     Ok(())
@@ -77,8 +77,8 @@ fn check_own(certificate: &Certificate, purpose: Purpose) -> Result<(), Fault> {
     }
 }
 
-/// Whether it may vouch for others. Nothing in one of version 1 says so: only as a root, which the conf names, is it believed.
-fn check_authority(certificate: &Certificate, purpose: Purpose) -> Result<(), Fault> {
+/// Whether it may vouch for others. One that does not say that it is an authority is believed only as a root, which the conf names.
+fn check_authority(certificate: &Certificate, purpose: Purpose, is_root: bool) -> Result<(), Fault> {
     let extensions = &certificate.extensions;
     if extensions.usage.is_some_and(|usage| !usage.key_cert_sign()) {
         return Err(Fault::MAY_NOT_SIGN);
@@ -87,6 +87,7 @@ fn check_authority(certificate: &Certificate, purpose: Purpose) -> Result<(), Fa
     let is_authority = match &extensions.basic {
         Some(basic) => basic.ca && extensions.netscape.is_none_or(|kinds| kinds & NETSCAPE_AUTHORITY != 0),
         None if certificate.is_first => certificate.is_self_issued(),
+        None if !is_root => false,
         None => extensions.usage.is_some() || kinds & NETSCAPE_ANY_AUTHORITY != 0,
     };
     match is_authority && is_for(certificate, purpose) {

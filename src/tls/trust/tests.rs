@@ -150,6 +150,61 @@ fn who_vouches_is_an_authority() {
 }
 
 #[test]
+fn one_that_says_nothing_vouches_as_a_root_alone() {
+    // It may sign certificates, and says not that it is an authority.
+    let signer = |params: &mut CertificateParams| params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+    let (root, alone) = (make("root", None, authority), make("alone", None, signer));
+    let between = make("between", Some(&root), signer);
+    assert_eq!(judge(&[&root], vec![], &[&make("own", Some(&between), talker), &between]), Err(26));
+    assert_eq!(judge(&[&alone], vec![], &[&make("own", Some(&alone), talker)]), Ok(Kind::Unusual));
+}
+
+#[test]
+fn a_new_key_that_an_old_one_vouches_for_is_no_root() {
+    let old = make("root", None, authority);
+    let new = make("root", Some(&old), |params| {
+        authority(params);
+        params.use_authority_key_identifier_extension = true;
+    });
+    let own = make("own", Some(&new), talker);
+    assert_eq!(judge(&[&new], vec![], &[&own]), Err(2));
+    assert_eq!(judge(&[&new, &old], vec![], &[&own]), Ok(Kind::Unusual));
+}
+
+#[test]
+fn a_name_written_in_another_way_is_the_same_name() {
+    use rcgen::{DnValue, string::BmpString};
+    let wide = |text: &str| {
+        let units = text.encode_utf16().flat_map(u16::to_be_bytes).collect();
+        DnValue::BmpString(BmpString::from_utf16be(units).unwrap())
+    };
+    let root = |excluded: GeneralSubtree| {
+        make("root", None, |params| {
+            authority(params);
+            let (permitted_subtrees, excluded_subtrees) = (vec![], vec![excluded]);
+            params.name_constraints = Some(NameConstraints { permitted_subtrees, excluded_subtrees });
+        })
+    };
+    let of = |root: &Made, name: DnValue| {
+        let own = make("", Some(root), |params| {
+            talker(params);
+            params.distinguished_name = DistinguishedName::new();
+            params.distinguished_name.push(DnType::CommonName, name);
+        });
+        judge(&[root], vec![], &[&own])
+    };
+    let hosts = root(GeneralSubtree::DnsName("evil.test".into()));
+    assert_eq!(of(&hosts, wide("www.evil.test")), Err(48));
+    assert_eq!(of(&hosts, DnValue::Utf8String("evil.test\0".into())), Err(53));
+    assert_eq!(of(&hosts, wide("www.good.test")), Ok(Kind::Unusual));
+    let mut evil = DistinguishedName::new();
+    evil.push(DnType::CommonName, "Evil");
+    let named = root(GeneralSubtree::DirectoryName(evil));
+    assert_eq!(of(&named, wide("Evil")), Err(48));
+    assert_eq!(of(&named, wide("Good")), Ok(Kind::Unusual));
+}
+
+#[test]
 fn what_must_be_understood_is() {
     let strange = |critical: bool| {
         move |params: &mut CertificateParams| {
@@ -216,7 +271,11 @@ fn the_list_in_force_counts_and_of_several_the_youngest() {
     assert_eq!(says(vec![late(&[])]), Err(12));
     assert_eq!(says(vec![late(&[]), plain(&[7], 30)]), Err(23), "an old one in force before a younger one that is not");
     let stranger = make("root", None, authority);
-    assert_eq!(says(vec![list(&stranger, &[], 1, |_| {})]), Err(8));
+    assert_eq!(says(vec![list(&stranger, &[], 1, |_| {})]), Err(3), "it names another key");
+    let forged = list(&stranger, &[], 1, |params| {
+        params.key_identifier_method = KeyIdMethod::PreSpecified(root.params.key_identifier(&root.key));
+    });
+    assert_eq!(says(vec![forged]), Err(8));
     assert_eq!(judge(&[&root], vec![plain(&[8], 1)], &[&seven]), Err(23), "a root that revokes itself");
 }
 
