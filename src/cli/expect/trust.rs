@@ -10,11 +10,11 @@ use rustls::client::danger::ServerCertVerifier;
 use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::crypto::ring;
 use rustls::pki_types::ServerName;
-use rustls::{CertificateError, ClientConfig, RootCertStore};
+use rustls::{CertificateError, ClientConfig, OtherError, RootCertStore};
 
 use crate::gateway::secure::proof::{Anybody, Known};
 use crate::tls::files;
-use crate::tls::trust::{self as chains, Purpose};
+use crate::tls::trust::{self as chains, Fault, Purpose};
 
 /// Where systems keep the authorities they trust: Debian and Alpine, Fedora, BSD.
 const AUTHORITIES: [&str; 3] =
@@ -101,8 +101,15 @@ pub fn refusal(error: &io::Error) -> String {
 
 /// What is wrong with a certificate.
 fn distrust(why: &CertificateError) -> String {
+    let nobody = || "nobody who is trusted vouches for it (`--ca FILE` names who does)".into();
     match why {
-        CertificateError::UnknownIssuer => "nobody who is trusted vouches for it (`--ca FILE` names who does)".into(),
+        CertificateError::UnknownIssuer => nobody(),
+        CertificateError::Other(OtherError(other)) => match other.downcast_ref::<Fault>() {
+            Some(fault) if fault.is_of_a_stranger() => nobody(),
+            Some(fault) if *fault == Fault::EXPIRED => distrust(&CertificateError::Expired),
+            Some(fault) if *fault == Fault::TOO_EARLY => distrust(&CertificateError::NotValidYet),
+            _ => other.to_string(),
+        },
         CertificateError::NotValidForNameContext { expected, presented } => {
             // Each is shown as `DnsName("a.test")`.
             let plain = |name: &String| name.split('"').nth(1).unwrap_or(name).to_string();

@@ -126,6 +126,11 @@ faults! {
 }
 
 impl Fault {
+    /// Whether it says that nobody is known who vouches.
+    pub fn is_of_a_stranger(self) -> bool {
+        self.weight() == 0
+    }
+
     /// How much it says: that nobody is known who vouches counts least, since that alone may be let pass.
     fn weight(self) -> u8 {
         match self.code {
@@ -224,7 +229,7 @@ impl<'a> Search<'a> {
     fn go_on(&mut self, chain: &mut Vec<&'a Certificate>, head: &'a Certificate) -> bool {
         let (trust, others) = (self.trust, self.others);
         let mut is_known = false;
-        for above in trust.roots.iter().chain(others).filter(|above| head.may_be_by(above)) {
+        for above in trust.roots.iter().chain(others).filter(|above| !head.is_self_signed() && head.may_be_by(above)) {
             if chain.iter().any(|below| below.der == above.der) {
                 continue;
             }
