@@ -167,7 +167,7 @@ fn text_of(tag: Tag, value: &[u8]) -> Result<String, Fault> {
         }
         // Read as Latin-1 everywhere.
         Tag::TeletexString => Some(value.iter().map(|&byte| char::from(byte)).collect()),
-        Tag::BmpString if value.len() % 2 == 0 => {
+        Tag::BmpString if value.len().is_multiple_of(2) => {
             let units: Vec<u16> = value.chunks_exact(2).map(|two| u16::from_be_bytes([two[0], two[1]])).collect();
             String::from_utf16(&units).ok()
         }
