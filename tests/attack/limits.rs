@@ -45,8 +45,10 @@ fn no_key_is_too_long_for_limit_conn() {
         let key = "k".repeat(len - 1) + "x";
         let mut slow = Client::new(site.port());
         slow.send(format!("GET /slow HTTP/1.1\r\nHost: h\r\nX-Key: {key}\r\n\r\n"));
+        // Not before it has its place, or one of the others might have taken it.
+        wait_for("it is being answered", || slow.is_answered());
         let mut client = Client::new(site.port());
-        wait_for("the place is taken", || ask(&mut client, "/a", &key).status == 503);
+        assert_eq!(ask(&mut client, "/a", &key).status, 503, "a key of {len} bytes");
         assert_eq!(ask(&mut client, "/a", &("k".repeat(len - 1) + "y")).status, 200, "another key of {len} bytes");
     }
     // No graceful stop: what was asked for so slowly would hold it.
