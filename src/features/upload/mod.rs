@@ -99,8 +99,6 @@ pub fn step(x: &mut Exchange, conf: &Conf, around: &Around<'_>, admit: Admit<'_>
             Ok(Step::done(response))
         }
         (Method::Put, false) => put::admit(x, conf, &name, around).map(|()| Step::Next),
-        // The conf may let `dav_methods` do it.
-        (Method::Delete, false) => Ok(Step::Next),
         (method, _) if is_for_others(method) => put::limit(x, conf).map(|()| Step::Next),
         (_, is_root) => Err(HttpError::new(405, "method").field("Allow", allowed(conf, is_root))),
     }
