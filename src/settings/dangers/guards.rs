@@ -57,25 +57,30 @@ pub fn upload_limit_without_store(_: &Conf<'_>, block: &Block<'_>, found: &mut V
     let stores = block
         .own(&["dav_methods"])
         .find(|node| node.args.iter().any(|word| ["PUT", "COPY", "MOVE"].into_iter().any(|method| is(word, method))));
-    let is_own = block.own(&limits).next().is_some();
-    if is_store(block) || stores.is_none() && (!is_own || block.blocks().any(|inner| holds_store(&inner))) {
+    let own = block.own(&limits).next();
+    // A store is its own location's alone; what only passes uploads on bounds these.
+    let is_bounded = match stores {
+        Some(_) => block.has("upload_store"),
+        None => own.is_none() || takes_uploads(block),
+    };
+    if is_bounded {
         return;
     }
     let message = format!("`{}` bounds nothing here: no `upload_store` is in force", limit.name.show());
     let help = "name the folder that is meant: `upload_store FOLDER;`";
-    let danger = danger(Code::UploadLimitWithoutStore, limit.span, message, help);
-    found.push(match stores {
+    let place = own.or(stores).map_or(limit.span, |node| node.span);
+    let danger = danger(Code::UploadLimitWithoutStore, place, message, help);
+    found.push(match stores.filter(|_| own.is_some()) {
         Some(methods) => danger.also(methods.span, "stores what clients send, without a bound"),
         None => danger,
     });
 }
 
-fn is_store(block: &Block<'_>) -> bool {
-    block.nearest(&["upload_store", "upload_pass"]).is_some()
-}
-
-fn holds_store(block: &Block<'_>) -> bool {
-    is_store(block) || block.blocks().any(|inner| holds_store(&inner))
+/// Whether forms with files are taken here or in a block inside.
+fn takes_uploads(block: &Block<'_>) -> bool {
+    block.has("upload_store")
+        || block.nearest(&["upload_pass"]).is_some()
+        || block.blocks().any(|inner| takes_uploads(&inner))
 }
 
 /// The `return` that every request comes to which enters this block, if one does: nothing before it can end the run of lines.
