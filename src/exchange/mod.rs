@@ -8,10 +8,12 @@ pub mod attempts;
 pub mod body_file;
 pub mod changes;
 pub mod children;
+mod client;
 pub mod counters;
 mod dating;
 pub mod engine;
 pub mod error;
+mod failure;
 mod file_cache;
 pub mod files;
 pub mod inflow;
@@ -37,7 +39,6 @@ pub mod wishes;
 use std::any::Any;
 use std::cell::{Cell, OnceCell, RefCell};
 use std::fs::File;
-use std::net::SocketAddr;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -50,42 +51,14 @@ use crate::conf::value::VarId;
 use crate::http::head::Head;
 use crate::http::method::Method;
 use crate::http::transform::Tally;
+pub use client::{Announced, Client};
 use error::Report;
+pub use failure::Failure;
 use inflow::Inflow;
 use notebook::Notebook;
 use place::Place;
 use variables::{Given, Variables};
 use wishes::Wishes;
-
-/// Who is at the other end, fixed for the life of the connection.
-#[derive(Debug, Clone, Default)]
-pub struct Client {
-    /// Its address; none on a Unix socket.
-    pub peer: Option<SocketAddr>,
-    /// The address it connected to; none on a Unix socket.
-    pub local: Option<SocketAddr>,
-    /// The path of the Unix socket it connected to.
-    pub unix: Option<Arc<str>>,
-    /// The connection's number since the process started, as nginx's `*17` in logs.
-    pub number: u64,
-    /// The address that was its peer before a field of the request named another (`real_ip_header`); none if nothing did.
-    pub replaced: Option<Box<Option<SocketAddr>>>,
-    /// What a proxy said of it; none where nobody did.
-    pub announced: Option<Arc<Announced>>,
-    /// How the connection is protected.
-    pub security: tls::Security,
-}
-
-/// What a proxy announced before the first byte of a connection by the PROXY protocol.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Announced {
-    /// Who the client is.
-    pub source: SocketAddr,
-    /// Where it connected to.
-    pub destination: SocketAddr,
-    /// What else the proxy says, coded as it came.
-    pub fields: Bytes,
-}
 
 /// What a limit decided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -161,40 +134,6 @@ impl Received {
             _ => Received::Passed,
         };
         std::mem::replace(self, left)
-    }
-}
-
-/// An error that is being answered: its status stays while `error_page` leads elsewhere.
-#[derive(Debug, Clone)]
-pub struct Failure {
-    /// The status of the error itself.
-    pub cause: u16,
-    /// The status the client will see unless the error page itself decides (`=`).
-    pub status: u16,
-    /// Whether the answer of the error page keeps its own status (`error_page 404 = /x`).
-    pub own_status: bool,
-    /// The stable reason, such as `no-file`.
-    pub reason: &'static str,
-    /// The line of the conf that decided it, as `site.conf:31`, if one did.
-    pub place: Option<String>,
-    /// Fields the error brings along (Allow, WWW-Authenticate, Content-Range).
-    pub fields: Vec<(Bytes, Bytes)>,
-    /// Whether the connection must close after it.
-    pub close: bool,
-    /// Whether an error while it is answered gets the built-in page.
-    pub is_last: bool,
-    /// Whether `error_page` has led to another URI or location, which answers now.
-    pub is_led: bool,
-}
-
-impl Failure {
-    /// Why, as `403/denied site.conf:31`; none for what is no error.
-    pub fn why(&self) -> Option<String> {
-        let code = (self.cause >= 400).then(|| format!("{}/{}", self.cause, self.reason))?;
-        Some(match &self.place {
-            Some(place) => format!("{code} {place}"),
-            None => code,
-        })
     }
 }
 
