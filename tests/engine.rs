@@ -68,6 +68,8 @@ mod tls;
 mod tls_attacks;
 #[path = "engine/trees.rs"]
 mod trees;
+#[path = "support/trusting.rs"]
+mod trusting;
 #[path = "engine/uploads.rs"]
 mod uploads;
 #[path = "engine/verdicts.rs"]

@@ -17,6 +17,7 @@ use rustls::{
 };
 
 use crate::site::{PATIENCE, Site, wait_for};
+use crate::trusting::Trusting;
 
 pub const NAME: &str = "quay.test";
 
@@ -398,7 +399,8 @@ fn clients_are_told_each_authority_once() {
 fn shown(secure: &Secure, name: &str) -> Result<Vec<u8>, std::io::Error> {
     let mut config = ClientConfig::clone(&secure.config);
     config.resumption = Resumption::disabled();
-    config.dangerous().set_certificate_verifier(Arc::new(Trusting));
+    let provider = config.crypto_provider().clone();
+    config.dangerous().set_certificate_verifier(Arc::new(Trusting(provider)));
     let name = ServerName::try_from(name.to_string()).unwrap();
     let mut client = ClientConnection::new(Arc::new(config), name).unwrap();
     let mut socket = secure.socket();
@@ -406,45 +408,6 @@ fn shown(secure: &Secure, name: &str) -> Result<Vec<u8>, std::io::Error> {
         client.complete_io(&mut socket)?;
     }
     Ok(client.peer_certificates().unwrap()[0].to_vec())
-}
-
-/// Takes any certificate: which one it was is what is asked.
-#[derive(Debug)]
-struct Trusting;
-
-impl ServerCertVerifier for Trusting {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        vec![SignatureScheme::ECDSA_NISTP256_SHA256]
-    }
 }
 
 #[test]

@@ -13,4 +13,5 @@ pub mod read;
 pub mod sealed;
 pub mod server;
 pub mod tls;
+pub mod trusting;
 pub mod wire;
