@@ -13,7 +13,7 @@ use crate::exchange::step::Step;
 use crate::gateway::head::OutputHead;
 
 impl Running {
-    /// The script is done: its response, or why there is none.
+    /// Makes the response of a script that has ended, or the error that takes its place.
     pub(super) fn finish(mut self, x: &mut Exchange, conf: &Conf) -> Result<Step, HttpError> {
         if let Some(error) = self.killed() {
             return Err(error);

@@ -118,7 +118,7 @@ impl Mark {
             return false;
         }
         if signal == Signal::KILL && is_apart(number, entry) {
-            // Whatever of it can be ended is; that there is none any more is no harm.
+            // A group that is gone already needs no signal.
             _ = Pid::from_raw(entry.group).map(|group| kill_process_group(group, signal));
         }
         pidfd_send_signal(&descriptor, signal).is_ok()

@@ -37,7 +37,7 @@ pub struct Link {
     pub(super) body: (Vec<u8>, Option<Result<Part, Fault>>),
     /// Bytes that have come.
     pub(super) received: u64,
-    /// How many of them came with the head and are none of it.
+    /// How many of them came along with the head and belong to the body.
     pub(super) beside_head: u64,
     /// When it was chosen.
     pub(super) started: Instant,

@@ -100,7 +100,7 @@ impl Shown {
         Ok(())
     }
 
-    /// The certificate that was read with its key; none if there is none, or if one of the two is found for each request.
+    /// The certificate with its key, if both were read with the conf: not if no line names one, nor if one is found for each request.
     pub(super) fn pair(&self, provider: &CryptoProvider, family: &str) -> Result<Option<CertifiedKey>, Lack> {
         let Some(certificate) = &self.certificate else { return Ok(None) };
         let Some(key) = &self.key else {
