@@ -154,12 +154,16 @@ fn is_apart(number: i32, entry: &Entry) -> bool {
     entry.session != own.session || !is_of_another && !is_led()
 }
 
+/// Whether a process has this UNIQUE_ID. Each of its threads that lives can be asked.
 fn environment_has(number: i32, id: &str) -> bool {
-    let mut environment = Vec::new();
-    let file = std::fs::File::open(format!("/proc/{number}/environ"));
-    let read = file.and_then(|file| file.take(ENVIRONMENT).read_to_end(&mut environment));
     let wanted = format!("UNIQUE_ID={id}");
-    read.is_ok() && environment.split(|&b| b == 0).any(|pair| pair == wanted.as_bytes())
+    let Ok(threads) = std::fs::read_dir(format!("/proc/{number}/task")) else { return false };
+    threads.flatten().any(|thread| {
+        let mut environment = Vec::new();
+        let file = std::fs::File::open(thread.path().join("environ"));
+        let read = file.and_then(|file| file.take(ENVIRONMENT).read_to_end(&mut environment));
+        read.is_ok() && environment.split(|&b| b == 0).any(|pair| pair == wanted.as_bytes())
+    })
 }
 
 /// The end of what escaped from a script that was ended: it is looked for until it is not found any more. A process that does
@@ -281,7 +285,8 @@ impl Entry {
     fn read(line: &str) -> Option<Entry> {
         let words: Vec<&str> = line.rsplit_once(") ")?.1.split(' ').collect();
         Some(Entry {
-            is_dead: matches!(*words.first()?, "Z" | "X"),
+            // Its first thread may have ended before the others.
+            is_dead: matches!(*words.first()?, "Z" | "X") && words.get(17)?.parse::<u32>().ok()? <= 1,
             parent: words.get(1)?.parse().ok()?,
             group: words.get(2)?.parse().ok()?,
             session: words.get(3)?.parse().ok()?,
@@ -330,6 +335,12 @@ mod tests {
         let want = Entry { is_dead: false, parent: 7, group: 8, session: 9, started: 4711 };
         for name in ["sh", "a b", ") S 1 1", "(("] {
             assert_eq!(Entry::read(&format!("5 ({name}) {numbers}\n")), Some(want), "{name}");
+        }
+        for (state, threads, is_dead) in
+            [("S", 1, false), ("S", 2, false), ("Z", 1, true), ("Z", 2, false), ("X", 1, true)]
+        {
+            let line = format!("5 (sh) {state} 7 8 9 0 -1 4194304 1 2 3 4 5 6 7 8 20 0 {threads} 0 4711");
+            assert_eq!(Entry::read(&line).map(|entry| entry.is_dead), Some(is_dead), "{state} {threads}");
         }
         assert_eq!(Entry::read("5 (sh"), None);
         let own = getpid().as_raw_nonzero().get();
