@@ -1,29 +1,27 @@
-//! Ports for the servers that tests start. The kernel gives them, and keeps them from everybody else until a server binds them.
+//! Ports for the servers that tests start. The kernel gives them, and a socket of ours keeps each from everybody else as long as the test
+//! holds it.
 
-use std::collections::HashSet;
 use std::io;
-use std::net::{TcpListener, TcpStream};
-use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+use std::net::{Ipv4Addr, SocketAddr};
 
-/// The ports that this process's tests hold.
-static HELD: LazyLock<Mutex<HashSet<u16>>> = LazyLock::new(Mutex::default);
+use socket2::{Domain, Socket, Type};
 
-/// Ports of one test. Two tests of a process never hold the same; they are given back when this is dropped.
+/// Ports of one test. Two tests never hold the same; they are given back when this is dropped.
 #[derive(Debug)]
-pub struct Ports(Vec<u16>);
+pub struct Ports {
+    numbers: Vec<u16>,
+    /// Each bound to one of the ports and never listening. The kernel gives such a port to nobody who asks for any and makes no client's of
+    /// it; a server that asks for it by name, with SO_REUSEADDR as all servers do, gets it. A socket that listened would not do, even
+    /// closed again: another test may be starting a program, and until that is executed it has a copy of every descriptor.
+    _kept: Vec<Socket>,
+}
 
 impl Ports {
     /// So many of them.
     pub fn take(count: usize) -> io::Result<Ports> {
-        let mut ports = Ports(Vec::new());
-        while ports.0.len() < count {
-            let port = reserved()?;
-            // What was taken long ago and not bound since, the kernel may give again.
-            if held().insert(port) {
-                ports.0.push(port);
-            }
-        }
-        Ok(ports)
+        let kept = (0..count).map(|_| keeper()).collect::<io::Result<Vec<_>>>()?;
+        let numbers = kept.iter().map(number).collect::<io::Result<_>>()?;
+        Ok(Ports { numbers, _kept: kept })
     }
 }
 
@@ -31,32 +29,19 @@ impl std::ops::Deref for Ports {
     type Target = [u16];
 
     fn deref(&self) -> &[u16] {
-        &self.0
+        &self.numbers
     }
 }
 
-impl Drop for Ports {
-    fn drop(&mut self) {
-        let mut held = held();
-        held.retain(|port| !self.0.contains(port));
-    }
+fn keeper() -> io::Result<Socket> {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+    // Bound without SO_REUSEADDR, so that the kernel never shares the port of another keeper, which has it by then.
+    socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())?;
+    socket.set_reuse_address(true)?;
+    Ok(socket)
 }
 
-/// A port on which a connection was accepted and closed from our side. As long as that connection is remembered (a minute), the kernel
-/// gives the port to nobody who asks for any, and makes no client's of it; a server that asks for it by name, with SO_REUSEADDR as
-/// all servers do, gets it.
-fn reserved() -> io::Result<u16> {
-    let listener = TcpListener::bind(("127.0.0.1", 0))?;
-    let address = listener.local_addr()?;
-    let client = TcpStream::connect(address)?;
-    let (ours, _) = listener.accept()?;
-    // Who closes first is remembered.
-    drop(ours);
-    drop(client);
+fn number(socket: &Socket) -> io::Result<u16> {
+    let address = socket.local_addr()?.as_socket().ok_or(io::ErrorKind::AddrNotAvailable)?;
     Ok(address.port())
-}
-
-fn held() -> MutexGuard<'static, HashSet<u16>> {
-    // A test that panics leaves the set as it is.
-    HELD.lock().unwrap_or_else(PoisonError::into_inner)
 }
