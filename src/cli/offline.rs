@@ -105,7 +105,7 @@ pub fn ask(settings: Arc<Settings>, group: &Group, head: Head, body: Vec<u8>) ->
         };
     };
     // A script whose answer is refused is ended when the request is done with it.
-    run.x.handler = None;
+    run.drop_states();
     let mut text = Vec::new();
     let broken = response.as_ref().is_some_and(|response| read_body(response, &mut poll, &mut text).is_err());
     let streams = response.as_ref().is_some_and(|response| response.body.known_len().is_none());

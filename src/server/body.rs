@@ -154,7 +154,7 @@ impl Worker {
         task.intake = None;
         task.linger = true;
         // What worked on the body has no more to do.
-        task.run.x.handler = None;
+        task.run.drop_states();
         task.run.x.received = Received::Passed;
         let outcome = task.run.refuse(error);
         self.act(c, task, outcome)
