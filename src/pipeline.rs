@@ -2,24 +2,25 @@
 //! filters that each response passes. A step decides from the exchange and its own feature's settings. The pipeline is resumable: a step
 //! that needs the body or time returns, and `advance` is entered again at the same step. Steps and filters that several
 //! features take part in stand in `pipeline/steps.rs` and `pipeline/filters.rs`, where a request goes on in `pipeline/moves.rs`, what
-//! becomes of a failure in `pipeline/failing.rs`, how a response is delivered and logged in `pipeline/delivery.rs`, and how one request asks
-//! whether another would be let in in `pipeline/probe.rs`.
+//! becomes of a failure in `pipeline/failing.rs`, how a response is delivered and logged in `pipeline/delivery.rs`, who moves a request on, and
+//! by what protocol, in `pipeline/drive.rs`, and how one request asks whether another would be let in in `pipeline/probe.rs`.
 
 mod asked;
 mod delivery;
+mod drive;
 mod failing;
 mod filters;
 mod hard;
 mod moves;
 mod probe;
-mod states;
 mod steps;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::exchange::body_reader::BodyReader;
 use crate::exchange::error::HttpError;
-use crate::exchange::step::{Sink, Step, Wait};
+use crate::exchange::step::{Step, Wait};
 use crate::exchange::wishes;
 use crate::exchange::{Arrival, Exchange};
 use crate::features::*;
@@ -28,9 +29,9 @@ use crate::http::response::{Body, Response};
 use crate::http::status;
 use crate::route::{Location, Server};
 use crate::settings::{Scope, Settings};
+pub use drive::*;
 use filters::*;
 pub use moves::find_server;
-use states::States;
 use steps::*;
 
 /// One request on its way through the pipeline.
@@ -45,13 +46,19 @@ pub struct Run {
     pub location: Option<Arc<Location>>,
     /// The settings in force.
     pub scope: Arc<Scope>,
+    /// The body that has not been read yet.
+    pub body: Option<BodyReader>,
+    /// Whether a body broke off whose end is not known: the client may still be sending.
+    pub has_lost_body: bool,
+    /// What the body is for, once the client was told to send it.
+    feeding: Option<Feeding>,
     cursor: usize,
     /// The settings under which it was let in already.
     admitted: Option<Arc<Scope>>,
     /// A response that waits at a filter.
     held: Option<(Box<Response>, usize)>,
-    /// What features keep of it while they wait.
-    states: States,
+    /// Another request of this client's, while it is asked whether that would be let in.
+    probe: probe::Kept,
     /// The limit on the body in the location that the path led to; none before there is one.
     most: Option<u64>,
     /// What was to make content in one of the `if` blocks that were true in this location.
@@ -60,18 +67,6 @@ pub struct Run {
     took: Duration,
     /// A response that waits until then because of them.
     paced: Option<Box<(Box<Response>, Instant)>>,
-}
-
-/// What the engine has to do next.
-pub enum Outcome {
-    /// Send this answer.
-    Respond(Box<Response>),
-    /// Read the body into the sink, then call `advance` again.
-    NeedBody(Sink),
-    /// Wait, then call `advance` again.
-    Wait(Wait),
-    /// Close without an answer.
-    Close,
 }
 
 /// What a request goes through on its way to a response, in this order; the names are nginx's where it has one.
@@ -124,9 +119,7 @@ pub const STEPS: &[StepRow] = &[
     (Session, "session", |scope| scope.session.zone.is_some(), |run| session::find(&mut run.x, &run.scope.session)),
     // Nothing is done to a session for a client that may not come in, so the guards stand here too where something is.
     (Session, "session realip", session_acts, |run| realip::step(&mut run.x, &run.scope.realip)),
-    (Session, "session limit_req", session_acts, |run| {
-        limit_req::step(&mut run.x, &run.scope.limit_req, &mut run.states.limit_req)
-    }),
+    (Session, "session limit_req", session_acts, |run| limit_req::step(&mut run.x, &run.scope.limit_req)),
     (Session, "session limit_conn", session_acts, |run| limit_conn::step(&mut run.x, &run.scope.limit_conn)),
     (Session, "session access", session_acts, admit),
     (Session, "session_require", session_acts, |run| session::admit(&mut run.x, &run.scope.session)),
@@ -138,7 +131,7 @@ pub const STEPS: &[StepRow] = &[
         Preaccess,
         "limit_req",
         |scope| scope.limit_req.is_used(),
-        |run| limit_req::step(&mut run.x, &run.scope.limit_req, &mut run.states.limit_req),
+        |run| limit_req::step(&mut run.x, &run.scope.limit_req),
     ),
     (
         Preaccess,
@@ -169,19 +162,19 @@ pub const STEPS: &[StepRow] = &[
         Content,
         "fastcgi",
         |scope| scope.fastcgi.pass.is_some(),
-        |run| ask_program(run, |x, scope, around, state| fastcgi::step(x, &scope.fastcgi, around, state)),
+        |run| ask_program(run, |x, scope, around| fastcgi::step(x, &scope.fastcgi, around)),
     ),
     (
         Content,
         "scgi",
         |scope| scope.scgi.pass.is_some(),
-        |run| ask_program(run, |x, scope, around, state| scgi::step(x, &scope.scgi, around, state)),
+        |run| ask_program(run, |x, scope, around| scgi::step(x, &scope.scgi, around)),
     ),
     (
         Content,
         "uwsgi",
         |scope| scope.uwsgi.pass.is_some(),
-        |run| ask_program(run, |x, scope, around, state| uwsgi::step(x, &scope.uwsgi, around, state)),
+        |run| ask_program(run, |x, scope, around| uwsgi::step(x, &scope.uwsgi, around)),
     ),
     (Content, "cgi", |scope| scope.cgi.is_on(), run_script),
     (Content, "dav", |scope| scope.dav.methods != 0, change_files),
@@ -261,10 +254,13 @@ impl Run {
             server,
             location: None,
             scope,
+            body: None,
+            has_lost_body: false,
+            feeding: None,
             cursor: 0,
             admitted: None,
             held: None,
-            states: States::default(),
+            probe: None,
             most: None,
             handler_of_if: None,
             took: Duration::ZERO,
@@ -285,17 +281,20 @@ impl Run {
         STEPS.get(self.cursor).map_or("", |(_, name, ..)| name)
     }
 
-    /// Goes on until something is to be done outside.
-    pub fn advance(&mut self) -> Outcome {
+    /// Goes on until something is to be done outside. `ahead` is what has come of the body and was not fed yet.
+    pub fn advance(&mut self, ahead: &[u8]) -> Outcome {
         self.x.now = Instant::now();
         if let Some(paced) = self.paced.take() {
             return self.hold_until(paced.0, paced.1);
         }
-        let outcome = self.go_on();
+        if let Some(feeding) = self.feeding.take() {
+            return Outcome::Body(feeding);
+        }
+        let outcome = self.go_on(ahead);
         self.pace(outcome)
     }
 
-    fn go_on(&mut self) -> Outcome {
+    fn go_on(&mut self, ahead: &[u8]) -> Outcome {
         loop {
             let followed = match self.held.take() {
                 Some((response, at)) => self.filter_from(at, response).map(Some),
@@ -306,7 +305,7 @@ impl Run {
                             self.cursor += 1;
                             continue;
                         }
-                        went => went.and_then(|step| self.follow(step)),
+                        went => went.and_then(|step| self.follow(step, ahead)),
                     },
                     None => Err(HttpError::new(404, "no-handler")),
                 },
@@ -341,7 +340,7 @@ impl Run {
         }
     }
 
-    fn follow(&mut self, step: Step) -> Result<Option<Outcome>, HttpError> {
+    fn follow(&mut self, step: Step, ahead: &[u8]) -> Result<Option<Outcome>, HttpError> {
         match step {
             Step::Next => self.cursor += 1,
             Step::Done(response) => {
@@ -350,7 +349,7 @@ impl Run {
             }
             Step::Goto(target) => self.redirect(target)?,
             Step::Search => self.search()?,
-            Step::Body(sink) => return Ok(Some(Outcome::NeedBody(sink))),
+            Step::Body(sink) => return self.want_body(sink, ahead),
             Step::Wait(wait) => return Ok(Some(Outcome::Wait(wait))),
             Step::Close => return Ok(Some(Outcome::Close)),
         }

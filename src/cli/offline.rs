@@ -16,16 +16,13 @@ use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Registry, Token};
 
 use crate::exchange::engine::{Engine, Sight};
-use crate::exchange::error::HttpError;
-use crate::exchange::inflow;
 use crate::exchange::notebook::Notebook;
-use crate::exchange::step::{Sink, Wait};
 use crate::exchange::tls::Security;
-use crate::exchange::{Arrival, Client, Received};
+use crate::exchange::{Arrival, Client};
 use crate::features::listen::Address;
 use crate::http::head::Head;
 use crate::http::response::{Chunk, Response, Stream};
-use crate::pipeline::{Outcome, Run};
+use crate::pipeline::{Drive, End, Feeding, Run};
 use crate::server::request::resolve;
 use crate::settings::Settings;
 use crate::settings::sockets::Group;
@@ -76,38 +73,19 @@ pub fn ask(settings: Arc<Settings>, group: &Group, head: Head, body: Vec<u8>) ->
     let registry = poll.registry().try_clone()?;
     let onlooker = Arc::new(Onlooker { registry, waker, seen: Mutex::default(), news: Condvar::new() });
     let mut run = Run::new(arrival(group, head, Some(onlooker.clone())), settings, group.default.clone());
-    let mut body = Some(body);
-    let mut outcome = match resolve(&mut run, group) {
-        Some(error) => run.refuse(error),
-        None => run.advance(),
-    };
-    let mut response = loop {
-        outcome = match outcome {
-            Outcome::Respond(response) => break Some(*response),
-            Outcome::Close => break None,
-            Outcome::Wait(Wait::Until(moment) | Wait::News(moment)) => {
-                wait(&mut poll, Some(moment))?;
-                run.advance()
-            }
-            Outcome::NeedBody(sink) => {
-                let body = body.take().unwrap_or_default();
-                let (limit, length) = (run.body_limit(), body.len() as u64);
-                if limit > 0 && length > limit {
-                    run.refuse(HttpError::too_large_body(length, false))
-                } else {
-                    run.x.received = match sink {
-                        Sink::Spool { .. } => Received::Memory(body),
-                        Sink::Live { .. } => all_at_once(&body),
-                    };
-                    run.advance()
-                }
-            }
-        };
+    let refused = resolve(&mut run, group);
+    let mut drive = Drive::new(run, &body);
+    let end = drive.to_end(refused, &mut |moment| wait(&mut poll, Some(moment)))?;
+    let mut response = match end {
+        End::Response(response) => Some(*response),
+        End::Closed | End::Waits => None,
     };
     // A script whose answer is refused is ended when the request is done with it.
-    run.drop_states();
+    drive.run.x.handler = None;
     let mut text = Vec::new();
-    let broken = response.as_ref().is_some_and(|response| read_body(response, &mut poll, &mut text).is_err());
+    let broken =
+        response.as_ref().is_some_and(|response| read_body(response, &mut drive, &mut poll, &mut text).is_err());
+    let mut run = drive.run;
     let streams = response.as_ref().is_some_and(|response| response.body.known_len().is_none());
     if let Some(response) = &mut response {
         // Dropped with its stream, a script that is late is ended.
@@ -142,25 +120,17 @@ pub fn arrival(group: &Group, head: Head, engine: Option<Arc<dyn Engine>>) -> Ar
     }
 }
 
-/// A body that is passed on while it comes, and has come.
-fn all_at_once(body: &[u8]) -> Received {
-    let (feed, inflow) = inflow::pair(body.len());
-    feed.put(body);
-    feed.end();
-    Received::Coming(inflow)
-}
-
 /// Waits for news, at most until a moment.
-fn wait(poll: &mut Poll, until: Option<Instant>) -> io::Result<()> {
+fn wait(poll: &mut Poll, until: Option<Instant>) -> io::Result<bool> {
     let time = until.map(|until| until.saturating_duration_since(Instant::now()));
     match poll.poll(&mut Events::with_capacity(16), time) {
         Err(error) if error.kind() != ErrorKind::Interrupted => Err(error),
-        _ => Ok(()),
+        _ => Ok(true),
     }
 }
 
 /// Reads a body to its end and keeps its first bytes.
-fn read_body(response: &Response, poll: &mut Poll, text: &mut Vec<u8>) -> io::Result<()> {
+fn read_body(response: &Response, drive: &mut Drive<'_>, poll: &mut Poll, text: &mut Vec<u8>) -> io::Result<()> {
     for chunk in &response.body.chunks {
         match chunk {
             Chunk::Bytes(bytes) => keep(text, bytes),
@@ -171,20 +141,25 @@ fn read_body(response: &Response, poll: &mut Poll, text: &mut Vec<u8>) -> io::Re
             }
             Chunk::Stream(stream) => {
                 let mut stream = stream.lock().unwrap_or_else(PoisonError::into_inner);
-                read_stream(&mut *stream, poll, text)?;
+                read_stream(&mut *stream, drive, poll, text)?;
             }
         }
     }
     Ok(())
 }
 
-fn read_stream(stream: &mut dyn Stream, poll: &mut Poll, text: &mut Vec<u8>) -> io::Result<()> {
+fn read_stream(stream: &mut dyn Stream, drive: &mut Drive<'_>, poll: &mut Poll, text: &mut Vec<u8>) -> io::Result<()> {
     let mut piece = [0; 32 << 10];
     loop {
         match stream.read(&mut piece) {
             Ok(0) => return Ok(()),
             Ok(n) => keep(text, &piece[..n]),
-            Err(error) if error.kind() == ErrorKind::WouldBlock => wait(poll, stream.deadline())?,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                // What makes the response may wait for more of the request.
+                if !drive.feed(Feeding::Beside).unwrap_or(false) {
+                    wait(poll, stream.deadline())?;
+                }
+            }
             Err(error) => return Err(error),
         }
     }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::conf::args::{Args, Fault};
 use crate::conf::directive::{Arity, Contexts, Directive, Inherit, Manual, Repeat};
 use crate::exchange::body_file::Naming;
+use crate::exchange::body_reader::keeps;
 use crate::exchange::error::HttpError;
 use crate::exchange::step::{Spool, Step};
 use crate::exchange::variables::Variable;
@@ -209,15 +210,13 @@ fn set_file_only(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
 /// Refuses a body that is announced larger than it may be, before a byte of it is read.
 pub fn step(x: &mut Exchange, conf: &Conf) -> Result<Step, HttpError> {
     let BodyLength::Length(length) = x.head.body_length else { return Ok(Step::Next) };
-    if conf.max == 0 || length <= conf.max {
-        return Ok(Step::Next);
-    }
+    let Err(error) = keeps(conf.max, length, false) else { return Ok(Step::Next) };
     if matches!(x.received, Received::Nothing) {
         // Whatever answers now, nobody reads it.
         x.received = Received::Passed;
     }
     match x.failure {
-        None => Err(HttpError::too_large_body(length, false)),
+        None => Err(error),
         // Whoever fetches the page for an error is not refused a second time.
         Some(_) => Ok(Step::Next),
     }

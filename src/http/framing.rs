@@ -147,7 +147,7 @@ pub fn each_field(response: &Response, framing: &Framing, date: &[u8], mut field
 }
 
 /// The status line up to its words.
-fn push_status(out: &mut Vec<u8>, code: u16) {
+pub(super) fn push_status(out: &mut Vec<u8>, code: u16) {
     let mut line = *b"HTTP/1.1 000 ";
     for (place, unit) in line[9..12].iter_mut().zip([100, 10, 1]) {
         *place += (code / unit % 10) as u8;
@@ -172,7 +172,7 @@ fn connection_fields(framing: &Framing, timeout: Option<u64>, field: &mut impl F
     }
 }
 
-fn push_all(out: &mut Vec<u8>, parts: &[&[u8]]) {
+pub(super) fn push_all(out: &mut Vec<u8>, parts: &[&[u8]]) {
     for part in parts {
         out.extend_from_slice(part);
     }

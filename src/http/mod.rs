@@ -15,6 +15,7 @@ pub mod framing;
 pub mod head;
 pub mod head_error;
 pub mod inner_target;
+pub mod interim;
 pub mod media;
 pub mod method;
 pub mod multipart;

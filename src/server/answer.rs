@@ -5,9 +5,8 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 
-use super::body::{Passed, discard_ahead};
+use super::body::Passed;
 use super::connection::{Connection, Phase, Rest, Task};
-use super::intake::Intake;
 use super::output::{Output, Progress};
 use super::sent::sent_fields;
 use super::slot::{NEVER, Parked};
@@ -15,6 +14,7 @@ use super::transport::Io;
 use super::tunnel::{End, Pipes};
 use super::worker::{Turn, Worker};
 use crate::exchange::Received;
+use crate::exchange::body_reader::BodyReader;
 use crate::exchange::error::{Level, Report};
 use crate::features::lingering::Lingering;
 use crate::http::framing::{self, BodyFraming, Framing};
@@ -38,10 +38,12 @@ impl Worker {
             task.run.x.received = Received::Passed;
         }
         // The client of an upload that is refused may still be sending when the connection closes.
-        task.linger |= response.close && task.intake.is_some();
-        if let Some(error) = discard_ahead(c, &mut task) {
-            return self.refuse_body(c, task, error);
+        task.linger |= response.close && task.run.body.is_some();
+        match task.run.discard(&c.input) {
+            Ok(used) => drop(c.input.drain(..used)),
+            Err(error) => return self.refuse_body(c, task, error),
         }
+        task.linger |= task.run.has_lost_body;
         self.write_reports(&mut task);
         task.keep = self.may_keep(c, &task, &response);
         let chunked = self.write_head(&mut task, &response);
@@ -49,6 +51,9 @@ impl Worker {
         if nodelay == c.delayed {
             c.delayed = !nodelay;
             c.socket.set_nodelay(nodelay);
+        }
+        if !task.unsaid.is_empty() {
+            self.out.splice(..0, std::mem::take(&mut task.unsaid));
         }
         let head = self.out.len();
         task.head_len = head as u64;
@@ -132,7 +137,7 @@ impl Worker {
             && self.now() < self.shared.clock.at(c.connected).saturating_add(conf.time.as_millis() as u64)
             && !self.shared.is_stopping()
             && !self.current.entries[c.listener as usize].gone
-            && !(task.intake.is_some() && x.head.expects_continue)
+            && !(task.run.body.is_some() && x.head.expects_continue)
     }
 
     /// Sends what the socket takes.
@@ -222,7 +227,7 @@ impl Worker {
     /// An answer has begun before the body that is passed on has ended: takes more of it, and says whether there was more.
     /// None if the answer is to be cut off, since what makes it waits for a body that will not come.
     fn pass_on_meanwhile(&mut self, c: &mut Connection, task: &mut Task) -> Option<bool> {
-        let is_wanted = task.intake.as_ref().is_some_and(Intake::is_wanted);
+        let is_wanted = task.run.body.as_ref().is_some_and(BodyReader::is_wanted);
         let report = match self.pass_on(c, task) {
             Passed::More => return Some(true),
             Passed::Nothing => return Some(false),
@@ -232,7 +237,7 @@ impl Worker {
         };
         task.run.x.keep(Some(report));
         // Where no body ends that nobody wants, no other request begins.
-        task.intake = None;
+        task.run.body = None;
         task.keep = false;
         task.linger = true;
         (!is_wanted).then_some(false)
@@ -274,22 +279,22 @@ impl Worker {
         let keep = task.run.scope.keepalive.timeout;
         // The next request on this thread uses the head's memory again.
         self.spare = std::mem::take(&mut task.run.x.head);
-        let (intake, kept, linger) = (task.intake.take(), task.keep, task.linger);
+        let (body, kept, linger) = (task.run.body.take(), task.keep, task.linger);
         drop(task);
         if kept {
-            let Some(intake) = intake else {
+            let Some(body) = body else {
                 c.phase = Phase::Idle;
                 c.deadline = self.after(keep);
                 return Turn::Go;
             };
             let (silence, until) = (lingering.timeout.as_millis() as u64, self.after(lingering.time));
             let keep = keep.as_millis() as u64;
-            c.phase = Phase::Draining(Box::new(Rest { intake, until, silence, keep }));
+            c.phase = Phase::Draining(Box::new(Rest { body, until, silence, keep }));
             return Turn::Go;
         }
         let wanted = match lingering.when {
             Lingering::Off => false,
-            Lingering::On => linger || intake.is_some() || !c.input.is_empty(),
+            Lingering::On => linger || body.is_some() || !c.input.is_empty(),
             Lingering::Always => true,
         };
         if !wanted {

@@ -1,19 +1,14 @@
-//! How a request's body is read: into its sink, on to whoever passes it on, past an answer that did not want it, or
-//! past a closed connection. Nobody waits here for a client.
-
-use std::os::unix::ffi::OsStrExt;
+//! How a request's body is read from its client: for the request, which says where it goes, past an answer that did not want it, or
+//! past a closed connection. Nobody waits here for a client, and no body has its limit here.
 
 use super::connection::{Connection, Phase, Rest, Task};
-use super::intake::{self, Intake};
-use super::request::{late_body, left_in_body};
+use super::request::late_body;
 use super::slot::{NEVER, Parked};
 use super::transport::Io;
 use super::worker::{BUFFER, Turn, Worker};
-use crate::exchange::body_file::Name;
-use crate::exchange::error::{HttpError, Level};
-use crate::exchange::step::Sink;
-use crate::exchange::{Exchange, Received};
-use crate::http::escape;
+use crate::exchange::body_reader::Given;
+use crate::exchange::error::HttpError;
+use crate::pipeline::left;
 
 /// What is read of one connection's body in one turn.
 const SHARE: usize = 1 << 20;
@@ -47,67 +42,14 @@ pub(super) enum Passed {
 }
 
 impl Worker {
-    /// A step asks for the body.
-    pub(super) fn want_body(&mut self, c: &mut Connection, mut task: Box<Task>, sink: Sink) -> Turn {
-        let limit = task.run.body_limit();
-        task.intake.iter_mut().for_each(|intake| intake.bound(limit));
-        let x = &mut task.run.x;
-        let is_coming = matches!(x.received, Received::Coming(_));
-        let is_passed = matches!(x.received, Received::Passed) || task.intake.as_ref().is_some_and(Intake::passes_on);
-        match (sink, task.intake.as_mut()) {
-            (Sink::Live { .. }, _) if is_coming => c.phase = Phase::Waiting(task),
-            // Somebody took it, and a part of it is gone.
-            _ if is_passed && !is_coming => {
-                x.received = Received::Passed;
-                c.phase = Phase::Waiting(task);
-            }
-            // It is all here: nothing has to be passed on piece by piece.
-            (Sink::Live { most }, Some(intake)) if intake.is_fresh() && intake.ends_in(&c.input) => {
-                if let Err(error) = intake.keep(most.max(BUFFER), x.prefix.to_path_buf(), None) {
-                    return self.refuse_body(c, task, error);
-                }
-                c.phase = Phase::Body(task);
-            }
-            (Sink::Live { most }, Some(intake)) => {
-                x.received = Received::Coming(intake.pass_on(most));
-                say_continue(c, &mut task);
-                c.phase = Phase::Waiting(task);
-            }
-            (Sink::Spool { memory, folder, naming }, Some(intake)) => {
-                let begun = x.received.take();
-                let mut kept = intake.keep(memory, folder, naming);
-                // Another step wanted it piece by piece and then took nothing.
-                if let Received::Coming(inflow) = begun {
-                    kept = kept.and_then(|()| intake.put_first(&inflow.take(usize::MAX)));
-                }
-                x.received = Received::Nothing;
-                if let Err(error) = kept {
-                    return self.refuse_body(c, task, error);
-                }
-                say_continue(c, &mut task);
-                c.phase = Phase::Body(task);
-            }
-            (sink, None) => {
-                match no_more(std::mem::take(&mut x.received), sink) {
-                    Ok((received, name)) => hold(x, received, name),
-                    Err(error) => return self.refuse_body(c, task, error),
-                }
-                c.phase = Phase::Body(task);
-            }
-        }
-        Turn::Go
-    }
-
     /// Takes what the client has sent of a body that is passed on, as far as there is room.
     pub(super) fn pass_on(&mut self, c: &mut Connection, task: &mut Task) -> Passed {
-        let Some(intake) = task.intake.as_mut().filter(|intake| intake.passes_on() && intake.room() > 0) else {
+        let Some(body) = task.run.body.as_ref().filter(|body| body.passes_on() && body.room() > 0) else {
             task.body_by = NEVER;
             return Passed::Nothing;
         };
-        let (is_wanted, timeout) = (intake.is_wanted(), task.run.scope.request_body.timeout);
-        let fed = self.feed(c, intake);
-        task.run.x.body_read = intake.read();
-        match fed {
+        let (is_wanted, room, timeout) = (body.is_wanted(), body.room(), task.run.scope.request_body.timeout);
+        match self.feed(c, room, |bytes| task.run.feed(bytes)) {
             Fed::More => {
                 task.body_by = if is_wanted { self.after(timeout) } else { NEVER };
                 Passed::More
@@ -124,7 +66,6 @@ impl Worker {
             }
             Fed::Whole => {
                 task.body_by = NEVER;
-                task.intake.take().map(Intake::finish);
                 Passed::More
             }
             Fed::Left => Passed::Left,
@@ -137,7 +78,7 @@ impl Worker {
         let error = match how {
             Passed::Bad(error) => return self.refuse_body(c, task, error),
             Passed::Late => late_body(),
-            _ => left_in_body(),
+            _ => left(),
         };
         if error.status == 408 {
             self.reset_if_asked(c, &task);
@@ -148,38 +89,25 @@ impl Worker {
     }
 
     /// Answers a request whose body is malformed, or too large.
-    pub(super) fn refuse_body(&mut self, c: &mut Connection, mut task: Box<Task>, mut error: HttpError) -> Turn {
-        // Where the body would end is not known any more.
-        error.close = true;
-        task.intake = None;
-        task.linger = true;
-        // What worked on the body has no more to do.
-        task.run.drop_states();
-        task.run.x.received = Received::Passed;
-        let outcome = task.run.refuse(error);
+    pub(super) fn refuse_body(&mut self, c: &mut Connection, mut task: Box<Task>, error: HttpError) -> Turn {
+        let outcome = task.run.refuse_body(error);
         self.act(c, task, outcome)
     }
 
-    /// Reads the body into its sink; once it is whole the pipeline goes on.
+    /// Feeds the request its body; once that is whole the pipeline goes on.
     pub(super) fn body(&mut self, c: &mut Connection, mut task: Box<Task>) -> Turn {
         for _ in 0..SHARE / BUFFER {
-            let Some(intake) = &mut task.intake else { return self.advance(c, task) };
-            let fed = self.feed(c, intake);
-            task.run.x.body_read = intake.read();
-            match fed {
+            let Some(room) = task.run.room() else { return self.advance(c, task) };
+            match self.feed(c, room, |bytes| task.run.feed(bytes)) {
                 Fed::More => {}
                 Fed::Nothing => {
                     let deadline = self.after(task.run.scope.request_body.timeout);
                     c.phase = Phase::Body(task);
                     return Turn::Park(Parked::Busy, deadline);
                 }
-                Fed::Whole => {
-                    let (received, name) = task.intake.take().map(Intake::finish).unwrap_or_default();
-                    hold(&mut task.run.x, received, name);
-                    return self.advance(c, task);
-                }
+                Fed::Whole => return self.advance(c, task),
                 Fed::Left => {
-                    task.run.give_up(left_in_body());
+                    task.run.give_up(left());
                     self.record(&mut task);
                     return Turn::Close;
                 }
@@ -193,7 +121,7 @@ impl Worker {
     /// Throws away the rest of a request's body, then the connection is idle.
     pub(super) fn drain(&mut self, c: &mut Connection, mut rest: Box<Rest>) -> Turn {
         for _ in 0..SHARE / BUFFER {
-            match self.feed(c, &mut rest.intake) {
+            match self.feed(c, rest.body.room(), |bytes| rest.body.take(bytes)) {
                 Fed::More if rest.until > self.now() => {}
                 Fed::Nothing => {
                     let deadline = rest.until.min(self.now().saturating_add(rest.silence));
@@ -219,9 +147,14 @@ impl Worker {
     }
 
     /// Gives a body what was read already, or what the socket has, as far as it has room.
-    fn feed(&mut self, c: &mut Connection, intake: &mut Intake) -> Fed {
+    fn feed(
+        &mut self,
+        c: &mut Connection,
+        room: usize,
+        mut take: impl FnMut(&[u8]) -> Result<Given, HttpError>,
+    ) -> Fed {
         // Framing takes bytes and makes none: what is read fits.
-        let most = intake.room().min(BUFFER);
+        let most = room.min(BUFFER);
         let taken = if c.input.is_empty() {
             // The mark is from before the client closed its end: that is news to read.
             if c.drained && !c.socket.holds_input() && !c.place.slot().has_ended() {
@@ -230,9 +163,9 @@ impl Worker {
             match c.socket.read(&mut self.buffer[..most]) {
                 Io::Bytes(n) => {
                     c.drained = self.is_drained(c, n, most);
-                    let taken = intake.take(&self.buffer[..n]);
-                    if let Ok((used, _)) = taken {
-                        c.input.extend_from_slice(&self.buffer[used..n]);
+                    let taken = take(&self.buffer[..n]);
+                    if let Ok(given) = &taken {
+                        c.input.extend_from_slice(&self.buffer[given.used..n]);
                     }
                     taken
                 }
@@ -244,15 +177,15 @@ impl Worker {
             }
         } else {
             let most = most.min(c.input.len());
-            let taken = intake.take(&c.input[..most]);
-            if let Ok((used, _)) = taken {
-                c.input.drain(..used);
+            let taken = take(&c.input[..most]);
+            if let Ok(given) = &taken {
+                c.input.drain(..given.used);
             }
             taken
         };
         match taken {
-            Ok((_, true)) => Fed::Whole,
-            Ok((_, false)) => Fed::More,
+            Ok(given) if given.is_whole => Fed::Whole,
+            Ok(_) => Fed::More,
             Err(error) => Fed::Bad(error),
         }
     }
@@ -277,75 +210,5 @@ impl Worker {
         }
         c.phase = Phase::Lingering { until, silence };
         Turn::Yield
-    }
-}
-
-/// What a step gets that asks for a body of which nothing is to come: what came before, or an empty one.
-fn no_more(before: Received, sink: Sink) -> Result<(Received, Option<Name>), HttpError> {
-    match (before, sink) {
-        (Received::Coming(inflow), _) => Ok((Received::Memory(inflow.take(usize::MAX).into()), None)),
-        (Received::Nothing, Sink::Spool { folder, naming: Some(naming), .. }) => intake::empty_file(&folder, naming),
-        // Asked for again and again it would never be there.
-        (Received::Nothing, _) => Ok((Received::Memory(Vec::new()), None)),
-        (before, _) => Ok((before, None)),
-    }
-}
-
-/// Leaves a body that is whole with its request.
-fn hold(x: &mut Exchange, received: Received, name: Option<Name>) {
-    x.received = received;
-    if let Some(name) = name {
-        let path = escape::error_log(name.path().as_os_str().as_bytes());
-        x.report(Level::Notice, format!("a client request body is buffered to a temporary file {path}"));
-        x.body_file = Some(Box::new(name));
-    }
-}
-
-/// Throws away what has come of a body that nobody reads, within its limit. If that is malformed or too large, the answer says so,
-/// or at least that the connection closes.
-pub(super) fn discard_ahead(c: &mut Connection, task: &mut Task) -> Option<HttpError> {
-    let limit = task.run.body_limit();
-    let intake = task.intake.as_mut().filter(|intake| !intake.is_wanted())?;
-    intake.bound(limit);
-    match intake.take(&c.input) {
-        Ok((n, done)) => {
-            c.input.drain(..n);
-            if done {
-                task.intake = None;
-            }
-            None
-        }
-        Err(error) => {
-            task.intake = None;
-            task.linger = true;
-            // A failure keeps its own status, as in nginx, but a redirect is none, and whatever `error_page` leads to answers like any
-            // other; what comes before any location minds no size.
-            let failure = task.run.x.failure.as_ref();
-            let is_known = failure.is_some_and(|failure| failure.cause == error.status);
-            let is_led = failure.is_some_and(|failure| failure.is_led) && !is_known;
-            let failed = failure.is_some_and(|failure| failure.cause >= 400) && !is_led;
-            if !failed && (error.status != 413 || task.run.minds_body()) {
-                if !is_led {
-                    // Else it keeps in mind that a failure has one page.
-                    task.run.x.failure = None;
-                }
-                return Some(error);
-            }
-            if is_known {
-                return None;
-            }
-            task.run.x.keep(error.report.map(|report| *report));
-            None
-        }
-    }
-}
-
-/// RFC 9110 section 10.1.1: asks a client that waits for it to send the body, once somebody wants it.
-fn say_continue(c: &mut Connection, task: &mut Task) {
-    let is_fresh = task.intake.as_ref().is_some_and(Intake::is_fresh);
-    if is_fresh && c.input.is_empty() && task.run.x.head.expects_continue {
-        // Too small to be cut short; a client that is gone shows at the next read.
-        c.socket.write(b"HTTP/1.1 100 Continue\r\n\r\n");
-        task.run.x.head.expects_continue = false;
     }
 }

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::greeting::Greeting;
-use super::intake::Intake;
 use super::logfile::Logs;
 use super::news::News;
 use super::output::Output;
@@ -15,6 +14,7 @@ use super::slot::{NEVER, Place};
 use super::transport::Transport;
 use super::tunnel::Pipes;
 use crate::exchange::Announced;
+use crate::exchange::body_reader::BodyReader;
 use crate::exchange::tls::Security;
 use crate::http::head::Scanner;
 use crate::http::pace::Pace;
@@ -107,8 +107,6 @@ pub struct Task {
     pub run: Run,
     /// The log files of its settings.
     pub logs: Arc<Logs>,
-    /// The body that has not been read yet.
-    pub intake: Option<Intake>,
     /// When the client must have sent more of a body that is passed on, in milliseconds on the server's clock.
     pub body_by: u64,
     /// Whether the answer's source is waited for, not the client.
@@ -121,6 +119,8 @@ pub struct Task {
     pub client_by: Option<u64>,
     /// When the acceptor was told to wake the request, the last time it was.
     pub alarm: u64,
+    /// What is left of interim responses.
+    pub unsaid: Vec<u8>,
     /// What is left of the answer.
     pub output: Output,
     /// Whether the fields behind the body are still to be worked out.
@@ -139,7 +139,7 @@ impl Task {
     /// Whether a body is on its way that is read at once. Then reading tells that the client left, and nothing else does: it is
     /// told of in the same words whenever it comes.
     pub(super) fn awaits_body(&self) -> bool {
-        self.intake.as_ref().is_some_and(|intake| intake.is_wanted() && intake.room() > 0)
+        self.run.body.as_ref().is_some_and(|body| body.is_wanted() && body.room() > 0)
     }
 
     /// Whether the client has all that its answer's head named; what makes the answer may still have something to do, which is
@@ -147,12 +147,33 @@ impl Task {
     pub(super) fn is_served(&self) -> bool {
         self.length.is_some_and(|length| self.output.sent >= self.head_len + length)
     }
+
+    /// Whether there is no reason to wait any longer, since the client has left. One that only closed its end counts as gone, as
+    /// in nginx: nothing tells the two apart until something is sent. Asks its socket only if something came since that was
+    /// read empty.
+    pub(super) fn has_lost_client(&self, c: &mut Connection) -> bool {
+        if self.run.x.outlives_client || self.awaits_body() || self.is_served() {
+            return false;
+        }
+        if self.is_forsaken(c) {
+            return true;
+        }
+        let is_silent = c.drained && !c.socket.holds_input() && !c.place.slot().has_ended();
+        !is_silent && c.socket.has_ended()
+    }
+
+    /// The same by the slot's mark alone, without a look at the socket. What still lies in it is for nobody, unless it is of a
+    /// body that is being passed on.
+    pub(super) fn is_forsaken(&self, c: &Connection) -> bool {
+        let is_fed = self.run.body.as_ref().is_some_and(BodyReader::is_wanted);
+        !self.run.x.outlives_client && !is_fed && c.place.slot().has_ended()
+    }
 }
 
 /// What is left of a request's body after its answer.
 pub struct Rest {
     /// The body.
-    pub intake: Intake,
+    pub body: BodyReader,
     /// When it must have ended.
     pub until: u64,
     /// How long the client may be silent, in milliseconds.

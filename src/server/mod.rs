@@ -13,7 +13,7 @@ pub mod daemon;
 mod ear;
 pub mod events;
 mod greeting;
-mod intake;
+mod interim;
 pub mod keeper;
 mod link;
 pub mod listen;

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::connection::{Connection, Task};
-use super::intake::Intake;
 use super::listen::loopback;
 use super::output::Output;
 use super::shared::Entry;
 use super::slot::NEVER;
 use super::worker::{Turn, Worker};
+use crate::exchange::body_reader::BodyReader;
 use crate::exchange::error::{HttpError, Level};
 use crate::exchange::{Arrival, Client, Exchange};
 use crate::features::ssl::Verify;
@@ -53,7 +53,7 @@ impl Worker {
             task.run.name_client();
         }
         let Some(error) = refused else {
-            task.intake = Intake::new(task.run.x.head.body_length);
+            task.run.body = BodyReader::new(task.run.x.head.body_length);
             return self.advance(c, task);
         };
         task.linger = true;
@@ -96,13 +96,13 @@ impl Worker {
         Task {
             run,
             logs: entry.logs.clone(),
-            intake: None,
             body_by: NEVER,
             starved: false,
             pace: None,
             resume_at: None,
             client_by: None,
             alarm: 0,
+            unsaid: Vec::new(),
             output: Output::default(),
             trailers: false,
             head_len: 0,
@@ -151,11 +151,6 @@ pub(super) fn late_head(what: &str) -> HttpError {
 /// A client whose body was not complete in time.
 pub(super) fn late_body() -> HttpError {
     HttpError::new(408, "body-timeout").log(Level::Info, "client timed out (110: Connection timed out)")
-}
-
-/// A client that left before its body was complete.
-pub(super) fn left_in_body() -> HttpError {
-    HttpError::new(400, "client-left").log(Level::Info, "client prematurely closed connection")
 }
 
 /// One line for each field that was dropped for its name.

@@ -9,7 +9,6 @@ use std::time::Duration;
 use super::body::Passed;
 use super::connection::{Connection, Job, Phase, Task, Why};
 use super::ear::Ear;
-use super::intake::Intake;
 use super::news::Event;
 use super::request::{late_body, late_head};
 use super::shared::{Current, Shared};
@@ -19,7 +18,7 @@ use crate::exchange::engine::Engine;
 use crate::exchange::error::{HttpError, Level};
 use crate::exchange::step::Wait;
 use crate::http::head::Head;
-use crate::pipeline::Outcome;
+use crate::pipeline::{Feeding, Outcome};
 
 /// Bytes of the read buffer, one for each worker.
 pub(super) const BUFFER: usize = 64 << 10;
@@ -255,7 +254,7 @@ impl Worker {
         let outcome = catch_unwind(AssertUnwindSafe(|| {
             #[cfg(test)]
             super::panics::panic_if_asked(&task.run.x, "handler");
-            task.run.advance()
+            task.run.advance(&c.input)
         }));
         let outcome = outcome.unwrap_or_else(|_| {
             let mut error = HttpError::new(500, "panic").log(Level::Alert, "a handler panicked");
@@ -286,7 +285,17 @@ impl Worker {
                 c.phase = Phase::Waiting(task);
                 if is_over { Turn::Go } else { Turn::Park(Parked::Busy, deadline) }
             }
-            Outcome::NeedBody(sink) => self.want_body(c, task, sink),
+            Outcome::Body(feeding) => {
+                c.phase = match feeding {
+                    Feeding::Whole => Phase::Body(task),
+                    Feeding::Beside => Phase::Waiting(task),
+                };
+                Turn::Go
+            }
+            Outcome::Interim(interim) => {
+                self.say(c, &mut task, &interim);
+                self.advance(c, task)
+            }
             Outcome::Close => {
                 let sent = &mut task.run.x.sent;
                 if sent.status == 0 {
@@ -349,29 +358,6 @@ impl Worker {
 /// Takes the slot's word whether the client's socket is worth a look.
 fn hear(c: &mut Connection) {
     c.drained &= !c.place.slot().take_heard();
-}
-
-impl Task {
-    /// Whether there is no reason to wait any longer, since the client has left. One that only closed its end counts as gone, as
-    /// in nginx: nothing tells the two apart until something is sent. Asks its socket only if something came since that was
-    /// read empty.
-    pub(super) fn has_lost_client(&self, c: &mut Connection) -> bool {
-        if self.run.x.outlives_client || self.awaits_body() || self.is_served() {
-            return false;
-        }
-        if self.is_forsaken(c) {
-            return true;
-        }
-        let is_silent = c.drained && !c.socket.holds_input() && !c.place.slot().has_ended();
-        !is_silent && c.socket.has_ended()
-    }
-
-    /// The same by the slot's mark alone, without a look at the socket. What still lies in it is for nobody, unless it is of a
-    /// body that is being passed on.
-    fn is_forsaken(&self, c: &Connection) -> bool {
-        let is_fed = self.intake.as_ref().is_some_and(Intake::is_wanted);
-        !self.run.x.outlives_client && !is_fed && c.place.slot().has_ended()
-    }
 }
 
 /// Whether something of ours is waited for, not the client: its deadline is a wake-up.

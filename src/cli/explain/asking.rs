@@ -1,6 +1,7 @@
 //! From what was typed to a request, and the request through the pipeline with nothing done for it. Knows the engine's part of
 //! a request, not what the answer is shown as.
 
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,8 +11,6 @@ use bytes::Bytes;
 use super::url::Parts;
 use crate::cli::offline;
 use crate::cli::options::Explain;
-use crate::exchange::Received;
-use crate::exchange::step::{Sink, Wait};
 use crate::exchange::tls::{Security, Session};
 use crate::exchange::trace::Trace;
 use crate::features::listen::Address;
@@ -20,7 +19,7 @@ use crate::http::framing;
 use crate::http::head::{Head, Refusal};
 use crate::http::response::Response;
 use crate::http::scanner::Scanner;
-use crate::pipeline::{Outcome, Run};
+use crate::pipeline::{Drive, End, Run};
 use crate::server::request::{refuse, resolve};
 use crate::settings::Settings;
 use crate::settings::sockets::{Greeted, Group, Socket};
@@ -226,12 +225,18 @@ pub fn ask(settings: Arc<Settings>, question: Question) -> Answer {
         None if is_shaken => resolve(&mut run, &group),
         None => None,
     };
-    let outcome = match refused {
-        _ if !is_shaken => Outcome::Close,
-        Some(error) => run.refuse(error),
-        None => run.advance(),
+    // There is no body: what matters of it, its length, stands in the head.
+    let mut drive = Drive::new(run, &[]);
+    let end = match is_shaken {
+        true => drive.to_end(refused, &mut nap()).unwrap_or(End::Waits),
+        false => End::Closed,
     };
-    let (response, waits) = follow(&mut run, outcome);
+    let waits = matches!(end, End::Waits);
+    let response = match end {
+        End::Response(response) => Some(*response),
+        End::Closed | End::Waits => None,
+    };
+    let run = drive.run;
     let fields = response.as_ref().map_or(Vec::new(), |response| fields(&run, response));
     Answer { run, socket, group, url, response, fields, waits, is_own, asked }
 }
@@ -253,26 +258,16 @@ fn shake(run: &Run, greeted: &Greeted) -> bool {
     is_open
 }
 
-/// Enters the pipeline again as long as there is a way on without doing anything.
-fn follow(run: &mut Run, mut outcome: Outcome) -> (Option<Response>, bool) {
+/// Waits a little, as long as there is hope.
+fn nap() -> impl FnMut(Instant) -> io::Result<bool> {
     let mut tries = 0;
-    loop {
-        outcome = match outcome {
-            Outcome::Respond(answer) => return (Some(*answer), false),
-            Outcome::Close => return (None, false),
-            Outcome::Wait(Wait::Until(_) | Wait::News(_)) if tries == TRIES => return (None, true),
-            Outcome::Wait(Wait::Until(moment) | Wait::News(moment)) => {
-                tries += 1;
-                let left = moment.saturating_duration_since(Instant::now());
-                std::thread::sleep(left.min(Duration::from_millis(10)));
-                run.advance()
-            }
-            // There is no body: what matters of it, its length, stands in the head.
-            Outcome::NeedBody(Sink::Spool { .. } | Sink::Live { .. }) => {
-                run.x.received = Received::Memory(Vec::new());
-                run.advance()
-            }
-        };
+    move |moment| {
+        let is_hopeful = tries < TRIES;
+        if is_hopeful {
+            tries += 1;
+            std::thread::sleep(moment.saturating_duration_since(Instant::now()).min(Duration::from_millis(10)));
+        }
+        Ok(is_hopeful)
     }
 }
 

@@ -47,18 +47,14 @@ pub struct Around<'a> {
 }
 
 /// What is kept between two entries.
-pub struct State(Stage);
-
-enum Stage {
-    /// The body is being read.
-    Body,
+enum State {
+    /// The body is being read, after so many internal redirects.
+    Body(u8),
     /// It waits for a place, at most until then.
     Queued(Script, Ticket, Option<Instant>),
     /// It runs.
     Running(Box<Running>),
 }
-
-type Kept = Option<Box<State>>;
 
 /// Bytes of a body that are kept while its script does not read: as much again lies in the pipe.
 const AHEAD: usize = 64 << 10;
@@ -67,19 +63,21 @@ const AHEAD: usize = 64 << 10;
 static QUEUE: LazyLock<Arc<Queue>> = LazyLock::new(Arc::default);
 
 /// Answers with what a script writes.
-pub fn step(x: &mut Exchange, conf: &Conf, around: &Around<'_>, state: &mut Kept) -> Result<Step, HttpError> {
+pub fn step(x: &mut Exchange, conf: &Conf, around: &Around<'_>) -> Result<Step, HttpError> {
     if !conf.is_on() {
         return Ok(Step::Next);
     }
-    match state.take().map(|state| state.0) {
-        Some(Stage::Running(running)) => follow(x, conf, *running, state),
-        Some(Stage::Queued(script, ticket, until)) => wait(x, conf, around, (script, ticket, until), state),
-        Some(Stage::Body) => begin(x, conf, around, true, state),
-        None => begin(x, conf, around, false, state),
+    let state = x.handler.take().and_then(|state| state.downcast::<State>().ok());
+    match state.map(|state| *state) {
+        Some(State::Running(running)) => follow(x, conf, *running),
+        Some(State::Queued(script, ticket, until)) => wait(x, conf, around, (script, ticket, until)),
+        Some(State::Body(redirects)) if redirects == x.redirects => begin(x, conf, around, true),
+        // A state from before an internal redirect concerns another script.
+        Some(State::Body(_)) | None => begin(x, conf, around, false),
     }
 }
 
-fn begin(x: &mut Exchange, conf: &Conf, around: &Around<'_>, asked: bool, state: &mut Kept) -> Result<Step, HttpError> {
+fn begin(x: &mut Exchange, conf: &Conf, around: &Around<'_>, asked: bool) -> Result<Step, HttpError> {
     let Some(script) = script::find(x, conf)? else { return Ok(Step::Next) };
     if !x.may_act() {
         let variables = environment(x, conf, &script)?;
@@ -89,7 +87,7 @@ fn begin(x: &mut Exchange, conf: &Conf, around: &Around<'_>, asked: bool, state:
         }
     }
     if !asked && expects_body(x, conf, around) {
-        *state = Some(Box::new(State(Stage::Body)));
+        x.handler = Some(Box::new(State::Body(x.redirects)));
         let sink = if conf.request_buffering { around.spool.sink(&x.prefix) } else { Sink::Live { most: AHEAD } };
         return Ok(Step::Body(sink));
     }
@@ -98,10 +96,10 @@ fn begin(x: &mut Exchange, conf: &Conf, around: &Around<'_>, asked: bool, state:
         None => (&*QUEUE, around.places, conf::WAITING),
     };
     match queue.enter(running, waiting, Whose::default(), x.waker()) {
-        Entry::Now(permit) => start(x, conf, around, (script, permit), state),
+        Entry::Now(permit) => start(x, conf, around, script, permit),
         Entry::Later(ticket) => {
             let until = conf.time().map(|time| Instant::now() + time);
-            wait(x, conf, around, (script, ticket, until), state)
+            wait(x, conf, around, (script, ticket, until))
         }
         Entry::Full => Err(busy(&format!("{running} scripts run and {waiting} requests wait already"))),
     }
@@ -130,17 +128,16 @@ fn wait(
     conf: &Conf,
     around: &Around<'_>,
     (script, ticket, until): (Script, Ticket, Option<Instant>),
-    state: &mut Kept,
 ) -> Result<Step, HttpError> {
     let ticket = match ticket.redeem() {
-        Ok(permit) => return start(x, conf, around, (script, permit), state),
+        Ok(permit) => return start(x, conf, around, script, permit),
         Err(ticket) => ticket,
     };
     let now = Instant::now();
     if until.is_some_and(|until| until <= now) {
         return Err(busy("no place became free within cgi_timeout"));
     }
-    *state = Some(Box::new(State(Stage::Queued(script, ticket, until))));
+    x.handler = Some(Box::new(State::Queued(script, ticket, until)));
     Ok(Step::Wait(Wait::News(until.unwrap_or(now + Duration::from_secs(3600)))))
 }
 
@@ -175,8 +172,8 @@ fn start(
     x: &mut Exchange,
     conf: &Conf,
     around: &Around<'_>,
-    (script, permit): (Script, Permit),
-    state: &mut Kept,
+    script: Script,
+    permit: Permit,
 ) -> Result<Step, HttpError> {
     let variables = environment(x, conf, &script)?;
     x.unspoiled()?;
@@ -190,14 +187,14 @@ fn start(
             format!("the pipes of a script could not be watched ({})", crate::exchange::error::system_words(&error));
         HttpError::new(503, "no-resources").log(Level::Error, text)
     })?;
-    follow(x, conf, running, state)
+    follow(x, conf, running)
 }
 
-fn follow(x: &mut Exchange, conf: &Conf, running: Running, state: &mut Kept) -> Result<Step, HttpError> {
+fn follow(x: &mut Exchange, conf: &Conf, running: Running) -> Result<Step, HttpError> {
     match running.advance(x, conf)? {
         Next::Step(step) => Ok(step),
         Next::Wait(running, step) => {
-            *state = Some(Box::new(State(Stage::Running(running))));
+            x.handler = Some(Box::new(State::Running(running)));
             Ok(step)
         }
     }

@@ -27,6 +27,8 @@ const NUMBERS: u32 = 10_000;
 pub struct Receiving {
     /// Where more of it comes from.
     pub inflow: Option<Inflow>,
+    /// After so many internal redirects.
+    pub redirects: u8,
     /// Whether all of it is there.
     pub is_whole: bool,
     parser: Parser,
@@ -86,9 +88,10 @@ pub struct Outcome {
 
 impl Receiving {
     /// In front of the first byte.
-    pub fn begin(folder: Folder, accounts: Accounts, boundary: &[u8], hashes: bool) -> Receiving {
+    pub fn begin(folder: Folder, accounts: Accounts, boundary: &[u8], hashes: bool, redirects: u8) -> Receiving {
         Receiving {
             inflow: None,
+            redirects,
             is_whole: false,
             parser: Parser::new(boundary),
             folder,

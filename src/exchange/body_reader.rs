@@ -1,15 +1,16 @@
 //! A request body on its way in: how much of it is still to come, and where it goes: to memory and then a
-//! temporary file, to whoever passes it on, or nowhere. Pure but for the temporary file.
+//! temporary file, to whoever passes it on, or nowhere. Whoever drives a request feeds its body here, so that one place finds where
+//! it ends and keeps `client_max_body_size`. Pure but for the temporary file.
 
 use std::fs::File;
 use std::io::Write;
 use std::path::PathBuf;
 
-use crate::exchange::Received;
-use crate::exchange::body_file::{self, Name, Naming};
-use crate::exchange::error::{HttpError, Level};
-use crate::exchange::inflow::{self, Feed, Inflow};
-use crate::exchange::temporary;
+use super::Received;
+use super::body_file::{self, Name, Naming};
+use super::error::{HttpError, Level};
+use super::inflow::{self, Feed, Inflow};
+use super::temporary;
 use crate::http::chunked::Decoder;
 use crate::http::head::BodyLength;
 
@@ -29,9 +30,18 @@ enum Goes {
     On(Feed),
 }
 
+/// What became of bytes that were given to a body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Given {
+    /// How many of them belonged to it.
+    pub used: usize,
+    /// Whether it is whole now.
+    pub is_whole: bool,
+}
+
 /// A body that is being read.
 #[derive(Debug)]
-pub struct Intake {
+pub struct BodyReader {
     frame: Frame,
     goes: Goes,
     taken: u64,
@@ -41,7 +51,7 @@ pub struct Intake {
     limit: u64,
 }
 
-impl Intake {
+impl BodyReader {
     /// A body that is to be thrown away, without a limit yet; none if there is nothing to come.
     pub fn new(length: BodyLength) -> Option<Self> {
         let frame = match length {
@@ -49,7 +59,7 @@ impl Intake {
             BodyLength::Length(n) => Frame::Length(n),
             BodyLength::Chunked => Frame::Chunked(Box::default()),
         };
-        Some(Intake { frame, goes: Goes::Nowhere, taken: 0, read: 0, limit: 0 })
+        Some(BodyReader { frame, goes: Goes::Nowhere, taken: 0, read: 0, limit: 0 })
     }
 
     /// No more than so many bytes of it are taken, wherever they go; 0 for any number. Every body has its limit from here.
@@ -121,28 +131,24 @@ impl Intake {
     }
 
     /// Takes in bytes from the wire: how many belonged to the body, and whether it is whole now.
-    pub fn take(&mut self, input: &[u8]) -> Result<(usize, bool), HttpError> {
-        let Intake { frame, goes, taken, read, limit } = self;
+    pub fn take(&mut self, input: &[u8]) -> Result<Given, HttpError> {
+        let BodyReader { frame, goes, taken, read, limit } = self;
         match frame {
             Frame::Length(left) => {
-                if *limit > 0 && *taken + *left > *limit {
-                    return Err(HttpError::too_large_body(*taken + *left, false));
-                }
+                keeps(*limit, *taken + *left, false)?;
                 let n = (*left).min(input.len() as u64) as usize;
                 *left -= n as u64;
                 *taken += n as u64;
                 *read += n as u64;
                 goes.put(&input[..n])?;
-                Ok((n, *left == 0))
+                Ok(Given { used: n, is_whole: *left == 0 })
             }
             Frame::Chunked(decoder) => {
                 let mut failed = None;
                 let progress = decoder.decode(input, &mut |data| {
                     *taken += data.len() as u64;
-                    if *limit > 0 && *taken > *limit {
-                        failed.get_or_insert_with(|| HttpError::too_large_body(*taken, true));
-                    } else if failed.is_none() {
-                        failed = goes.put(data).err();
+                    if failed.is_none() {
+                        failed = keeps(*limit, *taken, true).and_then(|()| goes.put(data)).err();
                     }
                 });
                 let progress = progress.map_err(|error| {
@@ -151,13 +157,12 @@ impl Intake {
                     refused
                 })?;
                 *read += progress.consumed as u64;
-                let announced = *taken + decoder.remaining();
-                match failed {
-                    Some(error) => Err(error),
-                    // The chunk that has begun says how much is coming.
-                    None if *limit > 0 && announced > *limit => Err(HttpError::too_large_body(announced, true)),
-                    None => Ok((progress.consumed, progress.done)),
+                if let Some(error) = failed {
+                    return Err(error);
                 }
+                // The chunk that has begun says how much is coming.
+                keeps(*limit, *taken + decoder.remaining(), true)?;
+                Ok(Given { used: progress.consumed, is_whole: progress.done })
             }
         }
     }
@@ -176,6 +181,15 @@ impl Intake {
                 (Received::Passed, None)
             }
         }
+    }
+}
+
+/// `client_max_body_size`: whether a body of so many bytes is within its limit, 0 for none. Refuses it by one reason, whether its length
+/// was announced or its chunks came.
+pub fn keeps(limit: u64, bytes: u64, chunked: bool) -> Result<(), HttpError> {
+    match limit > 0 && bytes > limit {
+        true => Err(HttpError::too_large_body(bytes, chunked)),
+        false => Ok(()),
     }
 }
 
@@ -244,21 +258,25 @@ mod tests {
     use super::*;
     use std::io::{Read, Seek};
 
-    fn keep(intake: &mut Intake, folder: &std::path::Path, limit: u64) {
-        intake.bound(limit);
-        intake.keep(4, folder.join("made/at/need"), None).unwrap();
+    fn given(used: usize, is_whole: bool) -> Given {
+        Given { used, is_whole }
+    }
+
+    fn keep(body: &mut BodyReader, folder: &std::path::Path, limit: u64) {
+        body.bound(limit);
+        body.keep(4, folder.join("made/at/need"), None).unwrap();
     }
 
     #[test]
     fn a_body_goes_to_memory_and_past_its_limit_to_a_file() {
         let folder = tempfile::tempdir().unwrap();
         for (text, in_memory) in [("1234", true), ("12345", false)] {
-            let mut intake = Intake::new(BodyLength::Length(text.len() as u64)).unwrap();
-            keep(&mut intake, folder.path(), 0);
+            let mut body = BodyReader::new(BodyLength::Length(text.len() as u64)).unwrap();
+            keep(&mut body, folder.path(), 0);
             for byte in text.as_bytes().chunks(1) {
-                intake.take(byte).unwrap();
+                body.take(byte).unwrap();
             }
-            match intake.finish().0 {
+            match body.finish().0 {
                 Received::Memory(bytes) => assert!(in_memory && bytes == text.as_bytes()),
                 Received::File(mut file, len) => {
                     let mut all = String::new();
@@ -289,31 +307,31 @@ mod tests {
 
     #[test]
     fn a_body_is_passed_on_as_long_as_somebody_wants_it() {
-        let mut intake = Intake::new(BodyLength::Chunked).unwrap();
-        intake.bound(8);
-        let inflow = intake.pass_on(4);
-        assert_eq!((intake.take(b"3\r\nabc").unwrap(), intake.room()), ((6, false), 1));
-        assert_eq!((&inflow.take(9)[..], intake.room(), intake.is_wanted()), (&b"abc"[..], 4, true));
+        let mut body = BodyReader::new(BodyLength::Chunked).unwrap();
+        body.bound(8);
+        let inflow = body.pass_on(4);
+        assert_eq!((body.take(b"3\r\nabc").unwrap(), body.room()), (given(6, false), 1));
+        assert_eq!((&inflow.take(9)[..], body.room(), body.is_wanted()), (&b"abc"[..], 4, true));
         drop(inflow);
-        assert_eq!((intake.room(), intake.is_wanted(), intake.passes_on()), (usize::MAX, false, true));
+        assert_eq!((body.room(), body.is_wanted(), body.passes_on()), (usize::MAX, false, true));
         // The limit holds for what is thrown away too.
-        assert!(intake.take(b"\r\n5\r\nabcde").is_ok());
-        assert_eq!(intake.take(b"\r\n1\r\n").unwrap_err().status, 413);
+        assert!(body.take(b"\r\n5\r\nabcde").is_ok());
+        assert_eq!(body.take(b"\r\n1\r\n").unwrap_err().status, 413);
     }
 
     #[test]
     fn bytes_behind_the_body_are_not_taken() {
-        let mut intake = Intake::new(BodyLength::Length(3)).unwrap();
-        assert_eq!(intake.take(b"abcGET /").unwrap(), (3, true));
+        let mut body = BodyReader::new(BodyLength::Length(3)).unwrap();
+        assert_eq!(body.take(b"abcGET /").unwrap(), given(3, true));
     }
 
     #[test]
     fn a_chunked_body_over_its_limit_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         for (limit, fine) in [(5, true), (4, false)] {
-            let mut intake = Intake::new(BodyLength::Chunked).unwrap();
-            keep(&mut intake, folder.path(), limit);
-            let taken = intake.take(b"5\r\nabcde\r\n0\r\n\r\n");
+            let mut body = BodyReader::new(BodyLength::Chunked).unwrap();
+            keep(&mut body, folder.path(), limit);
+            let taken = body.take(b"5\r\nabcde\r\n0\r\n\r\n");
             assert_eq!(taken.is_ok(), fine);
             if let Err(error) = taken {
                 assert_eq!((error.status, error.close), (413, true));
@@ -325,10 +343,10 @@ mod tests {
     fn the_same_limit_holds_for_a_length_and_for_a_chunk_that_has_only_begun() {
         for (limit, fine) in [(0, true), (5, true), (4, false)] {
             for (length, text) in [(BodyLength::Length(5), &b"a"[..]), (BodyLength::Chunked, b"5\r\na")] {
-                let mut intake = Intake::new(length).unwrap();
-                intake.bound(limit);
-                let taken = intake.take(text).map_err(|error| error.reason);
-                assert_eq!(taken, if fine { Ok((text.len(), false)) } else { Err("body-too-large") });
+                let mut body = BodyReader::new(length).unwrap();
+                body.bound(limit);
+                let taken = body.take(text).map_err(|error| error.reason);
+                assert_eq!(taken, if fine { Ok(given(text.len(), false)) } else { Err("body-too-large") });
             }
         }
     }
