@@ -3,7 +3,7 @@
 //! The rooms, from the ground up. A file imports only from rooms below its own:
 //!
 //! ```text
-//! 0 http/      pure protocol: no sockets, no settings
+//! 0 http/      pure protocol: no sockets, no settings; sync: what threads share memory by
 //! 1 conf/      the conf language: knows no directive
 //! 2 exchange/  one request in flight; variables; tls/ certificates, keys and cipher lists at load
 //! 3 features/  one directive family per file; gateway/ what gateways to programs share
@@ -23,4 +23,5 @@ pub mod pipeline;
 pub mod route;
 pub mod server;
 pub mod settings;
+pub mod sync;
 pub mod tls;

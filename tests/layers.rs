@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 /// The rooms from the ground up, as the first part of a path.
 const ROOMS: [&[&str]; 8] = [
-    &["http"],
+    &["http", "sync"],
     &["conf"],
     &["exchange", "tls"],
     &["features", "gateway"],

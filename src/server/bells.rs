@@ -5,32 +5,34 @@
 use std::fmt;
 use std::io;
 use std::os::fd::BorrowedFd;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::*};
-use std::sync::{Arc, Mutex, PoisonError};
 
+use super::marks::Marks;
 use super::news::News;
 use super::slot::OURS;
 use crate::exchange::engine::Bell;
+use crate::sync::atomic::{Acquire, AtomicUsize, Relaxed, Release, SeqCst, fence};
+use crate::sync::{Arc, Mutex, PoisonError, per_chunk};
 
 /// In the token of an event: it names a bell, not a connection. Connections never get such high numbers.
 pub const BELL: usize = OURS | 0x4000_0000;
 
 // Who rings says that there is news, then looks whom it wakes; who takes a kept socket says whom it wakes, then looks for news. Each
 // stores one word and loads the other's, so release and acquire would let both miss what the other stored, and a request would
-// wait for news that has come: those four are sequentially consistent, as is the slot's word behind them.
+// wait for news that has come: a fence stands between the two on either side.
 
 /// Whom a bell wakes that works for nobody.
 const NOBODY: usize = usize::MAX;
 
-const PER_CHUNK: usize = 256;
+const NEWS: u32 = 1;
+/// The other end closed: an end of file waits behind the bytes, and no further edge tells of it.
+const ENDED: u32 = 2;
+
+const PER_CHUNK: usize = per_chunk(256);
 
 struct Place {
-    /// Counts the bells that had this place, so that a late event finds out.
-    generation: AtomicU32,
     wakes: AtomicUsize,
-    news: AtomicBool,
-    /// The other end closed: an end of file waits behind the bytes, and no further edge tells of it.
-    ended: AtomicBool,
+    /// What was heard of the socket of the bell that has this place now.
+    marks: Marks,
 }
 
 type Chunk = Arc<[Place]>;
@@ -54,8 +56,6 @@ impl Bells {
         let (chunk, index) = self.claim();
         let hung = Hung { table: self.clone(), news: news.clone(), chunk, index };
         let place = hung.place();
-        place.news.store(false, Relaxed);
-        place.ended.store(false, Relaxed);
         place.wakes.store(connection, Release);
         news.watch(socket, hung.token(), writes)?;
         Ok(Box::new(hung))
@@ -99,26 +99,18 @@ impl Ringer {
             self.chunks = self.table.chunks();
         }
         let place = &self.chunks.get(index / PER_CHUNK)?[index % PER_CHUNK];
-        if place.generation.load(Acquire) as usize != token >> 32 {
+        if !place.marks.note((token >> 32) as u32, if ended { NEWS | ENDED } else { NEWS }) {
             return None;
         }
-        if ended {
-            place.ended.store(true, SeqCst);
-        }
-        place.news.store(true, SeqCst);
-        let connection = place.wakes.load(SeqCst);
+        fence(SeqCst);
+        let connection = place.wakes.load(Acquire);
         (connection != NOBODY).then_some(connection)
     }
 }
 
 impl Default for Place {
     fn default() -> Self {
-        Place {
-            generation: AtomicU32::new(0),
-            wakes: AtomicUsize::new(NOBODY),
-            news: AtomicBool::new(false),
-            ended: AtomicBool::new(false),
-        }
+        Place { wakes: AtomicUsize::new(NOBODY), marks: Marks::default() }
     }
 }
 
@@ -136,26 +128,28 @@ impl Hung {
     }
 
     fn token(&self) -> usize {
-        (self.place().generation.load(Relaxed) as usize) << 32 | BELL | self.index as usize
+        (self.place().marks.generation() as usize) << 32 | BELL | self.index as usize
     }
 }
 
 impl Bell for Hung {
     fn wakes(&self, connection: Option<usize>) {
-        self.place().wakes.store(connection.unwrap_or(NOBODY), SeqCst);
+        self.place().wakes.store(connection.unwrap_or(NOBODY), Release);
+        fence(SeqCst);
     }
 
     fn has_news(&self) -> bool {
-        self.place().news.load(SeqCst) || self.place().ended.load(SeqCst)
+        self.place().marks.has(NEWS | ENDED)
     }
 
     fn take_news(&self) -> bool {
-        let place = self.place();
-        (place.news.load(SeqCst) && place.news.swap(false, SeqCst)) || place.ended.load(SeqCst)
+        let marks = &self.place().marks;
+        marks.take(NEWS) || marks.has(ENDED)
     }
 
     fn leave_news(&self) {
-        self.place().news.store(true, Release);
+        let marks = &self.place().marks;
+        marks.note(marks.generation(), NEWS);
     }
 
     fn watch_room(&self, socket: BorrowedFd<'_>) -> io::Result<()> {
@@ -173,7 +167,7 @@ impl Drop for Hung {
     fn drop(&mut self) {
         let place = self.place();
         place.wakes.store(NOBODY, Relaxed);
-        place.generation.fetch_add(1, AcqRel);
+        place.marks.next();
         self.table.free.lock().unwrap_or_else(PoisonError::into_inner).push(self.index);
     }
 }

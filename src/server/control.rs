@@ -180,7 +180,7 @@ impl Acceptor {
                 let Some(mut connection) = slot.take_parked(Parked::Idle) else { continue };
                 if connection.requests > 0 {
                     // Its edge may stand behind the signal's.
-                    slot.mark_heard();
+                    slot.note(connection.place.token(), false);
                     self.dispatch(Job { connection, why: Why::Ready });
                     continue;
                 }

@@ -34,10 +34,7 @@ impl Ear {
             return None;
         }
         if event.news && event.token & OURS == 0 {
-            if event.ended {
-                slot.mark_ended();
-            }
-            slot.mark_heard();
+            slot.note(event.token, event.ended);
         }
         slot.notify()
     }

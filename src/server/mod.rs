@@ -1,6 +1,7 @@
 //! The engine: an acceptor thread, a pool of workers, and the connections that move between them.
 
 pub mod acceptor;
+mod alarm;
 mod announcement;
 mod answer;
 mod bells;
@@ -18,6 +19,7 @@ pub mod keeper;
 mod link;
 pub mod listen;
 pub mod logfile;
+mod marks;
 mod news;
 pub mod open;
 mod output;

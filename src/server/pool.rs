@@ -5,17 +5,16 @@
 //! than the alarm while a worker sleeps.
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::*, fence};
-use std::sync::{Arc, Mutex, MutexGuard};
-use std::thread::Thread;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender, TrySendError};
-use rustix::time::{Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec};
-
+use super::alarm::Alarm;
 use super::news::{Event, News};
 use super::pauses::Pauses;
+use crate::sync::atomic::{Acquire, AtomicBool, AtomicUsize, Relaxed, Release, SeqCst, fence};
+use crate::sync::channel::{self, Receiver, Sender, TrySendError};
+use crate::sync::thread::{self, Thread};
+use crate::sync::{Arc, Mutex, MutexGuard};
 
 /// How long nobody watches until somebody looks whether the busy ones get on.
 const PATIENCE: Duration = Duration::from_millis(1);
@@ -42,15 +41,14 @@ pub struct Pool<T> {
     /// Counts how often they waited for news.
     rests: AtomicUsize,
     pauses: Pauses,
-    alarm: OwnedFd,
+    alarm: Alarm,
     armed: AtomicBool,
 }
 
 impl<T> Pool<T> {
     /// A queue that holds so many jobs. So many workers watch while they are idle.
     pub fn new(most: usize, watchers: usize) -> io::Result<Self> {
-        let (sender, receiver) = crossbeam_channel::bounded(most.max(1));
-        let flags = TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK;
+        let (sender, receiver) = channel::bounded(most.max(1));
         Ok(Pool {
             sender,
             receiver,
@@ -64,7 +62,7 @@ impl<T> Pool<T> {
             rests: AtomicUsize::new(0),
             pauses: Pauses::default(),
             deaf: AtomicBool::new(false),
-            alarm: rustix::time::timerfd_create(TimerfdClockId::Monotonic, flags)?,
+            alarm: Alarm::new()?,
             armed: AtomicBool::new(false),
         })
     }
@@ -142,7 +140,8 @@ impl<T> Pool<T> {
         match self.news.wait(time, |event| events.push(event)) {
             Ok(false) => {}
             Ok(true) => {
-                self.waking.store(false, SeqCst);
+                // A swap and no store: the checker would let a store pass a swap before it.
+                self.waking.swap(false, SeqCst);
                 fence(SeqCst);
                 // Who watched looks at the queue next, so it sees what was sent before; unless it heard of other work, or only looked
                 // in the middle of some. What it cannot do at once is for another watcher.
@@ -159,9 +158,9 @@ impl<T> Pool<T> {
     /// Sleeps until the reserve is needed.
     fn sleep(&self, woken: &Arc<AtomicBool>) {
         woken.store(false, Relaxed);
-        self.reserve().push((std::thread::current(), woken.clone()));
+        self.reserve().push((thread::current(), woken.clone()));
         while !woken.load(Acquire) {
-            std::thread::park();
+            thread::park();
         }
     }
 
@@ -176,19 +175,15 @@ impl<T> Pool<T> {
         if self.armed.load(SeqCst) || self.armed.swap(true, SeqCst) {
             return;
         }
-        let never = Timespec { tv_sec: 0, tv_nsec: 0 };
-        let once =
-            Itimerspec { it_interval: never, it_value: Timespec { tv_sec: 0, tv_nsec: time.subsec_nanos().into() } };
-        // It fails for no descriptor and no time of ours.
-        let _ = rustix::time::timerfd_settime(&self.alarm, TimerfdTimerFlags::empty(), &once);
+        self.alarm.set(time);
     }
 
     /// The alarm went off: sees to it that somebody watches, or does what waits. Whether the caller has to [`Pool::look`] for the
     /// workers: all are busy and none gets on, or they get on with a queue that never becomes empty. So what is new gets its turn
     /// behind what waits, and the queue fills and is refused what it cannot hold.
     pub fn look_after(&self) -> bool {
-        // Who stops watching behind this sets the alarm again; who stopped before is seen below.
-        self.armed.store(false, SeqCst);
+        // Who stops watching after this sets the alarm again; who stopped before is seen below.
+        self.armed.swap(false, SeqCst);
         if self.watching.load(SeqCst) > 0 {
             if !self.receiver.is_empty() {
                 self.wake();

@@ -3,8 +3,9 @@
 //! call, and no wake-up is lost: an edge that comes while a worker runs leaves its mark, and the
 //! worker that tries to park sees it.
 
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering::*};
-use std::sync::{Arc, Mutex, MutexGuard};
+use super::marks::Marks;
+use crate::sync::atomic::{AcqRel, Acquire, AtomicU8, AtomicU32, AtomicU64, Relaxed, Release, SeqCst, fence};
+use crate::sync::{Arc, Mutex, MutexGuard, per_chunk};
 
 /// What a parked connection waits for; told apart for counters and for who may be closed first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,23 +24,24 @@ const RUNNING: u8 = 3;
 const NOTIFIED: u8 = 4;
 const FREE: u8 = 5;
 
+/// The client has sent something since its socket was looked at last.
+const HEARD: u32 = 1;
+/// The client closed its end: an end of file waits behind the bytes, and no further edge tells of it.
+const ENDED: u32 = 2;
+
 /// In the token of an event: it is news of a descriptor that belongs to the request, not of the client.
 pub const OURS: usize = 0x8000_0000;
 
 /// No deadline.
 pub const NEVER: u64 = u64::MAX;
 
-const PER_CHUNK: usize = 1024;
+const PER_CHUNK: usize = per_chunk(1024);
 
 /// One connection's place.
 pub struct Slot<T> {
     word: AtomicU8,
-    /// The client closed its end: an end of file waits behind the bytes, and no further edge tells of it.
-    ended: AtomicBool,
-    /// The client has sent something since its socket was looked at last.
-    heard: AtomicBool,
-    /// Counts the connections that had this slot, so that a late event finds out.
-    generation: AtomicU32,
+    /// What was heard of the client of the connection that has this slot now.
+    marks: Marks,
     /// Milliseconds on the server's clock.
     deadline: AtomicU64,
     value: Mutex<Option<T>>,
@@ -49,9 +51,7 @@ impl<T> Slot<T> {
     fn new() -> Self {
         Slot {
             word: AtomicU8::new(FREE),
-            ended: AtomicBool::new(false),
-            heard: AtomicBool::new(false),
-            generation: AtomicU32::new(0),
+            marks: Marks::default(),
             deadline: AtomicU64::new(NEVER),
             value: Mutex::new(None),
         }
@@ -71,39 +71,37 @@ impl<T> Slot<T> {
             Ok(_) => None,
             Err(_) => {
                 // An edge that finds the old mark leaves none of its own: it relies on us to see what it noted before. Each of us
-                // stores one word and loads the other's, which only a single order of all four keeps from missing both.
-                self.word.swap(RUNNING, SeqCst);
+                // stores one word and loads the other's, so a fence stands between the two here and in `notify`: one of us sees the other.
+                self.word.swap(RUNNING, AcqRel);
+                fence(SeqCst);
                 self.value().take()
             }
         }
     }
 
-    /// Notes that the client closed its end; before [`Slot::notify`] tells of the edge.
-    pub fn mark_ended(&self) {
-        self.ended.store(true, SeqCst);
+    /// Notes that the client sent something, or closed its end as well; before [`Slot::notify`] tells of the edge. Nothing is noted
+    /// if the connection that the token names has gone. News of what a request waits for leaves no such mark, so that its worker
+    /// need not ask the client's socket.
+    pub fn note(&self, token: usize, ended: bool) {
+        self.marks.note((token >> 32) as u32, if ended { HEARD | ENDED } else { HEARD });
     }
 
     /// Whether the client closed its end.
     pub fn has_ended(&self) -> bool {
-        self.ended.load(SeqCst)
-    }
-
-    /// Notes that the client sent something, or closed its end; before [`Slot::notify`] tells of the edge. News of what a request
-    /// waits for leaves no such mark, so that its worker need not ask the client's socket.
-    pub fn mark_heard(&self) {
-        self.heard.store(true, SeqCst);
+        self.marks.has(ENDED)
     }
 
     /// Whether the client was heard of since this was asked last.
     pub fn take_heard(&self) -> bool {
-        self.heard.load(SeqCst) && self.heard.swap(false, SeqCst)
+        self.marks.take(HEARD)
     }
 
     /// An edge came: takes the connection if it is parked, else leaves the mark for its worker.
     pub fn notify(&self) -> Option<T> {
+        // Between what was noted before and the look at the word, see `park`.
+        fence(SeqCst);
         loop {
-            // In one order with what was noted before and with the worker's look for it, see `park`.
-            let word = self.word.load(SeqCst);
+            let word = self.word.load(Acquire);
             match word {
                 RUNNING => {
                     if self.word.compare_exchange(RUNNING, NOTIFIED, AcqRel, Acquire).is_ok() {
@@ -175,15 +173,14 @@ impl<T> Place<T> {
 
     /// The token that events carry: index and generation.
     pub fn token(&self) -> usize {
-        let generation = self.slot().generation.load(Relaxed) as usize;
-        generation << 32 | self.index as usize
+        (self.slot().marks.generation() as usize) << 32 | self.index as usize
     }
 }
 
 impl<T> Drop for Place<T> {
     fn drop(&mut self) {
         let slot = self.slot();
-        slot.generation.fetch_add(1, AcqRel);
+        slot.marks.next();
         slot.word.store(FREE, Release);
         let mut free = self.table.free.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         free.push(self.index);
@@ -229,8 +226,6 @@ impl<T> Slots<T> {
         let chunk = chunks[index as usize / PER_CHUNK].clone();
         self.used.fetch_add(1, AcqRel);
         let place = Place { table: self.clone(), chunk, index };
-        place.slot().ended.store(false, Relaxed);
-        place.slot().heard.store(false, Relaxed);
         place.slot().word.store(RUNNING, Release);
         place
     }
@@ -245,13 +240,13 @@ pub fn chunk_of(token: usize) -> usize {
 pub fn find<T>(chunks: &[Arc<[Slot<T>]>], token: usize) -> Option<&Slot<T>> {
     let index = token & u32::MAX as usize & !OURS;
     let slot = chunks.get(index / PER_CHUNK)?.get(index % PER_CHUNK)?;
-    (slot.generation.load(Acquire) as usize == token >> 32).then_some(slot)
+    (slot.marks.generation() as usize == token >> 32).then_some(slot)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::atomic::AtomicUsize;
+    use crate::sync::atomic::AtomicUsize;
 
     #[test]
     fn an_edge_while_running_gives_the_value_back() {

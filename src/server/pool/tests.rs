@@ -1,7 +1,7 @@
 //! The pool under work that waits, that panics and that holds its workers.
 
 use super::*;
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 /// Looks after a pool as the acceptor does, until it is dropped.
 struct Acceptor {
