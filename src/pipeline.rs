@@ -13,6 +13,7 @@ mod filters;
 mod hard;
 mod moves;
 mod probe;
+mod states;
 mod steps;
 
 use std::sync::Arc;
@@ -32,6 +33,7 @@ use crate::settings::{Scope, Settings};
 pub use drive::*;
 use filters::*;
 pub use moves::find_server;
+use states::States;
 use steps::*;
 
 /// One request on its way through the pipeline.
@@ -57,8 +59,8 @@ pub struct Run {
     admitted: Option<Arc<Scope>>,
     /// A response that waits at a filter.
     held: Option<(Box<Response>, usize)>,
-    /// Another request of this client's, while it is asked whether that would be let in.
-    probe: probe::Kept,
+    /// What features keep of it while they wait.
+    states: States,
     /// The limit on the body in the location that the path led to; none before there is one.
     most: Option<u64>,
     /// What was to make content in one of the `if` blocks that were true in this location.
@@ -119,7 +121,9 @@ pub const STEPS: &[StepRow] = &[
     (Session, "session", |scope| scope.session.zone.is_some(), |run| session::find(&mut run.x, &run.scope.session)),
     // Nothing is done to a session for a client that may not come in, so the guards stand here too where something is.
     (Session, "session realip", session_acts, |run| realip::step(&mut run.x, &run.scope.realip)),
-    (Session, "session limit_req", session_acts, |run| limit_req::step(&mut run.x, &run.scope.limit_req)),
+    (Session, "session limit_req", session_acts, |run| {
+        limit_req::step(&mut run.x, &run.scope.limit_req, &mut run.states.limit_req)
+    }),
     (Session, "session limit_conn", session_acts, |run| limit_conn::step(&mut run.x, &run.scope.limit_conn)),
     (Session, "session access", session_acts, admit),
     (Session, "session_require", session_acts, |run| session::admit(&mut run.x, &run.scope.session)),
@@ -131,7 +135,7 @@ pub const STEPS: &[StepRow] = &[
         Preaccess,
         "limit_req",
         |scope| scope.limit_req.is_used(),
-        |run| limit_req::step(&mut run.x, &run.scope.limit_req),
+        |run| limit_req::step(&mut run.x, &run.scope.limit_req, &mut run.states.limit_req),
     ),
     (
         Preaccess,
@@ -162,19 +166,19 @@ pub const STEPS: &[StepRow] = &[
         Content,
         "fastcgi",
         |scope| scope.fastcgi.pass.is_some(),
-        |run| ask_program(run, |x, scope, around| fastcgi::step(x, &scope.fastcgi, around)),
+        |run| ask_program(run, |x, scope, around, state| fastcgi::step(x, &scope.fastcgi, around, state)),
     ),
     (
         Content,
         "scgi",
         |scope| scope.scgi.pass.is_some(),
-        |run| ask_program(run, |x, scope, around| scgi::step(x, &scope.scgi, around)),
+        |run| ask_program(run, |x, scope, around, state| scgi::step(x, &scope.scgi, around, state)),
     ),
     (
         Content,
         "uwsgi",
         |scope| scope.uwsgi.pass.is_some(),
-        |run| ask_program(run, |x, scope, around| uwsgi::step(x, &scope.uwsgi, around)),
+        |run| ask_program(run, |x, scope, around, state| uwsgi::step(x, &scope.uwsgi, around, state)),
     ),
     (Content, "cgi", |scope| scope.cgi.is_on(), run_script),
     (Content, "dav", |scope| scope.dav.methods != 0, change_files),
@@ -260,7 +264,7 @@ impl Run {
             cursor: 0,
             admitted: None,
             held: None,
-            probe: None,
+            states: States::default(),
             most: None,
             handler_of_if: None,
             took: Duration::ZERO,

@@ -81,7 +81,7 @@ pub fn ask(settings: Arc<Settings>, group: &Group, head: Head, body: Vec<u8>) ->
         End::Closed | End::Waits => None,
     };
     // A script whose answer is refused is ended when the request is done with it.
-    drive.run.x.handler = None;
+    drive.run.drop_states();
     let mut text = Vec::new();
     let broken =
         response.as_ref().is_some_and(|response| read_body(response, &mut drive, &mut poll, &mut text).is_err());

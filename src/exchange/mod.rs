@@ -253,12 +253,8 @@ pub struct Exchange {
     pub outlives_client: bool,
     /// The session that it belongs to; none where sessions are off.
     pub session: Option<Box<session::Session>>,
-    /// What a handler keeps between two entries of its step.
-    pub handler: Option<Box<dyn Any + Send>>,
     /// The store that this location gives a quota of its own, and that.
     pub quota: Option<Box<(account::Id, u64)>>,
-    /// The moment that a step waits for; the step clears it.
-    pub until: Option<Instant>,
     /// What the limits decided. They are asked once, whatever internal redirects follow.
     pub limits: Limits,
     /// What is given back when the answer is out (a place under `limit_conn`).
@@ -276,7 +272,7 @@ pub struct Exchange {
 }
 
 // Each request makes one, and small ones are made sooner.
-const _: () = assert!(size_of::<Exchange>() <= 1040, "what few requests need lies in a box");
+const _: () = assert!(size_of::<Exchange>() <= 1008, "what few requests need lies in a box");
 
 impl Exchange {
     /// A request in front of its first step. Inlined, so that so large a value is made where it stays.
@@ -329,9 +325,7 @@ impl Exchange {
             prefix,
             outlives_client: false,
             session: None,
-            handler: None,
             quota: None,
-            until: None,
             limits: Default::default(),
             attempts: Default::default(),
             holds: Vec::new(),

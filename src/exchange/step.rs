@@ -44,7 +44,7 @@ pub enum Sink {
     /// [`Received::Memory`](super::Received::Memory). From then on each [`Wait`] ends early when there
     /// is more of the body, or its end; a client that is not read from is held back. A client that leaves, is silent for
     /// `client_body_timeout` while there is room, or sends what is no body or too large a one ends the request: what the
-    /// step keeps in `handler` is dropped. The answer may begin before the body ended, and its stream may go on taking from
+    /// step keeps is dropped. The answer may begin before the body ended, and its stream may go on taking from
     /// it: it is asked again when there is more. The body is taken with [`Received::take`](super::Received::take), and by nobody
     /// else afterwards; a request without one leaves `Received::Nothing`, and whoever comes too late finds
     /// [`Received::Passed`](super::Received::Passed). Once the [`Inflow`](super::inflow::Inflow) is dropped, the rest of the body

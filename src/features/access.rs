@@ -146,15 +146,23 @@ fn parse(text: &str) -> Option<(Who, bool)> {
 }
 
 /// One kind of permission.
-pub type Way<'w> = &'w dyn Fn(&mut Exchange) -> Result<Verdict, HttpError>;
+pub type Way<'w> = &'w mut dyn FnMut(&mut Exchange) -> Result<Verdict, HttpError>;
 
-/// A refusal that is held back.
-struct Held(HttpError);
+/// A refusal that is held back until a moment.
+pub struct Held {
+    error: HttpError,
+    until: Instant,
+}
 
 /// Asks each kind of permission in turn: all must agree, or one must with `satisfy any`.
-pub fn step(x: &mut Exchange, conf: &Conf, ways: &[Way<'_>]) -> Result<Step, HttpError> {
-    if x.handler.as_ref().is_some_and(|kept| kept.is::<Held>()) {
-        return release(x);
+pub fn step(
+    x: &mut Exchange,
+    conf: &Conf,
+    ways: &mut [Way<'_>],
+    state: &mut Option<Box<Held>>,
+) -> Result<Step, HttpError> {
+    if let Some(held) = state.take() {
+        return release(held, state);
     }
     let mut refusal: Option<HttpError> = None;
     for way in ways {
@@ -171,35 +179,32 @@ pub fn step(x: &mut Exchange, conf: &Conf, ways: &[Way<'_>]) -> Result<Step, Htt
                     refusal = Some(error);
                 }
             }
-            Err(error) => return hold(x, conf, error),
+            Err(error) => return hold(x, conf, error, state),
         }
     }
     let Some(error) = refusal else { return Ok(Step::Next) };
     x.tell("satisfy", None, || "one kind of permission would be enough, and there is none".into());
-    hold(x, conf, error)
+    hold(x, conf, error, state)
 }
 
 /// Gives out a refusal, or keeps it for a while.
-fn hold(x: &mut Exchange, conf: &Conf, error: HttpError) -> Result<Step, HttpError> {
+fn hold(x: &Exchange, conf: &Conf, error: HttpError, state: &mut Option<Box<Held>>) -> Result<Step, HttpError> {
     if error.status != 401 || conf.delay.is_zero() || !x.may_ask() {
         return Err(error);
     }
     x.report(Level::Info, "delaying unauthorized request");
     let until = Instant::now() + conf.delay;
-    x.until = Some(until);
-    x.handler = Some(Box::new(Held(error)));
+    *state = Some(Box::new(Held { error, until }));
     Ok(Step::Wait(Wait::Until(until)))
 }
 
-fn release(x: &mut Exchange) -> Result<Step, HttpError> {
-    if let Some(until) = x.until.filter(|until| *until > Instant::now()) {
-        return Ok(Step::Wait(Wait::Until(until)));
+fn release(held: Box<Held>, state: &mut Option<Box<Held>>) -> Result<Step, HttpError> {
+    let until = held.until;
+    if until <= Instant::now() {
+        return Err(held.error);
     }
-    x.until = None;
-    match x.handler.take().and_then(|kept| kept.downcast::<Held>().ok()) {
-        Some(held) => Err(held.0),
-        None => Ok(Step::Next),
-    }
+    *state = Some(held);
+    Ok(Step::Wait(Wait::Until(until)))
 }
 
 /// What the address says.

@@ -11,6 +11,7 @@ use crate::exchange::error::{HttpError, Level};
 use crate::exchange::step::Step;
 use crate::exchange::variables::Variable;
 use crate::gateway::params::{self, Param};
+use crate::gateway::passing::Passing;
 use crate::gateway::program::{self, Around, Door};
 use crate::gateway::relay::{self, Order, Relay};
 use crate::gateway::secure::{self, Lack};
@@ -163,21 +164,21 @@ pub const DIRECTIVES: &[Directive<Conf>] = secure_gateway_rows!(
 pub const VARIABLES: &[Variable<Conf>] = &[];
 
 /// Answers with what a program answers.
-pub fn step(x: &mut Exchange, conf: &Conf, around: &Around<'_>) -> Result<Step, HttpError> {
+pub fn step(x: &mut Exchange, conf: &Conf, around: &Around<'_>, state: &mut Passing) -> Result<Step, HttpError> {
     let Some(door) = &conf.pass else { return Ok(Step::Next) };
     let told = (&conf.params[..], conf.relay.pass_request_headers);
     if let Some(step) = door.withhold(x, "uwsgi_pass", around, told) {
         return Ok(step);
     }
-    if let Some(relay) = around.resume(x) {
-        return around.follow(x, relay, "uwsgi_temp");
+    if let Some(relay) = state.relay.take() {
+        return around.follow(x, relay, "uwsgi_temp", state);
     }
     // The program knows the length of a body by CONTENT_LENGTH alone, so one in chunks has to be read before.
     let may_come = x.head.body_length != crate::http::head::BodyLength::Chunked;
     if let Some(step) = program::ask_body(x, &conf.relay, around, may_come) {
         return Ok(step);
     }
-    let (upstream, is_secure) = match door.find(x, around)? {
+    let (upstream, is_secure) = match door.find(x, around, state)? {
         (Finding::Here(upstream), is_secure) => (upstream, is_secure),
         (Finding::Later(step), _) => return Ok(step),
     };
@@ -201,7 +202,7 @@ pub fn step(x: &mut Exchange, conf: &Conf, around: &Around<'_>) -> Result<Step, 
         body: program::payload(x, &conf.relay),
     };
     let relay = Relay::new(x, order);
-    around.follow(x, relay, "uwsgi_temp")
+    around.follow(x, relay, "uwsgi_temp", state)
 }
 
 fn too_long(TooLong(len): TooLong) -> HttpError {

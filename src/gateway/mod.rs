@@ -9,6 +9,7 @@ pub mod fastcgi;
 pub mod head;
 pub mod names;
 pub mod params;
+pub mod passing;
 pub mod program;
 pub mod relay;
 pub mod resolver;

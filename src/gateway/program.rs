@@ -6,6 +6,7 @@ use std::path::Path;
 use bytes::Bytes;
 
 use super::params::{self, Param};
+use super::passing::Passing;
 use super::relay::{self, Payload, Relay};
 use super::resolver::Names;
 use super::upstream::Upstreams;
@@ -33,16 +34,16 @@ pub struct Around<'a> {
 }
 
 impl Around<'_> {
-    /// The relay that this request is in, if it is in one.
-    pub fn resume(&self, x: &mut Exchange) -> Option<Box<Relay>> {
-        // Who waits for a name has no relay yet, and keeps what it waits for.
-        if finding::is_waiting(x) { None } else { relay::resume(x) }
-    }
-
     /// Takes a request on to its answer; `folder` is for what memory does not hold. Fields are passed on as they came.
-    pub fn follow(&self, x: &mut Exchange, relay: Box<Relay>, folder: &str) -> Result<Step, HttpError> {
+    pub fn follow(
+        &self,
+        x: &mut Exchange,
+        relay: Box<Relay>,
+        folder: &str,
+        state: &mut Passing,
+    ) -> Result<Step, HttpError> {
         let beside = relay::Around { catches: self.catches, folder: Path::new(folder) };
-        relay.advance(x, &beside, &|_, _, _| None)
+        relay.advance(x, &beside, &|_, _, _| None, state)
     }
 }
 
@@ -123,7 +124,7 @@ impl Door {
     }
 
     /// Who listens there, and whether TLS is spoken with them; a host's name may have to be looked up first.
-    pub fn find(&self, x: &mut Exchange, around: &Around<'_>) -> Result<(Finding, bool), HttpError> {
+    pub fn find(&self, x: &Exchange, around: &Around<'_>, state: &mut Passing) -> Result<(Finding, bool), HttpError> {
         match self {
             Door::Fixed(index, secure) => {
                 let upstream = around.upstreams.at(*index).cloned().ok_or_else(|| {
@@ -135,7 +136,8 @@ impl Door {
             Door::Text(text, schemes) => {
                 let text = x.eval(text).into_owned();
                 let (bare, secure) = without_scheme(&text, schemes);
-                Ok((finding::find(x, around.upstreams, around.names, bare, 0)?, secure))
+                let found = finding::find(x, (around.upstreams, around.names), bare, 0, &mut state.lookup)?;
+                Ok((found, secure))
             }
         }
     }

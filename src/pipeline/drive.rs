@@ -135,7 +135,7 @@ impl Run {
         error.close = true;
         self.body = None;
         self.has_lost_body = true;
-        self.x.handler = None;
+        self.drop_states();
         self.x.received = Received::Passed;
         error
     }

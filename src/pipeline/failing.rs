@@ -30,7 +30,7 @@ impl Run {
 
     /// Ends a request that gets no answer: what its lines in the logs say of it.
     pub fn give_up(&mut self, mut error: HttpError) {
-        relay::abandon(&mut self.x);
+        relay::abandon(&mut self.x, &mut self.states.gateway);
         let place = self.explain(&mut error);
         error_page::note(&mut self.x, &error, place);
         self.x.sent.status = error.status;
@@ -56,7 +56,7 @@ impl Run {
 
     /// One place turns an error into a page: `error_page` first, the built-in page at last.
     pub(super) fn fail(&mut self, mut error: HttpError) -> Result<Option<Outcome>, HttpError> {
-        relay::abandon(&mut self.x);
+        relay::abandon(&mut self.x, &mut self.states.gateway);
         static_files::quieten(&self.scope.static_files, &mut error);
         self.tell_failure(&error);
         let place = self.explain(&mut error);

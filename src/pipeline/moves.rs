@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::states::States;
 use super::{Phase, Run, first};
 use crate::exchange::Exchange;
 use crate::exchange::error::{HttpError, Level};
@@ -20,6 +21,7 @@ pub(super) const REDIRECTS: u8 = 10;
 impl Run {
     /// One more internal redirect or search for a location; too many are a cycle.
     fn count(&mut self, doing: &str) -> Result<(), HttpError> {
+        self.drop_states();
         self.x.redirects += 1;
         if self.x.redirects <= REDIRECTS {
             return Ok(());
@@ -74,6 +76,11 @@ impl Run {
             }
         }
         Ok(())
+    }
+
+    /// What features keep of the request is about the place where it is.
+    pub fn drop_states(&mut self) {
+        self.states = States::default();
     }
 
     fn leave(&mut self) {

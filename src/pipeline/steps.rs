@@ -3,12 +3,14 @@
 
 use std::sync::Arc;
 
+use super::states::States;
 use super::{Run, probe};
 use crate::exchange::Exchange;
 use crate::exchange::admission::Question;
 use crate::exchange::error::{HttpError, Level};
 use crate::exchange::step::Step;
 use crate::features::*;
+use crate::gateway::passing::Passing;
 use crate::gateway::program;
 use crate::http::response::Response;
 use crate::http::{escape, etag};
@@ -101,9 +103,10 @@ pub(super) fn admit(run: &mut Run) -> Result<Step, HttpError> {
     if run.admitted.as_ref().is_some_and(|admitted| Arc::ptr_eq(admitted, &scope)) {
         return Ok(Step::Next);
     }
-    let by_address = |x: &mut Exchange| access::ask(x, &scope.access);
-    let by_password = |x: &mut Exchange| auth_basic::ask(x, &scope.auth_basic);
-    let step = access::step(&mut run.x, &scope.access, &[&by_address, &by_password])?;
+    let States { access: held, auth_basic: queued, .. } = &mut run.states;
+    let mut by_address = |x: &mut Exchange| access::ask(x, &scope.access);
+    let mut by_password = |x: &mut Exchange| auth_basic::ask(x, &scope.auth_basic, queued);
+    let step = access::step(&mut run.x, &scope.access, &mut [&mut by_address, &mut by_password], held)?;
     if matches!(step, Step::Next) {
         run.admitted = Some(scope.clone());
     }
@@ -123,7 +126,7 @@ pub(super) fn list_folder(run: &mut Run) -> Result<Step, HttpError> {
         server_line: &|x| server_tokens::page_line(x, &scope.server_tokens).to_string(),
         is_utf8: &|x| charset::is_utf8(x, &scope.charset),
     };
-    autoindex::step(&mut run.x, &scope.autoindex, &around)
+    autoindex::step(&mut run.x, &scope.autoindex, &around, &mut run.states.autoindex)
 }
 
 pub(super) fn pass_on(run: &mut Run) -> Result<Step, HttpError> {
@@ -134,13 +137,13 @@ pub(super) fn pass_on(run: &mut Run) -> Result<Step, HttpError> {
         catches: &|status| error_page::names(pages, status),
         spool: body.spool(),
     };
-    proxy::step(&mut run.x, &run.scope.proxy, &around)
+    proxy::step(&mut run.x, &run.scope.proxy, &around, &mut run.states.gateway)
 }
 
 /// Before any script: what is stored here is never run.
 pub(super) fn store_uploads(run: &mut Run) -> Result<Step, HttpError> {
-    let Run { x, scope, settings, server, probe, .. } = run;
-    let mut admit = |x: &Exchange, question: &Question| probe::ask(probe, x, settings, server, question);
+    let Run { x, scope, settings, server, states, .. } = run;
+    let mut admit = |x: &Exchange, question: &Question| probe::ask(&mut states.probe, x, settings, server, question);
     let around = upload::Around {
         type_of: &|extension| types::lookup(&scope.types, extension).clone(),
         answer: &|opened| static_files::answer(opened, &scope.static_files),
@@ -151,7 +154,7 @@ pub(super) fn store_uploads(run: &mut Run) -> Result<Step, HttpError> {
         memory: if scope.request_body.spool().naming.is_some() { 0 } else { scope.request_body.spool().memory },
         folder: &scope.request_body.folder,
     };
-    upload::step(x, &scope.upload, &around, &mut admit)
+    upload::step(x, &scope.upload, &around, &mut admit, &mut states.upload)
 }
 
 pub(super) fn run_script(run: &mut Run) -> Result<Step, HttpError> {
@@ -160,14 +163,15 @@ pub(super) fn run_script(run: &mut Run) -> Result<Step, HttpError> {
     let places = (run.scope.process.pool.threads / 2).max(2);
     let merges_slashes = run.scope.request_head.merge_slashes;
     let around = cgi::Around { places, spool: body.spool(), merges_slashes };
-    cgi::step(&mut run.x, &run.scope.cgi, &around)
+    cgi::step(&mut run.x, &run.scope.cgi, &around, &mut run.states.cgi)
 }
 
 /// All that a request would change or show is asked for first, as this client's own request for it.
 pub(super) fn change_files(run: &mut Run) -> Result<Step, HttpError> {
-    let Run { x, scope, settings, server, probe, .. } = run;
-    let mut admit = |x: &Exchange, question: &Question| probe::ask(probe, x, settings, server, question);
-    dav::step(x, &scope.dav, scope.static_files.etag, &mut admit).map_err(|error| dav::name_methods(&scope.dav, error))
+    let Run { x, scope, settings, server, states, .. } = run;
+    let mut admit = |x: &Exchange, question: &Question| probe::ask(&mut states.probe, x, settings, server, question);
+    let went = dav::step(x, &scope.dav, scope.static_files.etag, &mut admit, &mut states.dav);
+    went.map_err(|error| dav::name_methods(&scope.dav, error))
 }
 
 /// Whether requests for a file here are about the file itself, and not for a program.
@@ -217,9 +221,9 @@ pub(super) fn serve_file(run: &mut Run) -> Result<Step, HttpError> {
 /// A program that runs already answers, if the settings name one.
 pub(super) fn ask_program(
     run: &mut Run,
-    step: fn(&mut Exchange, &Scope, &program::Around<'_>) -> Result<Step, HttpError>,
+    step: fn(&mut Exchange, &Scope, &program::Around<'_>, &mut Passing) -> Result<Step, HttpError>,
 ) -> Result<Step, HttpError> {
-    let Run { x, scope, settings, .. } = run;
+    let Run { x, scope, settings, states, .. } = run;
     let body = &scope.request_body;
     let catches = |status| error_page::names(&scope.error_page, status);
     let around = program::Around {
@@ -228,5 +232,5 @@ pub(super) fn ask_program(
         names: &scope.resolver,
         spool: body.spool(),
     };
-    step(x, scope, &around)
+    step(x, scope, &around, &mut states.gateway)
 }

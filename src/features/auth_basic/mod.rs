@@ -109,7 +109,7 @@ fn set_file(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
 }
 
 /// What a request keeps while it waits for its turn.
-struct Queued {
+pub struct Queued {
     ticket: Ticket,
     waiter: Waiter,
     until: Instant,
@@ -119,7 +119,7 @@ struct Queued {
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What user and password say: granted, refused with 401, or nothing where none are asked for.
-pub fn ask(x: &mut Exchange, conf: &Conf) -> Result<Verdict, HttpError> {
+pub fn ask(x: &mut Exchange, conf: &Conf, state: &mut Option<Box<Queued>>) -> Result<Verdict, HttpError> {
     let (Some(realm), Some(file)) = (&conf.realm, &conf.file) else { return Ok(Verdict::Silent) };
     let realm = x.eval(realm).into_owned();
     if realm == b"off" {
@@ -146,7 +146,7 @@ pub fn ask(x: &mut Exchange, conf: &Conf) -> Result<Verdict, HttpError> {
     };
     // A name that cannot be let in costs as much time and as many places in the queue as one that can.
     let stored = if unusable.is_some() { found.stand_in } else { found.stored };
-    let fits = match check(x, &user, stored.as_deref(), &password)? {
+    let fits = match check(x, &user, stored.as_deref(), &password, state)? {
         Check::Done(fits) => fits,
         Check::Waits(wait) => return Ok(Verdict::Wait(wait)),
     };
@@ -167,7 +167,13 @@ enum Check {
 }
 
 /// Checks a password, by memory or when its turn has come if that takes long.
-fn check(x: &mut Exchange, user: &[u8], stored: Option<&[u8]>, password: &[u8]) -> Result<Check, HttpError> {
+fn check(
+    x: &Exchange,
+    user: &[u8],
+    stored: Option<&[u8]>,
+    password: &[u8],
+    state: &mut Option<Box<Queued>>,
+) -> Result<Check, HttpError> {
     let Some((scheme, stored)) = stored.and_then(|stored| Some((Scheme::of(stored).ok()?, stored))) else {
         return Ok(Check::Done(false));
     };
@@ -175,7 +181,7 @@ fn check(x: &mut Exchange, user: &[u8], stored: Option<&[u8]>, password: &[u8]) 
         return Ok(Check::Done(scheme.fits(stored, password)));
     }
     let print = checks::fingerprint(user, stored, password);
-    let queued = x.handler.take().and_then(|state| state.downcast::<Queued>().ok());
+    let queued = state.take();
     if let Some(fits) = checks::remembered(&print) {
         return Ok(Check::Done(fits));
     }
@@ -192,7 +198,7 @@ fn check(x: &mut Exchange, user: &[u8], stored: Option<&[u8]>, password: &[u8]) 
         }
         Turn::Later(queued) => {
             let until = queued.until;
-            x.handler = Some(queued);
+            *state = Some(queued);
             Ok(Check::Waits(Wait::News(until)))
         }
     }

@@ -6,7 +6,7 @@ pub mod render;
 pub mod rows;
 pub mod theme;
 
-pub use rows::{Around, Conf, DIRECTIVES, VARIABLES, step};
+pub use rows::{Around, Conf, DIRECTIVES, State, VARIABLES, step};
 
 use std::sync::LazyLock;
 

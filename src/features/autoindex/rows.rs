@@ -138,8 +138,16 @@ pub struct Around<'a> {
     pub is_utf8: &'a dyn Fn(&Exchange) -> bool,
 }
 
+/// A page that a request waits for.
+pub type State = making::Share;
+
 /// Lists the folder of the current path, or refuses to.
-pub fn step(x: &mut Exchange, conf: &Conf, around: &Around<'_>) -> Result<Step, HttpError> {
+pub fn step(
+    x: &mut Exchange,
+    conf: &Conf,
+    around: &Around<'_>,
+    state: &mut Option<Box<State>>,
+) -> Result<Step, HttpError> {
     let method = x.method();
     if x.uri.last() != Some(&b'/') || !matches!(method, Method::Get | Method::Head | Method::Post) {
         return Ok(Step::Next);
@@ -156,18 +164,17 @@ pub fn step(x: &mut Exchange, conf: &Conf, around: &Around<'_>) -> Result<Step, 
         _ => None,
     };
     let callback = callback.map(<[u8]>::to_vec);
-    let kept = x.handler.take().and_then(|kept| kept.downcast::<(making::Share, u8)>().ok());
-    let mut share = match kept.filter(|kept| kept.1 == x.redirects) {
-        Some(kept) => kept.0,
+    let mut share = match state.take() {
+        Some(share) => share,
         None => {
             let look = look(x, conf, around);
-            making::ask(path.to_vec(), look, x.prefix.join(around.temporary), x.waker())
+            Box::new(making::ask(path.to_vec(), look, x.prefix.join(around.temporary), x.waker()))
         }
     };
     match share.turn(x)? {
         Turn::Made(page) => Ok(Step::done(answer(page, conf, callback.as_deref()))),
         Turn::Wait(wait) => {
-            x.handler = Some(Box::new((share, x.redirects)));
+            *state = Some(share);
             Ok(Step::Wait(wait))
         }
     }

@@ -47,14 +47,18 @@ pub struct Around<'a> {
 }
 
 /// What is kept between two entries.
-enum State {
-    /// The body is being read, after so many internal redirects.
-    Body(u8),
+pub struct State(Stage);
+
+enum Stage {
+    /// The body is being read.
+    Body,
     /// It waits for a place, at most until then.
     Queued(Script, Ticket, Option<Instant>),
     /// It runs.
     Running(Box<Running>),
 }
+
+type Kept = Option<Box<State>>;
 
 /// Bytes of a body that are kept while its script does not read: as much again lies in the pipe.
 const AHEAD: usize = 64 << 10;
@@ -63,21 +67,19 @@ const AHEAD: usize = 64 << 10;
 static QUEUE: LazyLock<Arc<Queue>> = LazyLock::new(Arc::default);
 
 /// Answers with what a script writes.
-pub fn step(x: &mut Exchange, conf: &Conf, around: &Around<'_>) -> Result<Step, HttpError> {
+pub fn step(x: &mut Exchange, conf: &Conf, around: &Around<'_>, state: &mut Kept) -> Result<Step, HttpError> {
     if !conf.is_on() {
         return Ok(Step::Next);
     }
-    let state = x.handler.take().and_then(|state| state.downcast::<State>().ok());
-    match state.map(|state| *state) {
-        Some(State::Running(running)) => follow(x, conf, *running),
-        Some(State::Queued(script, ticket, until)) => wait(x, conf, around, (script, ticket, until)),
-        Some(State::Body(redirects)) if redirects == x.redirects => begin(x, conf, around, true),
-        // A state from before an internal redirect concerns another script.
-        Some(State::Body(_)) | None => begin(x, conf, around, false),
+    match state.take().map(|state| state.0) {
+        Some(Stage::Running(running)) => follow(x, conf, *running, state),
+        Some(Stage::Queued(script, ticket, until)) => wait(x, conf, around, (script, ticket, until), state),
+        Some(Stage::Body) => begin(x, conf, around, true, state),
+        None => begin(x, conf, around, false, state),
     }
 }
 
-fn begin(x: &mut Exchange, conf: &Conf, around: &Around<'_>, asked: bool) -> Result<Step, HttpError> {
+fn begin(x: &mut Exchange, conf: &Conf, around: &Around<'_>, asked: bool, state: &mut Kept) -> Result<Step, HttpError> {
     let Some(script) = script::find(x, conf)? else { return Ok(Step::Next) };
     if !x.may_act() {
         let variables = environment(x, conf, &script)?;
@@ -87,7 +89,7 @@ fn begin(x: &mut Exchange, conf: &Conf, around: &Around<'_>, asked: bool) -> Res
         }
     }
     if !asked && expects_body(x, conf, around) {
-        x.handler = Some(Box::new(State::Body(x.redirects)));
+        *state = Some(Box::new(State(Stage::Body)));
         let sink = if conf.request_buffering { around.spool.sink(&x.prefix) } else { Sink::Live { most: AHEAD } };
         return Ok(Step::Body(sink));
     }
@@ -96,10 +98,10 @@ fn begin(x: &mut Exchange, conf: &Conf, around: &Around<'_>, asked: bool) -> Res
         None => (&*QUEUE, around.places, conf::WAITING),
     };
     match queue.enter(running, waiting, Whose::default(), x.waker()) {
-        Entry::Now(permit) => start(x, conf, around, script, permit),
+        Entry::Now(permit) => start(x, conf, around, (script, permit), state),
         Entry::Later(ticket) => {
             let until = conf.time().map(|time| Instant::now() + time);
-            wait(x, conf, around, (script, ticket, until))
+            wait(x, conf, around, (script, ticket, until), state)
         }
         Entry::Full => Err(busy(&format!("{running} scripts run and {waiting} requests wait already"))),
     }
@@ -128,16 +130,17 @@ fn wait(
     conf: &Conf,
     around: &Around<'_>,
     (script, ticket, until): (Script, Ticket, Option<Instant>),
+    state: &mut Kept,
 ) -> Result<Step, HttpError> {
     let ticket = match ticket.redeem() {
-        Ok(permit) => return start(x, conf, around, script, permit),
+        Ok(permit) => return start(x, conf, around, (script, permit), state),
         Err(ticket) => ticket,
     };
     let now = Instant::now();
     if until.is_some_and(|until| until <= now) {
         return Err(busy("no place became free within cgi_timeout"));
     }
-    x.handler = Some(Box::new(State::Queued(script, ticket, until)));
+    *state = Some(Box::new(State(Stage::Queued(script, ticket, until))));
     Ok(Step::Wait(Wait::News(until.unwrap_or(now + Duration::from_secs(3600)))))
 }
 
@@ -172,8 +175,8 @@ fn start(
     x: &mut Exchange,
     conf: &Conf,
     around: &Around<'_>,
-    script: Script,
-    permit: Permit,
+    (script, permit): (Script, Permit),
+    state: &mut Kept,
 ) -> Result<Step, HttpError> {
     let variables = environment(x, conf, &script)?;
     x.unspoiled()?;
@@ -187,14 +190,14 @@ fn start(
             format!("the pipes of a script could not be watched ({})", crate::exchange::error::system_words(&error));
         HttpError::new(503, "no-resources").log(Level::Error, text)
     })?;
-    follow(x, conf, running)
+    follow(x, conf, running, state)
 }
 
-fn follow(x: &mut Exchange, conf: &Conf, running: Running) -> Result<Step, HttpError> {
+fn follow(x: &mut Exchange, conf: &Conf, running: Running, state: &mut Kept) -> Result<Step, HttpError> {
     match running.advance(x, conf)? {
         Next::Step(step) => Ok(step),
         Next::Wait(running, step) => {
-            x.handler = Some(Box::new(State::Running(running)));
+            *state = Some(Box::new(State(Stage::Running(running))));
             Ok(step)
         }
     }

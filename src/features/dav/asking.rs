@@ -37,6 +37,8 @@ pub struct Asking {
     pub hold: Option<Held>,
     /// The entries of the source.
     pub asked: Asked,
+    /// Until when it waits for others that work on the same tree.
+    pub until: Option<Instant>,
 }
 
 /// Trees that nobody else changes, as they were when they were asked for.

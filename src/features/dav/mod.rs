@@ -29,6 +29,7 @@ use crate::http::head::BodyLength;
 use crate::http::method::Method;
 use crate::http::response::{ContentType, Response};
 use asking::{Asking, Branch, Held, Side};
+use put::Put;
 use spot::{Spot, is_same};
 use work::Work;
 
@@ -52,15 +53,21 @@ const SOON: Duration = Duration::from_millis(10);
 
 /// Does what the method asks for, where it is one of ours. `tags` says whether files have tags here (`etag`); `admit` asks for
 /// other requests of the client.
-pub fn step(x: &mut Exchange, conf: &Conf, tags: bool, admit: Admit<'_>) -> Result<Step, HttpError> {
+pub fn step(
+    x: &mut Exchange,
+    conf: &Conf,
+    tags: bool,
+    admit: Admit<'_>,
+    state: &mut Option<Box<State>>,
+) -> Result<Step, HttpError> {
     if conf.methods == 0 {
         return Ok(Step::Next);
     }
     match x.method() {
         Method::Options => Ok(Step::done(options(conf))),
         method if conf.methods & method.bit() == 0 => Ok(Step::Next),
-        Method::Put => put::step(x, conf, tags, admit),
-        Method::Mkcol | Method::Delete | Method::Copy | Method::Move => change(x, conf, tags, admit),
+        Method::Put => put::step(x, conf, tags, admit, state),
+        Method::Mkcol | Method::Delete | Method::Copy | Method::Move => change(x, conf, tags, admit, state),
         _ => Ok(Step::Next),
     }
 }
@@ -77,28 +84,32 @@ enum Looked {
     Done(Step),
 }
 
-/// How far a request is, and after how many internal redirects it began.
-struct Kept {
-    stage: Stage,
-    redirects: u8,
-}
+/// How far a request is.
+pub struct State(Stage);
 
 enum Stage {
+    Put(Box<Put>),
     Asking(Box<Asking>),
     Work(Box<Work>, Option<Held>),
 }
 
 /// Asks for all that is to be done, then looks again and does it.
-fn change(x: &mut Exchange, conf: &Conf, tags: bool, admit: Admit<'_>) -> Result<Step, HttpError> {
-    let kept = x.handler.take().and_then(|kept| kept.downcast::<Kept>().ok());
-    let mut asking = match kept.filter(|kept| kept.redirects == x.redirects).map(|kept| kept.stage) {
-        Some(Stage::Work(work, hold)) => return go_on(x, work, hold),
+fn change(
+    x: &mut Exchange,
+    conf: &Conf,
+    tags: bool,
+    admit: Admit<'_>,
+    state: &mut Option<Box<State>>,
+) -> Result<Step, HttpError> {
+    let mut asking = match state.take().map(|state| state.0) {
+        Some(Stage::Work(work, hold)) => return go_on(x, work, hold, state),
         Some(Stage::Asking(asking)) => asking,
-        None => Box::new(begin(x)?),
+        // A file is on its way in under PUT alone.
+        Some(Stage::Put(_)) | None => Box::new(begin(x)?),
     };
     loop {
         if let Some(wait) = asking.go_on(x, admit, conf.max_files)? {
-            return Ok(keep(x, Stage::Asking(asking), wait));
+            return Ok(keep(state, Stage::Asking(asking), wait));
         }
         let looked = match x.method() {
             Method::Delete => delete(x, conf, tags, &mut asking),
@@ -108,14 +119,13 @@ fn change(x: &mut Exchange, conf: &Conf, tags: bool, admit: Admit<'_>) -> Result
         match looked {
             Ok(Looked::More) => {}
             Ok(Looked::Work(work)) => {
-                x.until = None;
-                return go_on(x, work, asking.hold.take());
+                return go_on(x, work, asking.hold.take(), state);
             }
-            Ok(Looked::Later(Step::Wait(wait))) => return Ok(keep(x, Stage::Asking(asking), wait)),
+            Ok(Looked::Later(Step::Wait(wait))) => return Ok(keep(state, Stage::Asking(asking), wait)),
             Ok(Looked::Later(step) | Looked::Done(step)) => return Ok(step),
             Err(error) => {
-                let wait = later(x, error)?;
-                return Ok(keep(x, Stage::Asking(asking), wait));
+                let wait = later(&mut asking.until, error)?;
+                return Ok(keep(state, Stage::Asking(asking), wait));
             }
         }
     }
@@ -130,32 +140,36 @@ fn begin(x: &Exchange) -> Result<Asking, HttpError> {
     Ok(asking)
 }
 
-fn keep(x: &mut Exchange, stage: Stage, wait: Wait) -> Step {
-    x.handler = Some(Box::new(Kept { stage, redirects: x.redirects }));
+fn keep(state: &mut Option<Box<State>>, stage: Stage, wait: Wait) -> Step {
+    *state = Some(Box::new(State(stage)));
     Step::Wait(wait)
 }
 
 /// When to try again what another request stands in the way of; any other error stays one, and so does this at some time.
-fn later(x: &mut Exchange, error: HttpError) -> Result<Wait, HttpError> {
+fn later(until: &mut Option<Instant>, error: HttpError) -> Result<Wait, HttpError> {
     if error.reason != trees::BUSY {
         return Err(error);
     }
     let now = Instant::now();
-    if *x.until.get_or_insert(now + PATIENCE) <= now {
-        x.until = None;
+    if *until.get_or_insert(now + PATIENCE) <= now {
         return Err(error);
     }
     Ok(Wait::Until(now + SOON))
 }
 
 /// Does a turn of what was begun; then others have theirs.
-fn go_on(x: &mut Exchange, mut work: Box<Work>, hold: Option<Held>) -> Result<Step, HttpError> {
+fn go_on(
+    x: &mut Exchange,
+    mut work: Box<Work>,
+    hold: Option<Held>,
+    state: &mut Option<Box<State>>,
+) -> Result<Step, HttpError> {
     if let Some(status) = work.go_on()? {
         return Ok(Step::done(empty(status)));
     }
     // Half a tree would be of no use to anybody.
     x.outlives_client = true;
-    Ok(keep(x, Stage::Work(work, hold), Wait::Until(Instant::now() + PAUSE)))
+    Ok(keep(state, Stage::Work(work, hold), Wait::Until(Instant::now() + PAUSE)))
 }
 
 /// What a new file counts in.

@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind, Read, Seek};
 use std::time::{Duration, Instant};
 
 use super::asking::Asking;
-use super::{Conf, Counted, Spot, accounts, empty, failed, is_same, later, withhold};
+use super::{Conf, Counted, Spot, Stage, State, accounts, empty, failed, is_same, keep, later, withhold};
 use crate::exchange::account;
 use crate::exchange::admission::{Admit, Question};
 use crate::exchange::error::{HttpError, Level};
@@ -23,11 +23,10 @@ const AHEAD: usize = 256 << 10;
 const LONG: Duration = Duration::from_secs(3600);
 
 /// A file that is on its way in.
-struct Put {
+pub struct Put {
     draft: Draft,
     inflow: Option<Inflow>,
     path: Vec<u8>,
-    redirects: u8,
     /// Whether all of the body is there.
     is_whole: bool,
     /// What was asked for beside the file itself.
@@ -43,10 +42,15 @@ enum Begun {
 }
 
 /// Stores the body of this request under its path.
-pub fn step(x: &mut Exchange, conf: &Conf, tags: bool, admit: Admit<'_>) -> Result<Step, HttpError> {
-    let state = x.handler.take().and_then(|state| state.downcast::<Put>().ok());
-    let mut put = match state {
-        Some(put) if put.redirects == x.redirects => put,
+pub fn step(
+    x: &mut Exchange,
+    conf: &Conf,
+    tags: bool,
+    admit: Admit<'_>,
+    state: &mut Option<Box<State>>,
+) -> Result<Step, HttpError> {
+    let mut put = match state.take().map(|state| state.0) {
+        Some(Stage::Put(put)) => put,
         _ => match begin(x, conf, tags, admit)? {
             Begun::Put(put) => put,
             Begun::Not(step) => return Ok(step),
@@ -59,7 +63,7 @@ pub fn step(x: &mut Exchange, conf: &Conf, tags: bool, admit: Admit<'_>) -> Resu
             Received::Memory(bytes) => put.draft.write(&bytes).map_err(stored)?,
             Received::File(mut file, _) => copy(&mut file, &mut put.draft).map_err(stored)?,
             Received::Nothing if has_body(x) => {
-                x.handler = Some(put);
+                *state = Some(Box::new(State(Stage::Put(put))));
                 return Ok(Step::Body(Sink::Live { most: AHEAD }));
             }
             Received::Nothing => {}
@@ -78,21 +82,16 @@ pub fn step(x: &mut Exchange, conf: &Conf, tags: bool, admit: Admit<'_>) -> Resu
             put.draft.write(&piece).map_err(|error| failed("write()", &put.path, &error, 409))?;
         }
         if !inflow.has_ended() {
-            x.handler = Some(put);
-            return Ok(Step::Wait(Wait::News(Instant::now() + LONG)));
+            return Ok(keep(state, Stage::Put(put), Wait::News(Instant::now() + LONG)));
         }
     }
     put.is_whole = true;
     match finish(x, conf, tags, &mut put, admit) {
-        Ok(Step::Wait(wait)) => {
-            x.handler = Some(put);
-            Ok(Step::Wait(wait))
-        }
+        Ok(Step::Wait(wait)) => Ok(keep(state, Stage::Put(put), wait)),
         Ok(step) => Ok(step),
         Err(error) => {
-            let wait = later(x, error)?;
-            x.handler = Some(put);
-            Ok(Step::Wait(wait))
+            let wait = later(&mut put.asking.until, error)?;
+            Ok(keep(state, Stage::Put(put), wait))
         }
     }
 }
@@ -148,7 +147,7 @@ fn begin(x: &Exchange, conf: &Conf, tags: bool, admit: Admit<'_>) -> Result<Begu
     }
     let mut draft = folder.draft_in(conf.access, accounts).map_err(refused)?;
     replaced.into_iter().for_each(|(file, size)| draft.hold().replace(file, size));
-    Ok(Begun::Put(Box::new(Put { draft, inflow: None, path, redirects: x.redirects, is_whole: false, asking })))
+    Ok(Begun::Put(Box::new(Put { draft, inflow: None, path, is_whole: false, asking })))
 }
 
 /// A folder is not overwritten; whether one is there.

@@ -12,6 +12,7 @@ use bytes::Bytes;
 use crate::exchange::Exchange;
 use crate::exchange::error::HttpError;
 use crate::exchange::step::Step;
+use crate::gateway::passing::Passing;
 use crate::gateway::program::{self, Around};
 use crate::gateway::relay::{Order, Relay};
 use crate::gateway::responder::Responder;
@@ -19,19 +20,19 @@ use crate::gateway::upstream::finding::Finding;
 use crate::gateway::{fastcgi, params};
 
 /// Answers with what a program answers.
-pub fn step(x: &mut Exchange, conf: &Conf, around: &Around<'_>) -> Result<Step, HttpError> {
+pub fn step(x: &mut Exchange, conf: &Conf, around: &Around<'_>, state: &mut Passing) -> Result<Step, HttpError> {
     let Some(door) = &conf.pass else { return Ok(Step::Next) };
     let told = (&conf.params[..], conf.relay.pass_request_headers);
     if let Some(step) = door.withhold(x, "fastcgi_pass", around, told) {
         return Ok(step);
     }
-    if let Some(relay) = around.resume(x) {
-        return around.follow(x, relay, "fastcgi_temp");
+    if let Some(relay) = state.relay.take() {
+        return around.follow(x, relay, "fastcgi_temp", state);
     }
     if let Some(step) = program::ask_body(x, &conf.relay, around, true) {
         return Ok(step);
     }
-    let upstream = match door.find(x, around)? {
+    let upstream = match door.find(x, around, state)? {
         (Finding::Here(upstream), _) => upstream,
         (Finding::Later(step), _) => return Ok(step),
     };
@@ -52,5 +53,5 @@ pub fn step(x: &mut Exchange, conf: &Conf, around: &Around<'_>) -> Result<Step, 
         body: program::payload(x, &conf.relay),
     };
     let relay = Relay::new(x, order);
-    around.follow(x, relay, "fastcgi_temp")
+    around.follow(x, relay, "fastcgi_temp", state)
 }

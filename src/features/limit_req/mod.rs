@@ -236,14 +236,14 @@ enum Decision {
     Refused(u64, usize),
 }
 
-/// Lets a request pass, wait or fail. It is asked once for each request.
-pub fn step(x: &mut Exchange, conf: &Conf) -> Result<Step, HttpError> {
+/// Lets a request pass, wait or fail. It is asked once for each request. `until` is the moment that a delayed one waits for.
+pub fn step(x: &mut Exchange, conf: &Conf, until: &mut Option<Instant>) -> Result<Step, HttpError> {
     if conf.rules.is_empty() && x.limits.requests.is_none() {
         return Ok(Step::Next);
     }
     if x.limits.requests.is_some() {
-        return Ok(match x.until.take() {
-            Some(until) if until > Instant::now() => wait(x, until),
+        return Ok(match until.take() {
+            Some(moment) if moment > Instant::now() => wait(moment, until),
             _ => Step::Next,
         });
     }
@@ -280,7 +280,7 @@ pub fn step(x: &mut Exchange, conf: &Conf) -> Result<Step, HttpError> {
             x.report(level, text("delaying request", excess, ",", zone));
             x.limits.requests = Some(if conf.dry_run { Decided::DelayedDryRun } else { Decided::Delayed });
             if !conf.dry_run {
-                return Ok(wait(x, Instant::now() + Duration::from_millis(time)));
+                return Ok(wait(Instant::now() + Duration::from_millis(time), until));
             }
         }
         Decision::Refused(excess, zone) => {
@@ -297,9 +297,9 @@ pub fn step(x: &mut Exchange, conf: &Conf) -> Result<Step, HttpError> {
     Ok(Step::Next)
 }
 
-fn wait(x: &mut Exchange, until: Instant) -> Step {
-    x.until = Some(until);
-    Step::Wait(Wait::Until(until))
+fn wait(moment: Instant, until: &mut Option<Instant>) -> Step {
+    *until = Some(moment);
+    Step::Wait(Wait::Until(moment))
 }
 
 /// Asks all zones as one: nobody else counts meanwhile, and a request that one refuses is counted in none.

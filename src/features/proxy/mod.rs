@@ -21,6 +21,7 @@ use crate::exchange::error::HttpError;
 use crate::exchange::step::{Sink, Spool, Step};
 use crate::exchange::trace::{Act, Told};
 use crate::exchange::{Exchange, Received};
+use crate::gateway::passing::Passing;
 use crate::gateway::relay::{self, Order, Payload, Relay};
 use crate::gateway::resolver::Names;
 use crate::gateway::upstream::Upstreams;
@@ -43,7 +44,7 @@ pub struct Around<'a> {
 const AHEAD: usize = 64 << 10;
 
 /// Passes the request on, where the conf says so.
-pub fn step(x: &mut Exchange, conf: &Arc<Conf>, around: &Around<'_>) -> Result<Step, HttpError> {
+pub fn step(x: &mut Exchange, conf: &Arc<Conf>, around: &Around<'_>, state: &mut Passing) -> Result<Step, HttpError> {
     let Some(pass) = &conf.pass else { return Ok(Step::Next) };
     if !x.may_act() {
         // What the conf makes of the URL may be none: that is found out as it is for a real request.
@@ -53,24 +54,25 @@ pub fn step(x: &mut Exchange, conf: &Arc<Conf>, around: &Around<'_>) -> Result<S
             return Ok(step);
         }
     }
-    let relay = match relay::resume(x) {
+    let relay = match state.relay.take() {
         Some(relay) => relay,
         None => {
             // One that is not passed on is read all the same: it may be refused, and what is passed on may be made of it.
             if relay::expects_body(x, &around.spool) {
                 return Ok(Step::Body(sink(x, conf, around)));
             }
-            match pass.find(x, around.upstreams, around.names)? {
+            match pass.find(x, (around.upstreams, around.names), state)? {
                 Found::Here(there) => begin(x, conf, pass, there)?,
                 Found::Later(step) => return Ok(step),
             }
         }
     };
     let beside = relay::Around { catches: around.catches, folder: Path::new("proxy_temp") };
-    relay.advance(x, &beside, &|x, name, value| match name {
+    let rewrite = |x: &Exchange, name: &[u8], value: &Bytes| match name {
         b"location" | b"refresh" => redirect::rewrite(x, conf, name, value),
         _ => cookies::rewrite(x, conf, value),
-    })
+    };
+    relay.advance(x, &beside, &rewrite, state)
 }
 
 /// Whom a request would go to, and what would be sent.

@@ -11,6 +11,7 @@ use crate::conf::value::Text;
 use crate::exchange::Exchange;
 use crate::exchange::error::{HttpError, Level};
 use crate::exchange::step::Step;
+use crate::gateway::passing::Passing;
 use crate::gateway::resolver::Names;
 use crate::gateway::upstream::finding::{self, Finding};
 use crate::gateway::upstream::{Upstream, Upstreams};
@@ -181,7 +182,12 @@ impl Pass {
     }
 
     /// Where a request goes, or the step that waits until its name is looked up.
-    pub fn find(&self, x: &mut Exchange, upstreams: &Upstreams, names: &Names) -> Result<Found, HttpError> {
+    pub fn find(
+        &self,
+        x: &Exchange,
+        (upstreams, names): (&Upstreams, &Names),
+        state: &mut Passing,
+    ) -> Result<Found, HttpError> {
         let text = match &self.url {
             Url::Fixed(parts, index) => {
                 let upstream = upstreams.at(*index).cloned().ok_or_else(|| HttpError::new(500, "no-upstream"))?;
@@ -193,7 +199,7 @@ impl Pass {
             let words = format!("invalid URL prefix in \"{}\"", escape::error_log(&text));
             HttpError::new(500, "bad-upstream-url").log(Level::Error, words)
         })?;
-        Ok(match finding::find(x, upstreams, names, &parts.authority, parts.default_port())? {
+        Ok(match finding::find(x, (upstreams, names), &parts.authority, parts.default_port(), &mut state.lookup)? {
             Finding::Here(upstream) => Found::Here(There { upstream, parts }),
             Finding::Later(step) => Found::Later(step),
         })

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use super::listing::{self, Share, Style};
 use super::receive::Stored;
 use super::rows::Conf;
-use super::{Around, page};
+use super::{Around, Kept, Stage, State, page};
 use crate::exchange::Exchange;
 use crate::exchange::error::HttpError;
 use crate::exchange::joint::Turn;
@@ -20,31 +20,31 @@ pub struct Look {
     /// The files that this request has just brought; none if it only looks.
     stored: Option<Vec<Stored>>,
     share: Share,
-    /// After so many internal redirects.
-    redirects: u8,
 }
 
 /// The answer to whoever looks at the location.
-pub fn listing(x: &mut Exchange, conf: &Conf, around: &Around<'_>) -> Result<Step, HttpError> {
-    show(x, conf, around, None)
+pub fn listing(x: &mut Exchange, conf: &Conf, around: &Around<'_>, state: &mut Kept) -> Result<Step, HttpError> {
+    show(x, conf, around, None, state)
 }
 
 /// The answer to an upload.
-pub fn stored(x: &mut Exchange, conf: &Conf, around: &Around<'_>, files: Vec<Stored>) -> Result<Step, HttpError> {
-    show(x, conf, around, Some(files))
+pub fn stored(
+    x: &mut Exchange,
+    conf: &Conf,
+    around: &Around<'_>,
+    files: Vec<Stored>,
+    state: &mut Kept,
+) -> Result<Step, HttpError> {
+    show(x, conf, around, Some(files), state)
 }
 
-/// What this request waits for already, to go on with.
-pub fn under_way(x: &mut Exchange) -> Option<Box<Look>> {
-    let is_mine = x
-        .handler
-        .as_ref()
-        .and_then(|kept| kept.downcast_ref::<Look>())
-        .is_some_and(|look| look.redirects == x.redirects);
-    x.handler.take_if(|_| is_mine)?.downcast().ok()
-}
-
-fn show(x: &mut Exchange, conf: &Conf, around: &Around<'_>, stored: Option<Vec<Stored>>) -> Result<Step, HttpError> {
+fn show(
+    x: &mut Exchange,
+    conf: &Conf,
+    around: &Around<'_>,
+    stored: Option<Vec<Stored>>,
+    state: &mut Kept,
+) -> Result<Step, HttpError> {
     let is_json = negotiate::prefers_json(x.head.known(Known::Accept));
     // Whoever has stored files is told of those; JSON says nothing of others.
     let store = conf.store.as_ref().filter(|_| conf.list && (stored.is_none() || !is_json));
@@ -55,15 +55,21 @@ fn show(x: &mut Exchange, conf: &Conf, around: &Around<'_>, stored: Option<Vec<S
     };
     let style = if is_json { Style::Json } else { Style::Page { deletes: conf.delete } };
     let share = listing::ask(store, style, x.prefix.join(around.folder), x.waker());
-    go_on(x, conf, around, Box::new(Look { stored, share, redirects: x.redirects }))
+    go_on(x, conf, around, Box::new(Look { stored, share }), state)
 }
 
 /// Does a turn of the list; the answer, when it is whole.
-pub fn go_on(x: &mut Exchange, conf: &Conf, around: &Around<'_>, mut look: Box<Look>) -> Result<Step, HttpError> {
+pub fn go_on(
+    x: &mut Exchange,
+    conf: &Conf,
+    around: &Around<'_>,
+    mut look: Box<Look>,
+    state: &mut Kept,
+) -> Result<Step, HttpError> {
     match look.share.turn(x)? {
         Turn::Made(list) => Ok(Step::done(written(x, conf, around, look.stored.as_deref(), list))),
         Turn::Wait(wait) => {
-            x.handler = Some(look);
+            *state = Some(Box::new(State(Stage::Looking(look))));
             Ok(Step::Wait(wait))
         }
     }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::{Conf, State, find, guard_of, open, remove};
+use super::{Conf, Kept, Stage, State, find, guard_of, open, remove};
 use crate::exchange::admission::Admit;
 use crate::exchange::error::{HttpError, Level};
 use crate::exchange::step::Step;
@@ -13,7 +13,7 @@ use crate::http::escape;
 pub const TYPE: &[u8] = b"application/x-www-form-urlencoded";
 
 /// Removes the file that the form names, and leads back to the page. Whoever sent it was let in before.
-pub fn answer(x: &mut Exchange, conf: &Conf, admit: Admit<'_>) -> Result<Step, HttpError> {
+pub fn answer(x: &mut Exchange, conf: &Conf, admit: Admit<'_>, state: &mut Kept) -> Result<Step, HttpError> {
     let Received::Memory(body) = x.received.take() else {
         return Err(bad("a form that asks for a removal is too large"));
     };
@@ -24,7 +24,7 @@ pub fn answer(x: &mut Exchange, conf: &Conf, admit: Admit<'_>) -> Result<Step, H
     find(&folder, &name)?;
     if let Some(wait) = guard_of(x, conf, &name, admit)? {
         x.received = Received::Memory(body);
-        x.handler = Some(Box::new(State::Form));
+        *state = Some(Box::new(State(Stage::Form)));
         return Ok(Step::Wait(wait));
     }
     remove(&folder, &name)?;

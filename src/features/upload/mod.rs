@@ -37,6 +37,7 @@ use crate::http::head::{BodyLength, Known};
 use crate::http::method::Method;
 use crate::http::response::{ContentType, Response};
 use crate::http::{multipart, negotiate};
+use answer::Look;
 use passed::Form;
 use receive::Receiving;
 
@@ -66,24 +67,36 @@ pub struct Around<'a> {
 }
 
 /// What is kept between two entries.
-enum State {
+pub struct State(Stage);
+
+enum Stage {
     Receiving(Box<Receiving>),
     /// A small form is being read.
     Form,
+    /// What the client is to see is being listed.
+    Looking(Box<Look>),
 }
 
+type Kept = Option<Box<State>>;
+
 /// Answers for a store, where there is one. `admit` asks for the requests of this client that would be about a stored file itself.
-pub fn step(x: &mut Exchange, conf: &Conf, around: &Around<'_>, admit: Admit<'_>) -> Result<Step, HttpError> {
+pub fn step(
+    x: &mut Exchange,
+    conf: &Conf,
+    around: &Around<'_>,
+    admit: Admit<'_>,
+    state: &mut Kept,
+) -> Result<Step, HttpError> {
     let Some(store) = &conf.store else { return Ok(Step::Next) };
     let Some(rest) = x.uri.strip_prefix(store.prefix.as_ref()) else { return Ok(Step::Next) };
     let name = rest.strip_prefix(b"/").unwrap_or(rest).to_vec();
     match (x.method(), name.is_empty()) {
-        (Method::Get | Method::Head, true) => match answer::under_way(x) {
-            Some(look) => answer::go_on(x, conf, around, look),
-            None => answer::listing(x, conf, around),
+        (Method::Get | Method::Head, true) => match state.take().map(|state| state.0) {
+            Some(Stage::Looking(look)) => answer::go_on(x, conf, around, look, state),
+            _ => answer::listing(x, conf, around, state),
         },
         (Method::Get | Method::Head, false) => fetch(store, &name, around).map(Step::done),
-        (Method::Post, true) => post(x, conf, around, admit),
+        (Method::Post, true) => post(x, conf, around, admit, state),
         (Method::Delete, false) if conf.delete => {
             let folder = open(store)?;
             find(&folder, &name)?;
@@ -215,33 +228,40 @@ fn remove(folder: &Folder, name: &[u8]) -> Result<(), HttpError> {
     })
 }
 
-fn post(x: &mut Exchange, conf: &Conf, around: &Around<'_>, admit: Admit<'_>) -> Result<Step, HttpError> {
-    if let Some(look) = answer::under_way(x) {
-        return answer::go_on(x, conf, around, look);
-    }
-    let state = x.handler.take().and_then(|state| state.downcast::<State>().ok());
-    match state.map(|state| *state) {
-        Some(State::Receiving(receiving)) if receiving.redirects == x.redirects => {
-            receive(x, conf, around, receiving, admit)
-        }
-        Some(State::Form) => form::answer(x, conf, admit),
-        _ => begin(x, conf, around, admit),
+fn post(
+    x: &mut Exchange,
+    conf: &Conf,
+    around: &Around<'_>,
+    admit: Admit<'_>,
+    state: &mut Kept,
+) -> Result<Step, HttpError> {
+    match state.take().map(|state| state.0) {
+        Some(Stage::Receiving(receiving)) => receive(x, conf, around, receiving, admit, state),
+        Some(Stage::Form) => form::answer(x, conf, admit, state),
+        Some(Stage::Looking(look)) => answer::go_on(x, conf, around, look, state),
+        None => begin(x, conf, around, admit, state),
     }
 }
 
-fn begin(x: &mut Exchange, conf: &Conf, around: &Around<'_>, admit: Admit<'_>) -> Result<Step, HttpError> {
+fn begin(
+    x: &mut Exchange,
+    conf: &Conf,
+    around: &Around<'_>,
+    admit: Admit<'_>,
+    state: &mut Kept,
+) -> Result<Step, HttpError> {
     strangers::refuse(x, &conf.origins)?;
     let kind = x.head.known(Known::ContentType).unwrap_or_default();
     if conf.delete && kind.get(..form::TYPE.len()).is_some_and(|kind| kind.eq_ignore_ascii_case(form::TYPE)) {
         if !announces_body(x) {
-            return form::answer(x, conf, admit);
+            return form::answer(x, conf, admit, state);
         }
         if let Some(step) = conf.store.as_ref().and_then(|store| {
             would(x, "removes the file that the form names, in", &[store.folder.as_ref(), b"/"].concat())
         }) {
             return Ok(step);
         }
-        x.handler = Some(Box::new(State::Form));
+        *state = Some(Box::new(State(Stage::Form)));
         return Ok(Step::Body(Sink::Spool { memory: SMALL, folder: x.prefix.join(around.folder), naming: None }));
     }
     let Some(boundary) = multipart::boundary(kind) else {
@@ -261,7 +281,7 @@ fn begin(x: &mut Exchange, conf: &Conf, around: &Around<'_>, admit: Admit<'_>) -
     let Some(accounts) = accounts(x, conf, &folder).map_err(|error| closed(store, "readdir()", &error))? else {
         return Ok(Step::Wait(Wait::News(Instant::now() + LONG)));
     };
-    let mut receiving = Receiving::begin(folder, accounts, &boundary, wants_hash, x.redirects);
+    let mut receiving = Receiving::begin(folder, accounts, &boundary, wants_hash);
     if let Some(target) = &conf.pass {
         let spool = Spool::new(around.memory, x.prefix.join(around.folder));
         let form = Form::begin(spool).map_err(|error| closed(store, "getrandom()", &error))?;
@@ -269,7 +289,7 @@ fn begin(x: &mut Exchange, conf: &Conf, around: &Around<'_>, admit: Admit<'_>) -
         let query = x.args.as_deref().filter(|_| matches!(target, Target::Named(_)));
         receiving.pass_on(form, query, conf)?;
     }
-    receive(x, conf, around, Box::new(receiving), admit)
+    receive(x, conf, around, Box::new(receiving), admit, state)
 }
 
 /// What files in the store count in; none as long as nobody knows what it holds.
@@ -294,6 +314,7 @@ fn receive(
     around: &Around<'_>,
     mut receiving: Box<Receiving>,
     admit: Admit<'_>,
+    state: &mut Kept,
 ) -> Result<Step, HttpError> {
     let mut is_whole = true;
     match (receiving.inflow.take(), x.received.take()) {
@@ -312,7 +333,7 @@ fn receive(
         (None, Received::Memory(bytes)) => receiving.feed(&bytes, conf, around)?,
         (None, Received::File(mut file, _)) => receiving.feed_file(&mut file, conf, around)?,
         (None, Received::Nothing) if announces_body(x) => {
-            x.handler = Some(Box::new(State::Receiving(receiving)));
+            *state = Some(Box::new(State(Stage::Receiving(receiving))));
             return Ok(Step::Body(Sink::Live { most: AHEAD }));
         }
         (None, Received::Nothing) => {}
@@ -323,7 +344,7 @@ fn receive(
     }
     if !is_whole {
         receiving.rest();
-        x.handler = Some(Box::new(State::Receiving(receiving)));
+        *state = Some(Box::new(State(Stage::Receiving(receiving))));
         return Ok(Step::Wait(Wait::News(Instant::now() + LONG)));
     }
     receiving.is_whole = true;
@@ -331,7 +352,7 @@ fn receive(
         match guard_of(x, conf, name.as_bytes(), admit) {
             Ok(None) => receiving.admit(name),
             Ok(Some(wait)) => {
-                x.handler = Some(Box::new(State::Receiving(receiving)));
+                *state = Some(Box::new(State(Stage::Receiving(receiving))));
                 return Ok(Step::Wait(wait));
             }
             Err(error) => {
@@ -346,6 +367,6 @@ fn receive(
             stored.form.map_or(Ok(()), |form| form.hand_over(x))?;
             Ok(Step::Goto(target.clone()))
         }
-        None => answer::stored(x, conf, around, stored.files),
+        None => answer::stored(x, conf, around, stored.files, state),
     }
 }

@@ -27,8 +27,6 @@ const NUMBERS: u32 = 10_000;
 pub struct Receiving {
     /// Where more of it comes from.
     pub inflow: Option<Inflow>,
-    /// After so many internal redirects.
-    pub redirects: u8,
     /// Whether all of it is there.
     pub is_whole: bool,
     parser: Parser,
@@ -88,10 +86,9 @@ pub struct Outcome {
 
 impl Receiving {
     /// In front of the first byte.
-    pub fn begin(folder: Folder, accounts: Accounts, boundary: &[u8], hashes: bool, redirects: u8) -> Receiving {
+    pub fn begin(folder: Folder, accounts: Accounts, boundary: &[u8], hashes: bool) -> Receiving {
         Receiving {
             inflow: None,
-            redirects,
             is_whole: false,
             parser: Parser::new(boundary),
             folder,

@@ -23,7 +23,7 @@ pub use answer::Rewrite;
 pub use conf::{Bind, Cases, Conf, Ignored};
 pub use outgoing::Payload;
 pub use protocol::{Fault, Head, Part, Protocol};
-pub use run::{Around, Order, Relay, abandon, resume};
+pub use run::{Around, Order, Relay, abandon};
 pub use tls::Secure;
 
 use crate::exchange::step::Spool;

@@ -19,6 +19,7 @@ use super::trouble::{READING_HEAD, Trouble};
 use crate::exchange::Exchange;
 use crate::exchange::error::{HttpError, Level, system_words};
 use crate::exchange::step::{Step, Wait};
+use crate::gateway::passing::Passing;
 use crate::gateway::upstream::peers::Outcome;
 use crate::gateway::upstream::{Choice, Tried, Upstream, Waiting};
 use crate::http::method::is_idempotent;
@@ -60,28 +61,14 @@ pub struct Relay {
     pub(super) order: Order,
     pub(super) tried: Tried,
     begun: Instant,
-    redirects: u8,
     pub(super) link: Option<Link>,
     /// While the names of the servers are being looked up.
     waiting: Option<Waiting>,
 }
 
-/// The relay that waits in this request; none if it was begun before an internal redirect, which ended it.
-pub fn resume(x: &mut Exchange) -> Option<Box<Relay>> {
-    if !x.handler.as_ref()?.is::<Relay>() {
-        // A name that is being looked up keeps its place.
-        return None;
-    }
-    let relay = x.handler.take()?.downcast::<Relay>().ok()?;
-    (relay.redirects == x.redirects).then_some(relay)
-}
-
 /// A request ends while its relay waits: what has come until now is noted, the program's last words too.
-pub fn abandon(x: &mut Exchange) {
-    if !x.handler.as_ref().is_some_and(|kept| kept.is::<Relay>()) {
-        return;
-    }
-    let Some(mut relay) = x.handler.take().and_then(|kept| kept.downcast::<Relay>().ok()) else { return };
+pub fn abandon(x: &mut Exchange, state: &mut Passing) {
+    let Some(mut relay) = state.relay.take() else { return };
     let Some(mut link) = relay.link.take() else { return };
     // Whatever it finds, nobody waits for it any more.
     let _ = link.look(&relay.order.conf, relay.order.protocol.as_mut(), x.now);
@@ -95,7 +82,7 @@ impl Relay {
         x.attempts.begin((order.protocol.scheme(), std::mem::take(&mut order.uri)));
         x.outlives_client = order.conf.ignore_client_abort;
         let tried = Tried::at_most(order.conf.next_tries as usize);
-        Box::new(Relay { order, tried, begun: x.now, redirects: x.redirects, link: None, waiting: None })
+        Box::new(Relay { order, tried, begun: x.now, link: None, waiting: None })
     }
 
     /// Goes as far as it goes without waiting.
@@ -104,12 +91,13 @@ impl Relay {
         x: &mut Exchange,
         around: &Around<'_>,
         rewrite: Rewrite<'_>,
+        state: &mut Passing,
     ) -> Result<Step, HttpError> {
         x.unspoiled()?;
         loop {
             let Some(link) = &mut self.link else {
                 if let Some(until) = self.open(x)? {
-                    x.handler = Some(self);
+                    state.relay = Some(self);
                     return Ok(Step::Wait(Wait::News(until)));
                 }
                 continue;
@@ -123,7 +111,7 @@ impl Relay {
                     let late = || x.now + std::time::Duration::from_secs(3600);
                     let until = link.deadline(&self.order.conf).unwrap_or_else(late);
                     self.remark(x);
-                    x.handler = Some(self);
+                    state.relay = Some(self);
                     return Ok(Step::Wait(Wait::News(until)));
                 }
                 Err(trouble) => {

@@ -22,8 +22,8 @@ pub enum Finding {
     Later(Step),
 }
 
-/// A look-up that a request waits for; it stands with the exchange between two entries of a step.
-struct Waiting {
+/// A look-up that a request waits for between two entries of a step.
+pub struct Awaited {
     text: Vec<u8>,
     lookup: Lookup,
 }
@@ -44,11 +44,11 @@ pub fn known(upstreams: &Upstreams, text: &[u8], default_port: u16) -> Option<Ar
 
 /// Finds the upstream that a text names: `name`, `host:port`, an address or `unix:/path`.
 pub fn find(
-    x: &mut Exchange,
-    upstreams: &Upstreams,
-    names: &Names,
+    x: &Exchange,
+    (upstreams, names): (&Upstreams, &Names),
     text: &[u8],
     default_port: u16,
+    awaited: &mut Option<Box<Awaited>>,
 ) -> Result<Finding, HttpError> {
     if let Some(upstream) = upstreams.named(text, None, default_port) {
         return Ok(Finding::Here(upstream.clone()));
@@ -67,8 +67,8 @@ pub fn find(
         let error = HttpError::new(502, "no-resolver");
         return Err(error.log(Level::Error, format!("no resolver defined to resolve {host}")));
     };
-    let lookup = match waiting(x, text) {
-        Some(lookup) => lookup,
+    let lookup = match awaited.take().filter(|awaited| awaited.text == text) {
+        Some(awaited) => awaited.lookup,
         None => resolver.resolve(&name, x.waker(), names.timeout()),
     };
     match lookup.poll() {
@@ -79,25 +79,10 @@ pub fn find(
         }
         Poll::Pending => {
             let until = lookup.deadline;
-            x.handler = Some(Box::new(Waiting { text: text.to_vec(), lookup }));
+            *awaited = Some(Box::new(Awaited { text: text.to_vec(), lookup }));
             Ok(Finding::Later(Step::Wait(Wait::News(until))))
         }
     }
-}
-
-/// Whether the request waits for a name; what it keeps is no gateway's own then, and has to stay where it is until the next
-/// search.
-pub fn is_waiting(x: &Exchange) -> bool {
-    x.handler.as_ref().is_some_and(|kept| kept.is::<Waiting>())
-}
-
-/// The look-up that was begun for this text.
-fn waiting(x: &mut Exchange, text: &[u8]) -> Option<Lookup> {
-    if !is_waiting(x) {
-        return None;
-    }
-    let kept = x.handler.take()?.downcast::<Waiting>().ok()?;
-    (kept.text == text).then_some(kept.lookup)
 }
 
 fn of(name: &str, found: &[IpAddr], port: u16) -> Arc<Upstream> {
