@@ -15,11 +15,11 @@ use std::time::{Duration, Instant};
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Registry, Token};
 
+use crate::conf::listening::Address;
 use crate::exchange::engine::{Engine, Sight};
 use crate::exchange::notebook::Notebook;
 use crate::exchange::tls::Security;
 use crate::exchange::{Arrival, Client};
-use crate::features::listen::Address;
 use crate::http::head::Head;
 use crate::http::response::{Chunk, Response, Stream};
 use crate::pipeline::{Drive, End, Feeding, Run};

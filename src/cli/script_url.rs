@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use super::plain;
 use crate::conf::args::bytes_to_path;
+use crate::conf::listening::Address;
 use crate::features::cgi::Mode;
-use crate::features::listen::Address;
 use crate::features::server_name::Name;
 use crate::http::escape;
 use crate::route::{Location, Matcher, Server};

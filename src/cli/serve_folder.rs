@@ -14,8 +14,8 @@ use nix::unistd::{AccessFlags, access, geteuid};
 use super::options::{Options, ServeFolder};
 use super::serve_conf::{self, MOST, STORE};
 use super::{say, serve};
+use crate::conf::machine::Identity;
 use crate::conf::way::by_handle;
-use crate::features::process::Identity;
 use crate::server::daemon;
 use crate::settings::load::Request;
 
@@ -222,8 +222,8 @@ mod tests {
             assert!(loaded.diagnostics.is_empty(), "{:?}", loaded.diagnostics);
             let scope = &settings.servers[0].scope;
             assert_eq!(scope.root.root.constant(), Some(root.as_os_str().as_encoded_bytes()));
-            let all = |ip: &crate::features::listen::Address| match ip {
-                crate::features::listen::Address::Ip(ip) => ip.ip().is_unspecified() == public && ip.port() == 8000,
+            let all = |ip: &crate::conf::listening::Address| match ip {
+                crate::conf::listening::Address::Ip(ip) => ip.ip().is_unspecified() == public && ip.port() == 8000,
                 _ => false,
             };
             assert!(scope.listen.listens.iter().all(|listen| all(&listen.address)));

@@ -19,6 +19,17 @@ pub struct Account {
     pub gid: u32,
 }
 
+/// Who the worker process becomes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// The user's name, for the list of groups and for messages.
+    pub name: String,
+    /// The user.
+    pub uid: u32,
+    /// The group.
+    pub gid: u32,
+}
+
 /// The user of this name.
 pub fn user(name: &str) -> Option<Account> {
     if STATIC {

@@ -10,6 +10,7 @@ pub mod directive;
 pub mod glob;
 pub mod hostnames;
 pub mod include;
+pub mod listening;
 pub mod machine;
 pub mod odd;
 pub mod outside;

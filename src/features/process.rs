@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::conf::args::{Args, Fault};
 use crate::conf::directive::{Arity, Contexts, Directive, Inherit, Manual, Repeat};
+use crate::conf::machine::Identity;
 use crate::exchange::variables::Variable;
 
 /// The modules that are built in, nginx's and others', under the names that `load_module` has for them.
@@ -60,17 +61,6 @@ pub const LACKING: &[&str] = &[
     "http_memcached_module",
     "http_browser_module",
 ];
-
-/// Who the worker process becomes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Identity {
-    /// The user's name, for the list of groups and for messages.
-    pub name: String,
-    /// The user.
-    pub uid: u32,
-    /// The group.
-    pub gid: u32,
-}
 
 /// The pool of threads that answer requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

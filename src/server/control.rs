@@ -12,7 +12,7 @@ use super::shared::{Current, Entry};
 use super::signals::Signal;
 use super::slot::Parked;
 use super::{Fresh, Message};
-use crate::features::listen::Address;
+use crate::conf::listening::Address;
 use crate::settings::Settings;
 
 /// How long a connection that sent nothing yet is waited for in a graceful stop, in milliseconds.

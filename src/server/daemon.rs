@@ -9,7 +9,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::unistd::{self, Gid, Uid};
 
 use crate::conf::machine;
-use crate::features::process::Identity;
+use crate::conf::machine::Identity;
 
 /// Goes to the background: a process without terminal whose standard streams lead nowhere.
 pub fn go_to_background() -> io::Result<()> {

@@ -11,11 +11,11 @@ use super::socket_file::SocketFile;
 use super::verdicts::Verdicts;
 use super::{Fresh, events, open};
 use crate::conf::diagnostic::{Diagnostic, Severity};
+use crate::conf::listening::Address;
 use crate::conf::outside::Outside;
 use crate::conf::render::{Format, render};
 use crate::conf::source::{Sources, Span};
 use crate::conf::zone::{self, Identity};
-use crate::features::listen::Address;
 use crate::settings::Settings;
 use crate::settings::load::{self, Loaded, Request};
 

@@ -12,7 +12,7 @@ use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 
 use super::socket_file::SocketFile;
 use super::transport;
-use crate::features::listen::{Address, Options};
+use crate::conf::listening::{Address, Options};
 
 /// The kernel's queue of connections that nobody accepted yet, when `backlog=` says nothing.
 const BACKLOG: i32 = 511;

@@ -50,9 +50,9 @@ use std::sync::Arc;
 use crossbeam_channel::Sender;
 use mio::Waker;
 
+use crate::conf::listening::Address;
 use crate::exchange::counters::Connections;
 use crate::exchange::engine::Engine;
-use crate::features::listen::Address;
 use crate::settings::Settings;
 use keeper::Keeper;
 use listen::Listener;

@@ -10,8 +10,8 @@ use super::listen::Listener;
 use super::logfile::FileSystem;
 use super::signals::Signal;
 use super::{Inbox, Message, Server, open};
+use crate::conf::listening::Address;
 use crate::exchange::Exchange;
-use crate::features::listen::Address;
 use crate::settings::load::{self, Request};
 
 /// Panics if the request asks for it in this place.

@@ -117,9 +117,9 @@ impl Worker {
 #[inline(always)]
 pub(super) fn client(c: &Connection, entry: &Entry) -> Client {
     let (local, unix) = match &entry.socket.address {
-        crate::features::listen::Address::Unix(path) => (None, Some(Arc::from(path.to_string_lossy()))),
-        crate::features::listen::Address::Ip(address) if !address.ip().is_unspecified() => (Some(*address), None),
-        crate::features::listen::Address::Ip(address) => {
+        crate::conf::listening::Address::Unix(path) => (None, Some(Arc::from(path.to_string_lossy()))),
+        crate::conf::listening::Address::Ip(address) if !address.ip().is_unspecified() => (Some(*address), None),
+        crate::conf::listening::Address::Ip(address) => {
             // A file that stands in for the address has none of its own.
             let meant = || SocketAddr::new(loopback(address), address.port());
             (Some(c.socket.local().unwrap_or_else(meant)), None)

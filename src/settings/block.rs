@@ -17,6 +17,7 @@ use crate::conf::ast::Node;
 use crate::conf::codes::Code;
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::directive::Contexts;
+use crate::conf::listening::Address;
 use crate::conf::source::Span;
 use crate::features;
 use crate::features::referer;
@@ -134,7 +135,7 @@ impl Builder {
         let blocks = self.simple(nodes, Contexts::SERVER, &mut scope);
         if scope.listen.listens.is_empty() && !scope.listen.is_named {
             let port = if self.load.outside.is_root() && !self.load.rootless { 80 } else { 8000 };
-            let address = features::listen::Address::Ip(([0, 0, 0, 0], port).into());
+            let address = Address::Ip(([0, 0, 0, 0], port).into());
             let options = Default::default();
             let listen = features::listen::Listen {
                 address,

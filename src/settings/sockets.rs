@@ -8,8 +8,9 @@ use std::sync::Arc;
 
 use crate::conf::codes::Code;
 use crate::conf::diagnostic::Diagnostic;
+use crate::conf::listening::{Address, Options};
 use crate::conf::source::Span;
-use crate::features::listen::{Address, Listen, Options};
+use crate::features::listen::Listen;
 use crate::route::{Hosts, Server};
 
 /// The servers of one address.

@@ -11,7 +11,7 @@ use super::script::Url;
 use super::wire::Place;
 use crate::cli::options::Options;
 use crate::cli::{check, say};
-use crate::features::listen::Address;
+use crate::conf::listening::Address;
 use crate::server::keeper::Keeper;
 use crate::server::listen::Listener;
 use crate::server::logfile::Source;

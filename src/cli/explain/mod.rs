@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use super::options::{Explain, Form, Options, Shape};
 use super::{check, say};
-use crate::features::process::Identity;
+use crate::conf::machine::Identity;
 use crate::server::daemon;
 use crate::settings::Settings;
 use crate::settings::load;

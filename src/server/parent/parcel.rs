@@ -12,10 +12,10 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{MemfdFlags, SealFlags};
 
 use crate::conf::args::bytes_to_path;
+use crate::conf::listening::Address;
+use crate::conf::machine::Identity;
 use crate::conf::outside::Outside;
 use crate::conf::packed::{Packer, Unpacker};
-use crate::features::listen::Address;
-use crate::features::process::Identity;
 use crate::settings::load::Request;
 
 /// A conf on its way to the worker.

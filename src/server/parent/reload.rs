@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use super::wire::Word;
 use super::{InForce, Parent, Stage, hand_over, log_paths, pack, parcel};
-use crate::features::listen::Address;
-use crate::features::process::Identity;
+use crate::conf::listening::Address;
+use crate::conf::machine::Identity;
 use crate::server::control::STOPS;
 use crate::server::daemon;
 use crate::server::keeper::{self, Before};
