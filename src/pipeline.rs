@@ -30,6 +30,7 @@ use crate::http::response::{Body, Response};
 use crate::http::status;
 use crate::route::{Location, Server};
 use crate::settings::{Scope, Settings};
+pub use delivery::{connection_lines, event_line};
 pub use drive::*;
 use filters::*;
 pub use moves::find_server;

@@ -57,6 +57,17 @@ fn features_do_not_know_each_other() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
+/// What a directive means the engine asks of the pipeline and the settings: a new directive does not touch it.
+#[test]
+fn the_server_knows_no_feature() {
+    let server = sources().into_iter().filter(|(_, room, _)| room == "server");
+    let wrong: Vec<_> = server
+        .flat_map(|(file, _, text)| paths(&text).into_iter().map(move |path| format!("{file} imports crate::{path}")))
+        .filter(|import| import.contains(" crate::features"))
+        .collect();
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
 #[test]
 fn every_file_says_what_it_owns() {
     for (file, _, text) in sources() {

@@ -11,6 +11,7 @@ use jiff::tz::TimeZone;
 use crate::conf::args::{Args, Fault, Load};
 use crate::conf::directive::{Arity, Contexts, Directive, Inherit, Manual, Repeat};
 use crate::exchange::error::{Level, Report};
+use crate::exchange::logging::{Place, Target};
 use crate::exchange::syslog::Syslog;
 use crate::exchange::variables::Variable;
 use crate::exchange::{Client, Exchange};
@@ -20,24 +21,6 @@ use crate::http::head::Known;
 
 /// nginx's limit on one line. Clients choose what stands in it, so there must be one.
 const LONGEST: usize = 2048;
-
-/// Where reports go.
-#[derive(Debug, Clone)]
-pub enum Place {
-    /// An open file, by its number.
-    Log(usize),
-    /// A syslog server.
-    Syslog(Arc<Syslog>),
-}
-
-/// One place for reports.
-#[derive(Debug, Clone)]
-pub struct Target {
-    /// The place.
-    pub place: Place,
-    /// The least urgent level it gets.
-    pub level: Level,
-}
 
 /// The settings.
 #[derive(Debug, Clone, Default)]

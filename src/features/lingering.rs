@@ -35,6 +35,17 @@ impl Default for Conf {
     }
 }
 
+impl Conf {
+    /// Whether to linger, by whether the client may still be sending.
+    pub fn is_wanted(&self, may_be_sending: bool) -> bool {
+        match self.when {
+            Lingering::Off => false,
+            Lingering::On => may_be_sending,
+            Lingering::Always => true,
+        }
+    }
+}
+
 /// The directives.
 pub const DIRECTIVES: &[Directive<Conf>] = &[
     Directive {

@@ -2,9 +2,11 @@
 //! asks here, and knows no feature.
 
 use super::{Run, hard};
-use crate::exchange::error::Report;
+use crate::exchange::Client;
+use crate::exchange::error::{Level, Report};
 use crate::features::{access_log, error_log, headers, keepalive, limit_rate, server_tokens};
 use crate::http::response::{Delivery, Response};
+use crate::route::Server;
 
 impl Run {
     /// Settles how a response is delivered.
@@ -34,4 +36,16 @@ impl Run {
     pub fn error_lines(&self, report: &Report, out: &mut dyn FnMut(usize, &[u8])) {
         error_log::write(&self.x, &self.scope.error_log, report, out);
     }
+}
+
+/// Gives `out` the line of the error log for a report about a connection that has no request yet.
+pub fn connection_lines(client: &Client, server: &Server, report: &Report, out: &mut dyn FnMut(usize, &[u8])) {
+    error_log::write_about(client, &server.scope.error_log, report, out);
+}
+
+/// The line of the error log for an event of the process.
+pub fn event_line(level: Level, text: &str) -> Vec<u8> {
+    let mut line = Vec::new();
+    error_log::process_line(&mut line, level, text);
+    line
 }

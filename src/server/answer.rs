@@ -16,7 +16,6 @@ use super::worker::{Turn, Worker};
 use crate::exchange::Received;
 use crate::exchange::body_reader::BodyReader;
 use crate::exchange::error::{Level, Report};
-use crate::features::lingering::Lingering;
 use crate::http::framing::{self, BodyFraming, Framing};
 use crate::http::response::{Chunk, Response, Switch};
 use crate::pipeline::Run;
@@ -292,12 +291,7 @@ impl Worker {
             c.phase = Phase::Draining(Box::new(Rest { body, until, silence, keep }));
             return Turn::Go;
         }
-        let wanted = match lingering.when {
-            Lingering::Off => false,
-            Lingering::On => linger || body.is_some() || !c.input.is_empty(),
-            Lingering::Always => true,
-        };
-        if !wanted {
+        if !lingering.is_wanted(linger || body.is_some() || !c.input.is_empty()) {
             return Turn::Close;
         }
         c.socket.finish();

@@ -10,11 +10,12 @@ use simplelog::{ConfigBuilder, WriteLogger};
 
 use super::logfile::Logs;
 use crate::exchange::error::Level;
-use crate::features::error_log;
+use crate::exchange::logging::{Place, Target};
+use crate::pipeline;
 use crate::settings::Settings;
 
 /// Where events go; before there is a conf, to standard error.
-static TARGETS: RwLock<Vec<(Arc<Logs>, error_log::Target)>> = RwLock::new(Vec::new());
+static TARGETS: RwLock<Vec<(Arc<Logs>, Target)>> = RwLock::new(Vec::new());
 
 /// Takes `log`'s records from now on. To be called once, by the program.
 pub fn start() {
@@ -106,13 +107,12 @@ fn deliver(line: &[u8]) {
     let Some((digit, text)) = line.split_first() else { return };
     let found = Level::NAMES.get(usize::from(digit.wrapping_sub(b'0')));
     let (level, text) = (found.map_or(Level::Error, |(_, level)| *level), String::from_utf8_lossy(text));
-    let mut out = Vec::new();
-    error_log::process_line(&mut out, level, &text);
+    let out = pipeline::event_line(level, &text);
     let targets = TARGETS.read().unwrap_or_else(PoisonError::into_inner);
     for (logs, target) in targets.iter().filter(|(_, target)| level <= target.level) {
         match &target.place {
-            error_log::Place::Log(number) => logs.write_error(*number, &out),
-            error_log::Place::Syslog(server) => {
+            Place::Log(number) => logs.write_error(*number, &out),
+            Place::Syslog(server) => {
                 if let Some(complaint) = server.send(Some(level), &out) {
                     // An event about an event would come here again.
                     let _ = writeln!(io::stderr(), "longshore: [error] {complaint}");

@@ -16,11 +16,11 @@ use super::transport::Transport;
 use super::worker::{Turn, Worker};
 use crate::exchange::error::{Level, Report};
 use crate::exchange::tls::{Security, Session};
-use crate::features::error_log;
-use crate::features::ssl::{self, Context};
 use crate::http::escape;
-use crate::pipeline::Run;
+use crate::pipeline::{self, Run};
+use crate::route::Server;
 use crate::settings::sockets::Group;
+use crate::tls::ciphers;
 
 /// No name of a host is longer (RFC 1035 section 2.3.4): that much of a wrong one is told.
 const LONGEST_NAME: usize = 255;
@@ -31,8 +31,8 @@ pub struct Greeting {
     pub deadline: u64,
     /// What the client's first message said, as the session will remember it.
     asked: Session,
-    /// Whose certificates it gets.
-    context: Option<Arc<Context>>,
+    /// The server whose certificates it gets.
+    certified: Option<Arc<Server>>,
     /// Why there is no certificate for it.
     lack: Option<String>,
 }
@@ -40,7 +40,7 @@ pub struct Greeting {
 impl Greeting {
     /// One of which nothing has come.
     pub fn until(deadline: u64) -> Self {
-        Greeting { deadline, asked: Session::default(), context: None, lack: None }
+        Greeting { deadline, asked: Session::default(), certified: None, lack: None }
     }
 
     /// Reads the client's first message and finds the server that it is for. Certificates that hang on variables are found with
@@ -52,8 +52,8 @@ impl Greeting {
         self.asked.name = name.clone().map(Bytes::from);
         self.asked.ciphers = hello.cipher_suites().iter().map(|suite| u16::from(*suite)).collect();
         self.asked.curves = hello.named_groups().unwrap_or_default().iter().map(|curve| u16::from(*curve)).collect();
-        self.context = greeted.certified.tls.clone();
-        let config = match (&self.context, run) {
+        let certified = self.certified.insert(greeted.certified);
+        let config = match (&certified.tls, run) {
             (Some(context), Some(run)) if context.is_late() => {
                 run.choose(greeted.named.unwrap_or_else(|| group.default.clone()));
                 let mut known = Session::asking(self.asked.name.clone(), self.asked.is_bound);
@@ -81,12 +81,14 @@ impl Greeting {
             Some(ProtocolVersion::TLSv1_3) => "TLSv1.3",
             _ => "",
         };
-        session.cipher = done.negotiated_cipher_suite().map_or("", ssl::cipher_name);
-        session.curve = done.negotiated_key_exchange_group().map_or("", ssl::curve_name);
+        session.cipher = done.negotiated_cipher_suite().map_or("", ciphers::name_of);
+        session.curve = done.negotiated_key_exchange_group().map_or("", ciphers::curve_name);
         session.alpn = done.alpn_protocol().map(Bytes::copy_from_slice);
         session.reused = done.handshake_kind() == Some(HandshakeKind::Resumed);
         session.chain = done.peer_certificates().unwrap_or_default().iter().map(|der| der.to_vec()).collect();
-        if let Some(context) = self.context.filter(|_| !session.chain.is_empty()) {
+        if let Some(context) = self.certified.as_ref().and_then(|server| server.tls.as_ref())
+            && !session.chain.is_empty()
+        {
             context.judge(&session);
         }
         session
@@ -98,7 +100,7 @@ impl Worker {
     pub(super) fn greet(&mut self, c: &mut Connection, mut greeting: Box<Greeting>) -> Turn {
         let entry = self.entry(c).clone();
         let group = self.group(c, &entry).clone();
-        let mut early = (group.finds_late && greeting.context.is_none())
+        let mut early = (group.finds_late && greeting.certified.is_none())
             .then(|| self.task(c, &entry, &group, Default::default(), Instant::now()));
         let Transport::Tls(tls) = &mut c.socket else { return Turn::Close };
         if !group.tls {
@@ -159,6 +161,6 @@ impl Worker {
         let report = Report::new(level, format!("{why} while SSL handshaking"));
         let logs = &entry.logs;
         let write = &mut |log, line: &[u8]| logs.write_error(log, line);
-        error_log::write_about(&task.run.x.client, &group.default.scope.error_log, &report, write);
+        pipeline::connection_lines(&task.run.x.client, &group.default, &report, write);
     }
 }

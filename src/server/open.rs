@@ -1,7 +1,6 @@
 //! Opening everything a conf names before it comes into force: log files and listeners. All that fails is
 //! named in one run, and what was opened in vain is closed again.
 
-use std::collections::HashSet;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,43 +13,24 @@ use crate::conf::diagnostic::Diagnostic;
 use crate::conf::listening::{Address, MOVED_UP};
 use crate::conf::way;
 use crate::exchange::error::system_words;
-use crate::features::{access_log, error_log};
 use crate::settings::Settings;
 use crate::settings::sockets::Socket;
 
 /// Opens the log files of a conf; what `before` has open under the same path is taken over.
 pub fn logs(settings: &Settings, before: Option<&Logs>, source: &dyn Source) -> Result<Arc<Logs>, Vec<Diagnostic>> {
-    let wanted = used_logs(settings);
+    let wanted = settings.used_logs();
     let opened = Logs::open(&settings.logs, |number| wanted.contains(&number), before, source);
     opened.map(Arc::new).map_err(|failures| failures.iter().map(log_failure).collect())
 }
 
 /// Whether each log file could be opened, without making any.
 pub fn check_logs(settings: &Settings) -> Vec<Diagnostic> {
-    let wanted = used_logs(settings);
+    let wanted = settings.used_logs();
     let paths = settings.logs.iter().enumerate().filter(|(number, _)| wanted.contains(number)).map(|(_, path)| path);
     // What is a device or a descriptor of this process may be another thing for the server.
     let paths = paths.filter(|path| !path.starts_with("/dev"));
     let failures = paths.filter_map(|path| way::may_append(path).err().map(|error| (path.clone(), error)));
     failures.map(|failure| log_failure(&failure)).collect()
-}
-
-/// The files that lines can go to. A default that the conf overrides everywhere is none of them, so no empty
-/// file is left behind.
-fn used_logs(settings: &Settings) -> HashSet<usize> {
-    let number = |target: &error_log::Target| match target.place {
-        error_log::Place::Log(number) => Some(number),
-        error_log::Place::Syslog(_) => None,
-    };
-    let mut used: HashSet<usize> = settings.main.error_log.targets.iter().filter_map(number).collect();
-    for scope in settings.scopes() {
-        used.extend(scope.error_log.targets.iter().filter_map(number));
-        used.extend(scope.access_log.targets.iter().filter_map(|target| match target.file {
-            access_log::Place::Log(number) => Some(number),
-            access_log::Place::Path(_) | access_log::Place::Syslog(_) => None,
-        }));
-    }
-    used
 }
 
 fn log_failure((path, error): &(PathBuf, io::Error)) -> Diagnostic {

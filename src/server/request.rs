@@ -13,7 +13,6 @@ use super::worker::{Turn, Worker};
 use crate::exchange::body_reader::BodyReader;
 use crate::exchange::error::{HttpError, Level};
 use crate::exchange::{Arrival, Client, Exchange};
-use crate::features::ssl::Verify;
 use crate::http::head::{Head, Refusal};
 use crate::http::target;
 use crate::pipeline::{self, Run};
@@ -248,7 +247,7 @@ fn home(c: &Connection, group: &Group) -> Arc<Server> {
 fn is_misdirected(x: &Exchange, group: &Group, server: &Arc<Server>) -> bool {
     let Some(session) = x.client.security.session().filter(|session| session.is_bound) else { return false };
     let Some(name) = session.name.as_deref() else { return false };
-    if name == x.head.host().unwrap_or_default() || server.scope.ssl.verify == Verify::Off {
+    if name == x.head.host().unwrap_or_default() || !server.scope.ssl.asks_clients() {
         return false;
     }
     let greeted = group.hosts.find(name).ok().flatten();

@@ -9,7 +9,6 @@ use super::logfile::Logs;
 use super::pool::Pool;
 use super::slot::{NEVER, Slots};
 use crate::exchange::account;
-use crate::features::error_page;
 use crate::settings::Settings;
 use crate::settings::sockets::Socket;
 
@@ -107,7 +106,7 @@ impl Shared {
     pub fn is_debugger(&self, listener: usize, peer: Option<SocketAddr>) -> bool {
         let current = self.current();
         let groups = &current.entries[listener].socket.groups;
-        error_page::tells(&groups[groups.len() - 1].default.scope.error_page, peer)
+        groups[groups.len() - 1].default.scope.error_page.tells(peer)
     }
 
     /// Whether the server finishes what it has and ends.

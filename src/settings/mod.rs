@@ -13,6 +13,7 @@ mod refusals;
 pub mod rows;
 pub mod sockets;
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::{Arc, LazyLock, OnceLock};
 
@@ -21,9 +22,10 @@ use bytes::Bytes;
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::source::{Sources, Span};
 use crate::conf::zone;
+use crate::exchange::logging;
 use crate::exchange::place::Place;
 use crate::exchange::variables::Variables;
-use crate::features;
+use crate::features::{self, access_log};
 use crate::gateway::upstream::Upstreams;
 use crate::route::{Location, Server};
 use rows::{Row, VariableRow};
@@ -288,6 +290,24 @@ impl Settings {
             .filter_map(|upload| Some((upload.store.as_ref()?.folder.clone(), upload.quota)))
             .filter(|(_, quota)| *quota > 0)
             .collect()
+    }
+
+    /// The log files that lines can go to, by their numbers. A default that the conf overrides everywhere is none of them, so no
+    /// empty file is left.
+    pub fn used_logs(&self) -> HashSet<usize> {
+        let number = |target: &logging::Target| match target.place {
+            logging::Place::Log(number) => Some(number),
+            logging::Place::Syslog(_) => None,
+        };
+        let mut used: HashSet<usize> = self.main.error_log.targets.iter().filter_map(number).collect();
+        for scope in self.scopes() {
+            used.extend(scope.error_log.targets.iter().filter_map(number));
+            used.extend(scope.access_log.targets.iter().filter_map(|target| match target.file {
+                access_log::Place::Log(number) => Some(number),
+                access_log::Place::Path(_) | access_log::Place::Syslog(_) => None,
+            }));
+        }
+        used
     }
 
     /// The settings of all servers, their locations, and what stands in those.

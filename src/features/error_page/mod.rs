@@ -96,18 +96,20 @@ const CLOSING: [u16; 9] = [400, 413, 414, 494, 495, 496, 497, 500, 501];
 
 /// Why the request failed, for a client that may know.
 fn told(x: &Exchange, conf: &Conf) -> Option<String> {
-    x.failure.as_ref().filter(|_| tells(conf, x.client.peer))?.why()
+    x.failure.as_ref().filter(|_| conf.tells(x.client.peer))?.why()
 }
 
-/// Whether a client may know why it is refused.
-pub fn tells(conf: &Conf, peer: Option<SocketAddr>) -> bool {
-    let address = peer.map(|peer| peer.ip().to_canonical());
-    let is_it = |debugger: &Debugger| match (debugger, &address) {
-        (Debugger::Unix, None) => true,
-        (Debugger::Net(net), Some(address)) => net.contains(address),
-        _ => false,
-    };
-    conf.debug.iter().any(is_it)
+impl Conf {
+    /// Whether a client may know why it is refused.
+    pub fn tells(&self, peer: Option<SocketAddr>) -> bool {
+        let address = peer.map(|peer| peer.ip().to_canonical());
+        let is_it = |debugger: &Debugger| match (debugger, &address) {
+            (Debugger::Unix, None) => true,
+            (Debugger::Net(net), Some(address)) => net.contains(address),
+            _ => false,
+        };
+        self.debug.iter().any(is_it)
+    }
 }
 
 /// Tells those who may know why the request failed.

@@ -24,7 +24,6 @@ use crate::exchange::tls::Security;
 use crate::tls::ciphers;
 use crate::tls::late::Cache;
 
-pub use crate::tls::ciphers::{curve_name, name_of as cipher_name};
 pub use context::{Context, build};
 pub use rows::DIRECTIVES;
 pub use variables::VARIABLES;
@@ -102,6 +101,13 @@ pub struct Conf {
     stapling_file: Option<Named>,
     /// Bytes of a record; none for the largest there is.
     buffer_size: Option<usize>,
+}
+
+impl Conf {
+    /// Whether clients are asked for a certificate.
+    pub fn asks_clients(&self) -> bool {
+        self.verify != Verify::Off
+    }
 }
 
 impl Default for Conf {
