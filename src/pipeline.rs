@@ -15,6 +15,7 @@ mod moves;
 mod probe;
 mod states;
 mod steps;
+mod subrequest;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -36,6 +37,7 @@ use filters::*;
 pub use moves::find_server;
 use states::States;
 use steps::*;
+pub use subrequest::Lines;
 
 /// One request on its way through the pipeline.
 pub struct Run {
@@ -56,12 +58,16 @@ pub struct Run {
     /// What the body is for, once the client was told to send it.
     feeding: Option<Feeding>,
     cursor: usize,
-    /// The settings under which it was let in already.
-    admitted: Option<Arc<Scope>>,
+    /// The settings under which it was let in already, and how many internal redirects there were then.
+    admitted: Option<(Arc<Scope>, u8)>,
     /// A response that waits at a filter.
     held: Option<(Box<Response>, usize)>,
     /// What features keep of it while they wait.
     states: States,
+    /// Lines of the subrequests that were answered, for the logs.
+    lines: Option<Box<Lines>>,
+    /// The steps and filters that are for it at all.
+    its: (u64, u64),
     /// The limit on the body in the location that the path led to; none before there is one.
     most: Option<u64>,
     /// What was to make content in one of the `if` blocks that were true in this location.
@@ -266,6 +272,8 @@ impl Run {
             admitted: None,
             held: None,
             states: States::default(),
+            lines: None,
+            its: (u64::MAX, u64::MAX),
             most: None,
             handler_of_if: None,
             took: Duration::ZERO,
@@ -330,7 +338,7 @@ impl Run {
 
     /// The step at which the request stands, or the next one that the settings in force have a use for.
     fn next_step(&mut self) -> Option<StepFn> {
-        let ahead = self.scope.steps.get(|| steps_of(&self.scope)) >> self.cursor;
+        let ahead = (self.scope.steps.get(|| steps_of(&self.scope)) & self.its.0) >> self.cursor;
         self.cursor = if ahead == 0 { STEPS.len() } else { self.cursor + ahead.trailing_zeros() as usize };
         STEPS.get(self.cursor).map(|(.., step)| *step)
     }
@@ -369,7 +377,7 @@ impl Run {
     /// The same from one of the filters on: one that waited is asked again.
     fn filter_from(&mut self, first: usize, mut response: Box<Response>) -> Result<Outcome, HttpError> {
         let (x, scope) = (&mut self.x, &self.scope);
-        let mut ahead = scope.filters.get(|| filters_of(scope)) >> first << first;
+        let mut ahead = (scope.filters.get(|| filters_of(scope)) & self.its.1) >> first << first;
         while ahead != 0 {
             let at = ahead.trailing_zeros() as usize;
             ahead &= ahead - 1;
@@ -378,7 +386,9 @@ impl Run {
                 return Ok(Outcome::Wait(wait));
             }
         }
-        self.deliver(&mut response);
+        if !self.x.head.is_question() {
+            self.deliver(&mut response);
+        }
         let x = &mut self.x;
         // What answers a failure goes out all the same, and without unsafe fields.
         let spoiled = x.unspoiled();

@@ -60,6 +60,8 @@ mod status;
 mod stop;
 #[path = "engine/stores.rs"]
 mod stores;
+#[path = "engine/subrequests.rs"]
+mod subrequests;
 #[path = "engine/tags.rs"]
 mod tags;
 #[path = "engine/tls.rs"]

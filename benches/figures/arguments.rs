@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 /// Every row, in the order in which they are measured and printed.
-pub const ROWS: [&str; 25] = [
+pub const ROWS: [&str; 26] = [
     "small",
     "conns",
     "one",
@@ -26,6 +26,7 @@ pub const ROWS: [&str; 25] = [
     "session",
     "handshake",
     "proxy",
+    "auth",
     "ws",
     "hung",
     "upload",
@@ -56,7 +57,7 @@ usage: cargo bench --bench figures -- [--only ROW,ROW] [--rounds 9] [--seconds 1
            [--soak-minutes 2] [--idle 10000] [--slow 3000] [--upload-mib 4096]
            [--longshore BINARY] [--nginx BINARY]
 rows: small conns one close files log regex hard floor idle slow cgi fcgi script reload soak siege tables tls handshake
-      session proxy ws hung upload
+      session proxy auth ws hung upload
 Prints what Longshore does beside nginx, over loopback only. docs/performance.md says what each row means.";
 
 impl Arguments {

@@ -19,6 +19,17 @@ pub struct Ratio {
     pub greatest: f64,
 }
 
+impl Ratio {
+    fn of(mut all: Vec<f64>) -> Ratio {
+        all.sort_by(f64::total_cmp);
+        Ratio {
+            median: middle(&all),
+            least: all.first().copied().unwrap_or(f64::NAN),
+            greatest: all.last().copied().unwrap_or(f64::NAN),
+        }
+    }
+}
+
 impl Rounds {
     /// One run of each server that is not counted, then `rounds` rounds.
     pub fn run(wrk: &Wrk, load: &Load, servers: &[&Contestant], rounds: usize) -> io::Result<Rounds> {
@@ -41,14 +52,19 @@ impl Rounds {
 
     /// Median of `a`'s figure over `b`'s in the same round.
     pub fn ratio(&self, a: usize, b: usize, figure: impl Fn(&Run) -> f64) -> Ratio {
-        let mut all: Vec<f64> =
-            self.runs[a].iter().zip(&self.runs[b]).map(|(a, b)| figure(a) / figure(b).max(1e-9)).collect();
-        all.sort_by(f64::total_cmp);
-        Ratio {
-            median: middle(&all),
-            least: all.first().copied().unwrap_or(f64::NAN),
-            greatest: all.last().copied().unwrap_or(f64::NAN),
-        }
+        Ratio::of(self.runs[a].iter().zip(&self.runs[b]).map(|(a, b)| figure(a) / figure(b).max(1e-9)).collect())
+    }
+
+    /// Median of what `a`'s figure gains from its second server to its first, over what `b`'s gains in the same round.
+    pub fn gain(&self, a: (usize, usize), b: (usize, usize), figure: impl Fn(&Run) -> f64) -> Ratio {
+        let gains = |(with, without): (usize, usize)| -> Vec<f64> {
+            self.runs[with]
+                .iter()
+                .zip(&self.runs[without])
+                .map(|(with, without)| figure(with) - figure(without))
+                .collect()
+        };
+        Ratio::of(gains(a).iter().zip(gains(b)).map(|(a, b)| a / b.max(1e-9)).collect())
     }
 
     /// Median over the rounds of one server's figure.

@@ -174,6 +174,42 @@ pub const REASONS: &[Reason] = &[
         ],
     ),
     reason(
+        "auth-request-refused",
+        &[401, 403],
+        &["auth_request"],
+        [
+            "The location that `auth_request` names says that this client may not come in.",
+            "Ask that program why; the log has the path that was asked.",
+        ],
+    ),
+    reason(
+        "auth-request-status",
+        &[500],
+        &["auth_request"],
+        [
+            "The location that `auth_request` names answered with a status that says neither yes (2xx) nor no (401, 403); the log has the status, and why.",
+            "Look whether the program behind it runs; a redirect to a log-in page belongs to `error_page 401`.",
+        ],
+    ),
+    reason(
+        "auth-request-closed",
+        &[408, 444, 499],
+        &["auth_request"],
+        [
+            "The location that `auth_request` names ends requests without a response, and the client's with its own.",
+            "Let that location answer 401 or 403.",
+        ],
+    ),
+    reason(
+        "subrequest-cycle",
+        &[500],
+        &["auth_request"],
+        [
+            "A request that is asked from inside asks for another, and so on, deeper than eight.",
+            "Look for a location that asks itself on a detour.",
+        ],
+    ),
+    reason(
         "denied",
         &[403],
         &[],

@@ -77,7 +77,7 @@ pub const DIRECTIVES: &[Directive<Conf>] = &[
             contexts: Contexts::SCOPES,
             arity: Arity::Words(1, 1),
             block: false,
-            doc: "Whether a client needs every kind of permission that is configured, by address and by password (`all`), or one of them (`any`).",
+            doc: "Whether a client needs every kind of permission that is configured, by address, by password and by `auth_request` (`all`), or one of them (`any`).",
         },
         repeat: Repeat::Refused,
         inherit: Inherit::Yes,

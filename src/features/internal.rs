@@ -22,7 +22,7 @@ pub const DIRECTIVES: &[Directive<Conf>] = &[Directive {
         contexts: Contexts::LOCATION,
         arity: Arity::Words(0, 0),
         block: false,
-        doc: "The location is reached only by internal redirects: `error_page`, `index`, `try_files`, `rewrite`, or a program's `X-Accel-Redirect`. A client that asks for it, or for a location inside it, gets 404; so does a script's `Location`, which asks as a client does.",
+        doc: "The location is reached only from inside: by `error_page`, `index`, `try_files`, `rewrite`, `auth_request`, or a program's `X-Accel-Redirect`. A client that asks for it, or for a location inside it, gets 404; so does a script's `Location`, which asks as a client does.",
     },
     repeat: Repeat::Refused,
     inherit: Inherit::Yes,

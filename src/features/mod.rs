@@ -4,6 +4,7 @@
 pub mod access;
 pub mod access_log;
 pub mod auth_basic;
+pub mod auth_request;
 pub mod autoindex;
 pub mod cgi;
 pub mod charset;

@@ -236,7 +236,7 @@ fn server_addr<'a>(x: &'a Exchange, _: &'a Conf, _: &str) -> Value<'a> {
 }
 
 fn content_length<'a>(x: &'a Exchange, _: &'a Conf, _: &str) -> Value<'a> {
-    match (x.head.known(Known::ContentLength), &x.received) {
+    match (x.head.client_length(), &x.received) {
         (Some(length), _) => Some(Cow::Borrowed(length)),
         (None, Received::Nothing | Received::Coming(_) | Received::Passed) => None,
         (None, received) => number(length_of(received)),
@@ -263,7 +263,9 @@ fn request_body<'a>(x: &'a Exchange, _: &'a Conf, _: &str) -> Value<'a> {
 }
 
 fn request_method<'a>(x: &'a Exchange, _: &'a Conf, _: &str) -> Value<'a> {
-    if x.as_get { text("GET") } else { bytes(x.head.method_text()) }
+    // What a question is led to is asked by GET anyway, and tells of the client.
+    let is_changed = x.as_get && !x.head.is_question();
+    if is_changed { text("GET") } else { bytes(x.head.client_method_text()) }
 }
 
 /// What stands behind scheme and authority of a target.
@@ -310,7 +312,7 @@ fn http<'a>(x: &'a Exchange, _: &'a Conf, name: &str) -> Value<'a> {
         _ => {}
     }
     let separator = if name == "cookie" { "; " } else { ", " };
-    join(x.head.fields().filter(|(field, _)| is_named(field, name)).map(|(_, value)| value), separator)
+    join(x.head.client_fields().filter(|(field, _)| is_named(field, name)).map(|(_, value)| value), separator)
 }
 
 /// Fields that the server decides: what it says itself is the value, whatever lines of the conf add beside it. Theirs stands after it.

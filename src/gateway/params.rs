@@ -40,6 +40,10 @@ pub fn pairs<'a>(x: &'a Exchange, params: &'a [Param], with_fields: bool) -> Pai
         if param.name == b"HTTP_UPGRADE".as_ref() && param.value.constant().is_none() {
             value = Cow::Owned(without_http(&value).into_owned());
         }
+        if param.name == b"CONTENT_LENGTH".as_ref() && x.head.is_question() {
+            // A question has no body, whatever the client's request has.
+            value = Cow::Borrowed(b"");
+        }
         if !(param.if_not_empty && value.is_empty()) {
             pairs.push((Cow::Borrowed(param.name.as_ref()), value));
         }
@@ -62,6 +66,7 @@ pub fn pairs<'a>(x: &'a Exchange, params: &'a [Param], with_fields: bool) -> Pai
 /// The method that a program is told.
 pub fn method(x: &Exchange, pairs: &Pairs<'_>) -> Bytes {
     let told = pairs.iter().find(|(name, _)| name.as_ref() == b"REQUEST_METHOD").map(|(_, value)| value.as_ref());
+    let told = told.filter(|_| !x.head.is_question());
     Bytes::copy_from_slice(told.unwrap_or(x.method_text()))
 }
 

@@ -139,9 +139,14 @@ pub struct List {
     known: [u32; KNOWN],
     /// Where the lines begin that were dropped for their names.
     dropped: Vec<u32>,
+    /// How many requests the one of this head is asked inside of, by which some fields are withheld.
+    pub(super) depth: u8,
 }
 
-/// Name and value of one field, as offsets that a head of less than 4 GiB can have.
+/// Set in the length of a name that is withheld.
+const WITHHELD: u32 = 1 << 31;
+
+/// Name and value of one field, as offsets that a head of less than 2 GiB can have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Place {
     name: u32,
@@ -152,7 +157,7 @@ pub(super) struct Place {
 
 impl Default for List {
     fn default() -> Self {
-        List { places: Vec::new(), known: [0; KNOWN], dropped: Vec::new() }
+        List { places: Vec::new(), known: [0; KNOWN], dropped: Vec::new(), depth: 0 }
     }
 }
 
@@ -162,6 +167,7 @@ impl List {
         self.places.clear();
         self.known = [0; KNOWN];
         self.dropped.clear();
+        self.depth = 0;
     }
 
     /// Reads the field lines of `raw` from `start` up to the blank line. `raw` is shorter than 4 GiB.
@@ -237,6 +243,25 @@ impl List {
         }
     }
 
+    /// Withholds the fields of these well-known names: they stand apart from the others.
+    pub fn withhold(&mut self, raw: &[u8], names: &[Known]) {
+        if !names.iter().any(|name| self.known[*name as usize] != 0) {
+            return;
+        }
+        for place in &mut self.places {
+            if recognise(place.name(raw)).is_some_and(|known| names.contains(&known)) {
+                place.name_len |= WITHHELD;
+            }
+        }
+        names.iter().for_each(|name| self.known[*name as usize] = 0);
+    }
+
+    /// What was withheld, in order.
+    pub fn withheld<'a>(&'a self, raw: &'a [u8]) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
+        let withheld = self.places.iter().filter(|place| place.name_len & WITHHELD != 0);
+        withheld.map(|place| (place.name(raw), place.value(raw)))
+    }
+
     /// The value of the first field of a well-known name is what stands in `raw` from `start` on.
     pub fn replace(&mut self, raw: &[u8], name: Known, start: usize) {
         let place = (self.known[name as usize] as usize).checked_sub(1).and_then(|place| self.places.get_mut(place));
@@ -247,7 +272,7 @@ impl List {
 
     /// All fields in order.
     pub fn iter<'a>(&'a self, raw: &'a [u8]) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
-        let there = self.places.iter().filter(|place| place.name_len > 0);
+        let there = self.places.iter().filter(|place| (1..WITHHELD).contains(&place.name_len));
         there.map(|place| (place.name(raw), place.value(raw)))
     }
 }
@@ -260,7 +285,7 @@ impl Place {
     }
 
     pub(super) fn name(self, raw: &[u8]) -> &[u8] {
-        slice(raw, self.name, self.name_len)
+        slice(raw, self.name, self.name_len & !WITHHELD)
     }
 
     pub(super) fn value(self, raw: &[u8]) -> &[u8] {

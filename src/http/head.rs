@@ -1,6 +1,7 @@
 //! A request's head as a value: request line, fields, and what they say about the body and the
 //! connection (RFC 9112). Reused from request to request; knows no socket and no setting but limits.
 
+mod question;
 mod refused;
 
 use std::borrow::Cow;
@@ -9,6 +10,7 @@ pub use super::fields::Known;
 pub use super::head_error::HeadError;
 pub use super::request_line::Version;
 pub use super::scanner::{Limits, Scanner};
+pub use question::is_withheld;
 pub use refused::Refusal;
 
 use super::authority;
@@ -61,7 +63,7 @@ struct Span {
 }
 
 impl Span {
-    /// `start` and `len` are below `u32::MAX`, since `parse` refuses longer heads.
+    /// `start` and `len` are below `i32::MAX`, since `parse` refuses longer heads.
     fn new(start: usize, len: usize) -> Span {
         Span { start: start as u32, len: len as u32 }
     }
@@ -82,7 +84,7 @@ impl Head {
     pub fn parse(&mut self, head: &[u8], limits: &Limits) -> Result<(), HeadError> {
         self.clear();
         let blank = head.iter().take_while(|&&b| b == b'\r' || b == b'\n').count();
-        if u32::try_from(head.len()).is_err() {
+        if i32::try_from(head.len()).is_err() {
             return Err(HeadError::HeadTooLarge);
         }
         self.raw.extend_from_slice(&head[blank..]);
@@ -130,7 +132,7 @@ impl Head {
 
     /// The method as it was written.
     pub fn method_text(&self) -> &[u8] {
-        self.method_text.of(&self.raw)
+        if self.is_question() { b"GET" } else { self.method_text.of(&self.raw) }
     }
 
     /// The raw request-target.

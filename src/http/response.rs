@@ -273,6 +273,26 @@ pub struct Foreign {
 }
 
 impl Response {
+    /// All fields that are known before the response is framed.
+    pub fn fields_so_far(&self) -> Vec<(Bytes, Bytes)> {
+        let mut fields = Vec::new();
+        let mut push = |name: &'static str, value: Bytes| fields.push((Bytes::from_static(name.as_bytes()), value));
+        if let ContentType::Is(kind) = &self.content_type {
+            push("Content-Type", kind.clone());
+        }
+        if let Some(seconds) = self.last_modified {
+            push("Last-Modified", super::date::imf(seconds).into());
+        }
+        if let Some(location) = &self.location {
+            push("Location", location.clone());
+        }
+        if let Some(etag) = &self.etag {
+            push("ETag", etag.clone());
+        }
+        fields.extend(self.fields.iter().cloned());
+        fields
+    }
+
     /// An answer with this status and nothing else.
     pub fn new(status: u16) -> Self {
         Response {

@@ -30,6 +30,7 @@ impl Run {
 
     /// Ends a request that gets no answer: what its lines in the logs say of it.
     pub fn give_up(&mut self, mut error: HttpError) {
+        self.forget_subrequest();
         relay::abandon(&mut self.x, &mut self.states.gateway);
         let place = self.explain(&mut error);
         error_page::note(&mut self.x, &error, place);
@@ -56,6 +57,7 @@ impl Run {
 
     /// One place turns an error into a page: `error_page` first, the built-in page at last.
     pub(super) fn fail(&mut self, mut error: HttpError) -> Result<Option<Outcome>, HttpError> {
+        self.forget_subrequest();
         relay::abandon(&mut self.x, &mut self.states.gateway);
         static_files::quieten(&self.scope.static_files, &mut error);
         self.tell_failure(&error);

@@ -4,6 +4,7 @@
 use std::time::Instant;
 
 use super::probe;
+use super::subrequest::Subrequest;
 use crate::features::*;
 use crate::gateway::passing::Passing;
 
@@ -19,5 +20,7 @@ pub struct States {
     pub(super) gateway: Passing,
     /// Another request of this client's, while it is asked whether that would be let in.
     pub(super) probe: probe::Kept,
+    /// A request of our own that a step waits for.
+    pub(super) subrequest: Option<Box<Subrequest>>,
     pub(super) upload: Option<Box<upload::State>>,
 }

@@ -4,11 +4,12 @@
 use std::sync::Arc;
 
 use super::states::States;
+use super::subrequest::{self, Answer, Home};
 use super::{Run, probe};
 use crate::exchange::Exchange;
 use crate::exchange::admission::Question;
 use crate::exchange::error::{HttpError, Level};
-use crate::exchange::step::Step;
+use crate::exchange::step::{Step, Verdict};
 use crate::features::*;
 use crate::gateway::passing::Passing;
 use crate::gateway::program;
@@ -35,7 +36,7 @@ pub(super) fn session_acts(scope: &Scope) -> bool {
 
 /// Whether anybody may be turned away.
 pub(super) fn is_guarded(scope: &Scope) -> bool {
-    !scope.access.rules.is_empty() || scope.auth_basic.asks()
+    !scope.access.rules.is_empty() || scope.auth_basic.asks() || scope.auth_request.asks()
 }
 
 /// The lines of the server: what they rewrite has its location searched anyway.
@@ -97,18 +98,47 @@ pub(super) fn find_location(run: &mut Run) -> Result<Step, HttpError> {
     Ok(Step::Next)
 }
 
-/// By address, then by password; `satisfy` says whether one of them is enough. Nobody is asked twice under the same settings.
+/// By address, by password, then by the answer to a request of our own; `satisfy` says whether one of them is enough. Nobody is asked twice
+/// under the same settings; another location is, after an internal redirect, as in nginx.
 pub(super) fn admit(run: &mut Run) -> Result<Step, HttpError> {
     let scope = run.scope.clone();
-    if run.admitted.as_ref().is_some_and(|admitted| Arc::ptr_eq(admitted, &scope)) {
+    let redirects = run.x.redirects;
+    let is_same = |(admitted, before): &(Arc<Scope>, u8)| {
+        Arc::ptr_eq(admitted, &scope) && (*before == redirects || !scope.auth_request.asks())
+    };
+    if run.admitted.as_ref().is_some_and(is_same) {
         return Ok(Step::Next);
     }
-    let States { access: held, auth_basic: queued, .. } = &mut run.states;
+    let Run { x, states, lines, took, settings, server, .. } = run;
+    let States { access: held, auth_basic: queued, subrequest: kept, .. } = states;
+    let mut home = Home { kept, lines, took, settings, server };
     let mut by_address = |x: &mut Exchange| access::ask(x, &scope.access);
     let mut by_password = |x: &mut Exchange| auth_basic::ask(x, &scope.auth_basic, queued);
-    let step = access::step(&mut run.x, &scope.access, &mut [&mut by_address, &mut by_password], held)?;
+    let mut by_request = |x: &mut Exchange| {
+        let Some((uri, span)) = &scope.auth_request.uri else { return Ok(Verdict::Silent) };
+        let shown = || escape::error_log(uri);
+        if home.kept.is_none() {
+            x.tell("auth_request", Some(*span), || format!("`{}` is asked from inside, by GET", shown()));
+        }
+        match subrequest::ask(&mut home, x, uri)? {
+            Answer::Waits(wait) => Ok(Verdict::Wait(wait)),
+            Answer::Is(mut reply) => {
+                auth_request::assign(x, &scope.auth_request, &mut reply);
+                x.tell("auth_request", Some(*span), || format!("`{}` answers {}", shown(), reply.status));
+                auth_request::judge(&scope.auth_request, &reply)
+            }
+            Answer::Withheld(its) => {
+                let act = its.trace.as_ref().and_then(|trace| trace.act.borrow().as_ref().map(subrequest::in_words));
+                x.tell("auth_request", Some(*span), || {
+                    format!("{}. It was not asked: the rest is what follows a 2xx", act.unwrap_or_default())
+                });
+                Ok(Verdict::Granted)
+            }
+        }
+    };
+    let step = access::step(x, &scope.access, &mut [&mut by_address, &mut by_password, &mut by_request], held)?;
     if matches!(step, Step::Next) {
-        run.admitted = Some(scope.clone());
+        run.admitted = Some((scope.clone(), redirects));
     }
     Ok(step)
 }

@@ -314,19 +314,14 @@ impl Worker {
         self.write_reports(task);
     }
 
-    /// Writes what the request has to say to the error log.
+    /// Writes what the request has to say to the error log, and the lines of what was asked for it.
     pub(super) fn write_reports(&mut self, task: &mut Task) {
-        if let Some(notebook) = task.run.x.notebook.get() {
-            notebook.take().into_iter().for_each(|report| task.run.x.keep(Some(report)));
-            task.run.report_broken();
-        }
-        if task.run.x.reports.get_mut().is_empty() {
+        if !task.run.has_lines() {
             return;
         }
-        for report in task.run.x.reports.take() {
-            let logs = &task.logs;
-            task.run.error_lines(&report, &mut |log, line| logs.write_error(log, line));
-        }
+        let (lines, logs) = (task.run.take_lines(), &task.logs);
+        lines.errors.iter().for_each(|(log, line)| logs.write_error(*log, line));
+        lines.accesses.iter().for_each(|(log, how, line)| logs.write(*log, *how, line));
     }
 }
 

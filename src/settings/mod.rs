@@ -130,6 +130,8 @@ features! {
     precompressed,
     /// Users and passwords.
     auth_basic,
+    /// Who may, by another location's word.
+    auth_request,
     /// Files as answers.
     static_files,
     /// Fields of answers.

@@ -1,6 +1,7 @@
 //! Which rows there are and in what order they are measured. Each starts the servers it needs and ends them again, so
 //! that no row inherits another's memory or connections, and a server that fell costs one row.
 
+mod auth;
 mod cgi;
 mod fcgi;
 mod hard;
@@ -58,6 +59,7 @@ fn measure_one(bench: &Bench, name: &str, report: &mut Report) -> io::Result<()>
         "session" => session::measure(bench, report),
         "handshake" => tls::handshakes(bench, report),
         "proxy" => proxy::kept(bench, report),
+        "auth" => auth::gain(bench, report),
         "ws" => proxy::websockets(bench, report),
         "hung" => proxy::hung(bench, report),
         "upload" => upload::measure(bench, report),

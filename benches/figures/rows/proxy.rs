@@ -126,37 +126,59 @@ fn switched(
 
 /// Requests that wait for a server which never answers: the speed of files beside them, of that of a server without.
 pub fn hung(bench: &Bench, report: &mut Report) -> io::Result<()> {
-    let (ours, lost, errors) = beside_hung(bench, report, "longshore", &bench.arguments.longshore)?;
-    let (theirs, ..) = beside_hung(bench, report, "nginx", &bench.arguments.nginx)?;
-    let work = format!("{HUNG} requests wait on a server that never answers: speed of files beside them, of unloaded");
+    let location = format!("location = {PASSED}");
+    beside(bench, report, "requests wait on a server that never answers", "", &location)
+}
+
+/// The same of questions: `guarded` stands in the location that is asked for, and `asked` is the beginning of the one that it asks.
+pub fn beside(bench: &Bench, report: &mut Report, what: &str, guarded: &str, asked: &str) -> io::Result<()> {
+    let waiting = Waiting { guarded, asked };
+    let (ours, lost, errors) = waiting.run(bench, report, "longshore", &bench.arguments.longshore)?;
+    let (theirs, ..) = waiting.run(bench, report, "nginx", &bench.arguments.nginx)?;
+    let work = format!("{HUNG} {what}: speed of files beside them, of unloaded");
     let measured = format!("{ours:.2}; {lost} lost (nginx {theirs:.2})");
     let goals = [Goal::new(ours, AtLeast(0.9), AtLeast(0.95)), Goal::none(lost as f64), Goal::none(errors as f64)];
     report.push(Row::measured(work, "≥ 0.9; 0 lost", "≥ 0.95; 0 lost", measured, &goals));
     Ok(())
 }
 
-/// Speed kept, requests that did not wait to the end, errors.
-fn beside_hung(
-    bench: &Bench,
-    report: &mut Report,
-    name: &str,
-    binary: &std::path::Path,
-) -> io::Result<(f64, usize, u64)> {
-    let backend = Backend::start(b"")?;
-    let location = format!("location = {PASSED} {{ proxy_pass http://{}; proxy_read_timeout 1h; }}", backend.address());
-    let crowded = bench.gateway(&format!("{name}-hung"), binary, "", &location)?;
-    let alone = bench.gateway(&format!("{name}-calm"), binary, "", &location)?;
-    let mut waiting = Vec::with_capacity(HUNG);
-    for number in 0..HUNG {
-        let mut stream = client::connect(crowded.address(), number)?;
-        client::send(&mut stream, "GET", PASSED, "")?;
-        waiting.push(stream);
+/// What waits: the lines of the location that is asked for, if another is asked about it, and the beginning of the one that waits.
+struct Waiting<'w> {
+    guarded: &'w str,
+    asked: &'w str,
+}
+
+impl Waiting<'_> {
+    /// Speed kept, requests that did not wait to the end, errors.
+    fn run(
+        &self,
+        bench: &Bench,
+        report: &mut Report,
+        name: &str,
+        binary: &std::path::Path,
+    ) -> io::Result<(f64, usize, u64)> {
+        let backend = Backend::start(b"")?;
+        let guarded = match self.guarded {
+            "" => String::new(),
+            lines => format!("location = {PASSED} {{ {lines} }}"),
+        };
+        let asked = self.asked;
+        let location =
+            format!("{guarded} {asked} {{ proxy_pass http://{}; proxy_read_timeout 1h; }}", backend.address());
+        let crowded = bench.gateway(&format!("{name}-hung"), binary, "", &location)?;
+        let alone = bench.gateway(&format!("{name}-calm"), binary, "", &location)?;
+        let mut waiting = Vec::with_capacity(HUNG);
+        for number in 0..HUNG {
+            let mut stream = client::connect(crowded.address(), number)?;
+            client::send(&mut stream, "GET", PASSED, "")?;
+            waiting.push(stream);
+        }
+        backend.wait_for(HUNG, Duration::from_secs(30))?;
+        let rounds = Rounds::run(&bench.wrk, &bench.load(SMALL, CLIENTS), &[&crowded, &alone], bench.arguments.rounds)?;
+        list(report, "beside requests that wait for ever", &[&crowded, &alone], &rounds);
+        let standing = waiting.iter().filter(|stream| still_open(stream)).count();
+        Ok((rounds.ratio(0, 1, |run| run.speed).median, HUNG - standing, rounds.errors(0)))
     }
-    backend.wait_for(HUNG, Duration::from_secs(30))?;
-    let rounds = Rounds::run(&bench.wrk, &bench.load(SMALL, CLIENTS), &[&crowded, &alone], bench.arguments.rounds)?;
-    list(report, "beside requests that wait for ever", &[&crowded, &alone], &rounds);
-    let standing = waiting.iter().filter(|stream| still_open(stream)).count();
-    Ok((rounds.ratio(0, 1, |run| run.speed).median, HUNG - standing, rounds.errors(0)))
 }
 
 /// Connections on which the answer came: the head of one with `status` for what is passed on, else a whole file.

@@ -68,6 +68,7 @@ pub enum Code {
     CertificateUnused = 115,
     OpenProxy = 116,
     UploadLimitWithoutStore = 117,
+    AskedLocationGuardsItself = 118,
 }
 
 impl fmt::Display for Code {

@@ -55,6 +55,8 @@ pub struct Conf {
     pub off: bool,
     /// Whether these are still the settings of a conf that says nothing.
     pub is_default: bool,
+    /// Whether requests of our own, asked from inside, get lines as well.
+    pub subrequests: bool,
     kept: Option<Arc<Kept>>,
     formats: Vec<Named>,
 }
@@ -85,7 +87,7 @@ impl Conf {
             buffering: None,
             condition: None,
         };
-        Conf { targets: vec![target], off: false, is_default: true, kept: None, formats }
+        Conf { targets: vec![target], is_default: true, formats, ..Conf::default() }
     }
 }
 
@@ -193,6 +195,24 @@ pub const DIRECTIVES: &[Directive<Conf>] = &[
         repeat: Repeat::Allowed,
         inherit: Inherit::Yes,
         set: set_format,
+    },
+    Directive {
+        manual: Manual {
+            name: "log_subrequest",
+            syntax: &["on | off"],
+            default: Some("off"),
+            contexts: Contexts::SCOPES,
+            arity: Arity::Words(1, 1),
+            block: false,
+            doc: "Whether a request that the server asks itself on behalf of a client's (`auth_request`) gets a line of its own in the access log. It stands \
+                  before that of the client's request.",
+        },
+        repeat: Repeat::Refused,
+        inherit: Inherit::Yes,
+        set: |conf, args| {
+            conf.subrequests = args.flag(0)?;
+            Ok(())
+        },
     },
     Directive {
         manual: Manual {

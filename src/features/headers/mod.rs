@@ -14,7 +14,7 @@ use crate::conf::directive::{Arity, Contexts, Directive, Inherit, Manual, Repeat
 use crate::exchange::Exchange;
 use crate::exchange::error::Level;
 use crate::exchange::variables::Variable;
-use crate::http::response::{ContentType, Response};
+use crate::http::response::Response;
 use crate::http::{date, framing};
 use added::{Added, Inheritance, List};
 use expires::Expires;
@@ -169,7 +169,7 @@ fn set_expires(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
 /// Adds the conf's fields to an answer.
 pub fn filter(x: &mut Exchange, conf: &Conf, response: &mut Response) {
     // Texts may name fields of this very answer (`$sent_http_content_type`).
-    x.sent_fields = known_so_far(response);
+    x.sent_fields = response.fields_so_far();
     let safe = is_safe(response.status);
     if safe {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs() as i64);
@@ -199,25 +199,6 @@ pub fn trailers(x: &mut Exchange, conf: &Conf) {
 /// Whether an answer of this status gets fields without `always`.
 fn is_safe(status: u16) -> bool {
     matches!(status, 200 | 201 | 204 | 206 | 301 | 302 | 303 | 304 | 307 | 308)
-}
-
-fn known_so_far(response: &Response) -> Vec<(Bytes, Bytes)> {
-    let mut fields = Vec::new();
-    let mut push = |name: &'static str, value: Bytes| fields.push((Bytes::from_static(name.as_bytes()), value));
-    if let ContentType::Is(kind) = &response.content_type {
-        push("Content-Type", kind.clone());
-    }
-    if let Some(seconds) = response.last_modified {
-        push("Last-Modified", date::imf(seconds).into());
-    }
-    if let Some(location) = &response.location {
-        push("Location", location.clone());
-    }
-    if let Some(etag) = &response.etag {
-        push("ETag", etag.clone());
-    }
-    fields.extend(response.fields.iter().cloned());
-    fields
 }
 
 fn add(response: &mut Response, name: &Bytes, value: Bytes) {

@@ -11,6 +11,7 @@ use super::uri;
 use crate::conf::value::Text;
 use crate::exchange::Exchange;
 use crate::http::framing::is_safe_value;
+use crate::http::head::is_withheld;
 use crate::http::upgrade::{connection_without, without_http};
 
 /// How long the body will be.
@@ -71,7 +72,9 @@ pub fn head(x: &Exchange, conf: &Conf, pass: &Pass, parts: &Parts, length: &Leng
     line(&[&method, b" ", &uri, version]);
     let uri = method.len() + 1..method.len() + 1 + uri.len();
     let asked = asked_protocols(x, conf);
-    for (name, text) in conf.fields.iter() {
+    // What the conf would say of the client's body is not true of a question, which has none.
+    let is_untrue = |name: &[u8]| x.head.is_question() && is_withheld(name);
+    for (name, text) in conf.fields.iter().filter(|(name, _)| !is_untrue(name)) {
         let value = x.eval(text);
         let value = match &asked {
             Asked { is_changed: true, .. } if name.eq_ignore_ascii_case(b"upgrade") => protocols(text, &value),

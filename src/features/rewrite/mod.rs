@@ -10,14 +10,14 @@ pub mod search;
 use std::borrow::Cow;
 
 use crate::conf::args::{Args, Fault};
-use crate::conf::ast::Word;
 use crate::conf::directive::{Arity, Contexts, Directive, Inherit, Manual, Repeat};
-use crate::conf::value::{VarId, whole_name};
+use crate::conf::value::VarId;
 use crate::exchange::Exchange;
 use crate::exchange::error::{HttpError, Level};
+use crate::exchange::settable::Settable;
 use crate::exchange::step::Step;
 use crate::exchange::variables::{Value, Variable};
-use program::{Into, Line, Op, Place, Rewrite};
+use program::{Into, Line, Op, Rewrite};
 use search::Search;
 
 /// The settings.
@@ -200,25 +200,10 @@ fn add_rewrite(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
 }
 
 fn add_set(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
-    let name = variable_name(args.word(0))?;
-    let place = match name.as_str() {
-        "args" => Place::Args,
-        "limit_rate" => Place::LimitRate,
-        _ => Place::Variable(args.load.names.declare(&name, args.word(0).span, true)),
-    };
+    let place = Settable::read(args, 0)?;
     let value = args.text(1)?;
     add(conf, args, Op::Set(place, value));
     Ok(())
-}
-
-/// The name of `$name`, in lower case.
-fn variable_name(word: &Word) -> Result<String, Fault> {
-    let name = whole_name(&word.text).filter(|name| !name.starts_with(|first: char| first.is_ascii_digit()));
-    let bad = || {
-        Fault::at(word, format!("has an invalid variable name `{}`", word.show()))
-            .help("a name is a `$`, then letters, digits and `_`, and no digit first")
-    };
-    name.ok_or_else(bad)
 }
 
 /// Begins an `if` that stands in this block; the lines inside it follow. The number is for [`end_if`].
@@ -254,26 +239,4 @@ pub fn uninitialized<'a>(x: &'a Exchange, conf: &Conf, name: &str, id: VarId) ->
     // Said once for each request.
     x.assign(id, "");
     Some(Cow::Borrowed(b""))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_of_variables() {
-        for (word, name) in [
-            ("$a", Some("a")),
-            ("$A_1", Some("a_1")),
-            ("$a-b.c", Some("a-b.c")),
-            ("a", None),
-            ("$", None),
-            ("$1", None),
-            ("$a{b}", None),
-            ("$a b", None),
-        ] {
-            let word = Word { text: word.into(), span: Default::default(), quoted: false };
-            assert_eq!(variable_name(&word).ok().as_deref(), name, "{}", word.show());
-        }
-    }
 }

@@ -1,11 +1,11 @@
 //! The small program that a block's lines of the family become, and how it runs: one line after the other, `if`
 //! skips what stands inside it, and the settings of a true `if` hold from there on.
 
-use crate::conf::args::parse_size;
 use crate::conf::source::Span;
-use crate::conf::value::{Text, VarId};
+use crate::conf::value::Text;
 use crate::exchange::Exchange;
 use crate::exchange::error::{HttpError, Level};
+use crate::exchange::settable::Settable;
 use crate::exchange::step::Step;
 use crate::exchange::variables::Given;
 use crate::http::escape;
@@ -30,7 +30,7 @@ pub enum Op {
     /// `rewrite`.
     Rewrite(Rewrite),
     /// `set`.
-    Set(Place, Text),
+    Set(Settable, Text),
     /// `if`.
     If {
         /// What it asks.
@@ -44,17 +44,6 @@ pub enum Op {
     Break,
     /// `return`.
     Return(Answer),
-}
-
-/// What `set` sets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Place {
-    /// `$args`, the query itself.
-    Args,
-    /// `$limit_rate`, how fast the answer goes out.
-    LimitRate,
-    /// A variable of the conf's own.
-    Variable(VarId),
 }
 
 /// A `rewrite` line.
@@ -127,14 +116,9 @@ pub fn run(
                 let value = run.writer.text(x, text).into_owned();
                 check_length(&value)?;
                 x.tell("set", Some(*span), || format!("the value is `{}`", escape::error_log(&value)));
-                match place {
-                    Place::Args => x.args = Some(value),
-                    Place::LimitRate => set_rate(x, &value),
-                    Place::Variable(id) => {
-                        let on_one_line = || x.as_field(|| run.writer.text(x, text).into_owned()).into();
-                        x.assign(*id, Given::new(value.into(), on_one_line));
-                    }
-                }
+                let on_one_line = || x.as_field(|| run.writer.text(x, text).into_owned()).into();
+                let given = Given::new(value.into(), on_one_line);
+                place.set(x, given);
             }
             Op::Break => {
                 x.tell("break", Some(*span), || "ends the lines of this block".into());
@@ -161,13 +145,6 @@ fn check_length(text: &[u8]) -> Result<(), HttpError> {
     }
     let text = format!("a text that `rewrite` or `set` makes has more than {} bytes", replacement::LONGEST);
     Err(HttpError::new(500, "text-too-long").log(Level::Error, text))
-}
-
-fn set_rate(x: &mut Exchange, value: &[u8]) {
-    match parse_size(value) {
-        Some(rate) => x.limit_rate = Some(rate),
-        None => x.report(Level::Error, format!("invalid $limit_rate \"{}\"", escape::error_log(value))),
-    }
 }
 
 impl Run<'_> {

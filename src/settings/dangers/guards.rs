@@ -1,7 +1,7 @@
 //! Rules about those that keep clients out, and do not.
 
-use super::block::{Block, Place, is};
-use super::{Conf, danger};
+use super::block::{Block, Place, is, literal};
+use super::{Conf, danger, router};
 use crate::conf::ast::Node;
 use crate::conf::codes::Code;
 use crate::conf::diagnostic::Diagnostic;
@@ -47,6 +47,26 @@ pub fn return_before_access(_: &Conf<'_>, block: &Block<'_>, found: &mut Vec<Dia
         let help =
             "put the answer behind the guard: `try_files /none @answer;` here, and `return` in `location @answer { }`";
         found.push(danger(Code::ReturnBeforeAccess, guard.span, message, help).also(answer.span, "answers first"));
+    }
+}
+
+/// What is asked from inside passes by the rules of the location that is asked.
+pub fn asked_location_guards_itself(_: &Conf<'_>, block: &Block<'_>, found: &mut Vec<Diagnostic>) {
+    let Some(server) = block.server() else { return };
+    for asks in block.own(&["auth_request"]) {
+        let Some(path) = asks.args.first().and_then(literal).filter(|path| path.starts_with('/')) else { continue };
+        router::take(&server, path, &mut |asked| {
+            let is_partial = |node: &Node| node.name.text != b"deny" || !is_all(node);
+            let mut guards = asked.own(&["auth_basic", "auth_request", "deny"]);
+            let guard = guards.find(|node| !node.args.first().is_some_and(|word| is(word, "off")) && is_partial(node));
+            if let Some(guard) = guard.filter(|_| asked.place == Place::Location) {
+                let message =
+                    format!("`{}` is not asked for what `auth_request` asks of this location", guard.name.show());
+                let help = format!("put it beside `auth_request {path}`, or write `internal;` here");
+                let danger = danger(Code::AskedLocationGuardsItself, guard.span, message, help);
+                found.push(danger.also(asks.span, "asks from inside, past all rules of access"));
+            }
+        });
     }
 }
 

@@ -40,6 +40,7 @@ const RULES: &[Rule] = &[
     guards::rule_behind_all,
     guards::return_before_access,
     guards::upload_limit_without_store,
+    guards::asked_location_guards_itself,
     locations::alias_slash,
     locations::unreachable_location,
     locations::unreachable_line,

@@ -44,7 +44,7 @@ pub fn file_of(server: &Block<'_>, prefix: &Path, path: &str, then: &mut dyn FnM
 }
 
 /// Calls `then` with the location for a path, or the server itself, by the rules that requests follow.
-fn take(block: &Block<'_>, path: &str, then: &mut dyn FnMut(&Block<'_>)) {
+pub fn take(block: &Block<'_>, path: &str, then: &mut dyn FnMut(&Block<'_>)) {
     let is_exact = |location: &Block<'_>| location.matching() == Some((Matching::Exact, path.as_bytes()));
     if let Some(location) = block.locations().find(is_exact) {
         return then(&location);

@@ -1,0 +1,347 @@
+//! A request of our own that a step asks another location, on behalf of a client's: a run inside a run, which waits on its parent's token
+//! and is driven by the step that asks. It knows its client and shares the variables of its parent. Its response is for the step
+//! alone; what is left of the body is read away, so that the connection that brought it can be kept.
+
+use std::io::ErrorKind;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::{FILTERS, Outcome, Phase, Run, STEPS, first};
+use crate::exchange::error::{HttpError, Level};
+use crate::exchange::logging::Buffering;
+use crate::exchange::step::Wait;
+use crate::exchange::subrequest::{DEEPEST, Reply};
+use crate::exchange::trace::{Act, Told, Trace};
+use crate::exchange::{Arrival, Exchange};
+use crate::gateway::relay;
+use crate::http::escape;
+use crate::http::response::{Chunk, Response, Stream};
+use crate::route::Server;
+use crate::settings::Settings;
+
+/// Bytes of a body that are read away; the connection of a longer one is closed.
+const LONGEST: usize = 64 << 10;
+/// How long a body may take to come that nobody waits for.
+const PATIENCE: Duration = Duration::from_millis(100);
+
+/// A subrequest that a step waits for.
+pub(super) struct Subrequest {
+    run: Run,
+    state: State,
+}
+
+enum State {
+    /// It goes through the pipeline.
+    Runs,
+    /// It was answered, and the rest of the body is read away.
+    Ends(Rest),
+}
+
+/// What is left of a body.
+struct Rest {
+    stream: Arc<Mutex<dyn Stream>>,
+    left: usize,
+    until: Instant,
+}
+
+/// How far a question came.
+pub(super) enum Answer {
+    /// It is to be asked again after this.
+    Waits(Wait),
+    /// This is the answer.
+    Is(Reply),
+    /// Nothing may be done for it: what would be.
+    Withheld(Box<Exchange>),
+}
+
+/// Lines of subrequests for the logs, which the engine writes with those of their parent.
+#[derive(Default)]
+pub struct Lines {
+    /// For error logs: the number of the log, and the line with its end.
+    pub errors: Vec<(usize, Vec<u8>)>,
+    /// For access logs: the number, how lines may be collected, and the line with its end.
+    pub accesses: Vec<(usize, Option<Buffering>, Vec<u8>)>,
+}
+
+/// The steps that a subrequest goes through. As in nginx, rules of access hold for the client's request alone; its limits hold for
+/// both, once. What is about a body, or about the connection, is no affair of a subrequest.
+pub(super) static ITS_STEPS: LazyLock<u64> = LazyLock::new(|| {
+    let skipped = ["body size", "methods", "session change", "session_require", "location realip"];
+    let is_its = |phase: Phase, name: &str| match phase {
+        Phase::PostRead | Phase::Access => false,
+        Phase::Session => name == "session",
+        _ => !skipped.contains(&name),
+    };
+    STEPS.iter().enumerate().filter(|(_, (phase, name, ..))| is_its(*phase, name)).map(|(at, _)| 1 << at).sum()
+});
+
+/// The one filter that its response passes.
+pub(super) static ITS_FILTERS: LazyLock<u64> = LazyLock::new(|| {
+    FILTERS.iter().enumerate().filter(|(_, (name, ..))| *name == "error_page").map(|(at, _)| 1 << at).sum()
+});
+
+/// What a run lends to the subrequests that one of its steps asks.
+pub(super) struct Home<'r> {
+    /// Its place for one that waits.
+    pub kept: &'r mut Option<Box<Subrequest>>,
+    /// Their lines for the logs.
+    pub lines: &'r mut Option<Box<Lines>>,
+    /// What long matches of regexes took.
+    pub took: &'r mut Duration,
+    /// Its settings.
+    pub settings: &'r Arc<Settings>,
+    /// Its server.
+    pub server: &'r Arc<Server>,
+}
+
+/// Asks for a path of the conf's, or goes on with what was asked before.
+pub(super) fn ask(home: &mut Home<'_>, x: &mut Exchange, uri: &[u8]) -> Result<Answer, HttpError> {
+    let mut asking = match home.kept.take() {
+        Some(asking) => asking,
+        None => begin(x, home.settings, home.server, uri)?,
+    };
+    lend(x, &mut asking.run.x);
+    let went = asking.go_on();
+    lend(x, &mut asking.run.x);
+    asking.run.tell_parent(x, home.lines);
+    *home.took += std::mem::take(&mut asking.run.took);
+    if let Some(wait) = went {
+        *home.kept = Some(asking);
+        return Ok(Answer::Waits(wait));
+    }
+    asking.run.x.attempts.settle();
+    lend(x, &mut asking.run.x);
+    if asking.run.scope.access_log.subrequests && x.may_act() {
+        let lines = home.lines.get_or_insert_default();
+        asking.run.access_lines(&mut |log, how, line| lines.accesses.push((log, how, line.to_vec())));
+    }
+    Ok(asking.end(x))
+}
+
+/// What parent and subrequest have in common is with the one that is at work: values of variables, and what the limits decided.
+fn lend(x: &mut Exchange, other: &mut Exchange) {
+    std::mem::swap(&mut x.assigned, &mut other.assigned);
+    std::mem::swap(&mut x.limits, &mut other.limits);
+}
+
+fn begin(
+    x: &Exchange,
+    settings: &Arc<Settings>,
+    server: &Arc<Server>,
+    uri: &[u8],
+) -> Result<Box<Subrequest>, HttpError> {
+    if x.head.depth() >= DEEPEST {
+        let text = format!("subrequests cycle while processing \"{}\"", escape::error_log(uri));
+        return Err(HttpError::new(500, "subrequest-cycle").log(Level::Error, text));
+    }
+    let arrival = Arrival {
+        client: x.client.clone(),
+        nth: x.nth,
+        connected: x.connected,
+        started: x.started,
+        head: x.head.question(),
+        pipelined: x.pipelined,
+        engine: x.engine.clone(),
+        connection: x.connection,
+    };
+    let mut run = Run::new(arrival, settings.clone(), server.clone());
+    run.its = (*ITS_STEPS, *ITS_FILTERS);
+    run.cursor = first(Phase::ServerRewrite);
+    let its = &mut run.x;
+    its.now = x.now;
+    its.internal = true;
+    its.uri = uri.to_vec();
+    // The path is the conf's own text.
+    its.ups = uri.split(|&byte| byte == b'/').filter(|name| *name == b"..").count().min(u8::MAX.into()) as u8;
+    its.user = x.user.clone();
+    its.id = x.id.clone();
+    // Where only the verdict of the guards counts they ask what they need for it.
+    if !x.may_act() && !x.may_ask() {
+        its.trace = Some(Box::new(Trace::default()));
+    }
+    Ok(Box::new(Subrequest { run, state: State::Runs }))
+}
+
+impl Subrequest {
+    /// Goes on to the end, or to a wait.
+    fn go_on(&mut self) -> Option<Wait> {
+        loop {
+            match &mut self.state {
+                State::Runs => match self.run.step_on() {
+                    Outcome::Wait(wait) => return Some(wait),
+                    // It has no body, and nobody hears what comes before its response.
+                    Outcome::Body(_) | Outcome::Interim(_) => continue,
+                    Outcome::Respond(response) => match self.answered(*response) {
+                        Some(rest) => self.state = State::Ends(rest),
+                        None => return None,
+                    },
+                    Outcome::Close => {
+                        let sent = &mut self.run.x.sent;
+                        sent.status = if sent.status == 0 { 444 } else { sent.status };
+                        return None;
+                    }
+                },
+                State::Ends(rest) => return rest.read_away(),
+            }
+        }
+    }
+
+    /// Notes what the response says; what is left of its body comes back where more of it comes.
+    fn answered(&mut self, mut response: Response) -> Option<Rest> {
+        self.run.x.sent.status = response.status;
+        self.run.x.sent_fields = response.fields_so_far();
+        let stream = response.body.chunks.iter_mut().find_map(|chunk| match chunk {
+            Chunk::Stream(stream) => Some(stream.clone()),
+            _ => None,
+        })?;
+        Some(Rest { stream, left: LONGEST, until: Instant::now() + PATIENCE })
+    }
+
+    fn end(self: Box<Self>, x: &mut Exchange) -> Answer {
+        let Subrequest { mut run, .. } = *self;
+        lend(x, &mut run.x);
+        x.holds.append(&mut run.x.holds);
+        if let Some(id) = run.x.id.take() {
+            // The parent may have made its own meanwhile.
+            let _ = x.id.set(id);
+        }
+        let its = &mut run.x;
+        if its.trace.as_ref().is_some_and(|trace| trace.act.borrow().is_some()) {
+            return Answer::Withheld(run.x);
+        }
+        let status = its.sent.status;
+        let fields = std::mem::take(&mut its.sent_fields);
+        its.sent_fields.clone_from(&fields);
+        Answer::Is(Reply { x: run.x, status, fields })
+    }
+}
+
+impl Rest {
+    /// Reads what there is; a wait where more is to come.
+    fn read_away(&mut self) -> Option<Wait> {
+        let mut stream = self.stream.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            match stream.next() {
+                Ok(piece) if piece.is_empty() || piece.len() >= self.left => return None,
+                Ok(piece) => self.left -= piece.len(),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock && Instant::now() < self.until => {
+                    let until = stream.deadline().map_or(self.until, |deadline| deadline.min(self.until));
+                    return Some(Wait::News(until));
+                }
+                Err(_) => return None,
+            }
+        }
+    }
+}
+
+impl Run {
+    /// Goes on until something is to be done outside, for one that is driven by another.
+    fn step_on(&mut self) -> Outcome {
+        self.x.now = Instant::now();
+        self.go_on(&[])
+    }
+
+    /// Gives up a subrequest that nobody waits for any more.
+    pub(super) fn forget_subrequest(&mut self) {
+        if let Some(mut asking) = self.states.subrequest.take() {
+            relay::abandon(&mut asking.run.x, &mut asking.run.states.gateway);
+            asking.run.forget_subrequest();
+            asking.run.tell_parent(&mut self.x, &mut self.lines);
+        }
+    }
+
+    /// Hands on what is to be told: to whoever looks on, or for the logs.
+    fn tell_parent(&mut self, parent: &mut Exchange, lines: &mut Option<Box<Lines>>) {
+        if let Some(trace) = &mut self.x.trace {
+            parent.reports.get_mut().append(self.x.reports.get_mut());
+            if let Some(told) = &parent.trace {
+                told.remarks.borrow_mut().append(trace.remarks.get_mut());
+            }
+            return;
+        }
+        let mut its = self.take_lines();
+        if !(its.errors.is_empty() && its.accesses.is_empty()) {
+            let lines = lines.get_or_insert_default();
+            lines.errors.append(&mut its.errors);
+            lines.accesses.append(&mut its.accesses);
+        }
+    }
+
+    /// Whether there may be lines for the logs now.
+    pub fn has_lines(&mut self) -> bool {
+        !self.x.reports.get_mut().is_empty()
+            || self.x.notebook.get().is_some()
+            || self.lines.is_some()
+            || self.states.subrequest.is_some()
+    }
+
+    /// The lines that are to be written to the logs now, but for this request's own in the access log.
+    pub fn take_lines(&mut self) -> Lines {
+        let mut lines = self.lines.take().map_or_else(Lines::default, |lines| *lines);
+        if let Some(asking) = &mut self.states.subrequest {
+            let mut its = asking.run.take_lines();
+            lines.errors.append(&mut its.errors);
+            lines.accesses.append(&mut its.accesses);
+        }
+        if let Some(notebook) = self.x.notebook.get() {
+            notebook.take().into_iter().for_each(|report| self.x.keep(Some(report)));
+            self.report_broken();
+        }
+        for report in self.x.reports.take() {
+            self.error_lines(&report, &mut |log, line| lines.errors.push((log, line.to_vec())));
+        }
+        lines
+    }
+}
+
+/// What would be asked, in words for whoever looks on.
+pub(super) fn in_words(act: &Act) -> String {
+    match act {
+        Act::Run { command, .. } => {
+            let words: Vec<_> = command.iter().map(|word| escape::error_log(word)).collect();
+            format!("the program `{}` would be run", words.join(" "))
+        }
+        Act::Pass { by, to, told, .. } => {
+            let to = escape::error_log(to);
+            let told: Vec<String> = match told {
+                Told::Head(head) => {
+                    let lines = head.split(|&byte| byte == b'\n').map(<[u8]>::trim_ascii_end);
+                    lines.filter(|line| !line.is_empty()).map(escape::error_log).collect()
+                }
+                Told::Values(values) => {
+                    let shown = |(name, value): &(Vec<u8>, Vec<u8>)| {
+                        format!("{}={}", escape::error_log(name), escape::error_log(value))
+                    };
+                    values.iter().map(shown).collect()
+                }
+            };
+            format!("`{by}` would send to {to}: {}", told.join("; "))
+        }
+        Act::Change { what, path } => format!("{what} `{}`", escape::error_log(path)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_and_filters_of_a_subrequest() {
+        let names: Vec<_> = STEPS
+            .iter()
+            .enumerate()
+            .filter(|(at, _)| *ITS_STEPS >> at & 1 == 1)
+            .map(|(_, (_, name, ..))| *name)
+            .collect();
+        for name in
+            ["server rewrite", "location", "internal", "session", "rewrite", "limit_req", "try_files", "proxy", "file"]
+        {
+            assert!(names.contains(&name), "{name}");
+        }
+        for name in ["tls", "realip", "body size", "methods", "session access", "access", "location realip"] {
+            assert!(STEPS.iter().any(|(_, step, ..)| *step == name) && !names.contains(&name), "{name}");
+        }
+        assert_eq!(ITS_FILTERS.count_ones(), 1);
+    }
+}
