@@ -13,16 +13,14 @@ pub struct Reply {
     pub x: Box<Exchange>,
     /// The status of its response; 0 if it has none.
     pub status: u16,
-    /// The fields of its response.
-    pub fields: Vec<(Bytes, Bytes)>,
 }
 
 impl Reply {
-    /// The values of a field, in order: those of the response, or where it has none those that another server sent.
-    pub fn values<'a>(&'a self, name: &'a [u8]) -> Vec<Bytes> {
-        let is_it = |field: &[u8]| field.eq_ignore_ascii_case(name);
-        let own: Vec<_> =
-            self.fields.iter().filter(|(field, _)| is_it(field)).map(|(_, value)| value.clone()).collect();
+    /// How a 401 says that the client may log in, in order: by the response's own fields, or where it has none by those that another server sent.
+    pub fn challenges(&self) -> Vec<Bytes> {
+        let is_it = |field: &[u8]| field.eq_ignore_ascii_case(b"www-authenticate");
+        let own = self.x.sent_fields.iter().filter(|(field, _)| is_it(field)).map(|(_, value)| value.clone());
+        let own: Vec<_> = own.collect();
         if !own.is_empty() {
             return own;
         }

@@ -107,7 +107,7 @@ pub fn judge(conf: &Conf, reply: &Reply) -> Result<Verdict, HttpError> {
         401 | 403 => {
             let mut error = HttpError::new(status, "auth-request-refused").at(*span).log(Level::Info, said);
             if status == 401 {
-                for value in reply.values(b"www-authenticate") {
+                for value in reply.challenges() {
                     error = error.field("WWW-Authenticate", value);
                 }
             }

@@ -189,7 +189,10 @@ impl Subrequest {
     /// Notes what the response says; what is left of its body comes back where more of it comes.
     fn answered(&mut self, mut response: Response) -> Option<Rest> {
         self.run.x.sent.status = response.status;
-        self.run.x.sent_fields = response.fields_so_far();
+        // Few confs ask for any, and a refusal may say how to log in.
+        if self.run.settings.keeps_sent_fields || response.status == 401 {
+            self.run.x.sent_fields = response.fields_so_far();
+        }
         let stream = response.body.chunks.iter_mut().find_map(|chunk| match chunk {
             Chunk::Stream(stream) => Some(stream.clone()),
             _ => None,
@@ -209,10 +212,7 @@ impl Subrequest {
         if its.trace.as_ref().is_some_and(|trace| trace.act.borrow().is_some()) {
             return Answer::Withheld(run.x);
         }
-        let status = its.sent.status;
-        let fields = std::mem::take(&mut its.sent_fields);
-        its.sent_fields.clone_from(&fields);
-        Answer::Is(Reply { x: run.x, status, fields })
+        Answer::Is(Reply { status: its.sent.status, x: run.x })
     }
 }
 
