@@ -296,4 +296,4 @@ impl<'b> Drive<'b> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -324,7 +324,9 @@ pub(super) fn in_words(act: &Act) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::drive::tests::run;
     use super::*;
+    use crate::settings::load::{Request, load};
 
     #[test]
     fn steps_and_filters_of_a_subrequest() {
@@ -343,5 +345,39 @@ mod tests {
             assert!(STEPS.iter().any(|(_, step, ..)| *step == name) && !names.contains(&name), "{name}");
         }
         assert_eq!(ITS_FILTERS.count_ones(), 1);
+    }
+
+    /// Asks for a path from inside of this request, and from inside of that one, so many deep.
+    fn ask_within(run: &mut Run, uri: &[u8], deep: u8) -> Result<u16, HttpError> {
+        let Run { x, states, lines, took, settings, server, .. } = run;
+        let mut home = Home { kept: &mut states.subrequest, lines, took, settings, server };
+        if deep > 1 {
+            let mut inner = begin(x, settings, server, uri)?;
+            return ask_within(&mut inner.run, uri, deep - 1);
+        }
+        match ask(&mut home, x, uri)? {
+            Answer::Is(reply) => Ok(reply.status),
+            Answer::Waits(_) | Answer::Withheld(_) => panic!("it is answered at once"),
+        }
+    }
+
+    #[test]
+    fn requests_ask_inside_each_other_eight_deep() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("server.conf");
+        let conf =
+            "events {} http { server { listen 127.0.0.1:1; set $n outer; location /a { set $n asked; return 204; } } }";
+        std::fs::write(&file, conf).unwrap();
+        let request = Request { file, prefix: folder.path().to_path_buf(), ..Request::default() };
+        let settings = Arc::new(load(&request).settings.unwrap());
+        for (deep, wanted) in [(1, Ok(204)), (DEEPEST, Ok(204)), (DEEPEST + 1, Err("subrequest-cycle"))] {
+            let mut run = run(&settings, "POST / HTTP/1.1");
+            assert_eq!(ask_within(&mut run, b"/a", deep).map_err(|error| error.reason), wanted, "{deep}");
+        }
+        let mut run = run(&settings, "POST / HTTP/1.1");
+        ask_within(&mut run, b"/a", 1).unwrap();
+        let values: Vec<_> = run.x.assigned.borrow().iter().map(|(_, given)| run.x.choose(given)).collect();
+        assert_eq!(values, ["asked"], "its variables are its parent's");
+        assert_eq!((run.x.uri.as_slice(), run.x.method_text()), (&b"/"[..], &b"POST"[..]));
     }
 }

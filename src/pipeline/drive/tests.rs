@@ -25,7 +25,8 @@ fn settings(folder: &Path, limit: &str) -> Arc<Settings> {
     Arc::new(load::load(&request).settings.expect("the conf is good"))
 }
 
-fn run(settings: &Arc<Settings>, head: &str) -> Run {
+/// A request for the first server of a conf, from this machine.
+pub(crate) fn run(settings: &Arc<Settings>, head: &str) -> Run {
     let peer = SocketAddr::from(([127, 0, 0, 1], 49152));
     let server = settings.sockets[0].groups[0].default.clone();
     let text = format!("{head}\r\nHost: h\r\n\r\n");
