@@ -15,7 +15,9 @@ pub fn origin(
     let mut found = None;
     let named = list.split(|b| matches!(b, b',' | b' ')).filter(|text| !text.is_empty());
     for text in named.rev() {
-        if !believes(found.or(peer)) {
+        // As in nginx, a separator is looked for after the first byte: `,192.0.2.1` is no address.
+        let is_behind_the_first = text.as_ptr() == list[1..].as_ptr();
+        if !believes(found.or(peer)) || is_behind_the_first {
             break;
         }
         let Some(next) = parse(text) else { break };
@@ -66,6 +68,9 @@ mod tests {
             ("10.0.0.1:1", "x, 10.0.0.2,,", Some("10.0.0.2"), Some("10.0.0.2")),
             ("10.0.0.1:1", "10.0.0.3", Some("10.0.0.3"), Some("10.0.0.3")),
             ("10.0.0.1:1", "x", None, None),
+            ("10.0.0.1:1", ",2.2.2.2", None, None),
+            ("10.0.0.1:1", ",,2.2.2.2", Some("2.2.2.2"), Some("2.2.2.2")),
+            ("10.0.0.1:1", ",2.2.2.2,10.0.0.2", Some("10.0.0.2"), Some("10.0.0.2")),
             ("unix", "2.2.2.2", Some("2.2.2.2"), Some("2.2.2.2")),
         ] {
             for (recursive, expected) in [(false, once), (true, recursive)] {

@@ -13,7 +13,7 @@ use super::worker::{Turn, Worker};
 use crate::exchange::body_reader::BodyReader;
 use crate::exchange::error::{HttpError, Level};
 use crate::exchange::{Arrival, Client, Exchange};
-use crate::http::head::{Head, Refusal};
+use crate::http::head::{Head, HeadError, Refusal};
 use crate::http::target;
 use crate::pipeline::{self, Run};
 use crate::route::Server;
@@ -69,7 +69,7 @@ impl Worker {
         let error = why(if head.target().is_empty() { "client request line" } else { "client request headers" });
         c.requests += 1;
         let mut task = Box::new(self.task(c, &entry, &group, head, started));
-        recall(&mut task.run, &group);
+        recall(&mut task.run, &group, false);
         if error.status == 408 {
             self.reset_if_asked(c, &task);
         }
@@ -170,7 +170,7 @@ fn report_dropped(x: &mut Exchange) {
 
 /// The refusal that a head earned. Path and server are found as far as it was read: nginx reads line by line, and its log knows them.
 pub fn refuse(run: &mut Run, group: &Group, refused: Refusal) -> HttpError {
-    if let Some(error) = recall(run, group) {
+    if let Some(error) = recall(run, group, refused.error == HeadError::NoHost) {
         return error;
     }
     let mut error = HttpError::new(refused.error.status(), refused.error.reason()).log(Level::Info, refused.text);
@@ -178,15 +178,16 @@ pub fn refuse(run: &mut Run, group: &Group, refused: Refusal) -> HttpError {
     error
 }
 
-/// Finds the path and the server of a request as far as its lines were read; why its target is none, if it is none.
-fn recall(run: &mut Run, group: &Group) -> Option<HttpError> {
+/// Finds the path and the server of a request as far as its lines were read; why its target is none, if it is none. One that is known to
+/// name no host is for the server without a name, as in nginx.
+fn recall(run: &mut Run, group: &Group, names_no_host: bool) -> Option<HttpError> {
     if run.x.head.target().is_empty() {
         return None;
     }
     if let Some(error) = find_path(run) {
         return Some(error);
     }
-    if run.x.head.host().is_some()
+    if (run.x.head.host().is_some() || names_no_host)
         && let Ok(server) = pipeline::find_server(group, &run.x)
     {
         run.choose(server);
