@@ -19,13 +19,14 @@ mod requests;
 #[allow(dead_code, reason = "cases use the rest of it")]
 mod support;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use pair::{Programs, Start};
+use pair::{Difference, Programs, Start};
 use random::Random;
 use requests::Request;
 use support::server::Program;
@@ -48,6 +49,8 @@ struct Run {
     asked: AtomicUsize,
     known: AtomicUsize,
     refused: AtomicUsize,
+    /// How many there are of each kind.
+    kinds: Mutex<BTreeMap<String, usize>>,
     differences: Mutex<Vec<String>>,
 }
 
@@ -99,6 +102,7 @@ impl Run {
             asked: AtomicUsize::new(0),
             known: AtomicUsize::new(0),
             refused: AtomicUsize::new(0),
+            kinds: Mutex::default(),
             differences: Mutex::default(),
         }
     }
@@ -129,7 +133,7 @@ impl Run {
                 return self.add(format!("round {round}: {why}\n{conf}"));
             }
         };
-        for request in &requests {
+        for request in requests.iter().take_while(|_| Instant::now() < self.end) {
             self.asked.fetch_add(1, Relaxed);
             let Some(difference) = pair.compare(request) else { continue };
             if let Some(case) = known::case(request, &difference) {
@@ -139,8 +143,11 @@ impl Run {
                 }
                 continue;
             }
+            if !self.is_new(&difference) {
+                continue;
+            }
             let differs = |conf: &str| match self.programs.start(conf) {
-                Start::Both(pair) => pair.compare(request).filter(|other| other.is_like(&difference)),
+                Start::Both(pair) => pair.compare(request).filter(|other| other.kind() == difference.kind()),
                 _ => None,
             };
             let conf = reduce::conf(&conf, |conf| differs(conf).is_some());
@@ -153,6 +160,14 @@ impl Run {
         if let Err(why) = pair.stop() {
             self.add(format!("round {round}: {why}\n{conf}"));
         }
+    }
+
+    /// Whether it is the first of its kind in this run: one of a kind is enough to read.
+    fn is_new(&self, difference: &Difference) -> bool {
+        let mut kinds = self.kinds.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = kinds.entry(difference.kind()).or_insert(0);
+        *count += 1;
+        *count == 1
     }
 
     fn add(&self, difference: String) {

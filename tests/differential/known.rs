@@ -14,7 +14,7 @@ const RULES: [Rule; 18] = [
     ("header/control_in_value", |f| f.ours == 400 && f.lines.iter().any(|line| line.iter().any(|b| is_control(*b)))),
     ("host/not_a_name", |f| f.ours == 400 && f.hosts().any(|host| !is_host(&host))),
     ("body/last_coding", |f| f.ours == 400 && f.theirs == 501),
-    ("body/chunk_size_with_lf", |f| f.is_chunked() && f.body.windows(2).any(|two| two[0] != b'\r' && two[1] == b'\n')),
+    ("body/chunk_size_with_lf", |f| f.is_chunked() && !is_whole(&f.body)),
     ("body/chunk_size_with_space", |f| f.is_chunked() && f.body.contains(&b' ')),
     ("request/http2_preface", |f| f.ours == 505 && f.request_line.ends_with(b"HTTP/2.0")),
     ("conditional/goes_on_after_412", |f| {
@@ -70,6 +70,8 @@ pub fn settle(ours: &mut [Answer], theirs: &mut Vec<Answer>) {
         if (ours.status, theirs.status) == (405, 405) {
             ours.headers.retain(|(name, _)| name != "Allow");
         }
+        // auth_basic/asks_once
+        theirs.headers.dedup_by(|a, b| a.0 == "WWW-Authenticate" && a == b);
         // ranges/416_says_it_once
         if (ours.status, theirs.status) == (416, 416) {
             let seen = theirs.headers.iter().position(|(name, _)| name == "X-Seen");
@@ -131,6 +133,21 @@ fn has_token(line: &[u8]) -> bool {
     let name = line.split(|byte| *byte == b':').next().unwrap_or_default();
     let is_token = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
     !name.is_empty() && name.iter().all(is_token)
+}
+
+/// Whether a chunked body comes to its end by the letter of RFC 9112, section 7.1.
+fn is_whole(mut rest: &[u8]) -> bool {
+    loop {
+        let Some(end) = rest.windows(2).position(|two| two == b"\r\n") else { return false };
+        let size = rest[..end].split(|byte| *byte == b';').next().unwrap_or_default();
+        let size = std::str::from_utf8(size).ok().and_then(|size| usize::from_str_radix(size, 16).ok());
+        rest = &rest[end + 2..];
+        match size {
+            Some(0) => return rest.windows(2).any(|two| two == b"\r\n"),
+            Some(size) if rest.get(size..).is_some_and(|rest| rest.starts_with(b"\r\n")) => rest = &rest[size + 2..],
+            _ => return false,
+        }
+    }
 }
 
 /// An element between commas that is empty: the first follows the unit.

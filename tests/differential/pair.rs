@@ -196,13 +196,13 @@ fn end(why: &str) -> String {
 }
 
 impl Difference {
-    /// Whether another is probably the same.
-    pub fn is_like(&self, other: &Difference) -> bool {
-        let key = |difference: &Difference| {
-            let status = |answer: &Option<Answer>| answer.as_ref().map(|answer| answer.status);
-            (difference.at, status(&difference.ours), status(&difference.theirs))
-        };
-        key(self) == key(other)
+    /// What two that are probably the same have in common.
+    pub fn kind(&self) -> String {
+        let status = |answer: &Option<Answer>| answer.as_ref().map_or(0, |answer| answer.status);
+        // Names of fields without their values; bodies have no say.
+        let lines = self.why.lines().take_while(|line| !line.contains("bodies differ"));
+        let names: Vec<&str> = lines.map(|line| line.split(':').next().unwrap_or_default().trim()).collect();
+        format!("{} {} {} {}", self.at, status(&self.ours), status(&self.theirs), names.join(" "))
     }
 }
 
