@@ -8,7 +8,7 @@ use super::support::wire::Answer;
 type Rule = (&'static str, fn(&Facts) -> bool);
 
 /// What differs in the response itself.
-const RULES: [Rule; 18] = [
+const RULES: [Rule; 20] = [
     ("header/no_colon", |f| f.ours == 400 && f.lines.iter().any(|line| !line.contains(&b':'))),
     ("header/name_is_no_token", |f| f.ours == 400 && f.lines.iter().any(|line| !has_token(line))),
     ("header/control_in_value", |f| f.ours == 400 && f.lines.iter().any(|line| line.iter().any(|b| is_control(*b)))),
@@ -23,6 +23,10 @@ const RULES: [Rule; 18] = [
     ("conditional/other_methods", |f| !f.is_read() && matches!(f.theirs, 304 | 412)),
     ("body/malformed_without_reader", |f| f.is_chunked() && f.ours == 400),
     ("header/repeated", |f| f.values("x-odd").count() > 1 || f.values("x-key").count() > 1),
+    ("request/trace_through_a_proxy", |f| f.request_line.starts_with(b"TRACE ") && f.has("x-forwarded-for")),
+    ("auth_basic/password_with_nul", |f| {
+        f.ours == 401 && f.values("authorization").any(|value| value.ends_with(b"AAA=="))
+    }),
     ("request/asterisk", |f| f.request_line.starts_with(b"OPTIONS * ")),
     ("ranges/head", |f| !f.request_line.starts_with(b"GET ") && f.has("range") && matches!(f.theirs, 206 | 416)),
     ("ranges/empty_elements", |f| f.values("range").any(|range| has_empty_element(&range))),
@@ -168,5 +172,5 @@ fn is_host(host: &[u8]) -> bool {
         _ => (&*text, ""),
     };
     let is_name = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~[]:!$&'()*+,;=".contains(&byte));
-    is_name && !name.contains("..") && port.bytes().all(|byte| byte.is_ascii_digit())
+    is_name && !name.is_empty() && !name.contains("..") && port.bytes().all(|byte| byte.is_ascii_digit())
 }
