@@ -9,6 +9,7 @@ use std::sync::Arc;
 use super::Exchange;
 use super::step::Step;
 use crate::conf::source::Span;
+use crate::http::escape;
 
 /// One decision.
 pub struct Remark {
@@ -52,6 +53,35 @@ pub enum Act {
         /// The path that is written to.
         path: Vec<u8>,
     },
+}
+
+impl Act {
+    /// The same in plain words.
+    pub fn in_words(&self) -> String {
+        match self {
+            Act::Run { command, .. } => {
+                let words: Vec<_> = command.iter().map(|word| escape::error_log(word)).collect();
+                format!("the program `{}` would be run", words.join(" "))
+            }
+            Act::Pass { by, to, told, .. } => {
+                let to = escape::error_log(to);
+                let told: Vec<String> = match told {
+                    Told::Head(head) => {
+                        let lines = head.split(|&byte| byte == b'\n').map(<[u8]>::trim_ascii_end);
+                        lines.filter(|line| !line.is_empty()).map(escape::error_log).collect()
+                    }
+                    Told::Values(values) => {
+                        let shown = |(name, value): &(Vec<u8>, Vec<u8>)| {
+                            format!("{}={}", escape::error_log(name), escape::error_log(value))
+                        };
+                        values.iter().map(shown).collect()
+                    }
+                };
+                format!("`{by}` would send to {to}: {}", told.join("; "))
+            }
+            Act::Change { what, path } => format!("{what} `{}`", escape::error_log(path)),
+        }
+    }
 }
 
 /// What another server or a program is told of a request.

@@ -10,6 +10,7 @@ use crate::exchange::Exchange;
 use crate::exchange::admission::Question;
 use crate::exchange::error::{HttpError, Level};
 use crate::exchange::step::{Step, Verdict};
+use crate::exchange::trace::Act;
 use crate::features::*;
 use crate::gateway::passing::Passing;
 use crate::gateway::program;
@@ -114,33 +115,37 @@ pub(super) fn admit(run: &mut Run) -> Result<Step, HttpError> {
     let mut home = Home { kept, lines, took, settings, server };
     let mut by_address = |x: &mut Exchange| access::ask(x, &scope.access);
     let mut by_password = |x: &mut Exchange| auth_basic::ask(x, &scope.auth_basic, queued);
-    let mut by_request = |x: &mut Exchange| {
-        let Some((uri, span)) = &scope.auth_request.uri else { return Ok(Verdict::Silent) };
-        let shown = || escape::error_log(uri);
-        if home.kept.is_none() {
-            x.tell("auth_request", Some(*span), || format!("`{}` is asked from inside, by GET", shown()));
-        }
-        match subrequest::ask(&mut home, x, uri)? {
-            Answer::Waits(wait) => Ok(Verdict::Wait(wait)),
-            Answer::Is(mut reply) => {
-                auth_request::assign(x, &scope.auth_request, &mut reply);
-                x.tell("auth_request", Some(*span), || format!("`{}` answers {}", shown(), reply.status));
-                auth_request::judge(&scope.auth_request, &reply)
-            }
-            Answer::Withheld(its) => {
-                let act = its.trace.as_ref().and_then(|trace| trace.act.borrow().as_ref().map(subrequest::in_words));
-                x.tell("auth_request", Some(*span), || {
-                    format!("{}. It was not asked: the rest is what follows a 2xx", act.unwrap_or_default())
-                });
-                Ok(Verdict::Granted)
-            }
-        }
-    };
+    let mut by_request = |x: &mut Exchange| ask_location(&mut home, x, &scope);
     let step = access::step(x, &scope.access, &mut [&mut by_address, &mut by_password, &mut by_request], held)?;
     if matches!(step, Step::Next) {
         run.admitted = Some((scope.clone(), redirects));
     }
     Ok(step)
+}
+
+/// What the location that `auth_request` names says of the request.
+fn ask_location(home: &mut Home<'_>, x: &mut Exchange, scope: &Scope) -> Result<Verdict, HttpError> {
+    let conf = &scope.auth_request;
+    let Some((uri, span)) = &conf.uri else { return Ok(Verdict::Silent) };
+    let shown = || escape::error_log(uri);
+    if home.kept.is_none() {
+        x.tell("auth_request", Some(*span), || format!("`{}` is asked from inside, by GET", shown()));
+    }
+    match subrequest::ask(home, x, uri)? {
+        Answer::Waits(wait) => Ok(Verdict::Wait(wait)),
+        Answer::Is(mut reply) => {
+            auth_request::assign(x, conf, &mut reply);
+            x.tell("auth_request", Some(*span), || format!("`{}` answers {}", shown(), reply.status));
+            auth_request::judge(conf, &reply)
+        }
+        Answer::Withheld(its) => {
+            let act = its.trace.as_ref().and_then(|trace| trace.act.borrow().as_ref().map(Act::in_words));
+            x.tell("auth_request", Some(*span), || {
+                format!("{}. It was not asked: the rest is what follows a 2xx", act.unwrap_or_default())
+            });
+            Ok(Verdict::Granted)
+        }
+    }
 }
 
 /// Notes how large the body may be, and refuses one that is announced larger.

@@ -11,7 +11,7 @@ use crate::exchange::error::{HttpError, Level};
 use crate::exchange::logging::Buffering;
 use crate::exchange::step::Wait;
 use crate::exchange::subrequest::{DEEPEST, Reply};
-use crate::exchange::trace::{Act, Told, Trace};
+use crate::exchange::trace::Trace;
 use crate::exchange::{Arrival, Exchange};
 use crate::gateway::relay;
 use crate::http::escape;
@@ -292,33 +292,6 @@ impl Run {
             self.error_lines(&report, &mut |log, line| lines.errors.push((log, line.to_vec())));
         }
         lines
-    }
-}
-
-/// What would be asked, in words for whoever looks on.
-pub(super) fn in_words(act: &Act) -> String {
-    match act {
-        Act::Run { command, .. } => {
-            let words: Vec<_> = command.iter().map(|word| escape::error_log(word)).collect();
-            format!("the program `{}` would be run", words.join(" "))
-        }
-        Act::Pass { by, to, told, .. } => {
-            let to = escape::error_log(to);
-            let told: Vec<String> = match told {
-                Told::Head(head) => {
-                    let lines = head.split(|&byte| byte == b'\n').map(<[u8]>::trim_ascii_end);
-                    lines.filter(|line| !line.is_empty()).map(escape::error_log).collect()
-                }
-                Told::Values(values) => {
-                    let shown = |(name, value): &(Vec<u8>, Vec<u8>)| {
-                        format!("{}={}", escape::error_log(name), escape::error_log(value))
-                    };
-                    values.iter().map(shown).collect()
-                }
-            };
-            format!("`{by}` would send to {to}: {}", told.join("; "))
-        }
-        Act::Change { what, path } => format!("{what} `{}`", escape::error_log(path)),
     }
 }
 
