@@ -82,7 +82,8 @@ fn set(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
 }
 
 /// Gives the variables their values. Each is known to the lines below it, and what they are made of is worked out once for both requests.
-pub fn assign(x: &mut Exchange, conf: &Conf, reply: &mut Reply) {
+/// A failure is a value that has no answer (a regex that is too hard).
+pub fn assign(x: &mut Exchange, conf: &Conf, reply: &mut Reply) -> Result<(), HttpError> {
     std::mem::swap(&mut x.assigned, &mut reply.x.assigned);
     for (place, text) in &conf.set {
         let given = reply.x.eval_given(text);
@@ -94,6 +95,7 @@ pub fn assign(x: &mut Exchange, conf: &Conf, reply: &mut Reply) {
         }
     }
     std::mem::swap(&mut x.assigned, &mut reply.x.assigned);
+    reply.x.unspoiled()
 }
 
 /// What the answer means for the request.

@@ -40,9 +40,9 @@ pub fn pairs<'a>(x: &'a Exchange, params: &'a [Param], with_fields: bool) -> Pai
         if param.name == b"HTTP_UPGRADE".as_ref() && param.value.constant().is_none() {
             value = Cow::Owned(without_http(&value).into_owned());
         }
-        if param.name == b"CONTENT_LENGTH".as_ref() && x.head.is_question() {
+        if param.name == b"CONTENT_LENGTH".as_ref() && x.head.is_question() && !value.is_empty() {
             // A question has no body, whatever the client's request has.
-            value = Cow::Borrowed(b"");
+            value = Cow::Borrowed(b"0");
         }
         if !(param.if_not_empty && value.is_empty()) {
             pairs.push((Cow::Borrowed(param.name.as_ref()), value));

@@ -134,7 +134,7 @@ fn ask_location(home: &mut Home<'_>, x: &mut Exchange, scope: &Scope) -> Result<
     match subrequest::ask(home, x, uri)? {
         Answer::Waits(wait) => Ok(Verdict::Wait(wait)),
         Answer::Is(mut reply) => {
-            auth_request::assign(x, conf, &mut reply);
+            auth_request::assign(x, conf, &mut reply)?;
             x.tell("auth_request", Some(*span), || format!("`{}` answers {}", shown(), reply.status));
             auth_request::judge(conf, &reply)
         }

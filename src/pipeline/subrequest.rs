@@ -6,6 +6,8 @@ use std::io::ErrorKind;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
+
 use super::{FILTERS, Outcome, Phase, Run, STEPS, first};
 use crate::exchange::error::{HttpError, Level};
 use crate::exchange::logging::Buffering;
@@ -75,9 +77,14 @@ pub(super) static ITS_STEPS: LazyLock<u64> = LazyLock::new(|| {
     STEPS.iter().enumerate().filter(|(_, (phase, name, ..))| is_its(*phase, name)).map(|(at, _)| 1 << at).sum()
 });
 
-/// The one filter that its response passes.
+/// The filters that its response passes.
 pub(super) static ITS_FILTERS: LazyLock<u64> = LazyLock::new(|| {
-    FILTERS.iter().enumerate().filter(|(_, (name, ..))| *name == "error_page").map(|(at, _)| 1 << at).sum()
+    FILTERS
+        .iter()
+        .enumerate()
+        .filter(|(_, (name, ..))| ["error_page", "types"].contains(name))
+        .map(|(at, _)| 1 << at)
+        .sum()
 });
 
 /// What a run lends to the subrequests that one of its steps asks.
@@ -192,6 +199,10 @@ impl Subrequest {
         // Few confs ask for any, and a refusal may say how to log in.
         if self.run.settings.keeps_sent_fields || response.status == 401 {
             self.run.x.sent_fields = response.fields_so_far();
+            if let Some(length) = response.length.or(response.body.known_len()) {
+                let field = (Bytes::from_static(b"Content-Length"), length.to_string().into());
+                self.run.x.sent_fields.push(field);
+            }
         }
         let stream = response.body.chunks.iter_mut().find_map(|chunk| match chunk {
             Chunk::Stream(stream) => Some(stream.clone()),
@@ -317,7 +328,7 @@ mod tests {
         for name in ["tls", "realip", "body size", "methods", "session access", "access", "location realip"] {
             assert!(STEPS.iter().any(|(_, step, ..)| *step == name) && !names.contains(&name), "{name}");
         }
-        assert_eq!(ITS_FILTERS.count_ones(), 1);
+        assert_eq!(ITS_FILTERS.count_ones(), 2);
     }
 
     /// Asks for a path from inside of this request, and from inside of that one, so many deep.
