@@ -51,6 +51,8 @@ pub(super) fn rewrite_in_server(run: &mut Run) -> Result<Step, HttpError> {
 /// The lines of the location; a true `if` puts its own settings in force. Where no location was found, the server's lines
 /// have run already.
 pub(super) fn rewrite_in_location(run: &mut Run) -> Result<Step, HttpError> {
+    // What the guards are made of may be another now.
+    run.admitted = None;
     let Run { x, location: Some(location), scope, handler_of_if, .. } = run else { return Ok(Step::Next) };
     let conf = scope.rewrite.clone();
     rewrite::step(x, &conf, &mut |x, number| {
@@ -99,14 +101,12 @@ pub(super) fn find_location(run: &mut Run) -> Result<Step, HttpError> {
     Ok(Step::Next)
 }
 
-/// By address, by password, then by the answer to a request of our own; `satisfy` says whether one of them is enough. Nobody is asked twice
-/// under the same settings; another location is, after an internal redirect, as in nginx.
+/// By address, by password, then by the answer to a request of our own; `satisfy` says whether one of them is enough. Where nothing happened
+/// in between nobody is asked twice; after an internal redirect, or lines that may give variables other values, all are, as in nginx.
 pub(super) fn admit(run: &mut Run) -> Result<Step, HttpError> {
     let scope = run.scope.clone();
     let redirects = run.x.redirects;
-    let is_same = |(admitted, before): &(Arc<Scope>, u8)| {
-        Arc::ptr_eq(admitted, &scope) && (*before == redirects || !scope.auth_request.asks())
-    };
+    let is_same = |(admitted, before): &(Arc<Scope>, u8)| *before == redirects && Arc::ptr_eq(admitted, &scope);
     if run.admitted.as_ref().is_some_and(is_same) {
         return Ok(Step::Next);
     }
