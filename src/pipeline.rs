@@ -55,8 +55,10 @@ pub struct Run {
     pub body: Option<BodyReader>,
     /// Whether a body broke off whose end is not known: the client may still be sending.
     pub has_lost_body: bool,
-    /// What the body is for, once the client was told to send it.
-    feeding: Option<Feeding>,
+    /// Interim responses that the client has not heard yet, and what is to be done then.
+    ahead: Option<Box<Ahead>>,
+    /// How many there were, and their bytes.
+    hints: (usize, usize),
     cursor: usize,
     /// The settings under which it was let in already, and how many internal redirects there were then.
     admitted: Option<(Arc<Scope>, u8)>,
@@ -267,7 +269,8 @@ impl Run {
             scope,
             body: None,
             has_lost_body: false,
-            feeding: None,
+            ahead: None,
+            hints: (0, 0),
             cursor: 0,
             admitted: None,
             held: None,
@@ -297,14 +300,15 @@ impl Run {
     /// Goes on until something is to be done outside. `ahead` is what has come of the body and was not fed yet.
     pub fn advance(&mut self, ahead: &[u8]) -> Outcome {
         self.x.now = Instant::now();
+        if let Some(outcome) = self.say_next() {
+            return outcome;
+        }
         if let Some(paced) = self.paced.take() {
             return self.hold_until(paced.0, paced.1);
         }
-        if let Some(feeding) = self.feeding.take() {
-            return Outcome::Body(feeding);
-        }
         let outcome = self.go_on(ahead);
-        self.pace(outcome)
+        let outcome = self.pace(outcome);
+        self.say_first(outcome)
     }
 
     fn go_on(&mut self, ahead: &[u8]) -> Outcome {
@@ -365,6 +369,11 @@ impl Run {
             Step::Body(sink) => return self.want_body(sink, ahead),
             Step::Wait(wait) => return Ok(Some(Outcome::Wait(wait))),
             Step::Close => return Ok(Some(Outcome::Close)),
+            Step::Interim(both) => {
+                let (interim, step) = *both;
+                interim.into_iter().for_each(|one| self.hint(one));
+                return self.follow(step?, ahead);
+            }
         }
         Ok(None)
     }

@@ -9,6 +9,8 @@ mod attack;
 mod client;
 #[path = "attack/folders.rs"]
 mod folders;
+#[path = "attack/hints.rs"]
+mod hints;
 #[path = "attack/limits.rs"]
 mod limits;
 #[path = "attack/lists.rs"]

@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use super::body_file::Naming;
+use super::error::HttpError;
+use crate::http::interim::Interim;
 use crate::http::response::Response;
 
 /// Where an internal redirect leads.
@@ -110,11 +112,18 @@ pub enum Step {
     Wait(Wait),
     /// Close the connection without an answer (444).
     Close,
+    /// Let the client hear these, then do what the step says otherwise.
+    Interim(Box<(Vec<Interim>, Result<Step, HttpError>)>),
 }
 
 impl Step {
     /// This is the answer.
     pub fn done(response: Response) -> Step {
         Step::Done(Box::new(response))
+    }
+
+    /// What a step says after interim responses, if there are any.
+    pub fn after(interim: Vec<Interim>, step: Result<Step, HttpError>) -> Result<Step, HttpError> {
+        if interim.is_empty() { step } else { Ok(Step::Interim(Box::new((interim, step)))) }
     }
 }

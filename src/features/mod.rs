@@ -10,6 +10,7 @@ pub mod cgi;
 pub mod charset;
 pub mod cookies;
 pub mod dav;
+pub mod early_hints;
 pub mod empty_gif;
 pub mod error_log;
 pub mod error_page;

@@ -42,7 +42,8 @@ impl Around<'_> {
         folder: &str,
         state: &mut Passing,
     ) -> Result<Step, HttpError> {
-        let beside = relay::Around { catches: self.catches, folder: Path::new(folder) };
+        // As in nginx, hints come from HTTP alone.
+        let beside = relay::Around { catches: self.catches, hints: &|_| false, folder: Path::new(folder) };
         relay.advance(x, &beside, &|_, _, _| None, state)
     }
 }

@@ -20,6 +20,12 @@ impl Interim {
         Box::new(Interim { status: 100, fields: Vec::new() })
     }
 
+    /// How many bytes it has as HTTP/1.1 writes it, with the shortest reason.
+    pub fn size(&self) -> usize {
+        let fields: usize = self.fields.iter().map(|(name, value)| name.len() + value.len() + ": \r\n".len()).sum();
+        "HTTP/1.1 103 Early Hints\r\n\r\n".len() + fields
+    }
+
     /// Appends it as HTTP/1.1 has it (RFC 9112 section 4). Fields that would break the head are left out.
     pub fn write(&self, out: &mut Vec<u8>) {
         push_status(out, self.status);

@@ -2,6 +2,7 @@
 //! that asks it. All of them follow one protocol: `advance`, do what the outcome says, `advance` again. Bodies come in here alone, whatever
 //! they come from, and here their limit is set. A holder that may block has the loop itself, `Drive`. Knows no socket and no step.
 
+use std::collections::VecDeque;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::time::Instant;
@@ -13,6 +14,7 @@ use crate::exchange::error::{HttpError, Level};
 use crate::exchange::step::{Sink, Wait};
 use crate::exchange::{Exchange, Received};
 use crate::http::escape;
+use crate::http::head::Version;
 use crate::http::interim::Interim;
 use crate::http::response::Response;
 
@@ -38,6 +40,17 @@ pub enum Feeding {
     /// What is there now. From then on it is fed whenever there is more and room for it, until it ends.
     Beside,
 }
+
+/// What the client is to hear first.
+#[derive(Default)]
+pub(super) struct Ahead {
+    interim: VecDeque<Box<Interim>>,
+    then: Option<Outcome>,
+}
+
+/// How many 103 responses one request gets at most, and how many bytes they have together.
+const HINTS: usize = 32;
+const HINTS_LEN: usize = 64 << 10;
 
 /// A body that is kept in memory since it came whole with its head has this many bytes at most.
 pub const AT_ONCE: usize = 64 << 10;
@@ -95,10 +108,45 @@ impl Run {
         let is_fresh = self.body.as_ref().is_some_and(BodyReader::is_fresh);
         if is_fresh && ahead.is_empty() && self.x.head.expects_continue {
             self.x.head.expects_continue = false;
-            self.feeding = Some(feeding);
-            return Outcome::Interim(Interim::go_ahead());
+            self.ahead.get_or_insert_default().interim.push_back(Interim::go_ahead());
         }
         Outcome::Body(feeding)
+    }
+
+    /// The client is to hear this before whatever comes next, within bounds for one request: what is too much is dropped, since nobody
+    /// depends on it.
+    pub(super) fn hint(&mut self, interim: Interim) {
+        let (number, bytes) = (self.hints.0 + 1, self.hints.1 + interim.size());
+        if number <= HINTS && bytes <= HINTS_LEN && self.x.head.version == Version::Http11 {
+            self.hints = (number, bytes);
+            self.ahead.get_or_insert_default().interim.push_back(Box::new(interim));
+        }
+    }
+
+    /// The next interim response, or what was to be done after the last one.
+    #[inline(always)]
+    pub(super) fn say_next(&mut self) -> Option<Outcome> {
+        let ahead = self.ahead.as_mut()?;
+        match ahead.interim.pop_front() {
+            Some(interim) => Some(Outcome::Interim(interim)),
+            None => self.ahead.take()?.then,
+        }
+    }
+
+    /// Interim responses go before an outcome.
+    #[inline(always)]
+    pub(super) fn say_first(&mut self, outcome: Outcome) -> Outcome {
+        let Some(ahead) = &mut self.ahead else { return outcome };
+        match ahead.interim.pop_front() {
+            Some(interim) => {
+                ahead.then = Some(outcome);
+                Outcome::Interim(interim)
+            }
+            None => {
+                self.ahead = None;
+                outcome
+            }
+        }
     }
 
     /// How many bytes of the body may be fed now; none if there is no body, or none is to come.

@@ -226,7 +226,7 @@ impl Run {
                     None => return Ok(Walked::Elsewhere),
                 },
                 Step::Close => return Ok(Walked::Closed),
-                Step::Goto(_) | Step::Body(_) => return Ok(Walked::Elsewhere),
+                Step::Goto(_) | Step::Body(_) | Step::Interim(_) => return Ok(Walked::Elsewhere),
             }
         }
     }

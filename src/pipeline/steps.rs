@@ -165,11 +165,15 @@ pub(super) fn list_folder(run: &mut Run) -> Result<Step, HttpError> {
 }
 
 pub(super) fn pass_on(run: &mut Run) -> Result<Step, HttpError> {
-    let (body, pages) = (&run.scope.request_body, &run.scope.error_page);
+    let (body, pages, hints) = (&run.scope.request_body, &run.scope.error_page, &run.scope.early_hints);
+    if !run.x.may_act() {
+        early_hints::tell(&run.x, hints);
+    }
     let around = proxy::Around {
         upstreams: &run.settings.upstreams,
         names: &run.scope.resolver,
         catches: &|status| error_page::names(pages, status),
+        hints: &|x| early_hints::are_wanted(x, hints),
         spool: body.spool(),
     };
     proxy::step(&mut run.x, &run.scope.proxy, &around, &mut run.states.gateway)

@@ -55,7 +55,7 @@ impl Worker {
             self.out.splice(..0, std::mem::take(&mut task.unsaid));
         }
         let head = self.out.len();
-        task.head_len = head as u64;
+        task.head_len = task.said + head as u64;
         if let Some(Switch(there)) = response.foreign.as_mut().and_then(|foreign| foreign.switch.take()) {
             let head = std::mem::take(&mut self.out);
             let (up, open) = (std::mem::take(&mut c.input), End::Open);
@@ -93,13 +93,13 @@ impl Worker {
                 }
             }
         };
-        task.output = Output::new(chunks, chunked, sent as u64);
+        task.output = Output::new(chunks, chunked, task.said + sent as u64);
         if sent < self.out.len() {
             task.output.put_first(Bytes::copy_from_slice(&self.out[sent..]));
         }
         if task.output.is_done() && c.socket.flush() == Io::Bytes(0) {
             let x = &mut task.run.x;
-            x.sent.bytes = sent as u64;
+            x.sent.bytes = task.said + sent as u64;
             x.sent.body_bytes = (sent - head) as u64;
             return self.answered(c, task);
         }

@@ -121,6 +121,8 @@ pub struct Task {
     pub alarm: u64,
     /// What is left of interim responses.
     pub unsaid: Vec<u8>,
+    /// How many bytes of them went out.
+    pub said: u64,
     /// What is left of the answer.
     pub output: Output,
     /// Whether the fields behind the body are still to be worked out.

@@ -1,5 +1,5 @@
 //! Interim responses on their way to a client of HTTP/1.1. What the socket does not take at once goes out before the response: the client
-//! is not waited for, and what may be said to one request has its bound where it is made.
+//! is not waited for, and how much may be said to one request is bounded in the pipeline.
 
 use super::connection::{Connection, Task};
 use super::transport::Io;
@@ -13,6 +13,8 @@ impl Worker {
         // A client that is gone shows at the next read or write.
         if let Io::Bytes(n) = c.socket.write(&task.unsaid) {
             task.unsaid.drain(..n);
+            task.said += n as u64;
+            task.run.x.sent.bytes = task.said;
         }
     }
 }

@@ -102,6 +102,7 @@ impl Worker {
             client_by: None,
             alarm: 0,
             unsaid: Vec::new(),
+            said: 0,
             output: Output::default(),
             trailers: false,
             head_len: 0,

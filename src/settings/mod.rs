@@ -166,6 +166,8 @@ features! {
     cgi,
     /// Requests passed to other HTTP servers.
     proxy,
+    /// What those say before their response.
+    early_hints,
     /// FastCGI programs that write the answer.
     fastcgi,
     /// SCGI programs that do.

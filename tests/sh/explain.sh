@@ -2,9 +2,9 @@
 # `longshore explain`, as somebody asks it at two in the morning: why 403, which location took it, what is the limit, may files
 # be stored there? No server runs for the questions; at the end one does, and says the same.
 . "$(dirname "$0")/lib.sh"
-plan 22
+plan 24
 if is_nginx; then
-    skip 22 "nginx has no such word"
+    skip 24 "nginx has no such word"
     exit
 fi
 
@@ -48,6 +48,7 @@ server {
     location /api/ {
         proxy_pass http://app/v1/;
         proxy_set_header X-Real-IP $remote_addr;
+        early_hints $arg_hints;
     }
     location = /old {
         return 301 /new;
@@ -92,6 +93,9 @@ like "$said" "store/*  may be written in" "the server's user may store files the
 said=$(ask http://blog.test:8080/api/users?id=7)
 like "$said" "GET /v1/users[?]id=7 HTTP/1.0" "what the other server is sent"
 like "$said" "127.0.0.1:9001  weight=3  asked first" "and which of them is asked first"
+like "$said" "103 .Early Hints. responses are dropped: each string is empty or .0." "nobody asked for hints"
+said=$(ask "http://blog.test:8080/api/users?hints=1")
+like "$said" "103 .Early Hints. responses are passed to this client" "somebody did"
 said=$(ask http://blog.test:8080/report)
 like "$said" "pauses for 50 ms after its head" "when the response of a script goes out"
 said=$(ask http://blog.test:8080/gathered)

@@ -170,6 +170,8 @@ pub struct Expected {
     pub alert: Option<String>,
     pub status: u16,
     pub reason: Option<String>,
+    /// The fields of the 103 responses that come before it, in order.
+    pub hints: Vec<String>,
     pub headers: Vec<(String, Matcher)>,
     pub absent: Vec<String>,
     pub bodies: Vec<BodyCheck>,

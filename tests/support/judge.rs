@@ -25,6 +25,10 @@ pub fn check(expected: &Expected, answer: &Answer, place: &Place) -> Result<(), 
         if expected.reason.as_ref().is_some_and(|reason| *reason != answer.reason) {
             return Err(format!("reason `{}`, wanted {:?}", answer.reason, expected.reason));
         }
+        let hints: Vec<_> = expected.hints.iter().map(|hint| place.fill_str(hint)).collect();
+        if answer.hints != hints {
+            return Err(format!("hints {:?}, wanted {hints:?}", answer.hints));
+        }
         check_shape(answer)?;
     }
     for (name, matcher) in &expected.headers {

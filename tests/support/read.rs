@@ -363,6 +363,8 @@ fn expected(section: &Section) -> Result<Expected, String> {
             made.bodies.push(BodyCheck::File(path.into()));
         } else if line == "body empty" {
             made.bodies.push(BodyCheck::Exact(Vec::new()));
+        } else if let Some(fields) = line.strip_prefix("hint").filter(|rest| rest.is_empty() || rest.starts_with(' ')) {
+            made.hints.push(fields.trim_start().into());
         } else if line == "closed" {
             made.closed = true;
         } else if line == "reset" {

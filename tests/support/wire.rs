@@ -14,6 +14,8 @@ pub struct Answer {
     /// 0 for an answer without a head, or for none at all.
     pub status: u16,
     pub reason: String,
+    /// The fields of the 103 responses before it, in order: `Name: value | Name: value`.
+    pub hints: Vec<String>,
     /// Names as they were sent, in order.
     pub headers: Vec<(String, Vec<u8>)>,
     /// Without its transfer coding, and without gzip where the head names that.
@@ -148,6 +150,13 @@ impl Wire {
             return Ok(answer);
         }
         self.read_head(&mut answer)?;
+        while answer.status == 103 {
+            let line = |(name, value): &(String, Vec<u8>)| format!("{name}: {}", String::from_utf8_lossy(value));
+            let hint = answer.headers.iter().map(line).collect::<Vec<_>>().join(" | ");
+            answer.hints.push(hint);
+            answer.headers.clear();
+            self.read_head(&mut answer)?;
+        }
         let bodiless = shape.head || answer.status < 200 || answer.status == 204 || answer.status == 304;
         if answer.status == 101 && shape.closed {
             // The protocol behind it ends with the connection.

@@ -36,6 +36,8 @@ pub struct Around<'a> {
     pub names: &'a Names,
     /// Whether `error_page` names a status.
     pub catches: &'a dyn Fn(u16) -> bool,
+    /// Whether the client hears the server's 103 (Early Hints) responses.
+    pub hints: &'a dyn Fn(&Exchange) -> bool,
     /// Where a request's body is kept.
     pub spool: Spool<'a>,
 }
@@ -67,7 +69,7 @@ pub fn step(x: &mut Exchange, conf: &Arc<Conf>, around: &Around<'_>, state: &mut
             }
         }
     };
-    let beside = relay::Around { catches: around.catches, folder: Path::new("proxy_temp") };
+    let beside = relay::Around { catches: around.catches, hints: around.hints, folder: Path::new("proxy_temp") };
     let rewrite = |x: &Exchange, name: &[u8], value: &Bytes| match name {
         b"location" | b"refresh" => redirect::rewrite(x, conf, name, value),
         _ => cookies::rewrite(x, conf, value),

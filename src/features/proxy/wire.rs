@@ -35,6 +35,10 @@ pub struct Http {
     looked: usize,
     /// How many interim answers came.
     interim: usize,
+    /// And how many bytes they had.
+    interim_len: usize,
+    /// Those of them that are hints for the client.
+    hints: Vec<FieldList>,
     remarks: Vec<Report>,
 }
 
@@ -54,6 +58,8 @@ impl Http {
             keep: false,
             looked: 0,
             interim: 0,
+            interim_len: 0,
+            hints: Vec::new(),
             remarks: Vec::new(),
         }
     }
@@ -154,7 +160,8 @@ impl Protocol for Http {
     }
 
     fn restart(&mut self) {
-        (self.frame, self.keep, self.looked, self.interim) = (Frame::Close, false, 0, 0);
+        (self.frame, self.keep, self.looked) = (Frame::Close, false, 0);
+        (self.interim, self.interim_len) = (0, 0);
     }
 
     fn encode(&mut self, piece: &[u8], out: &mut Vec<u8>) {
@@ -185,19 +192,27 @@ impl Protocol for Http {
             let head = self.parse(&rest[..end])?;
             used += end;
             self.looked = 0;
-            // RFC 9110 section 15.2: interim answers, of which nobody here has asked for one. 101 is final.
+            // RFC 9110 section 15.2: interim answers, of which only hints are for the client. 101 is final.
             if head.status >= 200 || head.status == 101 {
                 return Ok((used, Some(head)));
             }
             self.interim += 1;
+            self.interim_len += end;
+            if head.status == 103 {
+                self.hints.push(head.fields);
+            }
             if self.interim > INTERIM {
                 return Err(Fault::Head(format!("more than {INTERIM} interim responses")));
             }
         }
     }
 
-    fn had_interim(&self) -> bool {
-        self.interim > 0
+    fn interim_len(&self) -> usize {
+        self.interim_len
+    }
+
+    fn hints(&mut self) -> Vec<FieldList> {
+        std::mem::take(&mut self.hints)
     }
 
     fn read_body(&mut self, input: &[u8], out: &mut Vec<u8>) -> Result<Part, Fault> {

@@ -12,6 +12,7 @@ use crate::gateway::accel::Accel;
 use crate::gateway::names::Name;
 use crate::http::field_list::FieldList;
 use crate::http::fields::Lower;
+use crate::http::interim::Interim;
 use crate::http::response::{ContentType, Foreign, Response};
 use crate::http::{date, status};
 
@@ -103,6 +104,29 @@ pub fn make(
         response.length = None;
     }
     Ok(Made::Here(response, accel.buffering))
+}
+
+/// Makes an interim response of the fields of a 103 answer: those that its server means for us or for the connection stay here, and what is
+/// rewritten in an answer is rewritten in this one.
+pub fn hint(x: &Exchange, conf: &Conf, hidden: &[&[u8]], fields: &FieldList, rewrite: Rewrite<'_>) -> Interim {
+    // RFC 9110 section 7.6.1: Connection names others that belong to the connection.
+    let of_connection = |name: &[u8]| {
+        let lists = fields.iter().filter(|(name, _)| Name::of(name) == Name::Connection);
+        lists.flat_map(|(_, value)| value.split(|&b| b == b',')).any(|one| one.trim_ascii().eq_ignore_ascii_case(name))
+    };
+    let is_ours =
+        |name: &[u8]| [&b"te"[..], b"proxy-authenticate", b"status"].iter().any(|ours| ours.eq_ignore_ascii_case(name));
+    let passed = fields.iter().filter(|(name, _)| {
+        let known = Name::of(name);
+        !known.is_framing(103) && !is_hidden(conf, hidden, name, known) && !is_ours(name) && !of_connection(name)
+    });
+    let made = passed.map(|(name, value)| {
+        let (lower, value) = (Lower::of(name), fields.share(value));
+        let is_rewritten = matches!(Name::of(name), Name::Location | Name::Refresh | Name::SetCookie);
+        let other = if is_rewritten { rewrite(x, lower.as_ref(), &value) } else { None };
+        (fields.share(name), other.unwrap_or(value))
+    });
+    Interim { status: 103, fields: made.collect() }
 }
 
 fn is_hidden(conf: &Conf, hidden: &[&[u8]], name: &[u8], known: Name) -> bool {

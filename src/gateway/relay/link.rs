@@ -265,8 +265,12 @@ impl Link {
         };
         let (used, head) = protocol.read_head(all).map_err(Trouble::Answer)?;
         let rest = &all[used..];
-        if protocol.had_interim() && !self.is_sending() {
+        let interim = protocol.interim_len();
+        if interim > 0 && !self.is_sending() {
             self.interim.get_or_insert(self.moved);
+        }
+        if interim > conf.buffer_size {
+            return Err(Trouble::TooBig);
         }
         match &head {
             Some(head) if head.size > conf.buffer_size => return Err(Trouble::TooBig),

@@ -66,9 +66,14 @@ pub trait Protocol: Send {
     /// all that is left and more behind it until there is a head.
     fn read_head(&mut self, input: &[u8]) -> Result<(usize, Option<Head>), Fault>;
 
-    /// Whether interim answers came before the head, which are no progress.
-    fn had_interim(&self) -> bool {
-        false
+    /// How many bytes of interim answers came before the head; they are no progress.
+    fn interim_len(&self) -> usize {
+        0
+    }
+
+    /// The fields of the 103 (Early Hints) answers that came since this was asked last.
+    fn hints(&mut self) -> Vec<FieldList> {
+        Vec::new()
     }
 
     /// Takes in all of `input`, the first time with what `read_head` left (perhaps nothing), and appends what of it is body.

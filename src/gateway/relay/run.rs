@@ -8,7 +8,7 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::account;
-use super::answer::Rewrite;
+use super::answer::{Rewrite, hint};
 use super::conf::{Bind, Cases, Conf, address};
 use super::link::Link;
 use super::outgoing::Payload;
@@ -22,6 +22,7 @@ use crate::exchange::step::{Step, Wait};
 use crate::gateway::passing::Passing;
 use crate::gateway::upstream::peers::Outcome;
 use crate::gateway::upstream::{Choice, Tried, Upstream, Waiting};
+use crate::http::interim::Interim;
 use crate::http::method::is_idempotent;
 
 /// A request as it is to be sent, whoever gets it.
@@ -52,6 +53,8 @@ pub struct Order {
 pub struct Around<'a> {
     /// Whether `error_page` names a status.
     pub catches: &'a dyn Fn(u16) -> bool,
+    /// Whether the client hears the server's 103 (Early Hints) answers.
+    pub hints: &'a dyn Fn(&Exchange) -> bool,
     /// The folder for temporary files.
     pub folder: &'a Path,
 }
@@ -85,15 +88,28 @@ impl Relay {
         Box::new(Relay { order, tried, begun: x.now, link: None, waiting: None })
     }
 
-    /// Goes as far as it goes without waiting.
+    /// Goes as far as it goes without waiting. What the server says before its answer is for the client before anything else.
     pub fn advance(
-        mut self: Box<Self>,
+        self: Box<Self>,
         x: &mut Exchange,
         around: &Around<'_>,
         rewrite: Rewrite<'_>,
         state: &mut Passing,
     ) -> Result<Step, HttpError> {
         x.unspoiled()?;
+        let mut hints = Vec::new();
+        let step = self.go_on(x, around, rewrite, state, &mut hints);
+        Step::after(hints, step)
+    }
+
+    fn go_on(
+        mut self: Box<Self>,
+        x: &mut Exchange,
+        around: &Around<'_>,
+        rewrite: Rewrite<'_>,
+        state: &mut Passing,
+        hints: &mut Vec<Interim>,
+    ) -> Result<Step, HttpError> {
         loop {
             let Some(link) = &mut self.link else {
                 if let Some(until) = self.open(x)? {
@@ -104,6 +120,12 @@ impl Relay {
             };
             let body = self.order.body.source(&x.received);
             let went = link.go(&self.order.conf, self.order.protocol.as_mut(), &body, x.now);
+            let came = self.order.protocol.hints();
+            // A server that says too much is not listened to.
+            if !came.is_empty() && !matches!(went, Err(Trouble::TooBig)) && (around.hints)(x) {
+                let (conf, hidden) = (&self.order.conf, self.order.protocol.hidden());
+                hints.extend(came.iter().map(|fields| hint(x, conf, hidden, fields, rewrite)));
+            }
             let head = match went {
                 Ok(Some(head)) => head,
                 Ok(None) => {
