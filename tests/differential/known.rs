@@ -8,7 +8,7 @@ use super::support::wire::Answer;
 type Rule = (&'static str, fn(&Facts) -> bool);
 
 /// What differs in the response itself.
-const RULES: [Rule; 20] = [
+const RULES: [Rule; 21] = [
     ("header/no_colon", |f| f.ours == 400 && f.lines.iter().any(|line| !line.contains(&b':'))),
     ("header/name_is_no_token", |f| f.ours == 400 && f.lines.iter().any(|line| !has_token(line))),
     ("header/control_in_value", |f| f.ours == 400 && f.lines.iter().any(|line| line.iter().any(|b| is_control(*b)))),
@@ -26,6 +26,9 @@ const RULES: [Rule; 20] = [
     ("request/trace_through_a_proxy", |f| f.request_line.starts_with(b"TRACE ") && f.has("x-forwarded-for")),
     ("auth_basic/password_with_nul", |f| {
         f.ours == 401 && f.values("authorization").any(|value| value.ends_with(b"AAA=="))
+    }),
+    ("disable_symlinks/on", |f| {
+        (f.ours, f.theirs) == (403, 404) && f.request_line.windows(4).any(|four| four == b"link")
     }),
     ("request/asterisk", |f| f.request_line.starts_with(b"OPTIONS * ")),
     ("ranges/head", |f| !f.request_line.starts_with(b"GET ") && f.has("range") && matches!(f.theirs, 206 | 416)),
