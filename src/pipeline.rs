@@ -50,7 +50,7 @@ pub struct Run {
     /// The location it stands in; none outside any.
     pub location: Option<Arc<Location>>,
     /// The settings in force.
-    pub scope: Arc<Scope>,
+    scope: Arc<Scope>,
     /// The body that has not been read yet.
     pub body: Option<BodyReader>,
     /// Whether a body broke off whose end is not known: the client may still be sending.
@@ -64,6 +64,8 @@ pub struct Run {
     admitted: Option<(Arc<Scope>, u8)>,
     /// A response that waits at a filter.
     held: Option<(Box<Response>, usize)>,
+    /// The places that it takes under `limit_conn`, whatever internal redirects follow.
+    places: Vec<limit_conn::Place>,
     /// What features keep of it while they wait.
     states: States,
     /// Lines of the subrequests that were answered, for the logs.
@@ -133,7 +135,9 @@ pub const STEPS: &[StepRow] = &[
     (Session, "session limit_req", session_acts, |run| {
         limit_req::step(&mut run.x, &run.scope.limit_req, &mut run.states.limit_req)
     }),
-    (Session, "session limit_conn", session_acts, |run| limit_conn::step(&mut run.x, &run.scope.limit_conn)),
+    (Session, "session limit_conn", session_acts, |run| {
+        limit_conn::step(&mut run.x, &run.scope.limit_conn, &mut run.places)
+    }),
     (Session, "session access", session_acts, admit),
     (Session, "session_require", session_acts, |run| session::admit(&mut run.x, &run.scope.session)),
     (Session, "session change", always, |run| session::change(&mut run.x, &run.scope.session)),
@@ -150,7 +154,7 @@ pub const STEPS: &[StepRow] = &[
         Preaccess,
         "limit_conn",
         |scope| scope.limit_conn.is_used(),
-        |run| limit_conn::step(&mut run.x, &run.scope.limit_conn),
+        |run| limit_conn::step(&mut run.x, &run.scope.limit_conn, &mut run.places),
     ),
     (Access, "access", is_guarded, admit),
     (
@@ -274,6 +278,7 @@ impl Run {
             cursor: 0,
             admitted: None,
             held: None,
+            places: Vec::new(),
             states: States::default(),
             lines: None,
             its: (u64::MAX, u64::MAX),
@@ -290,6 +295,16 @@ impl Run {
         self.x.blocks.0 = server.span;
         self.enter(server.scope.clone());
         self.server = server;
+    }
+
+    /// Gives back what it takes from other requests, once its response is out.
+    pub fn give_back(&mut self) {
+        self.places.clear();
+    }
+
+    /// The settings in force.
+    pub fn scope(&self) -> &Arc<Scope> {
+        &self.scope
     }
 
     /// The step that it stands at.

@@ -147,7 +147,7 @@ fn show(answer: &Answer, out: &mut dyn Write) -> std::io::Result<()> {
     title(out, "log")?;
     // The lines that the script itself wrote there end in the request's id, and were shown above.
     let own = format!(", id: {}", answer.run.x.request_id());
-    let reports = answer.run.x.reports.borrow();
+    let reports = answer.run.x.log.reports.borrow();
     for report in reports.iter().filter(|report| report.level <= Level::Warn && !report.text.ends_with(&own)) {
         writeln!(out, "[{}] {}", report.level.name(), report.text)?;
     }

@@ -16,10 +16,10 @@ use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Registry, Token};
 
 use crate::conf::listening::Address;
-use crate::exchange::engine::{Engine, Sight};
+use crate::exchange::engine::{Engine, Sight, Waker};
 use crate::exchange::notebook::Notebook;
 use crate::exchange::tls::Security;
-use crate::exchange::{Arrival, Client};
+use crate::exchange::{Arrival, Client, Origin};
 use crate::http::head::Head;
 use crate::http::response::{Chunk, Response, Stream};
 use crate::pipeline::{Drive, End, Feeding, Run};
@@ -91,8 +91,8 @@ pub fn ask(settings: Arc<Settings>, group: &Group, head: Head, body: Vec<u8>) ->
         // Dropped with its stream, a script that is late is ended.
         response.body.chunks.retain(|chunk| !matches!(chunk, Chunk::Stream(_)));
     }
-    let noted = run.x.notebook.get().map(Notebook::take).unwrap_or_default();
-    run.x.reports.get_mut().extend(noted);
+    let noted = run.x.log.notebook.get().map(Notebook::take).unwrap_or_default();
+    run.x.log.reports.get_mut().extend(noted);
     run.report_broken();
     Ok(Answer { run, response, body: text, streams, broken, scripts: onlooker.all_ended() })
 }
@@ -110,13 +110,14 @@ pub fn arrival(group: &Group, head: Head, engine: Option<Arc<dyn Engine>>) -> Ar
     let security = if group.tls { Security::Tls(Arc::default()) } else { Security::Plain };
     Arrival {
         client: Client { peer, local, unix, number: 1, replaced: None, announced: None, security },
-        nth: 1,
-        connected: Instant::now(),
-        started: Instant::now(),
         head,
-        pipelined: false,
-        engine,
-        connection: 1,
+        origin: Origin {
+            nth: 1,
+            connected: Instant::now(),
+            started: Instant::now(),
+            pipelined: false,
+            waker: Waker::new(engine, 1),
+        },
     }
 }
 

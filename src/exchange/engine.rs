@@ -72,6 +72,11 @@ impl Waker {
         Waker { engine, connection }
     }
 
+    /// Whether there is an engine behind it.
+    pub fn is_live(&self) -> bool {
+        self.engine.is_some()
+    }
+
     /// Wakes it.
     pub fn wake(&self) {
         if let Some(engine) = &self.engine {
@@ -103,15 +108,15 @@ impl Waker {
 impl Exchange {
     /// News of a non-blocking descriptor wakes this request from now on.
     pub fn watch(&self, descriptor: BorrowedFd<'_>) -> io::Result<()> {
-        match &self.engine {
-            Some(engine) => engine.watch(self.connection, descriptor),
-            None => Ok(()),
+        match &self.origin.waker {
+            Waker { engine: Some(engine), connection } => engine.watch(*connection, descriptor),
+            Waker { engine: None, .. } => Ok(()),
         }
     }
 
     /// A handle that wakes this request.
     pub fn waker(&self) -> Waker {
-        Waker::new(self.engine.clone(), self.connection)
+        self.origin.waker.clone()
     }
 }
 

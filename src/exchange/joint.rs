@@ -121,7 +121,7 @@ impl<K: Hash + Eq, W: Work> Desk<K, W> {
 impl<W: Work> Share<W> {
     /// Does a turn of the work, if it falls to this request and the work may go on; what was made, when all is done.
     pub fn turn(&mut self, x: &Exchange) -> Result<Turn<W::Made>, HttpError> {
-        self.advance(x.engine.is_none(), || x.waker())
+        self.advance(!x.origin.waker.is_live(), || x.waker())
     }
 
     /// The same; `is_alone` where nobody else is there who could wait.

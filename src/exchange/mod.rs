@@ -36,11 +36,12 @@ pub mod temporary;
 pub mod tls;
 pub mod trace;
 pub mod trees;
+mod values;
 pub mod variables;
 pub mod wishes;
 
 use std::any::Any;
-use std::cell::{Cell, OnceCell, RefCell};
+use std::cell::{OnceCell, RefCell};
 use std::fs::File;
 use std::ops::Range;
 use std::path::PathBuf;
@@ -60,6 +61,7 @@ pub use failure::Failure;
 use inflow::Inflow;
 use notebook::Notebook;
 use place::Place;
+use values::{Captures, Values};
 use variables::{Given, Variables};
 use wishes::Wishes;
 
@@ -101,7 +103,7 @@ pub struct Limits {
 }
 
 /// What went out, filled in by the sender, read by the access log.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Default)]
 pub struct Sent {
     /// The status of the answer; 0 before there is one.
     pub status: u16,
@@ -111,6 +113,12 @@ pub struct Sent {
     pub body_bytes: u64,
     /// Whether the whole answer went out.
     pub complete: bool,
+    /// How much the body was compressed, if it was.
+    pub compressed: Option<Arc<Tally>>,
+    /// Fields of the head, for `$sent_http_NAME`.
+    pub fields: Vec<(Bytes, Bytes)>,
+    /// Trailer fields, for `$sent_trailer_NAME`.
+    pub trailers: Vec<(Bytes, Bytes)>,
 }
 
 /// What there is of the request body.
@@ -140,69 +148,77 @@ impl Received {
     }
 }
 
-/// The captures of the last regex that matched, as bytes of their own.
-#[derive(Debug, Clone, Default)]
-pub struct Captures {
-    /// Group 0 first; none for a group that took no part.
-    pub groups: Vec<Option<Bytes>>,
-}
-
 /// A request as it comes in.
 pub struct Arrival {
     /// The connection's two ends.
     pub client: Client,
+    /// The head as it came.
+    pub head: Head,
+    /// When it came, and on which connection.
+    pub origin: Origin,
+}
+
+/// When a request came, and where it stands on its connection.
+#[derive(Clone)]
+pub struct Origin {
     /// Which request on its connection it is, from 1.
     pub nth: u64,
     /// When the connection was accepted.
     pub connected: Instant,
     /// When the first byte of the head came.
     pub started: Instant,
-    /// The head as it came.
-    pub head: Head,
-    /// Whether it was there before the answer to the one before it was sent.
+    /// Whether it was there before the response to the one before it was sent.
     pub pipelined: bool,
-    /// The engine, for steps that wait; none offline.
-    pub engine: Option<Arc<dyn engine::Engine>>,
-    /// How the engine knows the connection.
-    pub connection: usize,
+    /// What wakes it, for steps that wait; it does nothing offline.
+    pub waker: engine::Waker,
+}
+
+/// How a request came to its current path: where redirects and rewrites have led it.
+#[derive(Debug, Default)]
+pub struct Course {
+    /// How many internal redirects there were.
+    pub redirects: u8,
+    /// Whether the current URI came from inside (index, try_files, error_page).
+    pub internal: bool,
+    /// Whether the path was rewritten without another search for its location.
+    pub rewritten: bool,
+    /// Whether the method counts as GET now (after `error_page` led to a URI).
+    pub as_get: bool,
+    /// How many `..` segments of the path stand in the conf.
+    pub ups: u8,
+    /// How many of the path that an internal redirect is about to lead to.
+    pub next_ups: u8,
+    /// The path before `try_files` found a file for it: what is passed on as it came goes on with this one, as in nginx.
+    pub asked: Option<Vec<u8>>,
+}
+
+/// Lines for the error log that are not written yet.
+#[derive(Default)]
+pub struct Log {
+    /// Written by the server before the response goes out.
+    pub reports: RefCell<Vec<Report>>,
+    /// The same from what works on after the response has begun; made when asked for.
+    pub notebook: OnceCell<Notebook>,
 }
 
 /// One request in flight.
 pub struct Exchange {
     /// The connection's two ends.
     pub client: Client,
-    /// Which request on its connection this is, from 1.
-    pub nth: u64,
-    /// When the connection was accepted.
-    pub connected: Instant,
-    /// When the first byte of the head came.
-    pub started: Instant,
+    /// When it came, and on which connection.
+    pub origin: Origin,
     /// When the pipeline was entered last: steps that need not be exact go by it instead of reading the clock.
     pub now: Instant,
     /// The request's head as it came.
     pub head: Head,
     /// The current path, decoded and normalised; internal redirects change it.
     pub uri: Vec<u8>,
-    /// The path before `try_files` found a file for it: what is passed on as it came goes on with this one, as in nginx.
-    pub asked: Option<Vec<u8>>,
     /// The current query without `?`; none if there was no `?`.
     pub args: Option<Vec<u8>>,
-    /// Whether the current URI came from inside (index, try_files, error_page).
-    pub internal: bool,
-    /// How many `..` segments of the path stand in the conf.
-    pub ups: u8,
-    /// How many of the path that an internal redirect is about to lead to.
-    pub next_ups: u8,
-    /// Whether the path was rewritten without another search for its location.
-    pub rewritten: bool,
-    /// How many internal redirects there were.
-    pub redirects: u8,
+    /// How it came to that path.
+    pub course: Course,
     /// Who the client is, where a password that `auth_basic` checked proved it.
     pub user: Option<Bytes>,
-    /// Whether the request was there before the answer to the one before it was sent.
-    pub pipelined: bool,
-    /// Whether the method counts as GET now (after `error_page` led to a URI).
-    pub as_get: bool,
     /// Where files are, here.
     pub place: Place,
     /// The error being answered, if any.
@@ -215,38 +231,16 @@ pub struct Exchange {
     pub body_read: u64,
     /// The name of the file that it lies in, if that has one.
     pub body_file: Option<Box<body_file::Name>>,
-    /// What a regex captured last; a variable that is asked for may match one.
-    pub captures: RefCell<Captures>,
     /// What a program asked for beyond its own answer.
     pub wishes: Option<Box<Wishes>>,
-    /// How much the answer was compressed, if it was.
-    pub compressed: Option<Arc<Tally>>,
     /// What went out.
     pub sent: Sent,
-    /// Fields of the answer as they were sent, for `$sent_http_NAME`.
-    pub sent_fields: Vec<(Bytes, Bytes)>,
-    /// Fields behind the body of the answer, for `$sent_trailer_NAME`.
-    pub sent_trailers: Vec<(Bytes, Bytes)>,
-    /// Lines for the error log, written by the server before the answer goes out.
-    pub reports: RefCell<Vec<Report>>,
-    /// The same from what works on after the answer has begun; made when asked for.
-    pub notebook: OnceCell<Notebook>,
+    /// What the error log is to hear.
+    pub log: Log,
     /// The server's first name, for `$server_name` and log lines.
     pub server_name: Bytes,
-    /// The settings of the current location, for variables.
-    pub scope: Arc<dyn Any + Send + Sync>,
-    /// The variables this conf knows.
-    pub variables: Arc<Variables>,
-    /// Values that this request gave to variables (`set`, named captures), and those worked out once (`map`).
-    pub assigned: RefCell<Vec<(VarId, Given)>>,
-    /// Whether what is evaluated becomes a field, which has one line.
-    pub makes_field: Cell<bool>,
-    /// Why something that was asked about this request has no answer: it fails at the end of the step.
-    pub spoiled: Cell<Option<Box<error::HttpError>>>,
-    /// How many variables are being worked out, each for the one before.
-    pub depth: Cell<u8>,
-    /// The random id of `$request_id`, made when asked for.
-    pub id: OnceCell<Box<str>>,
+    /// What its variables are worked out from.
+    values: Values,
     /// The folder that relative paths start from.
     pub prefix: Arc<PathBuf>,
     /// What other servers were asked for it.
@@ -255,18 +249,10 @@ pub struct Exchange {
     pub outlives_client: bool,
     /// The session that it belongs to; none where sessions are off.
     pub session: Option<Box<session::Session>>,
-    /// The store that this location gives a quota of its own, and that.
-    pub quota: Option<Box<(account::Id, u64)>>,
     /// What the limits decided. They are asked once, whatever internal redirects follow.
     pub limits: Limits,
-    /// What is given back when the answer is out (a place under `limit_conn`).
-    pub holds: Vec<Box<dyn Any + Send>>,
     /// Bytes of the answer for each second, where something but the conf's own `limit_rate` decided; 0 is no limit.
     pub limit_rate: Option<u64>,
-    /// The engine, for steps that wait; none offline.
-    pub engine: Option<Arc<dyn engine::Engine>>,
-    /// How the engine knows this connection.
-    pub connection: usize,
     /// Where the blocks begin that took the request: its server, and its location if it is in one.
     pub blocks: (Span, Option<Span>),
     /// What is told to somebody who looks on; none while serving.
@@ -288,21 +274,12 @@ impl Exchange {
     ) -> Self {
         Exchange {
             client: arrival.client,
-            nth: arrival.nth,
-            connected: arrival.connected,
-            started: arrival.started,
-            now: arrival.started,
+            now: arrival.origin.started,
+            origin: arrival.origin,
             head: arrival.head,
             uri: Vec::new(),
             args: None,
-            internal: false,
-            ups: 0,
-            next_ups: 0,
-            rewritten: false,
-            asked: None,
-            redirects: 0,
-            pipelined: arrival.pipelined,
-            as_get: false,
+            course: Course::default(),
             user: None,
             place,
             failure: None,
@@ -310,34 +287,19 @@ impl Exchange {
             received: Default::default(),
             body_read: 0,
             body_file: None,
-            captures: Default::default(),
             sent: Sent::default(),
-            sent_fields: Vec::new(),
-            sent_trailers: Vec::new(),
-            reports: Default::default(),
-            notebook: Default::default(),
+            log: Log::default(),
             server_name: Bytes::new(),
-            scope,
-            variables,
-            assigned: Default::default(),
-            makes_field: Default::default(),
-            spoiled: Default::default(),
-            depth: Default::default(),
-            id: Default::default(),
+            values: Values::new(scope, variables),
             prefix,
             outlives_client: false,
             session: None,
-            quota: None,
             limits: Default::default(),
             attempts: Default::default(),
-            holds: Vec::new(),
             limit_rate: None,
             wishes: None,
-            compressed: None,
             blocks: Default::default(),
             trace: None,
-            engine: arrival.engine,
-            connection: arrival.connection,
         }
     }
 
@@ -348,12 +310,12 @@ impl Exchange {
 
     /// The method as it counts now.
     pub fn method(&self) -> Method {
-        if self.as_get { Method::Get } else { self.head.method }
+        if self.course.as_get { Method::Get } else { self.head.method }
     }
 
     /// The same as it is written; the head's own text where nothing has changed it.
     pub fn method_text(&self) -> &[u8] {
-        if self.as_get && !self.is_head() { b"GET" } else { self.head.method_text() }
+        if self.course.as_get && !self.is_head() { b"GET" } else { self.head.method_text() }
     }
 
     /// The status of the answer as far as it is known; 0 before there is one.
@@ -366,7 +328,7 @@ impl Exchange {
 
     /// The random number of `$request_id`: 32 hexadecimal digits, the same for the whole request.
     pub fn request_id(&self) -> &str {
-        self.id.get_or_init(|| {
+        self.values.id.get_or_init(|| {
             let mut bytes = [0; 16];
             // Without randomness the id is less than unique, but the request goes on.
             let _ = getrandom::fill(&mut bytes);
@@ -385,7 +347,7 @@ impl Exchange {
 
     /// Gives a variable a value for the rest of this request.
     pub fn assign(&self, id: VarId, value: impl Into<Given>) {
-        let (value, mut assigned) = (value.into(), self.assigned.borrow_mut());
+        let (value, mut assigned) = (value.into(), self.values.assigned.borrow_mut());
         match assigned.iter_mut().find(|(known, _)| *known == id) {
             Some(slot) => slot.1 = value,
             None => assigned.push((id, value)),
@@ -398,23 +360,23 @@ impl Exchange {
         for (id, n) in names {
             self.assign(*id, groups.get(*n).cloned().flatten().unwrap_or_default());
         }
-        self.captures.replace(Captures { groups });
+        self.values.captures.replace(Captures { groups });
     }
 
     /// Says that something that was asked about this request has no answer (a regex that takes too long), where there is
     /// no way to return an error. What guards a place must not count as passed, so the request fails.
     pub fn spoil(&self, error: error::HttpError) {
-        self.spoiled.set(Some(Box::new(error)));
+        self.values.spoiled.set(Some(Box::new(error)));
     }
 
     /// The reason as an error. What acts on values of the conf asks before it does.
     pub fn unspoiled(&self) -> Result<(), error::HttpError> {
-        self.spoiled.take().map_or(Ok(()), |error| Err(*error))
+        self.values.spoiled.take().map_or(Ok(()), |error| Err(*error))
     }
 
     /// What takes lines for the error log from whatever outlives the step that asks for it.
     pub fn notebook(&self) -> Notebook {
-        self.notebook.get_or_init(Notebook::default).clone()
+        self.log.notebook.get_or_init(Notebook::default).clone()
     }
 
     /// Notes a line for the error log.
@@ -425,7 +387,7 @@ impl Exchange {
     /// Notes a line that somebody else made, with where the request is being passed to.
     pub fn keep(&self, report: Option<Report>) {
         let Some(report) = report else { return };
-        self.reports.borrow_mut().push(Report { upstream: self.attempts.url(), ..report });
+        self.log.reports.borrow_mut().push(Report { upstream: self.attempts.url(), ..report });
     }
 
     /// The extension of the current path: what follows the last dot of the last segment. A dot that begins the

@@ -71,7 +71,7 @@ impl Exchange {
     /// `..` segment any more; one may come from an internal redirect to a variable's value, from a capture in
     /// `alias`, or where an alias with a slash at its end replaces a prefix without one (`/i../x` begins with `/i`).
     pub fn climbs(&self) -> bool {
-        if ups(&self.uri) > usize::from(self.ups) {
+        if ups(&self.uri) > usize::from(self.course.ups) {
             return true;
         }
         let (text, tail) = match &self.place.root.alias {
@@ -80,7 +80,7 @@ impl Exchange {
             None => (&self.place.root.root, &b""[..]),
         };
         match text.constant() {
-            Some(text) => self.ups == 0 && text.ends_with(b"/") && (tail == b".." || tail.starts_with(b"../")),
+            Some(text) => self.course.ups == 0 && text.ends_with(b"/") && (tail == b".." || tail.starts_with(b"../")),
             None => self.leads_up(text, tail),
         }
     }
@@ -92,7 +92,7 @@ impl Exchange {
 
     /// Allows the next internal redirect the `..` segments that this text of the conf brings to what stands before it.
     pub fn allow_ups(&mut self, before: u8, text: &Text) {
-        self.next_ups = self.own_ups(text).map_or(0, |ups| before.saturating_add(ups));
+        self.course.next_ups = self.own_ups(text).map_or(0, |ups| before.saturating_add(ups));
     }
 
     /// Whether a text's variables, or what is appended to it, bring a `..` segment that does not stand in the conf.

@@ -19,7 +19,7 @@ impl Reply {
     /// How a 401 says that the client may log in, in order: by the response's own fields, or where it has none by those that another server sent.
     pub fn challenges(&self) -> Vec<Bytes> {
         let is_it = |field: &[u8]| field.eq_ignore_ascii_case(b"www-authenticate");
-        let own = self.x.sent_fields.iter().filter(|(field, _)| is_it(field)).map(|(_, value)| value.clone());
+        let own = self.x.sent.fields.iter().filter(|(field, _)| is_it(field)).map(|(_, value)| value.clone());
         let own: Vec<_> = own.collect();
         if !own.is_empty() {
             return own;

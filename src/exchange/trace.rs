@@ -130,7 +130,7 @@ impl Exchange {
     /// Tells what was decided, to whoever looks on.
     pub fn tell(&self, about: &'static str, place: Option<Span>, text: impl FnOnce() -> String) {
         if let Some(trace) = self.trace.as_ref().filter(|trace| !trace.is_verdict) {
-            let scope = self.scope.clone();
+            let scope = self.scope();
             trace.remarks.borrow_mut().push(Remark { about, place, text: text(), scope });
         }
     }

@@ -85,20 +85,20 @@ impl Exchange {
     }
 
     fn in_mode<T>(&self, makes_field: bool, evaluate: impl FnOnce() -> T) -> T {
-        let before = self.makes_field.replace(makes_field);
+        let before = self.values.makes_field.replace(makes_field);
         let value = evaluate();
-        self.makes_field.set(before);
+        self.values.makes_field.set(before);
         value
     }
 
     /// A text of the conf as it is to be here.
     pub fn own_text<'a>(&self, text: &'a [u8]) -> Cow<'a, [u8]> {
-        if self.makes_field.get() { on_one_line(text) } else { Cow::Borrowed(text) }
+        if self.makes_field() { on_one_line(text) } else { Cow::Borrowed(text) }
     }
 
     /// A value that was given to a variable, as it is to be here.
     pub fn choose(&self, given: &Given) -> Bytes {
-        let line = given.line.as_ref().filter(|_| self.makes_field.get());
+        let line = given.line.as_ref().filter(|_| self.makes_field());
         line.unwrap_or(&given.value).clone()
     }
 
@@ -113,12 +113,12 @@ impl Exchange {
         if let Some(value) = self.assigned(id) {
             return Some(Cow::Owned(value.into()));
         }
-        self.variables.entries.get(id.0 as usize)?.1.as_ref()?(self)
+        self.values.known.entries.get(id.0 as usize)?.1.as_ref()?(self)
     }
 
     /// The value that this request gave to a variable.
     fn assigned(&self, id: VarId) -> Option<Bytes> {
-        self.assigned.borrow().iter().find(|(known, _)| *known == id).map(|(_, given)| self.choose(given))
+        self.values.assigned.borrow().iter().find(|(known, _)| *known == id).map(|(_, given)| self.choose(given))
     }
 
     /// A text with its variables filled in; what is not found is empty.
@@ -126,7 +126,7 @@ impl Exchange {
         if let Some(constant) = text.constant() {
             return self.own_text(constant);
         }
-        if text.is_field && !self.makes_field.get() {
+        if text.is_field && !self.makes_field() {
             return self.as_field(|| self.eval(text));
         }
         if let [piece] = text.pieces.as_slice() {
@@ -143,7 +143,7 @@ impl Exchange {
 
     /// The same as bytes of their own; a constant is shared, not copied.
     pub fn eval_bytes(&self, text: &Text) -> Bytes {
-        if text.is_field && !self.makes_field.get() && text.constant().is_none() {
+        if text.is_field && !self.makes_field() && text.constant().is_none() {
             return self.as_field(|| self.eval_bytes(text));
         }
         match text.pieces.as_slice() {
@@ -165,7 +165,7 @@ impl Exchange {
             Piece::Literal(text) => Some(self.own_text(text)),
             Piece::Variable(id) => self.variable(*id),
             Piece::Capture(n) => {
-                let captures = self.captures.borrow();
+                let captures = self.values.captures.borrow();
                 captures.groups.get(*n as usize)?.as_ref().map(|bytes| Cow::Owned(bytes.to_vec()))
             }
         }

@@ -84,7 +84,7 @@ fn set(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
 /// Gives the variables their values. Each is known to the lines below it, and what they are made of is worked out once for both requests.
 /// A failure is a value that has no answer (a regex that is too hard).
 pub fn assign(x: &mut Exchange, conf: &Conf, reply: &mut Reply) -> Result<(), HttpError> {
-    std::mem::swap(&mut x.assigned, &mut reply.x.assigned);
+    x.swap_values(&mut reply.x);
     for (place, text) in &conf.set {
         let given = reply.x.eval_given(text);
         let value = || escape::error_log(&x.as_it_is(|| x.choose(&given)));
@@ -94,7 +94,7 @@ pub fn assign(x: &mut Exchange, conf: &Conf, reply: &mut Reply) -> Result<(), Ht
             place => place.set(x, given),
         }
     }
-    std::mem::swap(&mut x.assigned, &mut reply.x.assigned);
+    x.swap_values(&mut reply.x);
     reply.x.unspoiled()
 }
 

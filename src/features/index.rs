@@ -84,7 +84,7 @@ pub fn step(x: &mut Exchange, conf: &Conf) -> Result<Step, HttpError> {
         let error = match found {
             Ok(_) => {
                 let path = [x.uri.as_slice(), &name].concat();
-                x.allow_ups(x.ups, file);
+                x.allow_ups(x.course.ups, file);
                 return Ok(Step::Goto(Target::Uri { path, args: x.args.clone() }));
             }
             Err(error) => error,

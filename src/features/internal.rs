@@ -37,7 +37,7 @@ pub const VARIABLES: &[Variable<Conf>] = &[];
 
 /// Refuses requests from outside.
 pub fn step(x: &mut Exchange, conf: &Conf) -> Result<Step, HttpError> {
-    match conf.only && !x.internal {
+    match conf.only && !x.course.internal {
         true => Err(HttpError::new(404, "internal")),
         false => Ok(Step::Next),
     }

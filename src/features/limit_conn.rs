@@ -38,7 +38,7 @@ struct Counts {
 }
 
 /// One that is under way; the place is free again when it is dropped.
-struct Place {
+pub struct Place {
     table: Arc<Table>,
     key: Vec<u8>,
 }
@@ -191,8 +191,9 @@ fn add(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Takes the request's places, or refuses it. It is asked once for each request.
-pub fn step(x: &mut Exchange, conf: &Conf) -> Result<Step, HttpError> {
+/// Takes the request's places, or refuses it. It is asked once for each request; they are given back when what it has
+/// `taken` is dropped.
+pub fn step(x: &mut Exchange, conf: &Conf, taken: &mut Vec<Place>) -> Result<Step, HttpError> {
     if conf.rules.is_empty() || x.limits.connections.is_some() {
         return Ok(Step::Next);
     }
@@ -227,7 +228,7 @@ pub fn step(x: &mut Exchange, conf: &Conf) -> Result<Step, HttpError> {
     }
     if asked {
         x.limits.connections = Some(Decided::Passed);
-        x.holds.push(Box::new(places));
+        taken.append(&mut places);
     }
     Ok(Step::Next)
 }

@@ -87,7 +87,7 @@ fn read(args: &mut Args<'_>) -> Result<Text, Fault> {
 pub fn pace(x: &mut Exchange, conf: &Conf) -> Option<Pace> {
     let rate = x.limit_rate.unwrap_or_else(|| size(x, &conf.rate));
     x.limit_rate = Some(rate);
-    (rate > 0).then(|| Pace { rate, after: size(x, &conf.after), since: x.started })
+    (rate > 0).then(|| Pace { rate, after: size(x, &conf.after), since: x.origin.started })
 }
 
 fn size(x: &Exchange, text: &Text) -> u64 {

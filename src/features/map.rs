@@ -142,15 +142,15 @@ pub fn getters(conf: &Conf) -> Vec<(VarId, Getter)> {
 }
 
 fn value<'x>(x: &'x Exchange, map: &Map, id: VarId) -> Value<'x> {
-    if x.depth.get() >= DEEPEST {
+    let Some((given, value)) = x.nested(DEEPEST, || {
+        let found = x.as_it_is(|| map.find(x, &x.eval(&map.source)));
+        let given = found.map_or(Given::default(), |text| x.eval_given(text));
+        let value = x.choose(&given);
+        (given, value)
+    }) else {
         x.report(Level::Error, format!("cycle while evaluating variable \"{}\"", map.name));
         return None;
-    }
-    x.depth.set(x.depth.get() + 1);
-    let found = x.as_it_is(|| map.find(x, &x.eval(&map.source)));
-    let given = found.map_or(Given::default(), |text| x.eval_given(text));
-    let value = x.choose(&given);
-    x.depth.set(x.depth.get() - 1);
+    };
     if !map.volatile {
         x.assign(id, given);
     }

@@ -54,9 +54,9 @@ pub const VARIABLES: &[Variable<Conf>] = &[
     one("body_bytes_sent", "How many bytes of the answer's body were sent.", |x, _, _| number(x.sent.body_bytes)),
     one("bytes_sent", "How many bytes were sent, the answer's head included.", |x, _, _| number(x.sent.bytes)),
     one("connection", "The connection's number since the start.", |x, _, _| number(x.client.number)),
-    one("connection_requests", "Which request on its connection this is.", |x, _, _| number(x.nth)),
+    one("connection_requests", "Which request on its connection this is.", |x, _, _| number(x.origin.nth)),
     one("connection_time", "How long the connection exists, in seconds with milliseconds.", |x, _, _| {
-        seconds(x.connected.elapsed())
+        seconds(x.origin.connected.elapsed())
     }),
     one("content_length", "The length of the request's body, as far as it is known.", content_length),
     one("content_type", "The `Content-Type` field of the request.", |x, _, _| {
@@ -78,15 +78,17 @@ pub const VARIABLES: &[Variable<Conf>] = &[
     one(
         "location_line",
         "Where the location that took the request begins, as `FILE:LINE`; nothing outside any.",
-        |x, _, _| Some(x.variables.sources.place(x.blocks.1?).into_bytes().into()),
+        |x, _, _| Some(x.sources().place(x.blocks.1?).into_bytes().into()),
     ),
     one("server_line", "Where the server that took the request begins, as `FILE:LINE`.", |x, _, _| {
-        Some(x.variables.sources.place(x.blocks.0).into_bytes().into())
+        Some(x.sources().place(x.blocks.0).into_bytes().into())
     }),
     one("msec", "The time now, in seconds with milliseconds.", |_, _, _| seconds(since_1970())),
     one("nginx_version", "The version of nginx whose conf language is spoken.", |_, _, _| text(SPEAKS)),
     one("pid", "The number of this process.", |_, _, _| number(u64::from(std::process::id()))),
-    one("pipe", "`p` if the request came pipelined, else `.`.", |x, _, _| text(if x.pipelined { "p" } else { "." })),
+    one("pipe", "`p` if the request came pipelined, else `.`.", |x, _, _| {
+        text(if x.origin.pipelined { "p" } else { "." })
+    }),
     one("proxy_protocol_addr", "The client's address as the PROXY protocol names it.", |x, _, _| {
         announced(x, |said| said.source.ip().to_string())
     }),
@@ -125,7 +127,7 @@ pub const VARIABLES: &[Variable<Conf>] = &[
     one("request_length", "How many bytes the request has: line, fields and body.", request_length),
     one("request_method", "The method.", request_method),
     one("request_time", "How long the request has taken so far, in seconds with milliseconds.", |x, _, _| {
-        seconds(x.started.elapsed())
+        seconds(x.origin.started.elapsed())
     }),
     one("request_uri", "The path with its query as the client sent it.", |x, _, _| bytes(sent_uri(x.head.target()))),
     one("scheme", "`https` for a connection with TLS, else `http`.", |x, _, _| {
@@ -139,7 +141,7 @@ pub const VARIABLES: &[Variable<Conf>] = &[
     family(
         "sent_trailer_",
         "The field NAME behind the body of the answer (`add_trailer`), once that was sent.",
-        |x, _, name| named(&x.sent_trailers, name),
+        |x, _, name| named(&x.sent.trailers, name),
     ),
     one("server_addr", "The address that the client connected to.", server_addr),
     one("server_port", "The port that the client connected to.", |x, _, _| match x.client.local {
@@ -264,7 +266,7 @@ fn request_body<'a>(x: &'a Exchange, _: &'a Conf, _: &str) -> Value<'a> {
 
 fn request_method<'a>(x: &'a Exchange, _: &'a Conf, _: &str) -> Value<'a> {
     // What a question is led to is asked by GET anyway, and tells of the client.
-    let is_changed = x.as_get && !x.head.is_question();
+    let is_changed = x.course.as_get && !x.head.is_question();
     if is_changed { text("GET") } else { bytes(x.head.client_method_text()) }
 }
 
@@ -321,10 +323,10 @@ const DECIDED: [&str; 7] =
 
 fn sent_http<'a>(x: &'a Exchange, _: &'a Conf, name: &str) -> Value<'a> {
     if DECIDED.contains(&name) {
-        let first = x.sent_fields.iter().find(|(field, _)| is_named(field, name));
+        let first = x.sent.fields.iter().find(|(field, _)| is_named(field, name));
         return first.map(|(_, value)| Cow::Borrowed(value.as_ref()));
     }
-    named(&x.sent_fields, name)
+    named(&x.sent.fields, name)
 }
 
 fn named<'a>(fields: &'a [(Bytes, Bytes)], name: &str) -> Value<'a> {

@@ -128,7 +128,7 @@ pub fn step(x: &mut Exchange) -> Result<Step, HttpError> {
 /// What a rewrite put into the path, or an `if` into the root, must not lead out of the folder either.
 pub fn after_rewrite(x: &mut Exchange) -> Result<Step, HttpError> {
     step(x)?;
-    if x.place.root.alias.is_none() || !x.rewritten {
+    if x.place.root.alias.is_none() || !x.course.rewritten {
         return Ok(Step::Next);
     }
     let text = "\"alias\" cannot be used in a location where the URI was rewritten";

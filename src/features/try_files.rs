@@ -145,7 +145,7 @@ fn path(x: &Exchange, name: &[u8]) -> Vec<u8> {
 
 /// Makes a name that exists the current URI.
 fn go_on(x: &mut Exchange, name: Vec<u8>, folder: bool) {
-    x.asked.get_or_insert_with(|| x.uri.clone());
+    x.course.asked.get_or_insert_with(|| x.uri.clone());
     match &x.place.root.alias {
         None => x.uri = name,
         Some(Alias { prefix: Some(n), .. }) => {

@@ -82,7 +82,7 @@ impl Accel {
         if to.starts_with(b"@") {
             return Ok(Some(Step::Goto(Target::Named(to.to_vec()))));
         }
-        x.as_get = !x.is_head();
+        x.course.as_get = !x.is_head();
         x.received = Received::Nothing;
         match inner_target::parse(to) {
             Ok((path, args)) => Ok(Some(Step::Goto(Target::Uri { path, args }))),

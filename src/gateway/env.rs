@@ -107,7 +107,7 @@ const LEFT_OUT: [&[u8]; 7] = [
 impl<'a> Request<'a> {
     /// What a request says now. The body, if it was asked for, has been read.
     pub fn of(x: &'a Exchange) -> Request<'a> {
-        let as_get = x.as_get && !x.is_head();
+        let as_get = x.course.as_get && !x.is_head();
         let body = match (&x.received, x.head.body_length) {
             (Received::Memory(bytes), _) => Some(bytes.len() as u64),
             (Received::File(_, len), _) => Some(*len),

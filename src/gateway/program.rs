@@ -175,7 +175,7 @@ const AHEAD: usize = 64 << 10;
 /// Asks for the request's body where it has to be read before the program hears of the request; `may_come` tells whether the
 /// protocol can pass on a body that comes while it is sent.
 pub fn ask_body(x: &Exchange, conf: &relay::Conf, around: &Around<'_>, may_come: bool) -> Option<Step> {
-    if x.as_get {
+    if x.course.as_get {
         return None;
     }
     let coming = may_come && conf.pass_request_body && !conf.request_buffering;
@@ -192,12 +192,12 @@ pub fn ask_body(x: &Exchange, conf: &relay::Conf, around: &Around<'_>, may_come:
 
 /// The body that a program gets.
 pub fn payload(x: &Exchange, conf: &relay::Conf) -> Payload {
-    if conf.pass_request_body && !x.as_get { Payload::Received } else { Payload::Nothing }
+    if conf.pass_request_body && !x.course.as_get { Payload::Received } else { Payload::Nothing }
 }
 
 /// The length of that body; one that comes in chunks has none yet.
 pub fn length(x: &Exchange, conf: &relay::Conf) -> u64 {
-    if !conf.pass_request_body || x.as_get {
+    if !conf.pass_request_body || x.course.as_get {
         return 0;
     }
     match (&x.received, x.head.body_length) {

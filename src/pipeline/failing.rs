@@ -39,7 +39,7 @@ impl Run {
 
     /// Tells the log why a response breaks off on its way, in the words of the failure that came too late for a page.
     pub fn report_broken(&mut self) {
-        if let Some(mut failure) = self.x.notebook.get().and_then(Notebook::take_failure) {
+        if let Some(mut failure) = self.x.log.notebook.get().and_then(Notebook::take_failure) {
             self.explain(&mut failure);
         }
     }
@@ -67,7 +67,7 @@ impl Run {
             self.x.sent.status = error.status;
             return Ok(Some(Outcome::Close));
         }
-        if self.x.redirects > REDIRECTS {
+        if self.x.course.redirects > REDIRECTS {
             // As in nginx, a cycle has no page of its own: that would be one more redirect.
             return Err(error);
         }
@@ -109,7 +109,7 @@ impl Run {
         }
         let place = self.decided(error).and_then(|span| self.settings.sources.short_place(span));
         let is_told = has_report || error.status >= 500;
-        if let Some(report) = self.x.reports.get_mut().last_mut().filter(|report| is_told && report.why.is_none()) {
+        if let Some(report) = self.x.log.reports.get_mut().last_mut().filter(|report| is_told && report.why.is_none()) {
             let code = format!("{}/{}", error.status, error.reason);
             report.why = Some(place.as_ref().map_or(code.clone(), |place| format!("{code} {place}")));
         }

@@ -22,8 +22,8 @@ impl Run {
     /// One more internal redirect or search for a location; too many are a cycle.
     fn count(&mut self, doing: &str) -> Result<(), HttpError> {
         self.drop_states();
-        self.x.redirects += 1;
-        if self.x.redirects <= REDIRECTS {
+        self.x.course.redirects += 1;
+        if self.x.course.redirects <= REDIRECTS {
             return Ok(());
         }
         let uri = escape::error_log(&self.x.uri);
@@ -53,14 +53,14 @@ impl Run {
             }
         });
         self.count("internally redirecting to")?;
-        self.x.internal = !matches!(target, Target::AsAsked { .. });
+        self.x.course.internal = !matches!(target, Target::AsAsked { .. });
         match target {
             Target::Uri { path, args } | Target::AsAsked { path, args } => {
                 self.x.uri = path;
-                self.x.ups = std::mem::take(&mut self.x.next_ups);
+                self.x.course.ups = std::mem::take(&mut self.x.course.next_ups);
                 self.x.args = args;
-                self.x.rewritten = false;
-                self.x.asked = None;
+                self.x.course.rewritten = false;
+                self.x.course.asked = None;
                 self.leave();
                 self.enter(self.server.scope.clone());
                 self.cursor = first(Phase::ServerRewrite);
@@ -89,12 +89,8 @@ impl Run {
     }
 
     pub(super) fn enter(&mut self, scope: Arc<Scope>) {
-        // Those of a location before an internal redirect.
-        self.x.quota = None;
         self.handler_of_if = None;
-        self.x.place = scope.place();
-        self.x.scope = scope.clone();
-        self.scope = scope;
+        put_in_force(&mut self.x, &mut self.scope, scope);
     }
 
     pub(super) fn enter_location(&mut self, location: &Arc<Location>) {
@@ -108,6 +104,12 @@ impl Run {
         }
         self.enter(excepted.map_or(&location.scope, |(_, scope)| scope).clone());
     }
+}
+
+/// Puts settings in force: here alone they change, for the steps, for where files are and for variables alike.
+pub(super) fn put_in_force(x: &mut Exchange, in_force: &mut Arc<Scope>, scope: Arc<Scope>) {
+    x.enter(scope.place(), scope.clone());
+    *in_force = scope;
 }
 
 /// The server of a group for the host that a request names; what a regex name captured goes to the exchange.

@@ -45,7 +45,7 @@ pub(super) fn ask(
     };
     let walked = run.walk();
     if is_told {
-        x.reports.borrow_mut().append(run.x.reports.get_mut());
+        x.log.reports.borrow_mut().append(run.x.log.reports.get_mut());
         if let (Some(told), Some(trace)) = (&x.trace, &mut run.x.trace) {
             told.remarks.borrow_mut().append(trace.remarks.get_mut());
         }
@@ -99,19 +99,10 @@ fn closed(question: &Question, refused: Option<&HttpError>) -> HttpError {
 }
 
 fn begin(x: &Exchange, settings: &Arc<Settings>, server: &Arc<Server>, question: &Question) -> Result<Run, HttpError> {
-    let arrival = Arrival {
-        client: as_it_came(&x.client),
-        nth: x.nth,
-        connected: x.connected,
-        started: x.started,
-        head: head(x, server, question)?,
-        pipelined: x.pipelined,
-        engine: x.engine.clone(),
-        connection: x.connection,
-    };
+    let arrival = Arrival { client: as_it_came(&x.client), head: head(x, server, question)?, origin: x.origin.clone() };
     let mut run = Run::new(arrival, settings.clone(), server.clone());
     run.x.now = x.now;
-    run.x.id = x.id.clone();
+    run.x.share_id(x);
     run.x.trace = Some(Box::new(Trace { is_verdict: x.may_act(), ..Trace::default() }));
     run.x.uri.clone_from(&question.path);
     run.x.args.clone_from(&question.args);

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use super::probe;
 use super::subrequest::Subrequest;
+use crate::exchange::account;
 use crate::features::*;
 use crate::gateway::passing::Passing;
 
@@ -22,5 +23,7 @@ pub struct States {
     pub(super) probe: probe::Kept,
     /// A request of our own that a step waits for.
     pub(super) subrequest: Option<Box<Subrequest>>,
+    /// The quota that this location gives its store.
+    pub(super) quota: Option<Box<(account::Id, u64)>>,
     pub(super) upload: Option<Box<upload::State>>,
 }

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use super::moves::put_in_force;
 use super::states::States;
 use super::subrequest::{self, Answer, Home};
 use super::{Run, probe};
@@ -57,9 +58,7 @@ pub(super) fn rewrite_in_location(run: &mut Run) -> Result<Step, HttpError> {
     let conf = scope.rewrite.clone();
     rewrite::step(x, &conf, &mut |x, number| {
         if let Some((settings, handler)) = location.ifs.get(number) {
-            x.place = settings.place();
-            x.scope = settings.clone();
-            *scope = settings.clone();
+            put_in_force(x, scope, settings.clone());
             *handler_of_if = handler.or(*handler_of_if);
         }
     })
@@ -105,14 +104,14 @@ pub(super) fn find_location(run: &mut Run) -> Result<Step, HttpError> {
 /// in between nobody is asked twice; after an internal redirect, or lines that may give variables other values, all are, as in nginx.
 pub(super) fn admit(run: &mut Run) -> Result<Step, HttpError> {
     let scope = run.scope.clone();
-    let redirects = run.x.redirects;
+    let redirects = run.x.course.redirects;
     let is_same = |(admitted, before): &(Arc<Scope>, u8)| *before == redirects && Arc::ptr_eq(admitted, &scope);
     if run.admitted.as_ref().is_some_and(is_same) {
         return Ok(Step::Next);
     }
-    let Run { x, states, lines, took, settings, server, .. } = run;
+    let Run { x, states, places, lines, took, settings, server, .. } = run;
     let States { access: held, auth_basic: queued, subrequest: kept, .. } = states;
-    let mut home = Home { kept, lines, took, settings, server };
+    let mut home = Home { kept, lines, places, took, settings, server };
     let mut by_address = |x: &mut Exchange| access::ask(x, &scope.access);
     let mut by_password = |x: &mut Exchange| auth_basic::ask(x, &scope.auth_basic, queued);
     let mut by_request = |x: &mut Exchange| ask_location(&mut home, x, &scope);
@@ -193,7 +192,7 @@ pub(super) fn store_uploads(run: &mut Run) -> Result<Step, HttpError> {
         memory: if scope.request_body.spool().naming.is_some() { 0 } else { scope.request_body.spool().memory },
         folder: &scope.request_body.folder,
     };
-    upload::step(x, &scope.upload, &around, &mut admit, &mut states.upload)
+    upload::step(x, &scope.upload, &around, &mut admit, &mut states.quota, &mut states.upload)
 }
 
 pub(super) fn run_script(run: &mut Run) -> Result<Step, HttpError> {
@@ -209,7 +208,8 @@ pub(super) fn run_script(run: &mut Run) -> Result<Step, HttpError> {
 pub(super) fn change_files(run: &mut Run) -> Result<Step, HttpError> {
     let Run { x, scope, settings, server, states, .. } = run;
     let mut admit = |x: &Exchange, question: &Question| probe::ask(&mut states.probe, x, settings, server, question);
-    let went = dav::step(x, &scope.dav, scope.static_files.etag, &mut admit, &mut states.dav);
+    let around = dav::Around { tags: scope.static_files.etag, quota: states.quota.as_deref() };
+    let went = dav::step(x, &scope.dav, around, &mut admit, &mut states.dav);
     went.map_err(|error| dav::name_methods(&scope.dav, error))
 }
 

@@ -15,6 +15,7 @@ use crate::exchange::step::Wait;
 use crate::exchange::subrequest::{DEEPEST, Reply};
 use crate::exchange::trace::Trace;
 use crate::exchange::{Arrival, Exchange};
+use crate::features::limit_conn;
 use crate::gateway::relay;
 use crate::http::escape;
 use crate::http::response::{Chunk, Response, Stream};
@@ -93,6 +94,8 @@ pub(super) struct Home<'r> {
     pub kept: &'r mut Option<Box<Subrequest>>,
     /// Their lines for the logs.
     pub lines: &'r mut Option<Box<Lines>>,
+    /// The places that it takes under `limit_conn`.
+    pub places: &'r mut Vec<limit_conn::Place>,
     /// What long matches of regexes took.
     pub took: &'r mut Duration,
     /// Its settings.
@@ -122,12 +125,12 @@ pub(super) fn ask(home: &mut Home<'_>, x: &mut Exchange, uri: &[u8]) -> Result<A
         let lines = home.lines.get_or_insert_default();
         asking.run.access_lines(&mut |log, how, line| lines.accesses.push((log, how, line.to_vec())));
     }
-    Ok(asking.end(x))
+    Ok(asking.end(x, home.places))
 }
 
 /// What parent and subrequest have in common is with the one that is at work: values of variables, and what the limits decided.
 fn lend(x: &mut Exchange, other: &mut Exchange) {
-    std::mem::swap(&mut x.assigned, &mut other.assigned);
+    x.swap_values(other);
     std::mem::swap(&mut x.limits, &mut other.limits);
 }
 
@@ -141,27 +144,18 @@ fn begin(
         let text = format!("subrequests cycle while processing \"{}\"", escape::error_log(uri));
         return Err(HttpError::new(500, "subrequest-cycle").log(Level::Error, text));
     }
-    let arrival = Arrival {
-        client: x.client.clone(),
-        nth: x.nth,
-        connected: x.connected,
-        started: x.started,
-        head: x.head.question(),
-        pipelined: x.pipelined,
-        engine: x.engine.clone(),
-        connection: x.connection,
-    };
+    let arrival = Arrival { client: x.client.clone(), head: x.head.question(), origin: x.origin.clone() };
     let mut run = Run::new(arrival, settings.clone(), server.clone());
     run.its = (*ITS_STEPS, *ITS_FILTERS);
     run.cursor = first(Phase::ServerRewrite);
     let its = &mut run.x;
     its.now = x.now;
-    its.internal = true;
+    its.course.internal = true;
     its.uri = uri.to_vec();
     // The path is the conf's own text.
-    its.ups = uri.split(|&byte| byte == b'/').filter(|name| *name == b"..").count().min(u8::MAX.into()) as u8;
+    its.course.ups = uri.split(|&byte| byte == b'/').filter(|name| *name == b"..").count().min(u8::MAX.into()) as u8;
     its.user = x.user.clone();
-    its.id = x.id.clone();
+    its.share_id(x);
     // Where only the verdict of the guards counts they ask what they need for it.
     if !x.may_act() && !x.may_ask() {
         its.trace = Some(Box::new(Trace::default()));
@@ -198,10 +192,10 @@ impl Subrequest {
         self.run.x.sent.status = response.status;
         // Few confs ask for any, and a refusal may say how to log in.
         if self.run.settings.keeps_sent_fields || response.status == 401 {
-            self.run.x.sent_fields = response.fields_so_far();
+            self.run.x.sent.fields = response.fields_so_far();
             if let Some(length) = response.length.or(response.body.known_len()) {
                 let field = (Bytes::from_static(b"Content-Length"), length.to_string().into());
-                self.run.x.sent_fields.push(field);
+                self.run.x.sent.fields.push(field);
             }
         }
         let stream = response.body.chunks.iter_mut().find_map(|chunk| match chunk {
@@ -211,14 +205,11 @@ impl Subrequest {
         Some(Rest { stream, left: LONGEST, until: Instant::now() + PATIENCE })
     }
 
-    fn end(self: Box<Self>, x: &mut Exchange) -> Answer {
+    fn end(self: Box<Self>, x: &mut Exchange, places: &mut Vec<limit_conn::Place>) -> Answer {
         let Subrequest { mut run, .. } = *self;
         lend(x, &mut run.x);
-        x.holds.append(&mut run.x.holds);
-        if let Some(id) = run.x.id.take() {
-            // The parent may have made its own meanwhile.
-            let _ = x.id.set(id);
-        }
+        places.append(&mut run.places);
+        x.share_id(&run.x);
         let its = &mut run.x;
         if its.trace.as_ref().is_some_and(|trace| trace.act.borrow().is_some()) {
             return Answer::Withheld(run.x);
@@ -265,7 +256,7 @@ impl Run {
     /// Hands on what is to be told: to whoever looks on, or for the logs.
     fn tell_parent(&mut self, parent: &mut Exchange, lines: &mut Option<Box<Lines>>) {
         if let Some(trace) = &mut self.x.trace {
-            parent.reports.get_mut().append(self.x.reports.get_mut());
+            parent.log.reports.get_mut().append(self.x.log.reports.get_mut());
             if let Some(told) = &parent.trace {
                 told.remarks.borrow_mut().append(trace.remarks.get_mut());
             }
@@ -281,8 +272,8 @@ impl Run {
 
     /// Whether there may be lines for the logs now.
     pub fn has_lines(&mut self) -> bool {
-        !self.x.reports.get_mut().is_empty()
-            || self.x.notebook.get().is_some()
+        !self.x.log.reports.get_mut().is_empty()
+            || self.x.log.notebook.get().is_some()
             || self.lines.is_some()
             || self.states.subrequest.is_some()
     }
@@ -295,11 +286,11 @@ impl Run {
             lines.errors.append(&mut its.errors);
             lines.accesses.append(&mut its.accesses);
         }
-        if let Some(notebook) = self.x.notebook.get() {
+        if let Some(notebook) = self.x.log.notebook.get() {
             notebook.take().into_iter().for_each(|report| self.x.keep(Some(report)));
             self.report_broken();
         }
-        for report in self.x.reports.take() {
+        for report in self.x.log.reports.take() {
             self.error_lines(&report, &mut |log, line| lines.errors.push((log, line.to_vec())));
         }
         lines
@@ -310,6 +301,7 @@ impl Run {
 mod tests {
     use super::super::drive::tests::run;
     use super::*;
+    use crate::conf::value::VarId;
     use crate::settings::load::{Request, load};
 
     #[test]
@@ -333,8 +325,8 @@ mod tests {
 
     /// Asks for a path from inside of this request, and from inside of that one, so many deep.
     fn ask_within(run: &mut Run, uri: &[u8], deep: u8) -> Result<u16, HttpError> {
-        let Run { x, states, lines, took, settings, server, .. } = run;
-        let mut home = Home { kept: &mut states.subrequest, lines, took, settings, server };
+        let Run { x, states, places, lines, took, settings, server, .. } = run;
+        let mut home = Home { kept: &mut states.subrequest, lines, places, took, settings, server };
         if deep > 1 {
             let mut inner = begin(x, settings, server, uri)?;
             return ask_within(&mut inner.run, uri, deep - 1);
@@ -360,8 +352,9 @@ mod tests {
         }
         let mut run = run(&settings, "POST / HTTP/1.1");
         ask_within(&mut run, b"/a", 1).unwrap();
-        let values: Vec<_> = run.x.assigned.borrow().iter().map(|(_, given)| run.x.choose(given)).collect();
-        assert_eq!(values, ["asked"], "its variables are its parent's");
+        let known = settings.variables.entries.iter().position(|(name, _)| name == "n").unwrap();
+        let value = run.x.variable(VarId(known as u32));
+        assert_eq!(value.as_deref(), Some(&b"asked"[..]), "its variables are its parent's");
         assert_eq!((run.x.uri.as_slice(), run.x.method_text()), (&b"/"[..], &b"POST"[..]));
     }
 }

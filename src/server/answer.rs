@@ -46,7 +46,7 @@ impl Worker {
         self.write_reports(&mut task);
         task.keep = self.may_keep(c, &task, &response);
         let chunked = self.write_head(&mut task, &response);
-        let nodelay = task.run.scope.sending.nodelay;
+        let nodelay = task.run.scope().sending.nodelay;
         if nodelay == c.delayed {
             c.delayed = !nodelay;
             c.socket.set_nodelay(nodelay);
@@ -77,7 +77,7 @@ impl Worker {
         }
         if !chunked && chunks.iter().all(Chunk::is_empty) {
             // Who reads the last byte and asks again at once must find its place free.
-            task.run.x.holds.clear();
+            task.run.give_back();
         }
         let sent = match self.out.is_empty() {
             true => 0,
@@ -103,7 +103,7 @@ impl Worker {
             x.sent.body_bytes = (sent - head) as u64;
             return self.answered(c, task);
         }
-        c.deadline = self.after(task.run.scope.sending.timeout);
+        c.deadline = self.after(task.run.scope().sending.timeout);
         self.send(c, task)
     }
 
@@ -122,14 +122,14 @@ impl Worker {
             _ => None,
         };
         if task.run.settings.keeps_sent_fields {
-            task.run.x.sent_fields = sent_fields(response, &framing, date);
+            task.run.x.sent.fields = sent_fields(response, &framing, date);
         }
         framing.body == BodyFraming::Chunked
     }
 
     /// Whether client, settings and state of the server allow another request on this connection.
     fn may_keep(&self, c: &Connection, task: &Task, response: &Response) -> bool {
-        let (x, conf) = (&task.run.x, &task.run.scope.keepalive);
+        let (x, conf) = (&task.run.x, &task.run.scope().keepalive);
         response.delivery.may_keep
             && !task.linger
             && u64::from(c.requests) < conf.requests
@@ -149,7 +149,7 @@ impl Worker {
             Ok(share) => share,
             Err(until) => return self.pause(c, task, until),
         };
-        let sending = &task.run.scope.sending;
+        let sending = &task.run.scope().sending;
         let most = if sending.max_chunk == 0 { u64::MAX } else { sending.max_chunk };
         let (before, timeout) = ((task.output.sent, c.socket.flushed()), sending.timeout);
         let resumed = std::mem::take(&mut task.starved) || task.resume_at.take().is_some();
@@ -158,7 +158,7 @@ impl Worker {
         if got_on && c.parked > 0 && !resumed {
             self.judge_speed(c);
         }
-        if task.run.x.notebook.get().is_some() {
+        if task.run.x.log.notebook.get().is_some() {
             // What a script says while it runs is in the log at once.
             self.write_reports(&mut task);
         }
@@ -272,10 +272,10 @@ impl Worker {
     /// Everything is out: the log lines, then what becomes of the connection.
     pub(super) fn answered(&mut self, c: &mut Connection, mut task: Box<Task>) -> Turn {
         task.run.x.sent.complete = true;
-        task.run.x.holds.clear();
+        task.run.give_back();
         self.record(&mut task);
-        let lingering = task.run.scope.lingering.clone();
-        let keep = task.run.scope.keepalive.timeout;
+        let lingering = task.run.scope().lingering.clone();
+        let keep = task.run.scope().keepalive.timeout;
         // The next request on this thread uses the head's memory again.
         self.spare = std::mem::take(&mut task.run.x.head);
         let (body, kept, linger) = (task.run.body.take(), task.keep, task.linger);
@@ -362,7 +362,7 @@ fn send_on(c: &mut Connection, task: &mut Task, share: u64, most_at_once: u64) -
         match task.output.send(&mut c.socket, share, most_at_once) {
             Progress::Ended => {
                 finish(task);
-                task.output.end(&task.run.x.sent_trailers);
+                task.output.end(&task.run.x.sent.trailers);
             }
             progress => return progress,
         }

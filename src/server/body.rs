@@ -48,7 +48,7 @@ impl Worker {
             task.body_by = NEVER;
             return Passed::Nothing;
         };
-        let (is_wanted, room, timeout) = (body.is_wanted(), body.room(), task.run.scope.request_body.timeout);
+        let (is_wanted, room, timeout) = (body.is_wanted(), body.room(), task.run.scope().request_body.timeout);
         match self.feed(c, room, |bytes| task.run.feed(bytes)) {
             Fed::More => {
                 task.body_by = if is_wanted { self.after(timeout) } else { NEVER };
@@ -101,7 +101,7 @@ impl Worker {
             match self.feed(c, room, |bytes| task.run.feed(bytes)) {
                 Fed::More => {}
                 Fed::Nothing => {
-                    let deadline = self.after(task.run.scope.request_body.timeout);
+                    let deadline = self.after(task.run.scope().request_body.timeout);
                     c.phase = Phase::Body(task);
                     return Turn::Park(Parked::Busy, deadline);
                 }

@@ -11,8 +11,9 @@ use super::shared::Entry;
 use super::slot::NEVER;
 use super::worker::{Turn, Worker};
 use crate::exchange::body_reader::BodyReader;
+use crate::exchange::engine::Waker;
 use crate::exchange::error::{HttpError, Level};
-use crate::exchange::{Arrival, Client, Exchange};
+use crate::exchange::{Arrival, Client, Exchange, Origin};
 use crate::http::head::{Head, HeadError, Refusal};
 use crate::http::target;
 use crate::pipeline::{self, Run};
@@ -83,13 +84,14 @@ impl Worker {
     pub(super) fn task(&self, c: &Connection, entry: &Entry, group: &Group, head: Head, started: Instant) -> Task {
         let arrival = Arrival {
             client: client(c, entry),
-            nth: u64::from(c.requests),
-            connected: c.connected,
-            started,
             head,
-            pipelined: c.pipelined,
-            engine: self.link.clone(),
-            connection: c.place.token(),
+            origin: Origin {
+                nth: u64::from(c.requests),
+                connected: c.connected,
+                started,
+                pipelined: c.pipelined,
+                waker: Waker::new(self.link.clone(), c.place.token()),
+            },
         };
         let run = Run::new(arrival, entry.settings.clone(), home(c, group));
         Task {
@@ -217,7 +219,7 @@ pub fn resolve(run: &mut Run, group: &Group) -> Option<HttpError> {
 }
 
 fn find_path(run: &mut Run) -> Option<HttpError> {
-    let merge = run.scope.request_head.merge_slashes;
+    let merge = run.scope().request_head.merge_slashes;
     let mut path = std::mem::take(&mut run.x.uri);
     let parsed = target::parse(run.x.head.target(), merge, &mut path);
     run.x.uri = path;

@@ -90,7 +90,7 @@ impl Worker {
             let (silence, sending) = lock(&pipes.there).patience();
             let time = match (up, down) {
                 (Moved::Blocked, _) => sending,
-                (_, Moved::Blocked) => task.run.scope.sending.timeout,
+                (_, Moved::Blocked) => task.run.scope().sending.timeout,
                 _ => silence,
             };
             c.deadline = self.after(time);

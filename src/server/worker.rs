@@ -349,7 +349,7 @@ impl Worker {
     }
 
     pub(super) fn reset_if_asked(&mut self, c: &mut Connection, task: &Task) {
-        if task.run.scope.sending.reset_timedout {
+        if task.run.scope().sending.reset_timedout {
             c.socket.reset_on_close();
         }
     }

@@ -119,7 +119,7 @@ fn built_in(name: &str, is_own: bool) -> Option<Getter> {
 /// What a variable of `set` is until a line sets it.
 fn uninitialized(name: String, id: VarId) -> Getter {
     Box::new(move |x| {
-        let scope = x.scope.downcast_ref::<Scope>()?;
+        let scope = x.settings::<Scope>()?;
         rewrite::uninitialized(x, &scope.rewrite, &name, id)
     })
 }

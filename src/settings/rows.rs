@@ -101,9 +101,7 @@ impl VariableRow {
             family: row.family,
             feature,
             doc: row.doc,
-            make: Box::new(move |suffix| {
-                Box::new(move |x| (row.get)(x, lens(x.scope.downcast_ref::<Scope>()?), &suffix))
-            }),
+            make: Box::new(move |suffix| Box::new(move |x| (row.get)(x, lens(x.settings::<Scope>()?), &suffix))),
         }
     }
 }

@@ -183,8 +183,8 @@ pub fn read(answer: Answer, user: &str) -> Finding {
         let remarks = trace.remarks.borrow();
         remarks.iter().map(|remark| decision(sources, remark)).collect()
     });
-    let is_within = run.location.as_ref().is_some_and(|location| !Arc::ptr_eq(&location.scope, &run.scope));
-    let settings: Vec<Setting> = in_force::lines(&run.scope, is_within)
+    let is_within = run.location.as_ref().is_some_and(|location| !Arc::ptr_eq(&location.scope, run.scope()));
+    let settings: Vec<Setting> = in_force::lines(run.scope(), is_within)
         .into_iter()
         .filter_map(|(name, span)| {
             let line = line(sources, span)?;
@@ -210,7 +210,7 @@ pub fn read(answer: Answer, user: &str) -> Finding {
         reason: run.x.failure.as_deref().and_then(Failure::why),
         redirect: fields.iter().find(|(name, _)| name == b"Location").map(|(_, value)| show(value)),
         answer: fields,
-        filters: if response.is_some() { pipeline::filters_in_force(&run.scope).collect() } else { Vec::new() },
+        filters: if response.is_some() { pipeline::filters_in_force(run.scope()).collect() } else { Vec::new() },
         path: show(&run.x.uri),
         file: show(&file),
         limits: limits(&settings, &end, run.at()),

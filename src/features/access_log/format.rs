@@ -94,7 +94,7 @@ impl Format {
             Op::TimeLocal => with_clock(|clock| line.extend_from_slice(clock.local.as_bytes())),
             Op::TimeIso => with_clock(|clock| line.extend_from_slice(clock.iso.as_bytes())),
             Op::Seconds => seconds(line, SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()),
-            Op::RequestTime => seconds(line, x.started.elapsed()),
+            Op::RequestTime => seconds(line, x.origin.started.elapsed()),
             Op::Request => self.value(Some(x.head.request_line()), line),
             // A number of JSON begins with no zero.
             Op::Status if self.escape == LogEscape::Json => drop(write!(line, "{}", x.sent.status)),

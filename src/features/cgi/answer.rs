@@ -63,7 +63,7 @@ pub fn redirect(x: &mut Exchange, head: &OutputHead, merges: bool) -> Result<Ste
         let text = format!("script redirects to a path that is none: {}", error.log());
         HttpError::new(502, "cgi-bad-head").log(Level::Error, text)
     })?;
-    x.as_get = true;
+    x.course.as_get = true;
     x.received = Received::Nothing;
     Ok(Step::Goto(Target::AsAsked { path, args: parsed.args.map(|range| location[range].to_vec()) }))
 }

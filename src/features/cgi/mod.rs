@@ -121,7 +121,7 @@ fn expects_body(x: &Exchange, conf: &Conf, around: &Around<'_>) -> bool {
         Received::Coming(_) => conf.request_buffering,
         _ => false,
     };
-    announced && !x.as_get && is_missing
+    announced && !x.course.as_get && is_missing
 }
 
 /// Waits for a place among the running ones.

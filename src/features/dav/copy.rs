@@ -6,7 +6,9 @@ use super::asking::{Asking, Branch, Side};
 use super::put::Way;
 use super::tree::Reach;
 use super::work::{Order, Work, open_source};
-use super::{Conf, Counted, Depth, Looked, Spot, accounts, bad_depth, depth, exists, failed, refuse_body, withhold};
+use super::{
+    Around, Conf, Counted, Depth, Looked, Spot, accounts, bad_depth, depth, exists, failed, refuse_body, withhold,
+};
 use crate::exchange::Exchange;
 use crate::exchange::admission::Question;
 use crate::exchange::error::{HttpError, Level};
@@ -74,7 +76,7 @@ pub fn begin(x: &Exchange, asking: &mut Asking) -> Result<(), HttpError> {
 }
 
 /// Begins to copy or move what the path names to where the Destination field says, once all was asked.
-pub fn look(x: &Exchange, conf: &Conf, tags: bool, asking: &mut Asking) -> Result<Looked, HttpError> {
+pub fn look(x: &Exchange, conf: &Conf, around: Around<'_>, asking: &mut Asking) -> Result<Looked, HttpError> {
     let wanted = Wanted::read(x)?;
     let (uri, moves, overwrites) = (&wanted.to.path, wanted.moves, wanted.overwrites);
     let (from_path, to_path) = (x.path_of(&x.uri), x.path_of(uri));
@@ -113,7 +115,7 @@ pub fn look(x: &Exchange, conf: &Conf, tags: bool, asking: &mut Asking) -> Resul
         ask(x, &wanted, &from, &to, (is_folder, there), asking)?;
         return Ok(Looked::More);
     }
-    let accounts = match accounts(x, &to.folder, &to_path)? {
+    let accounts = match accounts(x, around, &to.folder, &to_path)? {
         Counted::Known(accounts) => accounts,
         Counted::Later(step) => return Ok(Looked::Later(step)),
     };
@@ -125,7 +127,7 @@ pub fn look(x: &Exchange, conf: &Conf, tags: bool, asking: &mut Asking) -> Resul
     };
     let failed = |error| failed("stat()", &to_path, &error, 404);
     let _alone = from.folder.alone_with(&to.folder).map_err(failed)?;
-    x.may_change(&from.folder, &from.name, tags)?;
+    x.may_change(&from.folder, &from.name, around.tags)?;
     if let Some(step) = withhold(x, what, &to_path) {
         return Ok(Looked::Done(step));
     }

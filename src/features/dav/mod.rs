@@ -51,12 +51,21 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// When it looks again.
 const SOON: Duration = Duration::from_millis(10);
 
-/// Does what the method asks for, where it is one of ours. `tags` says whether files have tags here (`etag`); `admit` asks for
+/// What the step must know of the settings of others.
+#[derive(Clone, Copy)]
+pub struct Around<'a> {
+    /// Whether files have tags here (`etag`).
+    pub tags: bool,
+    /// The store that this location gives a quota of its own, and that.
+    pub quota: Option<&'a (account::Id, u64)>,
+}
+
+/// Does what the method asks for, where it is one of ours. `admit` asks for
 /// other requests of the client.
 pub fn step(
     x: &mut Exchange,
     conf: &Conf,
-    tags: bool,
+    around: Around<'_>,
     admit: Admit<'_>,
     state: &mut Option<Box<State>>,
 ) -> Result<Step, HttpError> {
@@ -66,8 +75,8 @@ pub fn step(
     match x.method() {
         Method::Options => Ok(Step::done(options(conf))),
         method if conf.methods & method.bit() == 0 => Ok(Step::Next),
-        Method::Put => put::step(x, conf, tags, admit, state),
-        Method::Mkcol | Method::Delete | Method::Copy | Method::Move => change(x, conf, tags, admit, state),
+        Method::Put => put::step(x, conf, around, admit, state),
+        Method::Mkcol | Method::Delete | Method::Copy | Method::Move => change(x, conf, around, admit, state),
         _ => Ok(Step::Next),
     }
 }
@@ -97,7 +106,7 @@ enum Stage {
 fn change(
     x: &mut Exchange,
     conf: &Conf,
-    tags: bool,
+    around: Around<'_>,
     admit: Admit<'_>,
     state: &mut Option<Box<State>>,
 ) -> Result<Step, HttpError> {
@@ -112,9 +121,9 @@ fn change(
             return Ok(keep(state, Stage::Asking(asking), wait));
         }
         let looked = match x.method() {
-            Method::Delete => delete(x, conf, tags, &mut asking),
-            Method::Mkcol => make_folder(x, conf, tags, &mut asking),
-            _ => copy::look(x, conf, tags, &mut asking),
+            Method::Delete => delete(x, conf, around, &mut asking),
+            Method::Mkcol => make_folder(x, conf, around, &mut asking),
+            _ => copy::look(x, conf, around, &mut asking),
         };
         match looked {
             Ok(Looked::More) => {}
@@ -181,10 +190,10 @@ enum Counted {
 }
 
 /// What files in a folder count in, with the quota that this location gives its own store.
-fn accounts(x: &Exchange, folder: &Folder, path: &[u8]) -> Result<Counted, HttpError> {
+fn accounts(x: &Exchange, around: Around<'_>, folder: &Folder, path: &[u8]) -> Result<Counted, HttpError> {
     let failed = |error| failed("readdir()", path, &error, 409);
     let mut accounts = Accounts::of(folder).map_err(failed)?;
-    x.quota.iter().for_each(|quota| accounts.limit(quota.0, quota.1));
+    around.quota.iter().for_each(|quota| accounts.limit(quota.0, quota.1));
     match !x.may_act() || accounts.are_counted(|| x.waker()).map_err(failed)? {
         true => Ok(Counted::Known(accounts)),
         false => Ok(Counted::Later(Step::Wait(Wait::News(Instant::now() + LONG)))),
@@ -226,7 +235,7 @@ fn empty(status: u16) -> Response {
     response
 }
 
-fn delete(x: &Exchange, conf: &Conf, tags: bool, asking: &mut Asking) -> Result<Looked, HttpError> {
+fn delete(x: &Exchange, conf: &Conf, around: Around<'_>, asking: &mut Asking) -> Result<Looked, HttpError> {
     refuse_body(x, "DELETE with body is unsupported")?;
     let segments = x.uri.iter().take(x.uri.len().saturating_sub(1)).filter(|&&b| b == b'/').count() as u64;
     if segments < conf.min_delete_depth {
@@ -260,7 +269,7 @@ fn delete(x: &Exchange, conf: &Conf, tags: bool, asking: &mut Asking) -> Result<
     }
     let what = if is_folder { "removes the folder" } else { "removes the file" };
     let _alone = spot.lock(x).map_err(|error| failed("stat()", &path, &error, 404))?;
-    x.may_change(&spot.folder, &spot.name, tags)?;
+    x.may_change(&spot.folder, &spot.name, around.tags)?;
     match withhold(x, what, &path) {
         Some(step) => Ok(Looked::Done(step)),
         None => Work::remove(spot, is_folder.then(|| std::mem::take(&mut asking.asked))).map(Looked::work),
@@ -272,7 +281,7 @@ fn missing(error: &io::Error) -> u16 {
     if error.kind() == ErrorKind::NotADirectory { 409 } else { 404 }
 }
 
-fn make_folder(x: &Exchange, conf: &Conf, tags: bool, asking: &mut Asking) -> Result<Looked, HttpError> {
+fn make_folder(x: &Exchange, conf: &Conf, around: Around<'_>, asking: &mut Asking) -> Result<Looked, HttpError> {
     refuse_body(x, "MKCOL with body is unsupported")?;
     if !x.uri.ends_with(b"/") {
         let text = "MKCOL can create a collection only";
@@ -289,7 +298,7 @@ fn make_folder(x: &Exchange, conf: &Conf, tags: bool, asking: &mut Asking) -> Re
     let is_free = spot.folder.find(&spot.name).is_err();
     // What would be refused anyway is not 412 (RFC 9110 section 13.2.1).
     if is_free {
-        x.may_change(&spot.folder, &spot.name, tags)?;
+        x.may_change(&spot.folder, &spot.name, around.tags)?;
     }
     if !x.may_act()
         && is_free

@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind, Read, Seek};
 use std::time::{Duration, Instant};
 
 use super::asking::Asking;
-use super::{Conf, Counted, Spot, Stage, State, accounts, empty, failed, is_same, keep, later, withhold};
+use super::{Around, Conf, Counted, Spot, Stage, State, accounts, empty, failed, is_same, keep, later, withhold};
 use crate::exchange::account;
 use crate::exchange::admission::{Admit, Question};
 use crate::exchange::error::{HttpError, Level};
@@ -45,13 +45,13 @@ enum Begun {
 pub fn step(
     x: &mut Exchange,
     conf: &Conf,
-    tags: bool,
+    around: Around<'_>,
     admit: Admit<'_>,
     state: &mut Option<Box<State>>,
 ) -> Result<Step, HttpError> {
     let mut put = match state.take().map(|state| state.0) {
         Some(Stage::Put(put)) => put,
-        _ => match begin(x, conf, tags, admit)? {
+        _ => match begin(x, conf, around, admit)? {
             Begun::Put(put) => put,
             Begun::Not(step) => return Ok(step),
         },
@@ -86,7 +86,7 @@ pub fn step(
         }
     }
     put.is_whole = true;
-    match finish(x, conf, tags, &mut put, admit) {
+    match finish(x, conf, around, &mut put, admit) {
         Ok(Step::Wait(wait)) => Ok(keep(state, Stage::Put(put), wait)),
         Ok(step) => Ok(step),
         Err(error) => {
@@ -101,7 +101,7 @@ fn has_body(x: &Exchange) -> bool {
 }
 
 /// What can be refused is refused before the body comes.
-fn begin(x: &Exchange, conf: &Conf, tags: bool, admit: Admit<'_>) -> Result<Begun, HttpError> {
+fn begin(x: &Exchange, conf: &Conf, around: Around<'_>, admit: Admit<'_>) -> Result<Begun, HttpError> {
     if x.uri.ends_with(b"/") {
         return Err(HttpError::new(409, "is-folder").log(Level::Error, "cannot PUT to a collection"));
     }
@@ -115,7 +115,7 @@ fn begin(x: &Exchange, conf: &Conf, tags: bool, admit: Admit<'_>) -> Result<Begu
         Ok(spot) => {
             let existed = refuse_folder(&spot)?;
             // Before the body comes, and once more when it is there.
-            x.may_change(&spot.folder, &spot.name, tags)?;
+            x.may_change(&spot.folder, &spot.name, around.tags)?;
             let replaced = if account::is_any() { spot.folder.file(&spot.name) } else { None };
             (spot.folder, existed, replaced)
         }
@@ -128,7 +128,7 @@ fn begin(x: &Exchange, conf: &Conf, tags: bool, admit: Admit<'_>) -> Result<Begu
             }
             let folder = way.folder;
             // Nothing stands there, under whatever name.
-            x.may_change(&folder, b"\0", tags)?;
+            x.may_change(&folder, b"\0", around.tags)?;
             (folder, false, None)
         }
         Err(error) => return Err(failed("open()", &path, &error, 409)),
@@ -137,7 +137,7 @@ fn begin(x: &Exchange, conf: &Conf, tags: bool, admit: Admit<'_>) -> Result<Begu
     if let Some(step) = withhold(x, what, &path) {
         return Ok(Begun::Not(step));
     }
-    let accounts = match accounts(x, &folder, &path)? {
+    let accounts = match accounts(x, around, &folder, &path)? {
         Counted::Known(accounts) => accounts,
         Counted::Later(step) => return Ok(Begun::Not(step)),
     };
@@ -246,7 +246,7 @@ fn make_way(x: &Exchange, conf: &Conf, put: &mut Put, admit: Admit<'_>) -> Resul
     }
 }
 
-fn finish(x: &Exchange, conf: &Conf, tags: bool, put: &mut Put, admit: Admit<'_>) -> Result<Step, HttpError> {
+fn finish(x: &Exchange, conf: &Conf, around: Around<'_>, put: &mut Put, admit: Admit<'_>) -> Result<Step, HttpError> {
     if conf.full_path
         && let Some(wait) = make_way(x, conf, put, admit)?
     {
@@ -255,14 +255,16 @@ fn finish(x: &Exchange, conf: &Conf, tags: bool, put: &mut Put, admit: Admit<'_>
     let spot = Spot::find(x, &put.path).map_err(|error| failed("open()", &put.path, &error, 409))?;
     let _alone = spot.lock(x).map_err(|error| failed("open()", &put.path, &error, 409))?;
     let existed = refuse_folder(&spot)?;
-    x.may_change(&spot.folder, &spot.name, tags)?;
+    x.may_change(&spot.folder, &spot.name, around.tags)?;
     let dated = put.draft.date(x.head.field(b"date").and_then(date::parse));
     let dated = dated.and_then(|()| put.draft.differ(&spot.folder, &spot.name));
     dated.map_err(|error| failed("utimes()", &put.path, &error, 409))?;
     let published = put.draft.publish(&spot.folder, &spot.name);
     published.map_err(|error| failed("rename()", &put.path, &error, 409))?;
     let mut response = empty(if existed { 204 } else { 201 });
-    if tags && let Ok(stat) = rustix::fs::fstat(&put.draft.file) {
+    if around.tags
+        && let Ok(stat) = rustix::fs::fstat(&put.draft.file)
+    {
         let tag = etag::make(u64::try_from(stat.st_mtime).unwrap_or(0), stat.st_size as u64);
         response.etag = Some(etag::finer(&tag, u32::try_from(stat.st_mtime_nsec).unwrap_or(0)));
     }

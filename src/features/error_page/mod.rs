@@ -145,7 +145,7 @@ pub fn answer(x: &mut Exchange, conf: &Conf, error: &HttpError, place: Option<St
     });
     match target.first() {
         Some(b'/') => {
-            x.as_get = !x.is_head();
+            x.course.as_get = !x.is_head();
             x.allow_ups(0, &page.target);
             Answer::Goto(split(target))
         }

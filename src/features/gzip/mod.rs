@@ -35,7 +35,7 @@ pub fn filter(x: &mut Exchange, conf: &Conf, response: &mut Response) {
         response.remove(&["Accept-Ranges"]);
         response.push("Content-Encoding", "gzip");
         let tally = Arc::new(Tally::default());
-        x.compressed = Some(tally.clone());
+        x.sent.compressed = Some(tally.clone());
         let body = std::mem::take(&mut response.body);
         // An answer to HEAD has no body: it says only that GET's would be of this kind.
         response.change(match x.is_head() {

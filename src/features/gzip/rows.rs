@@ -245,7 +245,7 @@ fn set_disable(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
 }
 
 fn ratio<'x>(x: &'x Exchange, _: &'x Conf, _: &str) -> Value<'x> {
-    let tally = x.compressed.as_ref()?;
+    let tally = x.sent.compressed.as_ref()?;
     let (before, after) = (tally.before.load(Relaxed), tally.after.load(Relaxed));
     (after > 0).then(|| two_decimals(before, after).into_bytes().into())
 }

@@ -169,7 +169,7 @@ fn set_expires(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
 /// Adds the conf's fields to an answer.
 pub fn filter(x: &mut Exchange, conf: &Conf, response: &mut Response) {
     // Texts may name fields of this very answer (`$sent_http_content_type`).
-    x.sent_fields = response.fields_so_far();
+    x.sent.fields = response.fields_so_far();
     let safe = is_safe(response.status);
     if safe {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs() as i64);
@@ -191,7 +191,7 @@ pub fn trailers(x: &mut Exchange, conf: &Conf) {
             // The head has gone out: no status can say it any more.
             x.report(Level::Error, "a field behind the body was left out: its name or value holds what would end it");
         } else if !value.is_empty() {
-            x.sent_trailers.push((added.name.clone(), value));
+            x.sent.trailers.push((added.name.clone(), value));
         }
     }
 }

@@ -47,7 +47,7 @@ pub fn method<'a>(x: &'a Exchange, conf: &'a Conf) -> Cow<'a, [u8]> {
             Cow::Borrowed(method) => safe(method),
             Cow::Owned(method) => Cow::Owned(safe(&method).into_owned()),
         },
-        None if x.as_get && !x.is_head() => Cow::Borrowed(b"GET"),
+        None if x.course.as_get && !x.is_head() => Cow::Borrowed(b"GET"),
         None => Cow::Borrowed(x.head.method_text()),
     }
 }

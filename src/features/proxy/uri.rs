@@ -13,12 +13,12 @@ pub fn make<'a>(x: &'a Exchange, uri: &'a [u8], prefix: &[u8], is_computed: bool
     }
     let raw = x.head.target();
     if uri.is_empty()
-        && let Some(origin) = comes_from(x, raw, x.asked.as_ref().unwrap_or(&x.uri))
+        && let Some(origin) = comes_from(x, raw, x.course.asked.as_ref().unwrap_or(&x.uri))
         && raw.get(origin) == Some(&b'/')
     {
         return Cow::Borrowed(&raw[origin..]);
     }
-    let (before, from) = match (uri.is_empty(), x.rewritten) {
+    let (before, from) = match (uri.is_empty(), x.course.rewritten) {
         (false, false) => (uri, prefix.len()),
         // After `rewrite ... break` the new path is the whole path.
         _ => (&b""[..], 0),
@@ -39,7 +39,7 @@ pub fn make<'a>(x: &'a Exchange, uri: &'a [u8], prefix: &[u8], is_computed: bool
 
 /// Where the path begins in the target as it came, if this path and the query still are what it says.
 fn comes_from(x: &Exchange, raw: &[u8], wanted: &[u8]) -> Option<usize> {
-    if x.rewritten {
+    if x.course.rewritten {
         return None;
     }
     let (path, args) = match memchr::memchr(b'?', raw) {

@@ -150,7 +150,7 @@ fn check_length(text: &[u8]) -> Result<(), HttpError> {
 impl Run<'_> {
     /// The request stays where it is, whatever its path is now.
     fn stay(&mut self, x: &mut Exchange) {
-        x.rewritten |= self.searches;
+        x.course.rewritten |= self.searches;
         self.searches = false;
     }
 
@@ -161,7 +161,7 @@ impl Run<'_> {
             return Ok(false);
         }
         // As in nginx, a rewritten request counts as one from inside.
-        x.internal = true;
+        x.course.internal = true;
         match &rewrite.into {
             Into::Url { status, text, has_query } => {
                 let mut url = self.writer.url(x, text);
@@ -215,7 +215,7 @@ impl Run<'_> {
         if x.uri.is_empty() {
             return Err(HttpError::new(500, "empty-uri").log(Level::Error, "the rewritten URI has a zero length"));
         }
-        x.ups = ups.unwrap_or(0);
+        x.course.ups = ups.unwrap_or(0);
         if ups.is_none() {
             let text = format!("the rewritten URI \"{}\" leads out of its folder", escape::error_log(&x.uri));
             return Err(HttpError::new(404, "outside-root").log(Level::Error, text));

@@ -38,7 +38,7 @@ impl Search {
         }
         match &found {
             Some(found) => x.capture(&Bytes::copy_from_slice(subject), &found.groups, &self.names),
-            None => x.captures.borrow_mut().groups.clear(),
+            None => x.forget_captures(),
         }
         Ok(found.is_some())
     }

@@ -81,7 +81,7 @@ pub const VARIABLES: &[Variable<Conf>] = &[
     }),
     one("ssl_client_raw_cert", "The client's certificate in PEM.", |x, _, _| {
         let pem = names::pem(own(x)?);
-        owned(if x.makes_field.get() { lines(x, &pem, "") } else { pem })
+        owned(if x.makes_field() { lines(x, &pem, "") } else { pem })
     }),
     one(
         "ssl_client_cert",
@@ -103,7 +103,7 @@ fn owned(text: String) -> Value<'static> {
 
 /// The lines of a PEM text; in a field they stand behind one another.
 fn lines(x: &Exchange, pem: &str, between: &str) -> String {
-    pem.trim_end().replace('\n', if x.makes_field.get() { " " } else { between })
+    pem.trim_end().replace('\n', if x.makes_field() { " " } else { between })
 }
 
 fn list(numbers: &[u16], name: fn(u16) -> String) -> Value<'static> {

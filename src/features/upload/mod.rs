@@ -39,6 +39,7 @@ use crate::http::response::{ContentType, Response};
 use crate::http::{multipart, negotiate};
 use answer::Look;
 use passed::Form;
+use put::Quota;
 use receive::Receiving;
 
 /// Bytes of a body that may lie between the client and the files.
@@ -79,12 +80,14 @@ enum Stage {
 
 type Kept = Option<Box<State>>;
 
-/// Answers for a store, where there is one. `admit` asks for the requests of this client that would be about a stored file itself.
+/// Answers for a store, where there is one. `admit` asks for the requests of this client that would be about a stored file itself;
+/// `quota` is for what another feature stores here.
 pub fn step(
     x: &mut Exchange,
     conf: &Conf,
     around: &Around<'_>,
     admit: Admit<'_>,
+    quota: &mut Quota,
     state: &mut Kept,
 ) -> Result<Step, HttpError> {
     let Some(store) = &conf.store else { return Ok(Step::Next) };
@@ -111,8 +114,14 @@ pub fn step(
             response.content_type = ContentType::None;
             Ok(Step::done(response))
         }
-        (Method::Put, false) => put::admit(x, conf, &name, around).map(|()| Step::Next),
-        (method, _) if is_for_others(method) => put::limit(x, conf).map(|()| Step::Next),
+        (Method::Put, false) => {
+            *quota = put::admit(x, conf, &name, around)?;
+            Ok(Step::Next)
+        }
+        (method, _) if is_for_others(method) => {
+            *quota = put::limit(x, conf)?;
+            Ok(Step::Next)
+        }
         (_, is_root) => Err(HttpError::new(405, "method").field("Allow", allowed(conf, is_root))),
     }
 }

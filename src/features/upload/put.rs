@@ -9,7 +9,7 @@ use crate::http::escape;
 use crate::http::head::BodyLength;
 
 /// Refuses what is beyond a limit, by what the head says.
-pub fn admit(x: &mut Exchange, conf: &Conf, name: &[u8], around: &Around<'_>) -> Result<(), HttpError> {
+pub fn admit(x: &Exchange, conf: &Conf, name: &[u8], around: &Around<'_>) -> Result<Quota, HttpError> {
     let shown = String::from_utf8_lossy(name);
     let extension = name.iter().rposition(|&b| b == b'.').map_or(&b""[..], |at| &name[at + 1..]);
     refuse_type(conf, &shown, &(around.type_of)(extension))?;
@@ -29,16 +29,18 @@ pub fn admit(x: &mut Exchange, conf: &Conf, name: &[u8], around: &Around<'_>) ->
     limit(x, conf)
 }
 
-/// Whoever stores something here obeys the quota of this location.
-pub fn limit(x: &mut Exchange, conf: &Conf) -> Result<(), HttpError> {
+/// The store, and how much it may hold; none if the location sets no limit.
+pub type Quota = Option<Box<(account::Id, u64)>>;
+
+/// The quota of this location, which whoever stores something here obeys.
+pub fn limit(x: &Exchange, conf: &Conf) -> Result<Quota, HttpError> {
     if conf.quota == 0 || !x.may_act() {
-        return Ok(());
+        return Ok(None);
     }
-    let Some(store) = &conf.store else { return Ok(()) };
+    let Some(store) = &conf.store else { return Ok(None) };
     let folder = open(store)?;
     let id = account::open(&folder, conf.quota).map_err(|error| closed(store, "stat()", &error))?;
-    x.quota = Some(Box::new((id, conf.quota)));
-    Ok(())
+    Ok(Some(Box::new((id, conf.quota))))
 }
 
 /// The answer to a file that is larger than any may be.

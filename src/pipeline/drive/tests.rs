@@ -5,18 +5,20 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::*;
+use crate::exchange::engine::Waker;
+use crate::exchange::step::Target;
 use crate::exchange::tls::Security;
-use crate::exchange::{Arrival, Client};
+use crate::exchange::{Arrival, Client, Origin};
 use crate::http::head::Head;
-use crate::settings::Settings;
 use crate::settings::load::{self, Request};
+use crate::settings::{Scope, Settings};
 
 /// A server that stores what is put, in a folder.
 fn settings(folder: &Path, limit: &str) -> Arc<Settings> {
     let conf = format!(
         "events {{}} http {{ client_body_buffer_size 4; client_max_body_size {limit}; dav_methods PUT; root {0}; \
         error_page 413 /big; server {{ listen 127.0.0.1:1; location = /big {{ return 413 big; }} \
-        location /never {{ return 200 fine; }} }} }}",
+        location /never {{ return 200 fine; }} location /if {{ if ($arg_x) {{ root /elsewhere; }} }} }} }}",
         folder.display()
     );
     let file = folder.join("server.conf");
@@ -44,13 +46,8 @@ pub(crate) fn run(settings: &Arc<Settings>, head: &str) -> Run {
     };
     let arrival = Arrival {
         client,
-        nth: 1,
-        connected: now,
-        started: now,
         head: parsed,
-        pipelined: false,
-        engine: None,
-        connection: 1,
+        origin: Origin { nth: 1, connected: now, started: now, pipelined: false, waker: Waker::new(None, 1) },
     };
     let mut run = Run::new(arrival, settings.clone(), server);
     run.x.uri = head.split(' ').nth(1).unwrap().into();
@@ -117,4 +114,39 @@ fn a_client_that_waits_for_it_is_told_to_go_ahead_once_somebody_wants_its_body()
     assert!(matches!(begin("/f", b"a").1, Outcome::Body(Feeding::Beside)));
     assert!(matches!(begin("/f", b"abcdef").1, Outcome::Body(Feeding::Whole)));
     assert!(matches!(begin("/never", b"").1, Outcome::Respond(response) if response.status == 200));
+}
+
+#[test]
+fn what_a_step_keeps_is_dropped_where_the_request_leaves_its_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = settings(folder.path(), "6");
+    for leads in [true, false] {
+        let mut run = run(&settings, "PUT /f HTTP/1.1\r\nContent-Length: 6");
+        run.body = BodyReader::new(run.x.head.body_length);
+        assert!(matches!(run.advance(b""), Outcome::Body(Feeding::Beside)));
+        assert!(run.states.dav.is_some());
+        if leads {
+            run.redirect(Target::AsAsked { path: b"/g".to_vec(), args: None }).unwrap();
+        } else {
+            run.search().unwrap();
+        }
+        assert!(run.states.dav.is_none());
+    }
+}
+
+#[test]
+fn steps_files_and_variables_go_by_the_same_settings() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = settings(folder.path(), "6");
+    for (path, args, in_location) in
+        [("/if/f", "", true), ("/if/f", "x=1", false), ("/f", "", true), ("/never", "", true)]
+    {
+        let mut run = run(&settings, &format!("GET {path} HTTP/1.1"));
+        run.x.args = Some(args.into());
+        assert!(matches!(run.advance(b""), Outcome::Respond(_)));
+        let around = run.location.as_ref().map_or(&run.server.scope, |location| &location.scope);
+        assert_eq!(Arc::ptr_eq(around, run.scope()), in_location, "{path} {args}");
+        assert!(run.x.settings::<Scope>().is_some_and(|seen| std::ptr::eq(seen, Arc::as_ptr(run.scope()))));
+        assert!(Arc::ptr_eq(&run.x.place.root, &run.scope().place().root));
+    }
 }
