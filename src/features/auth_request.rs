@@ -49,11 +49,7 @@ pub const DIRECTIVES: &[Directive<Conf>] = &[
         },
         repeat: Repeat::Refused,
         inherit: Inherit::Yes,
-        set: |conf, args| {
-            let word = args.word(0);
-            conf.uri = (word.text != b"off").then(|| (Bytes::copy_from_slice(&word.text), args.node.span));
-            Ok(())
-        },
+        set: set_uri,
     },
     Directive {
         manual: Manual {
@@ -74,6 +70,25 @@ pub const DIRECTIVES: &[Directive<Conf>] = &[
 
 /// The variables.
 pub const VARIABLES: &[Variable<Conf>] = &[];
+
+fn set_uri(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
+    let word = args.word(0);
+    if word.text == b"off" {
+        conf.uri = None;
+        return Ok(());
+    }
+    conf.uri = Some((Bytes::copy_from_slice(&word.text), args.node.span));
+    let shown = word.show();
+    // As in nginx all of these are paths, word for word.
+    if !word.text.starts_with(b"/") {
+        args.warn(Some(0), format!("`{shown}` does not begin with a slash: no location fits, and nobody is let in"));
+    } else if word.text.contains(&b'$') {
+        args.warn(Some(0), format!("no variable is filled in here: the path `{shown}` is asked as it stands"));
+    } else if word.text.contains(&b'?') {
+        args.warn(Some(0), format!("`?` is a part of the path here: `{shown}` is asked without a query"));
+    }
+    Ok(())
+}
 
 fn set(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
     let place = Settable::read(args, 0)?;

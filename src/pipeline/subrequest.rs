@@ -31,6 +31,8 @@ const PATIENCE: Duration = Duration::from_millis(100);
 pub(super) struct Subrequest {
     run: Run,
     state: State,
+    /// Whether its parent goes on without a client anyway.
+    outlives_client: bool,
 }
 
 enum State {
@@ -115,6 +117,8 @@ pub(super) fn ask(home: &mut Home<'_>, x: &mut Exchange, uri: &[u8]) -> Result<A
     lend(x, &mut asking.run.x);
     asking.run.tell_parent(x, home.lines);
     *home.took += std::mem::take(&mut asking.run.took);
+    // `proxy_ignore_client_abort` of the asked location counts as long as it is asked.
+    x.outlives_client = asking.outlives_client || went.is_some() && asking.run.x.outlives_client;
     if let Some(wait) = went {
         *home.kept = Some(asking);
         return Ok(Answer::Waits(wait));
@@ -160,7 +164,7 @@ fn begin(
     if !x.may_act() && !x.may_ask() {
         its.trace = Some(Box::new(Trace::default()));
     }
-    Ok(Box::new(Subrequest { run, state: State::Runs }))
+    Ok(Box::new(Subrequest { run, state: State::Runs, outlives_client: x.outlives_client }))
 }
 
 impl Subrequest {

@@ -62,7 +62,8 @@ pub fn asked_location_guards_itself(_: &Conf<'_>, block: &Block<'_>, found: &mut
             if let Some(guard) = guard.filter(|_| asked.place == Place::Location) {
                 let message =
                     format!("`{}` is not asked for what `auth_request` asks of this location", guard.name.show());
-                let help = format!("put it beside `auth_request {path}`, or write `internal;` here");
+                let or_internal = if asked.has("internal") { "" } else { ", or write `internal;` here" };
+                let help = format!("put it beside `auth_request {path}`{or_internal}");
                 let danger = danger(Code::AskedLocationGuardsItself, guard.span, message, help);
                 found.push(danger.also(asks.span, "asks from inside, past all rules of access"));
             }
