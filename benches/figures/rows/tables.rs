@@ -8,7 +8,8 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use longshore::exchange::{Arrival, Client, Exchange};
+use longshore::exchange::engine::Waker;
+use longshore::exchange::{Arrival, Client, Exchange, Origin};
 use longshore::settings::Settings;
 use longshore::settings::load::{Request, load};
 
@@ -96,18 +97,13 @@ fn time_look_ups(settings: &Settings, name: &str) -> io::Result<Duration> {
     let getter = getter.as_ref().ok_or(io::ErrorKind::NotFound)?;
     let server = settings.servers.first().ok_or(io::ErrorKind::NotFound)?;
     let now = Instant::now();
-    let arrival = Arrival {
-        client: Client::default(),
-        nth: 1,
-        connected: now,
-        started: now,
-        head: Default::default(),
-        pipelined: false,
-        engine: None,
-        connection: 0,
+    // Each look-up is another request's: one request works a value out once.
+    let request = || {
+        let origin = Origin { nth: 1, connected: now, started: now, pipelined: false, waker: Waker::new(None, 0) };
+        let arrival = Arrival { client: Client::default(), head: Default::default(), origin };
+        let scope = server.scope.clone();
+        Exchange::new(arrival, scope.place(), scope, settings.variables.clone(), Arc::default())
     };
-    let scope = server.scope.clone();
-    let mut x = Exchange::new(arrival, scope.place(), scope, settings.variables.clone(), Arc::default());
     let (mut spent, mut found) = (Duration::ZERO, 0u32);
     for i in 0..LOOK_UPS {
         // A step that has no factor in common with the number of lines comes by all of them, far apart.
@@ -116,8 +112,8 @@ fn time_look_ups(settings: &Settings, name: &str) -> io::Result<Duration> {
             "map" => format!("key=/old/page-{n}.html"),
             _ => format!("key={}.{}.{}.7", 10 + (n >> 16), n >> 8 & 0xff, n & 0xff),
         };
+        let mut x = request();
         x.args = Some(key.into_bytes());
-        x.assigned.borrow_mut().clear();
         let begun = Instant::now();
         let value = getter(&x);
         spent += begun.elapsed();
