@@ -74,6 +74,15 @@ repeat() {
     awk -v text="$1" -v n="$2" 'BEGIN { while (n-- > 0) printf "%s", text }'
 }
 
+# recipe PAGE HEADING: the conf below this heading of a page of the manual.
+recipe() {
+    awk -v heading="### $2" '
+        $0 == heading { found = 1; next }
+        found && $0 == "```nginx" { inside = 1; next }
+        inside && $0 == "```" { exit }
+        inside' "$1"
+}
+
 # --- TAP ---
 
 planned=0

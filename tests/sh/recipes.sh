@@ -13,13 +13,9 @@ if is_nginx || [ ! -r "$page" ] || [ ! -x "$backend" ] || [ ! -x "$cgit" ] || ! 
 fi
 plan 31
 
-# recipe HEADING PORT: the conf below this heading of the page, for a port of ours. A recipe without a line to listen on would be a wrong one.
-recipe() {
-    awk -v heading="### $1" '
-        $0 == heading { found = 1; next }
-        found && $0 == "```nginx" { inside = 1; next }
-        inside && $0 == "```" { exit }
-        inside' "$page" |
+# add HEADING PORT: the recipe of this name, for a port of ours. One without a line to listen on would be a wrong one.
+add() {
+    recipe "$page" "$1" |
         sed -e "s|listen 80;|listen 127.0.0.1:%$2%;|" \
             -e "s|/usr/lib/git-core/git-http-backend|$backend|" \
             -e "s|/etc/longshore/git.users|%DIR%/git.users|" \
@@ -55,10 +51,10 @@ chmod 755 "$DIR/mapserv"
 # The repositories belong to the server's user, as the page says: to nobody where root runs this.
 [ "$(id -u)" -ne 0 ] || chown -R nobody "$DIR/repos"
 
-recipe "Git, with passwords" PORT1
-recipe "Git, open to read" PORT2
-recipe "cgit" PORT3
-recipe "MapServer" PORT4
+add "Git, with passwords" PORT1
+add "Git, open to read" PORT2
+add "cgit" PORT3
+add "MapServer" PORT4
 is "$(grep -c '^    listen 127' "$DIR/recipes")" 4 "the page has four confs with a port"
 serve <"$DIR/recipes"
 
@@ -97,7 +93,7 @@ stop
 
 note "PHP, with Authorization"
 : >"$DIR/recipes"
-recipe "PHP, with Authorization" PORT1
+add "PHP, with Authorization" PORT1
 serve <"$DIR/recipes"
 fetch "$URL1/index.php?a=1" -u ann:low-tide
 is "$status $body" "200 ann|low-tide|a=1|/index.php?a=1" "a script knows who asks"
