@@ -179,7 +179,7 @@ pub const REASONS: &[Reason] = &[
         &["auth_request"],
         [
             "The location that `auth_request` names says that this client may not come in.",
-            "Ask that program why; the log has the path that was asked.",
+            "Ask that program why; at the level `info` the error log has the path that was asked.",
         ],
     ),
     reason(

@@ -204,7 +204,8 @@ pub(super) const KINDS: &[Kind] = &[
         "a location that `auth_request` asks has rules of its own",
         "Rules of access hold for clients' requests. The request that `auth_request` asks from inside passes them by, so a location that only checks \
          a password, or asks another, lets everybody in. Put the rule beside `auth_request`, where both are asked; where it is meant for clients who \
-         ask for that location themselves, write `internal;` in its place.",
+         ask for that location themselves, write `internal;` in its place. Where no \
+         other location takes the path, the one that asks does: an application that answers everything lets everybody in.",
         [
             "server {\n    listen 8080;\n    location / { auth_request /who; }\n    location = /who { auth_basic site; auth_basic_user_file users; proxy_pass http://127.0.0.1:9000; }\n}\n",
             "server {\n    listen 8080;\n    location / { auth_basic site; auth_basic_user_file users; auth_request /who; }\n    location = /who { internal; proxy_pass http://127.0.0.1:9000; }\n}\n",

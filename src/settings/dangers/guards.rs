@@ -56,6 +56,16 @@ pub fn asked_location_guards_itself(_: &Conf<'_>, block: &Block<'_>, found: &mut
     for asks in block.own(&["auth_request"]) {
         let Some(path) = asks.args.first().and_then(literal).filter(|path| path.starts_with('/')) else { continue };
         router::take(&server, path, &mut |asked| {
+            let is_itself = match (asked.node, block.node) {
+                (Some(asked), Some(block)) => std::ptr::eq(asked, block) && asked.name.text == b"location",
+                _ => false,
+            };
+            if is_itself {
+                let message = format!("this location takes `{path}` itself: what it answers there lets clients in");
+                let help = format!("write `location = {path} {{ internal; ... }}` for the program that is asked");
+                found.push(danger(Code::AskedLocationGuardsItself, asks.span, message, help));
+                return;
+            }
             let is_partial = |node: &Node| node.name.text != b"deny" || !is_all(node);
             let mut guards = asked.own(&["auth_basic", "auth_request", "deny"]);
             let guard = guards.find(|node| !node.args.first().is_some_and(|word| is(word, "off")) && is_partial(node));
