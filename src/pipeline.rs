@@ -3,7 +3,8 @@
 //! that needs the body or time returns, and `advance` is entered again at the same step. Steps and filters that several
 //! features take part in stand in `pipeline/steps.rs` and `pipeline/filters.rs`, where a request goes on in `pipeline/moves.rs`, what
 //! becomes of a failure in `pipeline/failing.rs`, how a response is delivered and logged in `pipeline/delivery.rs`, who moves a request on, and
-//! by what protocol, in `pipeline/drive.rs`, and how one request asks whether another would be let in in `pipeline/probe.rs`.
+//! by what protocol, in `pipeline/drive.rs`, what features keep of it in `pipeline/states.rs`, how one request asks another location in
+//! `pipeline/subrequest.rs`, and whether another would be let in in `pipeline/probe.rs`.
 
 mod asked;
 mod delivery;
@@ -452,34 +453,4 @@ pub fn filters_in_force(scope: &Scope) -> impl Iterator<Item = &'static str> + u
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::HashSet;
-
-    use super::*;
-
-    #[test]
-    fn phases_follow_each_other() {
-        assert!(STEPS.is_sorted_by_key(|(phase, ..)| *phase));
-        let entrances =
-            [(ServerRewrite, "server not built"), (FindLocation, "location"), (Entered, "methods"), (Content, "if")];
-        for (phase, name) in entrances {
-            assert_eq!(STEPS[first(phase)].1, name, "{phase:?}");
-        }
-    }
-
-    #[test]
-    fn names_are_unique() {
-        let steps: HashSet<_> = STEPS.iter().map(|(_, name, ..)| name).collect();
-        let filters: HashSet<_> = FILTERS.iter().map(|(name, ..)| name).collect();
-        assert_eq!((steps.len(), filters.len()), (STEPS.len(), FILTERS.len()));
-    }
-
-    #[test]
-    fn settings_that_say_nothing_pass_few_filters() {
-        let scope = Scope::default();
-        let names: Vec<_> = filters_in_force(&scope).collect();
-        for idle in ["cookies", "added fields", "gunzip", "sub_filter", "gzip", "gzip_vary", "debug_clients"] {
-            assert!(!names.contains(&idle), "{idle} in {names:?}");
-        }
-    }
-}
+mod tests;

@@ -20,7 +20,7 @@ pub struct Client {
     pub number: u64,
     /// The address that was its peer before a field of the request named another (`real_ip_header`); none if nothing did.
     pub replaced: Option<Box<Option<SocketAddr>>>,
-    /// What a proxy said of it; none where nobody did.
+    /// What a proxy said of it, if one did.
     pub announced: Option<Arc<Announced>>,
     /// How the connection is protected.
     pub security: tls::Security,

@@ -26,7 +26,7 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// Why, as `403/denied site.conf:31`; none for what is no error.
+    /// Why, as `403/denied site.conf:31`; `None` below 400.
     pub fn why(&self) -> Option<String> {
         let code = (self.cause >= 400).then(|| format!("{}/{}", self.cause, self.reason))?;
         Some(match &self.place {

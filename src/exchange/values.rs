@@ -17,7 +17,7 @@ use crate::conf::value::VarId;
 /// The captures of the last regex that matched, as bytes of their own.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Captures {
-    /// Group 0 first; none for a group that took no part.
+    /// Group 0 first; `None` for a group that took no part.
     pub groups: Vec<Option<Bytes>>,
 }
 

@@ -1,5 +1,5 @@
 //! `allow`, `deny`: who may, by address; `satisfy`: whether one kind of permission is enough, or all are needed;
-//! `auth_delay`: how long a refusal for want of a password is held back. Knows no other kind than its own.
+//! `auth_delay`: how long a 401 is held back, whichever kind it comes of. Of the kinds it knows its own alone.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
