@@ -1,10 +1,8 @@
 //! The life of a request, top to bottom. This file alone knows the order in which features run: the steps that find a response, and the
-//! filters that each response passes. A step decides from the exchange and its own feature's settings. The pipeline is resumable: a step
-//! that needs the body or time returns, and `advance` is entered again at the same step. Steps and filters that several
-//! features take part in stand in `pipeline/steps.rs` and `pipeline/filters.rs`, where a request goes on in `pipeline/moves.rs`, what
-//! becomes of a failure in `pipeline/failing.rs`, how a response is delivered and logged in `pipeline/delivery.rs`, who moves a request on, and
-//! by what protocol, in `pipeline/drive.rs`, what features keep of it in `pipeline/states.rs`, how one request asks another location in
-//! `pipeline/subrequest.rs`, and whether another would be let in in `pipeline/probe.rs`.
+//! filters that each response passes. A step decides from the exchange and its own feature's settings; one that needs the body or time
+//! returns, and `advance` is entered again at it. In `pipeline/` stand the `steps` and `filters` that several features take part in, how a request
+//! `moves` on, what becomes of one that is `failing`, `delivery` and logging, who may `drive` a request, the `states` that features keep
+//! of it, how it asks another location (`subrequest`), and whether another request would be let in (`probe`).
 
 mod asked;
 mod delivery;
