@@ -169,7 +169,8 @@ impl Running {
         let mut piece = [0; PIECE];
         let mut total = 0;
         while total < TURN && !self.held.is_full() {
-            match self.output.read(&mut piece) {
+            let most = self.most();
+            match self.output.read(&mut piece[..most]) {
                 Ok(0) => return Ok(Flow::End),
                 Ok(n) => {
                     self.wrote = Some(Instant::now());
@@ -181,12 +182,21 @@ impl Running {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }
-            if self.head.is_none() && self.held.memory().is_empty() {
-                // The head did not fit into memory, so it is too long in any case.
+            if self.most() < PIECE {
+                // The head is looked for first.
                 return Ok(Flow::More);
             }
         }
         Ok(Flow::More)
+    }
+
+    /// How many bytes may be read at once. Before the head was found these are no more than still may be a head, and one byte that
+    /// shows that it is too long: the head is looked for in memory, and more would push it into the file.
+    fn most(&self) -> usize {
+        match self.head {
+            Some(_) => PIECE,
+            None => (head::LONGEST + 1).saturating_sub(self.held.len() as usize).clamp(1, PIECE),
+        }
     }
 
     fn read_lines(&mut self, x: &mut Exchange, conf: &Conf) {
