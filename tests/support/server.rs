@@ -104,12 +104,14 @@ impl Place {
         String::from_utf8_lossy(&self.fill(text.as_bytes())).into_owned()
     }
 
-    /// The reverse of [`Place::fill`], so that answers of two places can be compared.
+    /// The reverse of [`Place::fill`], so that answers of two places can be compared. A port stands alone: a longer number in
+    /// which its digits happen to occur is not one.
     pub fn mask(&self, text: &[u8]) -> Vec<u8> {
         let mut text = replace(text, self.dir.path().display().to_string().as_bytes(), b"%DIR%");
         for (index, port) in self.ports.iter().enumerate() {
             let name = format!("%PORT{}%", index + 1);
-            text = replace(&text, port.to_string().as_bytes(), name.as_bytes());
+            let alone = Regex::new(&format!(r"(?-u)\b{port}\b")).expect("digits are a regex");
+            text = alone.replace_all(&text, name.as_bytes()).into_owned();
         }
         text
     }
