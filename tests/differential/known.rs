@@ -81,6 +81,7 @@ pub fn settle(ours: &mut [Answer], theirs: &mut Vec<Answer>) {
         theirs.headers.dedup_by(|a, b| a.0 == "WWW-Authenticate" && a == b);
         // ranges/416_says_it_once
         if (ours.status, theirs.status) == (416, 416) {
+            theirs.headers.retain(|(name, _)| !matches!(name.as_str(), "Expires" | "Cache-Control"));
             let seen = theirs.headers.iter().position(|(name, _)| name == "X-Seen");
             seen.map(|at| theirs.headers.remove(at));
         }
