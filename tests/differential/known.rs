@@ -8,7 +8,7 @@ use super::support::wire::Answer;
 type Rule = (&'static str, fn(&Facts) -> bool);
 
 /// What differs in the response itself.
-const RULES: [Rule; 21] = [
+const RULES: [Rule; 23] = [
     ("header/no_colon", |f| f.ours == 400 && f.lines.iter().any(|line| !line.contains(&b':'))),
     ("header/name_is_no_token", |f| f.ours == 400 && f.lines.iter().any(|line| !has_token(line))),
     ("header/control_in_value", |f| f.ours == 400 && f.lines.iter().any(|line| line.iter().any(|b| is_control(*b)))),
@@ -30,6 +30,8 @@ const RULES: [Rule; 21] = [
     ("disable_symlinks/on", |f| {
         (f.ours, f.theirs) == (403, 404) && f.request_line.windows(4).any(|four| four == b"link")
     }),
+    ("request/connection_option_prefix", |f| f.values("connection").any(|value| hides_an_option(&value))),
+    ("header/tabs_around_value", |f| f.lines.iter().any(|line| line.contains(&b'\t'))),
     ("request/asterisk", |f| f.request_line.starts_with(b"OPTIONS * ")),
     ("ranges/head", |f| !f.request_line.starts_with(b"GET ") && f.has("range") && matches!(f.theirs, 206 | 416)),
     ("ranges/empty_elements", |f| f.values("range").any(|range| has_empty_element(&range))),
@@ -156,6 +158,13 @@ fn is_whole(mut rest: &[u8]) -> bool {
             _ => return false,
         }
     }
+}
+
+/// A part of it is an option that its commas do not part from the rest.
+fn hides_an_option(connection: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(connection).to_ascii_lowercase();
+    let is_listed = |option: &str| text.split(',').any(|listed| listed.trim() == option);
+    ["close", "keep-alive"].iter().any(|option| text.contains(option) && !is_listed(option))
 }
 
 /// An element between commas that is empty: the first follows the unit.
