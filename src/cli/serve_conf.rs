@@ -13,8 +13,11 @@ pub const MOST: [(&str, &str); 2] = [("1g", "1 GiB"), ("10g", "10 GiB")];
 /// What stands for a request by a name that the server does not answer to. No quote of one stroke, and no `$` but the host.
 const OTHER_HOST: &str = include_str!("serve_other_host.html");
 
+/// Media types of text beside HTML, which needs no mention.
+const TEXTS: &str = "text/plain text/css text/csv text/markdown text/xml application/javascript text/javascript";
+
 /// Writes it; an error names what no conf can hold.
-pub fn write(asked: &ServeFolder, folder: &Path, addresses: &[IpAddr]) -> Result<String, String> {
+pub fn write(asked: &ServeFolder, folder: &Path, addresses: &[IpAddr], user: Option<&str>) -> Result<String, String> {
     let root = quoted(folder)?;
     let temporary = quoted(&std::env::temp_dir())?;
     let listens = |mark: &str| -> String {
@@ -36,23 +39,36 @@ pub fn write(asked: &ServeFolder, folder: &Path, addresses: &[IpAddr]) -> Result
         false => (names(asked, machine().as_deref()), other_hosts(&listens(" default_server"))),
     };
     let listens = listens("");
+    let user = user.map(|name| format!("user {name};\n")).unwrap_or_default();
     Ok(format!(
         "# A folder with listings: what `longshore serve` stands for.\n\
+         {user}\
          error_log /dev/stderr warn;\n\
          events {{ }}\n\
          http {{\n    \
              access_log /dev/stdout;\n    \
              client_body_temp_path {temporary};\n    \
+             charset utf-8;\n    \
+             charset_types {TEXTS};\n    \
+             gzip on;\n    \
+             gzip_vary on;\n    \
+             gzip_types {TEXTS} application/json application/wasm image/svg+xml;\n    \
+             # One page for all errors, with a dark mode.\n    \
+             error_template on;\n    \
              server {{\n\
          {listens}        \
                  server_name {names};\n        \
                  root {root};\n        \
                  index index.html index.htm;\n        \
                  autoindex on;\n        \
-                 autoindex_theme on;\n\
+                 autoindex_theme on;\n        \
+                 autoindex_localtime on;\n\
          \n        \
                  # What is hidden in a listing is not given out either: .git, .env and the like.\n        \
                  location ~ /\\. {{ return 404; }}\n\
+         \n        \
+                 # Browsers ask for it on every visit.\n        \
+                 location = /favicon.ico {{ access_log off; try_files $uri =204; }}\n\
          {locations}    \
              }}\n\
          {others}\

@@ -14,7 +14,7 @@ use nix::unistd::{AccessFlags, access, geteuid};
 use super::options::{Options, ServeFolder};
 use super::serve_conf::{self, MOST, STORE};
 use super::{say, serve};
-use crate::conf::machine::Identity;
+use crate::conf::machine::{self, Identity};
 use crate::conf::way::by_handle;
 use crate::server::daemon;
 use crate::settings::load::Request;
@@ -22,13 +22,19 @@ use crate::settings::load::Request;
 /// Serves a folder until it is told to stop, or writes the conf for it.
 pub fn run(asked: &ServeFolder, options: &Options) -> ExitCode {
     match prepared(asked) {
-        Ok((_, conf)) if asked.print_conf => match std::io::stdout().write_all(conf.as_bytes()) {
+        Ok((_, _, conf)) if asked.print_conf => match std::io::stdout().write_all(conf.as_bytes()) {
             Ok(()) => ExitCode::SUCCESS,
             // A reader that closed its end wants no more.
             Err(_) => ExitCode::FAILURE,
         },
-        Ok((folder, conf)) => {
+        Ok((folder, user, conf)) => {
             say(&format!("longshore: serving {}; Ctrl-C ends it", folder.display()));
+            if let Some(user) = user {
+                say(&format!(
+                    "longshore: files are read and written as the user {}; `--user` names another",
+                    user.name
+                ));
+            }
             if asked.upload {
                 say(&upload_lines(asked, &folder));
             }
@@ -43,8 +49,8 @@ pub fn run(asked: &ServeFolder, options: &Options) -> ExitCode {
     }
 }
 
-/// The folder and the conf for it.
-fn prepared(asked: &ServeFolder) -> Result<(PathBuf, String), String> {
+/// The folder, who serves it if root starts the server, and the conf for it.
+fn prepared(asked: &ServeFolder) -> Result<(PathBuf, Option<Identity>, String), String> {
     let named = asked.folder.as_deref().unwrap_or(Path::new("."));
     let folder = named.canonicalize().map_err(|error| format!("cannot serve {}: {error}", named.display()))?;
     if !folder.is_dir() {
@@ -57,13 +63,40 @@ fn prepared(asked: &ServeFolder) -> Result<(PathBuf, String), String> {
         ));
     }
     let addresses = addresses(asked.public);
+    let user = if geteuid().is_root() { Some(user_for(asked.user.as_deref(), &folder)?) } else { None };
+    if asked.user.is_some() && user.is_none() {
+        return Err("only root can become another user: start it with sudo, or without `--user`".into());
+    }
     if !asked.print_conf {
+        if let Some(closed) = user.as_ref().and_then(|user| daemon::closed_folder(&folder, user)) {
+            let name = user.map_or_else(String::new, |user| user.name);
+            return Err(format!(
+                "the user {name} cannot enter {}, so nothing could be served: open that folder, or name another with `--user`",
+                closed.display()
+            ));
+        }
         addresses.iter().try_for_each(|ip| free(SocketAddr::new(*ip, asked.port)))?;
         if asked.upload {
-            prepare_store(&folder.join(STORE))?;
+            prepare_store(&folder.join(STORE), user.as_ref())?;
         }
     }
-    serve_conf::write(asked, &folder, &addresses).map(|conf| (folder, conf))
+    let conf = serve_conf::write(asked, &folder, &addresses, user.as_ref().map(|user| user.name.as_str()))?;
+    Ok((folder, user, conf))
+}
+
+/// Who serves a folder when root starts the server: its owner, but root only if that is said.
+fn user_for(named: Option<&str>, folder: &Path) -> Result<Identity, String> {
+    let owner = folder.metadata().map_err(|error| format!("cannot look at {}: {error}", folder.display()))?.uid();
+    let account = match named {
+        Some(name) => Some(machine::user(name).ok_or_else(|| format!("there is no user {name}"))?),
+        None if owner == 0 => None,
+        // A folder of another machine's user, as in a container.
+        None => machine::user_of(owner),
+    };
+    match account {
+        Some(account) => Ok(Identity { name: account.name, uid: account.uid, gid: account.gid }),
+        None => daemon::nobody().map_err(|error| format!("there is nobody to serve the folder: {error}")),
+    }
 }
 
 // --- what is not served by mistake ---
@@ -89,13 +122,11 @@ fn holds_a_home(folder: &Path, homes: &[PathBuf]) -> bool {
 // --- where uploads go ---
 
 /// Makes the folder for uploads if it is not there, and makes sure that the server will be able to write into it.
-fn prepare_store(store: &Path) -> Result<(), String> {
+fn prepare_store(store: &Path, user: Option<&Identity>) -> Result<(), String> {
     let show = store.display();
-    let user = geteuid().is_root().then(daemon::nobody).transpose();
-    let user = user.map_err(|error| format!("there is no user to store uploads as: {error}"))?;
     if !store.exists() {
         std::fs::create_dir(store).map_err(|error| format!("cannot make {show} for the uploads: {error}"))?;
-        if let Some(user) = &user {
+        if let Some(user) = user {
             give(store, user).map_err(|error| format!("cannot give {show} to {}: {error}", user.name))?;
         }
         return Ok(());
@@ -104,8 +135,8 @@ fn prepare_store(store: &Path) -> Result<(), String> {
         return Err(format!("uploads go into {show}, but that is a file; give it another name"));
     }
     let (may, who) = match user {
-        Some(user) => (may_write(store, &user), user.name),
-        None => (access(store, AccessFlags::W_OK | AccessFlags::X_OK).is_ok(), "you".into()),
+        Some(user) => (may_write(store, user), user.name.as_str()),
+        None => (access(store, AccessFlags::W_OK | AccessFlags::X_OK).is_ok(), "you"),
     };
     match may {
         true => Ok(()),
@@ -126,6 +157,9 @@ fn give(folder: &Path, user: &Identity) -> io::Result<()> {
 /// Whether a user may make files in a folder, as far as its mode tells.
 fn may_write(folder: &Path, user: &Identity) -> bool {
     let Ok(meta) = folder.metadata() else { return false };
+    if user.uid == 0 {
+        return true;
+    }
     let shift = match () {
         () if meta.uid() == user.uid => 6,
         () if meta.gid() == user.gid => 3,
@@ -214,7 +248,7 @@ mod tests {
         std::fs::create_dir(&odd).expect("a folder");
         for (public, all) in [(false, false), (true, true)] {
             let asked = ServeFolder { public, cgi: all, upload: all, ..asked(&odd) };
-            let (root, text) = prepared(&asked).expect("it can be served");
+            let (root, _, text) = prepared(&asked).expect("it can be served");
             let request =
                 Request { file: "/dev/null".into(), prefix: root.clone(), globals: Some(text), ..Request::default() };
             let loaded = load(&request);
@@ -248,9 +282,27 @@ mod tests {
     }
 
     #[test]
+    fn a_folder_is_served_by_its_owner() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        assert!(user_for(Some("no-such-user"), folder.path()).is_err_and(|text| text.contains("no-such-user")));
+        assert!(user_for(Some("root"), folder.path()).is_ok_and(|user| user.uid == 0));
+        if geteuid().is_root() {
+            assert!(user_for(None, folder.path()).is_ok_and(|user| user.name == "nobody"));
+            let daemon = machine::user("daemon").expect("every machine has this user");
+            std::os::unix::fs::chown(folder.path(), Some(daemon.uid), None).expect("root may");
+            assert!(user_for(None, folder.path()).is_ok_and(|user| user.name == "daemon"));
+            // The number of nobody that has a name.
+            std::os::unix::fs::chown(folder.path(), Some(3_999_999), None).expect("root may");
+            assert!(user_for(None, folder.path()).is_ok_and(|user| user.name == "nobody"));
+        }
+    }
+
+    #[test]
     fn the_folder_for_uploads_is_made_and_must_take_files() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let store = folder.path().join(STORE);
+        let user = geteuid().is_root().then(|| daemon::nobody().expect("there is nobody"));
+        let prepare_store = |store: &Path| super::prepare_store(store, user.as_ref());
         assert_eq!(prepare_store(&store), Ok(()));
         assert_eq!(prepare_store(&store), Ok(()));
         std::fs::set_permissions(&store, PermissionsExt::from_mode(0o555)).expect("its own folder");

@@ -39,6 +39,16 @@ pub fn user(name: &str) -> Option<Account> {
     Some(Account { name: user.name, uid: user.uid.as_raw(), gid: user.gid.as_raw() })
 }
 
+/// The user of this number.
+pub fn user_of(uid: u32) -> Option<Account> {
+    if STATIC {
+        let passwd = file("/etc/passwd");
+        return passwd.lines().filter_map(|line| user_in(line, line.split(':').next()?)).find(|user| user.uid == uid);
+    }
+    let user = User::from_uid(uid.into()).ok().flatten()?;
+    Some(Account { name: user.name, uid: user.uid.as_raw(), gid: user.gid.as_raw() })
+}
+
 /// The number of the group of this name.
 pub fn group(name: &str) -> Option<u32> {
     if STATIC {

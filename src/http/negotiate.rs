@@ -50,6 +50,12 @@ pub fn prefers_json(accept: Option<&[u8]>) -> bool {
     json.0 > 0 && json > html
 }
 
+/// Whether an Accept field asks for HTML by its name, as browsers do and programs do not.
+pub fn names_html(accept: Option<&[u8]>) -> bool {
+    let html = accept.map(|accept| best(accept, &[b"text/html", b"application/xhtml+xml"], b"text/*"));
+    html.is_some_and(|(weight, exactness, _)| weight > 0 && exactness > 1)
+}
+
 /// The best (weight, exactness, earliness) with which a list names one of these types. An exact mention silences
 /// a wider one, so that `text/html;q=0, */*` refuses HTML.
 fn best(accept: &[u8], types: &[&[u8]], family: &[u8]) -> (u16, u8, isize) {
@@ -125,5 +131,16 @@ mod tests {
             assert_eq!(prefers_json(Some(accept.as_bytes())), expected, "{accept}");
         }
         assert!(!prefers_json(None));
+        for (accept, expected) in [
+            ("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", true),
+            ("text/*", true),
+            ("*/*", false),
+            ("text/html;q=0, */*", false),
+            ("application/json", false),
+            ("", false),
+        ] {
+            assert_eq!(names_html(Some(accept.as_bytes())), expected, "{accept}");
+        }
+        assert!(!names_html(None));
     }
 }

@@ -2,15 +2,16 @@
 # `longshore serve`: a folder at once, and the conf it stands for. `longshore compat`: what becomes of nginx's confs.
 . "$(dirname "$0")/lib.sh"
 
-plan 36
+plan 49
 if is_nginx; then
-    skip 36 "nginx has no such words"
+    skip 49 "nginx has no such words"
     exit
 fi
 
 mkdir "$DIR/site" "$DIR/site/cgi-bin" "$DIR/site/sub"
 echo hello >"$DIR/site/a.txt"
 echo secret >"$DIR/site/.env"
+repeat 'größer ' 100 >"$DIR/site/words.txt"
 printf '#!/bin/sh\nprintf "Content-Type: text/plain\\n\\nscript\\n"\n' >"$DIR/site/cgi-bin/a"
 chmod 755 "$DIR/site/cgi-bin/a"
 
@@ -40,6 +41,16 @@ is "$body" script "--cgi runs scripts"
 fetch "$URL1/a.txt" -H "Host: evil.test"
 is "$status" 421 "a name that is not this machine's is not answered"
 like "$body" "longshore serve --host NAME" "and the page says how it would be"
+fetch "$URL1/none"
+like "$status $body" 'name="viewport"' "an error page fits a telephone"
+fetch "$URL1/favicon.ico"
+is "$status" 204 "a browser's search for an icon is no error"
+unlike "$(cat "$DIR/requests" "$DIR/output")" favicon "and stands in no log"
+fetch "$URL1/words.txt"
+is "$(header Content-Type)" "text/plain; charset=utf-8" "text is in UTF-8"
+fetch "$URL1/words.txt" -H "Accept-Encoding: gzip"
+is "$(header Content-Encoding)" gzip "and compressed"
+like "$(curl -s "$URL1/sub/")" 'Modified \([A-Z0-9+-]+\)' "a list says which zone its times are of"
 for name in localhost a.localhost printer.local 192.0.2.1 '[2001:db8::1]:80'; do
     fetch "$URL1/a.txt" -H "Host: $name"
     is "$status" 200 "$name is"
@@ -78,6 +89,30 @@ stop
 
 "$SERVER" serve "$DIR/site" --host http://a.test --print-conf >/dev/null 2>"$DIR/said"
 like "$? $(cat "$DIR/said")" "^1 .*without http://" "--host takes a name"
+
+# Root's server becomes the folder's owner, and does not start where nothing could be served.
+mkdir "$DIR/owned"
+echo mine >"$DIR/owned/a.txt"
+chmod 700 "$DIR/owned"
+if [ "$(id -u)" -eq 0 ] && id daemon >/dev/null 2>&1; then
+    "$SERVER" serve "$DIR/owned" --port "$PORT4" >"$DIR/said" 2>&1
+    like "$? $(cat "$DIR/said")" "^1 .*the user nobody cannot enter .*/owned, .*--user" "a folder that nobody may enter is not served"
+    chown -R daemon "$DIR/owned"
+    "$SERVER" serve "$DIR/owned" --upload --port "$PORT4" >/dev/null 2>"$DIR/output" &
+    server_pid=$!
+    wait_until answers "$URL4"
+    like "$(cat "$DIR/output")" "as the user daemon" "its owner serves it, which is said"
+    fetch "$URL4/a.txt"
+    is "$body" mine "and gives out what only the owner reads"
+    fetch "$URL4/uploads/" -F "file=@$DIR/site/a.txt"
+    is "$body" "Stored a.txt (6 B) at /uploads/a.txt" "curl gets a line"
+    is "$(stat -c %U "$DIR/owned/uploads/a.txt")" daemon "and the file is the owner's"
+    stop
+    "$SERVER" serve "$DIR/owned" --user nobody --port "$PORT4" >"$DIR/said" 2>&1
+    like "$? $(cat "$DIR/said")" "^1 .*the user nobody cannot enter" "--user names another"
+else
+    skip 7 "only root becomes another user"
+fi
 
 "$SERVER" serve / --print-conf >/dev/null 2>"$DIR/said"
 is "$? $(grep -c -e --yes "$DIR/said")" "1 1" "serve / is refused without --yes"

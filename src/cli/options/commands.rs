@@ -93,6 +93,9 @@ pub struct ServeFolder {
     /// Answer to every name, whatever site leads here by it.
     #[arg(long, conflicts_with = "host")]
     pub any_host: bool,
+    /// Answer as this user, for a server that root starts (default: the folder's owner, or nobody if that is root).
+    #[arg(long, value_name = "user")]
+    pub user: Option<String>,
     /// Serve even a folder that holds somebody's home.
     #[arg(long)]
     pub yes: bool,

@@ -140,7 +140,7 @@ impl Making {
             Style::Html => render::html_head(&mut page.ahead, &self.look.uri),
             Style::Json => page.ahead.extend_from_slice(render::JSON_HEAD),
             Style::Xml => page.ahead.extend_from_slice(render::XML_HEAD),
-            Style::Theme(sort, _) => page.draw(|text| theme::head(text, &self.look.uri, *sort)),
+            Style::Theme(sort, _) => page.draw(|text| theme::head(text, &self.look.uri, *sort, self.look.zone())),
         }
         Ok(page)
     }

@@ -76,7 +76,7 @@ pub const DIRECTIVES: &[Directive<Conf>] = &[
             contexts: Contexts::SCOPES,
             arity: Arity::Flag,
             block: false,
-            doc: "Whether an HTML listing names times in the server's zone (`on`) or in UTC.",
+            doc: "Whether an HTML listing names times in the server's zone (`on`) or in UTC; the listing of `autoindex_theme` says which.",
         },
         repeat: Repeat::Refused,
         inherit: Inherit::Yes,

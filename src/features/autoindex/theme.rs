@@ -69,7 +69,7 @@ impl Sort {
 }
 
 /// What stands before the entries.
-pub fn head(out: &mut String, uri: &[u8], sort: Sort) {
+pub fn head(out: &mut String, uri: &[u8], sort: Sort, zone: &TimeZone) {
     let title = text(uri);
     out.push_str("<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n");
     out.push_str("<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n");
@@ -80,7 +80,8 @@ pub fn head(out: &mut String, uri: &[u8], sort: Sort) {
     out.push_str("<input id=\"filter\" type=\"search\" placeholder=\"Filter\" aria-label=\"Filter by name\" ");
     out.push_str("autocomplete=\"off\" spellcheck=\"false\" hidden>\n</header>\n<table>\n");
     write(out, format_args!("<caption>Content of {title}</caption>\n<thead><tr>"));
-    for (label, by) in [("Name", Column::Name), ("Size", Column::Size), ("Modified", Column::Time)] {
+    let modified = format!("Modified ({})", zone_now(zone));
+    for (label, by) in [("Name", Column::Name), ("Size", Column::Size), (&modified, Column::Time)] {
         column_head(out, label, by, sort);
     }
     out.push_str("</tr></thead>\n<tbody>\n");
@@ -117,6 +118,12 @@ impl Sums {
             self.bytes = self.bytes.saturating_add(entry.size);
         }
     }
+}
+
+/// The name of the times' zone today.
+fn zone_now(zone: &TimeZone) -> String {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    date::written(now, zone, "%Z")
 }
 
 /// Each folder on the way from the root as a link; the last one is where we are.
@@ -274,7 +281,7 @@ mod tests {
     fn drawn(uri: &[u8], mut entries: Vec<Entry>, sort: Sort) -> String {
         let (mut out, mut sums) = (String::new(), Sums::default());
         entries.sort_by(|a, b| sort.compare(a, b));
-        head(&mut out, uri, sort);
+        head(&mut out, uri, sort, &TimeZone::UTC);
         for entry in &entries {
             sums.add(entry);
             row(&mut out, entry, &TimeZone::UTC);

@@ -11,6 +11,9 @@ use crate::conf::ast::Word;
 use crate::conf::directive::{Arity, Contexts, Directive, Inherit, Manual, Repeat};
 use crate::conf::value::{Piece, Text};
 
+/// The page of `error_template on`.
+const PAGE: &[u8] = include_bytes!("page.html");
+
 /// The directives.
 pub const DIRECTIVES: &[Directive<Conf>] = &[
     Directive {
@@ -50,12 +53,12 @@ pub const DIRECTIVES: &[Directive<Conf>] = &[
     Directive {
         manual: Manual {
             name: "error_template",
-            syntax: &["file | off"],
+            syntax: &["file | on | off"],
             default: Some("off"),
             contexts: Contexts::SCOPES,
             arity: Arity::Words(1, 1),
             block: false,
-            doc: "One HTML page for every error that has no `error_page`: a file, read at start, in which `$status`, `$status_text`, \
+            doc: "One HTML page for every error that has no `error_page`: with `on` a page that fits a telephone and has a dark mode, or a file, read at start, in which `$status`, `$status_text`, \
                   `$request_id`, `$error_reason` and any other variable stand for their values, escaped for HTML. A `$` that no \
                   name follows stays. Clients that prefer JSON by their `Accept` field get the same as an object.",
         },
@@ -115,6 +118,10 @@ fn new_status(word: &Word, code: &[u8]) -> Result<NewStatus, Fault> {
 fn set_template(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
     conf.template = None;
     if args.word(0).text == b"off" {
+        return Ok(());
+    }
+    if args.word(0).text == b"on" {
+        conf.template = Some(Arc::new(compile_template(PAGE, |name| args.refer(0, name))));
         return Ok(());
     }
     let path = args.path(0);

@@ -123,8 +123,8 @@ pub const DIRECTIVES: &[Directive<Conf>] = &[
             arity: Arity::Words(1, 1),
             block: false,
             doc: "Takes files from browser forms: `GET` of the location is a page to upload with, `POST` of multipart/form-data to it \
-                  stores the files in this folder, and each can be fetched under the location and its name. The answer is a page, or \
-                  JSON with name, size, url and sha256 for a client whose `Accept` prefers `application/json`. Names are made safe; a file \
+                  stores the files in this folder, and each can be fetched under the location and its name. The answer is a page for a client whose `Accept` names \
+                  `text/html`, JSON with name, size, url and sha256 for one that prefers `application/json`, else a line of text for each file. Names are made safe; a file \
                   appears when it is whole, and a broken upload leaves nothing. What is stored is never run, and served with `nosniff` \
                   and without scripts. `client_max_body_size` bounds the whole request, so raise it here.",
         },
