@@ -1,11 +1,11 @@
-//! `longshore help WHAT`: a code of a message, a reason of a refusal, a directive or a variable, from their tables; and the
-//! pages of docs/ that list codes and reasons. Knows no text of its own about any of them.
+//! `longshore help WHAT`: a code of a message, a reason of a refusal, a status, a directive, a variable or a command, from their
+//! tables; and the pages of docs/ that list codes and reasons. Knows no text of its own about any of them.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use super::{manual, say};
+use super::{manual, options, say};
 use crate::conf::codes::{self, Kind};
 use crate::conf::suggest;
 use crate::exchange::reasons::{self, REASONS, Reason};
@@ -14,13 +14,14 @@ use crate::settings::blocks::BLOCKS;
 use crate::settings::{ROWS, VARIABLES};
 
 /// Explains what is asked for on standard output, or lists what can be explained.
-pub fn run(what: Option<&str>) -> ExitCode {
+pub fn run(what: &[String]) -> ExitCode {
     let text = match what {
-        None => list(),
-        Some(what) => match explain(what) {
+        [] => list(),
+        words => match explain(&words.join(" ")) {
             Some(text) => text,
             None => {
-                say(&format!("longshore: nothing is known of `{what}`{}", near(what)));
+                let what = words.join(" ");
+                say(&format!("longshore: nothing is known of `{what}`{}", near(&what)));
                 return ExitCode::FAILURE;
             }
         },
@@ -36,6 +37,9 @@ fn explain(what: &str) -> Option<String> {
         write_kind(&mut out, kind, "  ");
         return Some(out);
     }
+    if let Some(text) = of_status(what) {
+        return Some(text);
+    }
     let name = what.split(' ').next().unwrap_or_default();
     let name = name.split_once('/').map_or(name, |(_, reason)| reason);
     if let Some(reason) = reasons::of(name) {
@@ -50,13 +54,35 @@ fn explain(what: &str) -> Option<String> {
     }
     BLOCKS.iter().filter(|block| block.name == what).for_each(|block| manual::write_block(&mut out, block));
     ROWS.iter().filter(|row| row.manual.name == what).for_each(|row| manual::write_row(&mut out, row.manual));
-    (!out.is_empty()).then(|| out.replace("### ", "").trim_start().to_string())
+    let mut out = out.replace("### ", "").trim_start().to_string();
+    let words: Vec<&str> = what.split(' ').collect();
+    if let Some(help) = options::help_of(&words) {
+        // A directive of the same name stands before it.
+        out.push_str(if out.is_empty() { "" } else { "\n" });
+        out.push_str(&help);
+    }
+    (!out.is_empty()).then_some(out)
+}
+
+/// Why a status may be sent.
+fn of_status(what: &str) -> Option<String> {
+    let code: u16 = what.parse().ok().filter(|_| what.len() == 3)?;
+    let mut out = format!("{code} {}\n", status::reason(code));
+    let fits = |reason: &&Reason| reason.statuses.iter().any(|own| [*own, status::on_wire(*own)].contains(&code));
+    let reasons: Vec<&Reason> = REASONS.iter().filter(fits).collect();
+    for reason in &reasons {
+        line(&mut out, &format!("\n{code}/{}\n{}\n{}", reason.name, reason.text, reason.fix));
+    }
+    (!reasons.is_empty()).then_some(out)
 }
 
 /// What may have been meant.
 fn near(what: &str) -> String {
     let rules = codes::kinds().filter_map(|kind| kind.rule);
-    let names = rules.chain(REASONS.iter().map(|reason| reason.name)).chain(ROWS.iter().map(|row| row.manual.name));
+    let names = rules
+        .chain(REASONS.iter().map(|reason| reason.name))
+        .chain(ROWS.iter().map(|row| row.manual.name))
+        .chain(options::commands());
     match suggest::closest(what, names) {
         Some(near) => format!("; did you mean `{near}`?"),
         None => "; `longshore help` lists codes and reasons".into(),
@@ -72,7 +98,10 @@ fn list() -> String {
     for reason in REASONS {
         line(&mut out, &format!("  {}", title(reason)));
     }
-    out.push_str("\nDirectives and variables are explained by name: `longshore help root`, `longshore help '$uri'`.\n");
+    out.push_str(
+        "\nDirectives, variables, statuses and commands are explained by name: `longshore help root`, `longshore help '$uri'`, \
+         `longshore help 502`, `longshore help serve`.\n",
+    );
     out
 }
 
@@ -164,13 +193,18 @@ mod tests {
             ("403/denied site.conf:31", "`deny`"),
             ("denied", "`deny`"),
             ("root", "The folder that files are served from"),
+            ("502", "502/upstream-refused"),
+            ("502", "Bad Gateway"),
+            ("serve", "--print-conf"),
+            ("cgi", "Try CGI scripts"),
+            ("cgi run", "--body"),
             ("location", "An exact location"),
             ("$uri", "$uri"),
             ("$http_cookie", "$http_cookie"),
         ] {
             assert!(explain(what).is_some_and(|text| text.contains(want)), "{what}: {:?}", explain(what));
         }
-        for what in ["", "LS999", "$none", "403/none", "nothing"] {
+        for what in ["", "LS999", "$none", "403/none", "nothing", "299", "0502", "cgi walk"] {
             assert_eq!(explain(what), None, "{what}");
         }
         assert!(near("dened").contains("denied") && near("zzzzzzzz").contains("lists"));

@@ -29,6 +29,15 @@ use crate::settings::load::Request;
 use options::{Asked, Options};
 use paths::{Home, Paths, plain};
 
+/// For a start without a word where there is no conf.
+const WHAT_IT_CAN_DO: &str = "
+  longshore serve [folder]                serve a folder at once
+  longshore -c site.conf                  serve what a conf says
+  longshore -t -c site.conf               test a conf
+  longshore explain -c site.conf /path    say what would become of a request, and why
+  longshore help 502                      explain a status, a message or a directive
+  longshore --help                        all options and commands";
+
 /// Runs the program with its own arguments.
 pub fn main() -> ExitCode {
     if parent::is_worker() {
@@ -58,7 +67,7 @@ pub fn main() -> ExitCode {
         Some(options::Command::Expect(asked)) => return expect::run(asked, &options),
         Some(options::Command::Serve(asked)) => return serve_folder::run(asked, &options),
         Some(options::Command::Explain(asked)) => return explain::run(asked),
-        Some(options::Command::Help(about)) => return explained::run(about.what.as_deref()),
+        Some(options::Command::Help(about)) => return explained::run(&about.what),
         Some(options::Command::Completions(asked)) => return man::completions(asked.shell),
         None => {}
     }
@@ -66,6 +75,9 @@ pub fn main() -> ExitCode {
         Ok(request) => request,
         Err(text) => {
             say(&format!("longshore: {text}"));
+            if std::env::args_os().len() == 1 {
+                say(WHAT_IT_CAN_DO);
+            }
             return ExitCode::FAILURE;
         }
     };

@@ -17,7 +17,7 @@ pub struct Expect {
     #[arg(value_name = "file", required_unless_present_any = ["packs", "list_packs", "print_pack"])]
     pub files: Vec<PathBuf>,
     /// The conf to be asked, in this process and without a port.
-    #[arg(short = 'c', value_name = "conf", required_unless_present_any = ["live", "packs", "list_packs", "print_pack"])]
+    #[arg(short = 'c', value_name = "conf")]
     pub conf: Option<PathBuf>,
     /// The folder that relative paths of the conf start from (default: the current folder).
     #[arg(short = 'p', value_name = "prefix")]
@@ -137,9 +137,9 @@ pub struct About {
     /// Show this help.
     #[arg(short = 'h', long = "help", action = ArgAction::Help)]
     pub help: Option<bool>,
-    /// A code (`LS001`), a rule (`alias-slash`), a reason (`403/denied`), a directive or a `$variable`.
+    /// A code (`LS001`), a rule (`alias-slash`), a reason (`403/denied`), a status (`502`), a directive, a `$variable` or a command.
     #[arg(value_name = "what")]
-    pub what: Option<String>,
+    pub what: Vec<String>,
 }
 
 /// For which shell.

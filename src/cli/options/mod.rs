@@ -1,12 +1,13 @@
 //! The options themselves: nginx's letters and our words.
 
 mod commands;
+mod front;
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use clap::error::ErrorKind;
-use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Arg, ArgAction, CommandFactory, Parser, Subcommand, ValueEnum};
 
 use crate::conf::render::Format;
 pub use commands::{
@@ -74,11 +75,11 @@ pub struct Options {
 /// What nginx has no letter for.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// What concerns scripts.
-    #[command(subcommand, disable_help_subcommand = true)]
+    /// Try CGI scripts without a server.
+    #[command(subcommand, disable_help_subcommand = true, arg = help_flag())]
     Cgi(Cgi),
-    /// What concerns certificates.
-    #[command(subcommand, disable_help_subcommand = true)]
+    /// Make certificates.
+    #[command(subcommand, disable_help_subcommand = true, arg = help_flag())]
     Cert(Cert),
     /// Say what would become of a request, and which line of the conf decides each step. Nothing is done for it.
     Explain(Explain),
@@ -88,10 +89,15 @@ pub enum Command {
     Serve(ServeFolder),
     /// Ask what files of expectations ask, and report in TAP whether the answers are those.
     Expect(Expect),
-    /// Explain a message's code, a reason, a directive or a variable; without one, list the codes and reasons.
+    /// Explain a message's code, a reason, a status, a directive, a variable or a command; without one, list the codes and reasons.
     Help(About),
     /// Print completions for a shell, to be put where it looks for them.
     Completions(Completions),
+}
+
+/// That of a command which only has commands below it; the others have a field for theirs.
+fn help_flag() -> Arg {
+    Arg::new("help").short('h').long("help").action(ArgAction::Help).help("Show this help")
 }
 
 /// What `-s` sends.
@@ -151,19 +157,70 @@ pub struct Refused {
 /// Reads the command line.
 pub fn read(args: impl Iterator<Item = OsString>) -> Result<Asked, Refused> {
     let args: Vec<OsString> = args.collect();
+    let refused = |text: String| {
+        let seen = Options::command().ignore_errors(true).try_get_matches_from(&args);
+        let is_expect = seen.is_ok_and(|seen| seen.subcommand_name() == Some("expect"));
+        Refused { text, code: if is_expect { 2 } else { 1 } }
+    };
     match Options::try_parse_from(&args) {
-        Ok(options) if options.help => Ok(Asked::Help(Options::command().render_help().to_string())),
-        Ok(options) => Ok(Asked::Run(Box::new(options))),
+        Ok(options) if options.help => Ok(Asked::Help(match &options.command {
+            Some(command) => help_of(&front::words(command)).unwrap_or_default(),
+            None => Options::command().render_help().to_string(),
+        })),
+        Ok(mut options) => match front::hand_over(&mut options) {
+            Ok(()) => Ok(Asked::Run(Box::new(options))),
+            Err(text) => Err(refused(format!("longshore: {text}"))),
+        },
         Err(error) if error.kind() == ErrorKind::DisplayHelp => Ok(Asked::Help(error.render().to_string())),
-        Err(error) => {
-            let text = error.render().to_string();
-            let text = text.strip_prefix("error: ").unwrap_or(&text);
-            let word = if error.kind() == ErrorKind::UnknownArgument { "invalid option: " } else { "" };
-            let seen = Options::command().ignore_errors(true).try_get_matches_from(&args);
-            let is_expect = seen.is_ok_and(|seen| seen.subcommand_name() == Some("expect"));
-            Err(Refused { text: format!("longshore: {word}{text}"), code: if is_expect { 2 } else { 1 } })
-        }
+        Err(error) => Err(refused(told(&error))),
     }
+}
+
+/// The help of a command, named by its words.
+pub fn help_of(words: &[&str]) -> Option<String> {
+    let mut root = Options::command();
+    root.build();
+    let mut command = &mut root;
+    for word in words {
+        command = command.find_subcommand_mut(word)?;
+    }
+    (!words.is_empty()).then(|| command.render_help().to_string())
+}
+
+/// The names of the commands.
+pub fn commands() -> impl Iterator<Item = &'static str> {
+    ["cgi", "cert", "explain", "compat", "serve", "expect", "help", "completions"].into_iter()
+}
+
+/// What to say of a command line that cannot be read.
+fn told(error: &clap::Error) -> String {
+    if let Some(text) = meant(error) {
+        return format!("longshore: {text}");
+    }
+    let text = error.render().to_string();
+    let text = text.strip_prefix("error: ").unwrap_or(&text);
+    match error.kind() {
+        ErrorKind::UnknownArgument => format!("longshore: invalid option: {text}"),
+        // The help itself.
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => text.to_string(),
+        _ => format!("longshore: {text}"),
+    }
+}
+
+/// What a word that is no command may have been meant for.
+fn meant(error: &clap::Error) -> Option<String> {
+    let (ErrorKind::InvalidSubcommand, Some(ContextValue::String(word))) =
+        (error.kind(), error.get(ContextKind::InvalidSubcommand))
+    else {
+        return None;
+    };
+    let path = Path::new(word);
+    let instead = match () {
+        () if path.is_dir() => format!("serve {word}"),
+        () if path.is_file() || path.extension().is_some_and(|end| end == "conf") => format!("-c {word}"),
+        () => return None,
+    };
+    Some(format!("`{word}` is not a command; did you mean `longshore {instead}`?"))
 }
 
 #[cfg(test)]
@@ -204,8 +261,21 @@ mod tests {
             ("longshore serve", true),
             ("longshore expect a.expect b.expect -c a.conf", true),
             ("longshore expect a.expect --live http://localhost:8080", true),
-            ("longshore expect a.expect", false),
             ("longshore expect -c a.conf", false),
+            ("longshore -c a.conf expect a.expect", true),
+            ("longshore -c a.conf expect a.expect --live http://localhost", false),
+            ("longshore -c a.conf -p . -g x; --partial --rootless --format json explain /", true),
+            ("longshore -c a.conf -p . cgi run a.sh", true),
+            ("longshore --format json -p . compat a.conf", true),
+            ("longshore -g x; serve .", false),
+            ("longshore -t serve", false),
+            ("longshore -c a.conf serve", false),
+            ("longshore -s stop explain /", false),
+            ("longshore -V explain /", false),
+            ("longshore -e log cert self-signed a", false),
+            ("longshore --partial help", false),
+            ("longshore --format short compat a.conf", false),
+            ("longshore -g x; expect a.expect -c a.conf", false),
             ("longshore expect --pack webserv42", true),
             ("longshore expect --pack webserv42 --unpack here", true),
             ("longshore expect --unpack here", false),
@@ -223,7 +293,8 @@ mod tests {
             ("longshore --format pretty", true),
             ("longshore help", true),
             ("longshore help LS001", true),
-            ("longshore help a b", false),
+            ("longshore help cgi run", true),
+            ("longshore help 403/denied site.conf:31", true),
             ("longshore completions bash", true),
             ("longshore completions csh", false),
         ] {
@@ -235,6 +306,7 @@ mod tests {
             ("longshore -c expect --nothing", 1),
             ("longshore expect", 2),
             ("longshore -p . expect --pack webserv43", 2),
+            ("longshore -t expect a.expect -c a.conf", 2),
             ("longshore expect --pack webserv43", 2),
             ("longshore expect --print-pack webserv43", 2),
             ("longshore expect --pid many --pack webserv42", 2),
@@ -242,8 +314,43 @@ mod tests {
         ] {
             assert!(matches!(read(line), Err(refused) if refused.code == code), "{line}");
         }
-        for line in ["longshore -h", "longshore -?", "longshore -h -t", "longshore cgi run --help"] {
+        for line in
+            ["longshore -h", "longshore -?", "longshore -h -t", "longshore cgi run --help", "longshore -h explain /"]
+        {
             assert!(matches!(read(line), Ok(Asked::Help(text)) if text.contains("-c")), "{line}");
+        }
+    }
+    #[test]
+    fn help_stands_where_it_is_looked_for() {
+        let asked = |line: &str| match read(line.split(' ').map(OsString::from)) {
+            Ok(Asked::Help(text)) => text,
+            other => panic!("{line}: {other:?}"),
+        };
+        assert!(asked("longshore cgi --help").contains("run "));
+        assert!(asked("longshore cert -h").contains("self-signed "));
+        assert_eq!(asked("longshore -h serve"), asked("longshore serve -h"));
+        assert!(help_of(&["cgi", "run"]).is_some_and(|text| text.contains("longshore cgi run")));
+        let all = Options::command();
+        assert!(commands().eq(all.get_subcommands().map(clap::Command::get_name)));
+        assert_eq!((help_of(&["none"]), help_of(&["cgi", "none"]), help_of(&[])), (None, None, None));
+    }
+
+    #[test]
+    fn what_stands_in_front_reaches_its_command_or_is_named() {
+        let read = |line: &str| read(line.split(' ').map(OsString::from));
+        let Ok(Asked::Run(options)) = read("longshore -c a -g x; --format json explain / -c b") else { panic!() };
+        let Some(Command::Explain(asked)) = options.command else { panic!() };
+        assert_eq!((asked.conf, asked.globals, asked.format), (Some("b".into()), Some("x;".into()), Shape::Json));
+        for (line, want) in [
+            ("longshore -g x; serve .", "longshore: `serve` takes no -g; write your lines into"),
+            ("longshore -t -q serve .", "longshore: `serve` takes no -t and no -q; `longshore serve --help`"),
+            ("longshore -c a cgi", "Try CGI scripts"),
+            ("longshore site.conf", "longshore: `site.conf` is not a command; did you mean `longshore -c site.conf`?"),
+            ("longshore src", "longshore: `src` is not a command; did you mean `longshore serve src`?"),
+            ("longshore serv", "a similar subcommand exists: 'serve'"),
+        ] {
+            let Err(refused) = read(line) else { panic!("{line}") };
+            assert!(refused.text.contains(want), "{line}: {}", refused.text);
         }
     }
 }
