@@ -2,7 +2,7 @@
 //! put the checker's in its place. The checker takes a sequentially consistent load or store for weaker than it is, so what two
 //! threads store and then look for in each other's words is written with a fence between the two.
 
-pub use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+pub use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 pub use crossbeam_channel as channel;
 
@@ -20,7 +20,7 @@ pub mod thread {
     pub use std::thread::{Thread, current, park};
 }
 
-/// How many of something lie in one chunk; a model has fewer.
-pub const fn per_chunk(count: usize) -> usize {
+/// How many there are of something; a model has fewer.
+pub const fn scaled(count: usize, _in_models: usize) -> usize {
     count
 }

@@ -13,6 +13,7 @@ mod server {
     pub use crate::kernel::{alarm, news, pauses};
 
     pub mod bells;
+    mod chunks;
     mod marks;
     pub mod pool;
     pub mod slot;

@@ -1,6 +1,6 @@
 //! The checker's side of src/sync.rs: words, locks and sleeping threads whose every order it tries.
 
-// A list of chunks is shared without a hand-over of its own; the checker has nothing to find there.
+// Who shares a table does so without a hand-over of its own; the checker has nothing to find there.
 pub use std::sync::{Arc, PoisonError};
 
 pub use loom::sync::{Mutex, MutexGuard};
@@ -11,6 +11,29 @@ pub mod atomic {
         Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst},
         fence,
     };
+}
+
+/// A value that is set once: who sees it sees what was done before.
+pub struct OnceLock<T> {
+    value: std::sync::OnceLock<T>,
+    is_set: atomic::AtomicBool,
+}
+
+impl<T> OnceLock<T> {
+    pub fn new() -> OnceLock<T> {
+        OnceLock { value: std::sync::OnceLock::new(), is_set: atomic::AtomicBool::new(false) }
+    }
+
+    pub fn get(&self) -> Option<&T> {
+        self.is_set.load(atomic::Acquire).then(|| self.value.get()).flatten()
+    }
+
+    /// Two never do this at once where it is used: it has a lock around it.
+    pub fn get_or_init(&self, make: impl FnOnce() -> T) -> &T {
+        let value = self.value.get_or_init(make);
+        self.is_set.store(true, atomic::Release);
+        value
+    }
 }
 
 pub mod thread {
@@ -76,7 +99,7 @@ pub mod channel {
     }
 }
 
-/// The second claim makes another chunk.
-pub const fn per_chunk(_: usize) -> usize {
-    1
+/// So few that the second claim makes another chunk.
+pub const fn scaled(_: usize, in_models: usize) -> usize {
+    in_models
 }

@@ -18,7 +18,7 @@ use super::ear::Ear;
 use super::listen::Listener;
 use super::refusal::{self, Refusals};
 use super::shared::Shared;
-use super::slot::{self, Parked, Slot};
+use super::slot::{Kind, Parked, Slot};
 use super::tls::Tls;
 use super::transport::{Socket, Transport};
 use super::{Message, Reloader};
@@ -59,7 +59,6 @@ pub struct Acceptor {
     pub(super) listeners: Vec<Option<Listener>>,
     /// Listeners that may have more connections waiting.
     pub(super) hungry: Vec<usize>,
-    pub(super) chunks: Vec<Arc<[Slot<Box<Connection>>]>>,
     /// For the time when every worker is busy.
     ear: Ear,
     /// Work that found the queue full and cannot be refused any more.
@@ -106,7 +105,6 @@ impl Acceptor {
             messages,
             listeners: Vec::new(),
             hungry: Vec::new(),
-            chunks: Vec::new(),
             ear,
             backlog: VecDeque::new(),
             soon: BinaryHeap::new(),
@@ -165,7 +163,7 @@ impl Acceptor {
                 self.refusals.log(now);
             }
             if self.shared.is_stopping() {
-                if self.shared.slots.used() == 0 {
+                if self.shared.slots.is_empty() {
                     return Ended::Gracefully;
                 }
                 if self.stop_by.is_some_and(|by| now >= by) {
@@ -194,13 +192,13 @@ impl Acceptor {
     }
 
     fn wake(&mut self, token: usize) {
-        if let Some(connection) = slot::find(&self.chunks, token).and_then(Slot::notify) {
+        if let Some(connection) = self.shared.slots.find(token).and_then(Slot::notify) {
             self.dispatch(Job { connection, why: Why::Ready });
         }
     }
 
     fn wait_without_soon(&self) -> Option<Duration> {
-        let busy = self.shared.slots.used() > 0 || self.paused.is_some() || self.refusals.unsaid();
+        let busy = !self.shared.slots.is_empty() || self.paused.is_some() || self.refusals.unsaid();
         match () {
             () if !self.hungry.is_empty() && self.paused.is_none() => Some(Duration::ZERO),
             () if !self.backlog.is_empty() => Some(Duration::from_millis(1)),
@@ -262,19 +260,16 @@ impl Acceptor {
             true => Transport::Tls(Box::new(Tls::over(socket))),
             false => Transport::Plain(socket),
         };
-        let full = self.shared.slots.used() >= self.most && !self.make_room();
+        let full = self.clients() >= self.most && !self.make_room();
         if full {
             self.refusals.connections_full();
             let is_told = self.shared.is_debugger(number, peer);
             refusal::send(&mut socket, is_told.then_some(refusal::CONNECTIONS_FULL));
-            if self.shared.slots.used() >= self.most.saturating_add(refusal::LINGERING) {
+            if self.clients() >= self.most.saturating_add(refusal::LINGERING) {
                 return;
             }
         }
-        let place = self.shared.slots.claim();
-        if place.position().0 >= self.chunks.len() {
-            self.chunks = self.shared.slots.chunks();
-        }
+        let place = self.shared.slots.claim(Kind::Client);
         self.number += 1;
         let mut connection = Box::new(Connection::new(place, socket, number as u32, self.number, peer));
         if full {
@@ -288,13 +283,18 @@ impl Acceptor {
         }
     }
 
+    /// How many clients have a connection.
+    fn clients(&self) -> u32 {
+        self.shared.slots.used(Kind::Client)
+    }
+
     /// Leaves a connection to its news and its deadline.
     fn park(&mut self, mut connection: Box<Connection>, how: Parked) {
         if let Err(error) = connection.be_watched(self.shared.jobs.news()) {
             return log::error!("epoll_ctl() failed: {error}");
         }
-        let ((chunk, at), deadline) = (connection.place.position(), connection.deadline);
-        if let Some(connection) = self.chunks[chunk][at].park(connection, how, deadline) {
+        let (token, deadline) = (connection.place.token(), connection.deadline);
+        if let Some(connection) = self.shared.slots.of(token).park(connection, how, deadline) {
             self.backlog.push_back(Job { connection, why: Why::Ready });
         }
     }
@@ -302,7 +302,7 @@ impl Acceptor {
     /// Closes the connections that are idle longest; false if none is idle.
     fn make_room(&mut self) -> bool {
         let mut idle: Vec<(u64, &Slot<Box<Connection>>)> = Vec::new();
-        for slot in self.chunks.iter().flat_map(|chunk| chunk.iter()) {
+        for slot in self.shared.slots.all() {
             if slot.parked() == Some(Parked::Idle) {
                 idle.push((slot.deadline(), slot));
             }
@@ -369,14 +369,11 @@ impl Acceptor {
 
     /// Takes what has waited too long. Idle connections are closed here; the rest may need a log line.
     fn sweep(&mut self, now: u64) {
-        for i in 0..self.chunks.len() {
-            let chunk = self.chunks[i].clone();
-            for slot in chunk.iter() {
-                let Some(connection) = slot.expire(now) else { continue };
-                match connection.phase {
-                    Phase::Idle | Phase::Lingering { .. } if connection.deadline <= now => {}
-                    _ => self.dispatch(Job { connection, why: Why::Expired }),
-                }
+        let slots = self.shared.slots.clone();
+        for connection in slots.all().filter_map(|slot| slot.expire(now)) {
+            match connection.phase {
+                Phase::Idle | Phase::Lingering { .. } if connection.deadline <= now => {}
+                _ => self.dispatch(Job { connection, why: Why::Expired }),
             }
         }
     }

@@ -6,12 +6,13 @@ use std::fmt;
 use std::io;
 use std::os::fd::BorrowedFd;
 
+use super::chunks::{Chunk, Chunks};
 use super::marks::Marks;
 use super::news::News;
 use super::slot::OURS;
 use crate::exchange::engine::Bell;
 use crate::sync::atomic::{Acquire, AtomicUsize, Relaxed, Release, SeqCst, fence};
-use crate::sync::{Arc, Mutex, PoisonError, per_chunk};
+use crate::sync::{Arc, scaled};
 
 /// In the token of an event: it names a bell, not a connection. Connections never get such high numbers.
 pub const BELL: usize = OURS | 0x4000_0000;
@@ -27,7 +28,7 @@ const NEWS: u32 = 1;
 /// The other end closed: an end of file waits behind the bytes, and no further edge tells of it.
 const ENDED: u32 = 2;
 
-const PER_CHUNK: usize = per_chunk(256);
+const PER_CHUNK: usize = scaled(256, 1);
 
 struct Place {
     wakes: AtomicUsize,
@@ -35,13 +36,10 @@ struct Place {
     marks: Marks,
 }
 
-type Chunk = Arc<[Place]>;
-
-/// All bells, in chunks that never move; it grows and does not shrink.
+/// All bells.
 #[derive(Default)]
 pub struct Bells {
-    chunks: Mutex<Vec<Chunk>>,
-    free: Mutex<Vec<u32>>,
+    chunks: Chunks<Place, PER_CHUNK>,
 }
 
 impl Bells {
@@ -53,7 +51,7 @@ impl Bells {
         socket: BorrowedFd<'_>,
         writes: bool,
     ) -> io::Result<Box<dyn Bell>> {
-        let (chunk, index) = self.claim();
+        let (chunk, index) = self.chunks.claim();
         let hung = Hung { table: self.clone(), news: news.clone(), chunk, index };
         let place = hung.place();
         place.wakes.store(connection, Release);
@@ -61,44 +59,9 @@ impl Bells {
         Ok(Box::new(hung))
     }
 
-    fn claim(&self) -> (Chunk, u32) {
-        // Nothing that can panic runs under these locks.
-        let mut chunks = self.chunks.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
-        let index = free.pop().unwrap_or_else(|| {
-            let first = (chunks.len() * PER_CHUNK) as u32;
-            chunks.push((0..PER_CHUNK).map(|_| Place::default()).collect());
-            free.extend((first + 1..first + PER_CHUNK as u32).rev());
-            first
-        });
-        (chunks[index as usize / PER_CHUNK].clone(), index)
-    }
-
-    /// The chunks as they stand; a reader keeps the list and asks again when a bell is in none of them.
-    fn chunks(&self) -> Vec<Chunk> {
-        self.chunks.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
-
-/// The bells as one who hears of events knows them.
-pub struct Ringer {
-    table: Arc<Bells>,
-    chunks: Vec<Chunk>,
-}
-
-impl Ringer {
-    /// Over these bells.
-    pub fn new(table: Arc<Bells>) -> Ringer {
-        Ringer { table, chunks: Vec::new() }
-    }
-
     /// An event of this token came: remembers it, and says whom it wakes.
-    pub fn ring(&mut self, token: usize, ended: bool) -> Option<usize> {
-        let index = token & u32::MAX as usize & !BELL;
-        if index / PER_CHUNK >= self.chunks.len() {
-            self.chunks = self.table.chunks();
-        }
-        let place = &self.chunks.get(index / PER_CHUNK)?[index % PER_CHUNK];
+    pub fn ring(&self, token: usize, ended: bool) -> Option<usize> {
+        let place = self.chunks.get(token & u32::MAX as usize & !BELL)?;
         if !place.marks.note((token >> 32) as u32, if ended { NEWS | ENDED } else { NEWS }) {
             return None;
         }
@@ -118,7 +81,7 @@ impl Default for Place {
 struct Hung {
     table: Arc<Bells>,
     news: Arc<News>,
-    chunk: Chunk,
+    chunk: Chunk<Place>,
     index: u32,
 }
 
@@ -168,7 +131,7 @@ impl Drop for Hung {
         let place = self.place();
         place.wakes.store(NOBODY, Relaxed);
         place.marks.next();
-        self.table.free.lock().unwrap_or_else(PoisonError::into_inner).push(self.index);
+        self.table.chunks.give_back(self.index);
     }
 }
 
@@ -191,7 +154,6 @@ mod tests {
     fn one_registration_wakes_one_connection_after_another() {
         let news = Arc::new(News::new().unwrap());
         let bells = Arc::<Bells>::default();
-        let mut ringer = Ringer::new(bells.clone());
         let (ours, mut theirs) = UnixStream::pair().unwrap();
         let bell = bells.hang(&news, 7, ours.as_fd(), false).unwrap();
         assert!(events(&news).is_empty() && !bell.take_news());
@@ -199,14 +161,14 @@ mod tests {
             bell.wakes(connection);
             theirs.write_all(b"x").unwrap();
             let [(token, ended)] = events(&news)[..] else { panic!("one event") };
-            assert_eq!((ringer.ring(token, ended), ended), (want, false));
+            assert_eq!((bells.ring(token, ended), ended), (want, false));
             assert_eq!([bell.take_news(), bell.take_news()], [true, false], "news is taken once");
         }
         bell.leave_news();
         assert!(bell.has_news() && bell.take_news() && !bell.has_news());
         drop(theirs);
         let [(token, ended)] = events(&news)[..] else { panic!("one event") };
-        ringer.ring(token, ended);
+        bells.ring(token, ended);
         assert_eq!((ended, [bell.take_news(), bell.take_news()]), (true, [true, true]), "an end stays");
     }
 
@@ -214,18 +176,17 @@ mod tests {
     fn a_late_event_finds_nobody() {
         let news = Arc::new(News::new().unwrap());
         let bells = Arc::<Bells>::default();
-        let mut ringer = Ringer::new(bells.clone());
         let (ours, theirs) = UnixStream::pair().unwrap();
         let first = bells.hang(&news, 7, ours.as_fd(), false).unwrap();
         let token = BELL;
-        assert_eq!(ringer.ring(token, false), Some(7));
+        assert_eq!(bells.ring(token, false), Some(7));
         drop(first);
         let second = bells.hang(&news, 8, theirs.as_fd(), false).unwrap();
-        assert_eq!((ringer.ring(token, true), second.has_news()), (None, false));
-        assert_eq!(ringer.ring(1 << 32 | BELL, false), Some(8));
+        assert_eq!((bells.ring(token, true), second.has_news()), (None, false));
+        assert_eq!(bells.ring(1 << 32 | BELL, false), Some(8));
         let more: Vec<_> = (0..PER_CHUNK).map(|_| UnixStream::pair().unwrap()).collect();
         let hung: Vec<_> = more.iter().map(|(one, _)| bells.hang(&news, 9, one.as_fd(), true).unwrap()).collect();
-        assert_eq!(ringer.ring(BELL | PER_CHUNK, false), Some(9));
+        assert_eq!(bells.ring(BELL | PER_CHUNK, false), Some(9));
         drop(hung);
     }
 }

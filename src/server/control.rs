@@ -131,12 +131,10 @@ impl Acceptor {
 
     /// Lets all that is neither idle nor in a head look at the settings anew. One that runs finds the mark when it would park.
     fn wake_busy(&mut self) {
-        for i in 0..self.chunks.len() {
-            let chunk = self.chunks[i].clone();
-            for slot in chunk.iter().filter(|slot| !matches!(slot.parked(), Some(Parked::Idle | Parked::Head))) {
-                if let Some(connection) = slot.notify() {
-                    self.dispatch(Job { connection, why: Why::Ready });
-                }
+        let slots = self.shared.slots.clone();
+        for slot in slots.all().filter(|slot| !matches!(slot.parked(), Some(Parked::Idle | Parked::Head))) {
+            if let Some(connection) = slot.notify() {
+                self.dispatch(Job { connection, why: Why::Ready });
             }
         }
     }
@@ -174,21 +172,19 @@ impl Acceptor {
 
     /// Looks a last time whether a request has come on the idle connections; a worker closes those without one.
     pub(super) fn close_idle(&mut self, now: u64) {
-        for i in 0..self.chunks.len() {
-            let chunk = self.chunks[i].clone();
-            for slot in chunk.iter() {
-                let Some(mut connection) = slot.take_parked(Parked::Idle) else { continue };
-                if connection.requests > 0 {
-                    // Its edge may stand behind the signal's.
-                    slot.note(connection.place.token(), false);
-                    self.dispatch(Job { connection, why: Why::Ready });
-                    continue;
-                }
-                connection.deadline = connection.deadline.min(now + GRACE);
-                let deadline = connection.deadline;
-                if let Some(connection) = slot.park(connection, Parked::Idle, deadline) {
-                    self.dispatch(Job { connection, why: Why::Ready });
-                }
+        let slots = self.shared.slots.clone();
+        for slot in slots.all() {
+            let Some(mut connection) = slot.take_parked(Parked::Idle) else { continue };
+            if connection.requests > 0 {
+                // Its edge may stand behind the signal's.
+                slot.note(connection.place.token(), false);
+                self.dispatch(Job { connection, why: Why::Ready });
+                continue;
+            }
+            connection.deadline = connection.deadline.min(now + GRACE);
+            let deadline = connection.deadline;
+            if let Some(connection) = slot.park(connection, Parked::Idle, deadline) {
+                self.dispatch(Job { connection, why: Why::Ready });
             }
         }
     }

@@ -3,32 +3,31 @@
 
 use std::sync::Arc;
 
-use super::bells::{BELL, Bells, Ringer};
+use super::bells::{BELL, Bells};
 use super::connection::Connection;
 use super::news::Event;
-use super::slot::{self, OURS, Parked, Slot, Slots};
+use super::slot::{OURS, Parked, Slots};
 
 /// What turns events into work.
 pub struct Ear {
     slots: Arc<Slots<Box<Connection>>>,
-    chunks: Vec<Arc<[Slot<Box<Connection>>]>>,
-    ringer: Ringer,
+    bells: Arc<Bells>,
 }
 
 impl Ear {
     /// Over these connections and bells.
     pub fn new(slots: Arc<Slots<Box<Connection>>>, bells: Arc<Bells>) -> Ear {
-        Ear { slots, chunks: Vec::new(), ringer: Ringer::new(bells) }
+        Ear { slots, bells }
     }
 
     /// Notes what an event says. The connection that it wakes is the caller's from now on; none if there is nothing to do, or somebody
     /// works on it and will see the mark.
-    pub fn hear(&mut self, event: Event) -> Option<Box<Connection>> {
+    pub fn hear(&self, event: Event) -> Option<Box<Connection>> {
         if event.token & BELL == BELL {
-            let woken = self.ringer.ring(event.token, event.ended)?;
-            return self.slot(woken)?.notify();
+            let woken = self.bells.ring(event.token, event.ended)?;
+            return self.slots.find(woken)?.notify();
         }
-        let slot = self.slot(event.token)?;
+        let slot = self.slots.find(event.token)?;
         // Room to write is no news to who waits for a request.
         if !event.news && matches!(slot.parked(), Some(Parked::Idle | Parked::Head)) {
             return None;
@@ -37,12 +36,5 @@ impl Ear {
             slot.note(event.token, event.ended);
         }
         slot.notify()
-    }
-
-    fn slot(&mut self, token: usize) -> Option<&Slot<Box<Connection>>> {
-        if slot::chunk_of(token) >= self.chunks.len() {
-            self.chunks = self.slots.chunks();
-        }
-        slot::find(&self.chunks, token)
     }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::bells::Bells;
 use super::connection::{Job, Why};
 use super::shared::Shared;
-use super::slot::{OURS, Slot, find};
+use super::slot::{OURS, Slot};
 use super::{Inbox, Message};
 use crate::exchange::engine::{Bell, Engine};
 
@@ -36,8 +36,7 @@ impl Engine for Link {
     }
 
     fn wake(&self, connection: usize) {
-        let chunks = self.shared.slots.chunks();
-        let Some(connection) = find(&chunks, connection).and_then(Slot::notify) else { return };
+        let Some(connection) = self.shared.slots.find(connection).and_then(Slot::notify) else { return };
         if let Err(job) = self.shared.jobs.send(Job { connection, why: Why::Ready }) {
             self.inbox.send(Message::Overflow(Box::new(job)));
         }

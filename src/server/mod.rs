@@ -6,6 +6,7 @@ mod announcement;
 mod answer;
 mod bells;
 mod body;
+mod chunks;
 pub mod connection;
 mod control;
 pub mod control_client;
@@ -59,7 +60,7 @@ use listen::Listener;
 use logfile::Logs;
 use shared::{Current, Entry, Shared};
 use signals::Signal;
-use slot::Parked;
+use slot::{Kind, Parked};
 
 pub use acceptor::Ended;
 
@@ -222,8 +223,8 @@ impl Server {
 
 /// What the open connections do, seen from their slots.
 fn count(slots: &slot::Slots<Box<connection::Connection>>) -> Connections {
-    let mut all = Connections { active: u64::from(slots.used()), ..Connections::default() };
-    for slot in slots.chunks().iter().flat_map(|chunk| chunk.iter()) {
+    let mut all = Connections { active: u64::from(slots.used(Kind::Client)), ..Connections::default() };
+    for slot in slots.all().filter(|slot| slot.kind() == Kind::Client) {
         match slot.parked() {
             Some(Parked::Idle) => all.waiting += 1,
             Some(Parked::Head) => all.reading += 1,

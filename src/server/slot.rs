@@ -3,9 +3,27 @@
 //! call, and no wake-up is lost: an edge that comes while a worker runs leaves its mark, and the
 //! worker that tries to park sees it.
 
+use super::chunks::{Chunk, Chunks};
 use super::marks::Marks;
 use crate::sync::atomic::{AcqRel, Acquire, AtomicU8, AtomicU32, AtomicU64, Relaxed, Release, SeqCst, fence};
-use crate::sync::{Arc, Mutex, MutexGuard, per_chunk};
+use crate::sync::{Arc, Mutex, MutexGuard, scaled};
+
+/// Who has a slot. They are counted apart: only clients count for `worker_connections`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Kind {
+    /// The connection of a client.
+    Client = 0,
+    /// One of many requests on a client's connection.
+    Stream = 1,
+    /// A request of our own.
+    Errand = 2,
+}
+
+impl Kind {
+    /// All of them, in their order.
+    pub const ALL: [Kind; 3] = [Kind::Client, Kind::Stream, Kind::Errand];
+}
 
 /// What a parked connection waits for; told apart for counters and for who may be closed first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,11 +53,12 @@ pub const OURS: usize = 0x8000_0000;
 /// No deadline.
 pub const NEVER: u64 = u64::MAX;
 
-const PER_CHUNK: usize = per_chunk(1024);
+const PER_CHUNK: usize = scaled(1024, 1);
 
 /// One connection's place.
 pub struct Slot<T> {
     word: AtomicU8,
+    kind: AtomicU8,
     /// What was heard of the client of the connection that has this slot now.
     marks: Marks,
     /// Milliseconds on the server's clock.
@@ -47,14 +66,22 @@ pub struct Slot<T> {
     value: Mutex<Option<T>>,
 }
 
-impl<T> Slot<T> {
-    fn new() -> Self {
+impl<T> Default for Slot<T> {
+    fn default() -> Self {
         Slot {
             word: AtomicU8::new(FREE),
+            kind: AtomicU8::new(Kind::Client as u8),
             marks: Marks::default(),
             deadline: AtomicU64::new(NEVER),
             value: Mutex::new(None),
         }
+    }
+}
+
+impl<T> Slot<T> {
+    /// Who has it, or had it last.
+    pub fn kind(&self) -> Kind {
+        Kind::ALL[usize::from(self.kind.load(Relaxed))]
     }
 
     fn value(&self) -> MutexGuard<'_, Option<T>> {
@@ -156,7 +183,7 @@ impl<T> Slot<T> {
 /// A connection's handle on its slot; the slot is free again when it is dropped.
 pub struct Place<T> {
     table: Arc<Slots<T>>,
-    chunk: Arc<[Slot<T>]>,
+    chunk: Chunk<Slot<T>>,
     index: u32,
 }
 
@@ -164,11 +191,6 @@ impl<T> Place<T> {
     /// The slot.
     pub fn slot(&self) -> &Slot<T> {
         &self.chunk[self.index as usize % PER_CHUNK]
-    }
-
-    /// Which chunk, and where in it.
-    pub fn position(&self) -> (usize, usize) {
-        (self.index as usize / PER_CHUNK, self.index as usize % PER_CHUNK)
     }
 
     /// The token that events carry: index and generation.
@@ -180,67 +202,62 @@ impl<T> Place<T> {
 impl<T> Drop for Place<T> {
     fn drop(&mut self) {
         let slot = self.slot();
+        let kind = slot.kind();
         slot.marks.next();
         slot.word.store(FREE, Release);
-        let mut free = self.table.free.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        free.push(self.index);
-        drop(free);
-        self.table.used.fetch_sub(1, AcqRel);
+        self.table.chunks.give_back(self.index);
+        self.table.used[kind as usize].fetch_sub(1, AcqRel);
     }
 }
 
-/// All slots, in chunks that never move; it grows and does not shrink.
+/// All slots.
 pub struct Slots<T> {
-    chunks: Mutex<Vec<Arc<[Slot<T>]>>>,
-    free: Mutex<Vec<u32>>,
-    used: AtomicU32,
+    chunks: Chunks<Slot<T>, PER_CHUNK>,
+    used: [AtomicU32; Kind::ALL.len()],
 }
 
 impl<T> Default for Slots<T> {
     fn default() -> Self {
-        Slots { chunks: Mutex::default(), free: Mutex::default(), used: AtomicU32::new(0) }
+        Slots { chunks: Chunks::default(), used: Kind::ALL.map(|_| AtomicU32::new(0)) }
     }
 }
 
 impl<T> Slots<T> {
-    /// How many are in use.
-    pub fn used(&self) -> u32 {
-        self.used.load(Acquire)
+    /// How many of this kind are in use.
+    pub fn used(&self, kind: Kind) -> u32 {
+        self.used[kind as usize].load(Acquire)
     }
 
-    /// The chunks as they stand; a reader keeps the list and asks again when [`Slots::claim`] grew it.
-    pub fn chunks(&self) -> Vec<Arc<[Slot<T>]>> {
-        self.chunks.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone()
+    /// Whether none is in use.
+    pub fn is_empty(&self) -> bool {
+        Kind::ALL.iter().all(|kind| self.used(*kind) == 0)
+    }
+
+    /// All slots there are, whoever claimed them.
+    pub fn all(&self) -> impl Iterator<Item = &Slot<T>> {
+        self.chunks.all()
     }
 
     /// Claims a free slot; its word says "running", for the caller owns it.
-    pub fn claim(self: &Arc<Self>) -> Place<T> {
-        let mut chunks = self.chunks.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        let mut free = self.free.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        if free.is_empty() {
-            let first = (chunks.len() * PER_CHUNK) as u32;
-            chunks.push((0..PER_CHUNK).map(|_| Slot::new()).collect());
-            free.extend((first..first + PER_CHUNK as u32).rev());
-        }
-        let index = free.pop().expect("there is a free slot: a chunk was just added if none was");
-        let chunk = chunks[index as usize / PER_CHUNK].clone();
-        self.used.fetch_add(1, AcqRel);
+    pub fn claim(self: &Arc<Self>, kind: Kind) -> Place<T> {
+        let (chunk, index) = self.chunks.claim();
+        self.used[kind as usize].fetch_add(1, AcqRel);
         let place = Place { table: self.clone(), chunk, index };
+        place.slot().kind.store(kind as u8, Relaxed);
         place.slot().word.store(RUNNING, Release);
         place
     }
-}
 
-/// Which chunk a token's slot is in.
-pub fn chunk_of(token: usize) -> usize {
-    (token & u32::MAX as usize & !OURS) / PER_CHUNK
-}
+    /// The slot of a place that the caller has.
+    pub fn of(&self, token: usize) -> &Slot<T> {
+        self.find(token).expect("a token that is in use names its slot")
+    }
 
-/// The slot that an event's token names, if the connection it was meant for is still there.
-pub fn find<T>(chunks: &[Arc<[Slot<T>]>], token: usize) -> Option<&Slot<T>> {
-    let index = token & u32::MAX as usize & !OURS;
-    let slot = chunks.get(index / PER_CHUNK)?.get(index % PER_CHUNK)?;
-    (slot.marks.generation() as usize == token >> 32).then_some(slot)
+    /// The slot that an event's token names, if the connection it was meant for is still there.
+    pub fn find(&self, token: usize) -> Option<&Slot<T>> {
+        let slot = self.chunks.get(token & u32::MAX as usize & !OURS)?;
+        (slot.marks.generation() as usize == token >> 32).then_some(slot)
+    }
 }
 
 #[cfg(test)]
@@ -251,7 +268,7 @@ mod tests {
     #[test]
     fn an_edge_while_running_gives_the_value_back() {
         let slots: Arc<Slots<u32>> = Arc::default();
-        let place = slots.claim();
+        let place = slots.claim(Kind::Client);
         let slot = place.slot();
         assert_eq!(slot.notify(), None);
         assert_eq!(slot.park(7, Parked::Busy, NEVER), Some(7));
@@ -262,15 +279,26 @@ mod tests {
     #[test]
     fn a_late_event_finds_nobody() {
         let slots: Arc<Slots<u32>> = Arc::default();
-        let place = slots.claim();
+        let place = slots.claim(Kind::Client);
         let token = place.token();
-        assert!(find(&slots.chunks(), token).is_some());
-        assert!(find(&slots.chunks(), token | OURS).is_some());
+        assert!(slots.find(token).is_some() && slots.find(token | OURS).is_some());
         drop(place);
-        let again = slots.claim();
+        let again = slots.claim(Kind::Client);
         assert_ne!(again.token(), token);
-        assert!(find(&slots.chunks(), token).is_none());
-        assert_eq!(slots.used(), 1);
+        assert!(slots.find(token).is_none());
+        assert_eq!(slots.used(Kind::Client), 1);
+    }
+
+    #[test]
+    fn each_kind_is_counted_apart() {
+        let slots: Arc<Slots<u32>> = Arc::default();
+        let count = |slots: &Slots<u32>| Kind::ALL.map(|kind| slots.used(kind));
+        let places = [Kind::Client, Kind::Errand, Kind::Stream, Kind::Errand].map(|kind| slots.claim(kind));
+        assert_eq!((count(&slots), places[2].slot().kind(), slots.is_empty()), ([1, 1, 2], Kind::Stream, false));
+        drop(places);
+        assert_eq!((count(&slots), slots.is_empty()), ([0; 3], true));
+        let again = slots.claim(Kind::Client);
+        assert_eq!(again.slot().kind(), Kind::Client, "another kind had the slot before");
     }
 
     /// Many edges against many parkings: every edge must be seen by somebody, so the count of work done
@@ -279,7 +307,7 @@ mod tests {
     fn no_wake_up_is_lost() {
         const EDGES: usize = 200_000;
         let slots: Arc<Slots<Box<u32>>> = Arc::default();
-        let place = Arc::new(slots.claim());
+        let place = Arc::new(slots.claim(Kind::Client));
         let (sender, receiver) = crossbeam_channel::bounded(64);
         let (posted, seen) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
         sender.send(Box::new(0)).unwrap();

@@ -12,7 +12,7 @@ use super::ear::Ear;
 use super::news::Event;
 use super::request::{late_body, late_head};
 use super::shared::{Current, Shared};
-use super::slot::{Parked, Slot};
+use super::slot::Parked;
 use super::{Inbox, Message};
 use crate::exchange::engine::Engine;
 use crate::exchange::error::{HttpError, Level};
@@ -55,7 +55,6 @@ pub struct Worker {
     pub(super) spare: Head,
     /// The second that `date` shows.
     pub(super) date: (u64, String),
-    chunks: Vec<Arc<[Slot<Box<Connection>>]>>,
     pub(super) link: Option<Arc<dyn Engine>>,
     inbox: Inbox,
     ear: Ear,
@@ -78,7 +77,6 @@ impl Worker {
             out: Vec::with_capacity(4096),
             spare: Head::default(),
             date: (0, String::new()),
-            chunks: Vec::new(),
             link: Some(link),
             inbox,
             ear,
@@ -214,11 +212,7 @@ impl Worker {
             log::error!("epoll_ctl() failed: {error}");
             return None;
         }
-        let (chunk, at) = c.place.position();
-        if chunk >= self.chunks.len() {
-            self.chunks = self.shared.slots.chunks();
-        }
-        let mut back = self.chunks[chunk][at].park(c, how, deadline)?;
+        let mut back = self.shared.slots.of(c.place.token()).park(c, how, deadline)?;
         hear(&mut back);
         Some(back)
     }

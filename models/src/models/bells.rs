@@ -8,9 +8,9 @@ use loom::thread;
 
 use super::slot::{Connection, Table, claim};
 use crate::exchange::engine::Bell;
-use crate::server::bells::{BELL, Bells, Ringer};
+use crate::server::bells::{BELL, Bells};
 use crate::server::news::News;
-use crate::server::slot::{NEVER, Parked, Slot, find};
+use crate::server::slot::{NEVER, Parked, Slot};
 
 /// What the other end has sent, and how much of it a request has seen.
 #[derive(Default)]
@@ -41,11 +41,10 @@ fn wait(slot: &Slot<Box<Connection>>, bell: &dyn Bell, sent: &Sent, mut connecti
 }
 
 /// Something comes, and who hears of it wakes whom the bell names.
-fn ring(ringer: &mut Ringer, table: &Table, bell: &dyn Bell, sent: &Sent) {
+fn ring(bells: &Bells, table: &Table, bell: &dyn Bell, sent: &Sent) {
     sent.came.fetch_add(1, AcqRel);
-    let Some(token) = ringer.ring(BELL, false) else { return };
-    let chunks = table.chunks();
-    let slot = find(&chunks, token).unwrap();
+    let Some(token) = bells.ring(BELL, false) else { return };
+    let slot = table.find(token).unwrap();
     if let Some(connection) = slot.notify() {
         wait(slot, bell, sent, connection);
     }
@@ -57,9 +56,8 @@ fn race(ringers: usize) {
     let (bell, sent) = (hang(&bells), Arc::new(Sent::default()));
     let others: Vec<_> = (0..ringers)
         .map(|_| {
-            let (table, bell, sent) = (table.clone(), bell.clone(), sent.clone());
-            let mut ringer = Ringer::new(bells.clone());
-            thread::spawn(move || ring(&mut ringer, &table, &*bell, &sent))
+            let (table, bells, bell, sent) = (table.clone(), bells.clone(), bell.clone(), sent.clone());
+            thread::spawn(move || ring(&bells, &table, &*bell, &sent))
         })
         .collect();
     bell.wakes(Some(place.token()));
@@ -73,8 +71,10 @@ fn race(ringers: usize) {
 pub fn late_ring() {
     let bells = std::sync::Arc::<Bells>::default();
     let first = hang(&bells);
-    let mut ringer = Ringer::new(bells.clone());
-    let other = thread::spawn(move || ringer.ring(BELL, true));
+    let other = {
+        let bells = bells.clone();
+        thread::spawn(move || bells.ring(BELL, true))
+    };
     drop(first);
     let second = hang(&bells);
     assert_eq!(other.join().unwrap(), None, "both work for nobody");

@@ -16,6 +16,7 @@ pub const ALL: &[(&str, usize, fn())] = &[
     ),
     ("slot: a late edge says nothing of the connection that has the slot now", 3, slot::late_edge),
     ("slot: one gives its slot back while another claims", 3, slot::given_back_and_claimed),
+    ("slot: a deadline in a new chunk is looked at", 3, slot::a_new_chunk_is_swept),
     ("bells: news of a kept socket reaches the next request", 3, bells::taken_and_rung),
     ("bells: two who ring, one who parks", 2, bells::two_ringers),
     ("bells: a late event says nothing of the bell that has the place now", 3, bells::late_ring),

@@ -4,7 +4,7 @@ use loom::sync::Arc;
 use loom::sync::atomic::{AtomicUsize, Ordering::*};
 use loom::thread;
 
-use crate::server::slot::{NEVER, Parked, Place, Slot, Slots, find};
+use crate::server::slot::{Kind, NEVER, Parked, Place, Slot, Slots};
 
 /// A connection that notices when two have it.
 pub struct Connection(loom::cell::UnsafeCell<usize>);
@@ -25,7 +25,7 @@ pub type Table = std::sync::Arc<Slots<Box<Connection>>>;
 
 pub fn claim() -> (Table, Arc<Place<Box<Connection>>>) {
     let table = Table::default();
-    let place = Arc::new(table.claim());
+    let place = Arc::new(table.claim(Kind::Client));
     (table, place)
 }
 
@@ -135,19 +135,18 @@ pub fn note_behind_an_old_mark() {
 /// whose client has left.
 pub fn late_edge() {
     let table = Table::default();
-    let place = table.claim();
+    let place = table.claim(Kind::Client);
     let token = place.token();
     let other = {
         let table = table.clone();
         thread::spawn(move || {
-            let chunks = table.chunks();
-            let slot = find(&chunks, token)?;
+            let slot = table.find(token)?;
             slot.note(token, true);
             slot.notify().inspect(|connection| connection.work())
         })
     };
     drop(place);
-    let next = table.claim();
+    let next = table.claim(Kind::Client);
     let back = next.slot().park(Connection::new(), Parked::Busy, NEVER);
     let woken = other.join().unwrap();
     assert!(!(back.is_some() && woken.is_some()), "two have it");
@@ -155,22 +154,42 @@ pub fn late_edge() {
     if let Some(connection) = back.or(woken).or_else(|| next.slot().notify()) {
         connection.work();
     }
-    assert_eq!((next.slot().parked(), table.used()), (None, 1));
+    assert_eq!((next.slot().parked(), table.used(Kind::Client)), (None, 1));
 }
 
 /// One gives its slot back while another claims: the claimed one is nobody else's, whichever it is.
 pub fn given_back_and_claimed() {
     let table = Table::default();
-    let place = table.claim();
+    let place = table.claim(Kind::Client);
     let other = thread::spawn(move || drop(place));
-    let next = table.claim();
+    let next = table.claim(Kind::Client);
     assert!(
         next.slot().park(Connection::new(), Parked::Idle, NEVER).is_none(),
         "nothing came, and it does not stay parked"
     );
     other.join().unwrap();
-    let chunks = table.chunks();
-    let connection = find(&chunks, next.token()).and_then(Slot::notify);
+    let connection = table.find(next.token()).and_then(Slot::notify);
     connection.expect("it waits in the slot that its token names").work();
-    assert_eq!(table.used(), 1);
+    assert_eq!(table.used(Kind::Client), 1);
+}
+
+/// One claims in a new chunk and parks while another looks at deadlines: a look after that finds it, however many chunks there were when
+/// the other looked first.
+pub fn a_new_chunk_is_swept() {
+    let table = Table::default();
+    let first = table.claim(Kind::Client);
+    let other = {
+        let table = table.clone();
+        thread::spawn(move || {
+            let place = table.claim(Kind::Errand);
+            assert!(place.slot().park(Connection::new(), Parked::Busy, 5).is_none());
+            place
+        })
+    };
+    let sweep = || table.all().filter_map(|slot| slot.expire(5)).inspect(|connection| connection.work()).count();
+    let early = sweep();
+    let place = other.join().unwrap();
+    assert_eq!((early + sweep(), place.slot().parked()), (1, None), "its deadline is looked at once");
+    drop((first, place));
+    assert!(table.is_empty());
 }
