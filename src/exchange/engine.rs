@@ -36,6 +36,14 @@ pub trait Engine: Send + Sync {
     /// Wakes this connection.
     fn wake(&self, connection: usize);
 
+    /// The same for one of many: what comes of it may wait for [`Engine::tell`].
+    fn rouse(&self, connection: usize) {
+        self.wake(connection);
+    }
+
+    /// All of many were roused.
+    fn tell(&self) {}
+
     /// Sees what the process of this number does. A server has no use for it.
     fn see(&self, _process: u32, _sight: Sight<'_>) {}
 }
@@ -82,6 +90,21 @@ impl Waker {
         if let Some(engine) = &self.engine {
             engine.wake(self.connection);
         }
+    }
+
+    /// Wakes many, at the cost of one.
+    pub fn wake_all(wakers: impl IntoIterator<Item = Waker>) {
+        let mut last: Option<Arc<dyn Engine>> = None;
+        for Waker { engine, connection } in wakers {
+            let Some(engine) = engine else { continue };
+            engine.rouse(connection);
+            if let Some(before) = last.replace(engine)
+                && last.as_ref().is_some_and(|engine| !Arc::ptr_eq(engine, &before))
+            {
+                before.tell();
+            }
+        }
+        last.inspect(|engine| engine.tell());
     }
 
     /// News of a socket wakes it from now on; see [`Engine::hang`].

@@ -211,7 +211,7 @@ impl<W: Work> State<W> {
     fn end(&mut self, made: Result<W::Made, HttpError>) {
         self.stage = Stage::Done(made);
         self.permits.clear();
-        self.waiting.iter().for_each(|(_, waker)| waker.wake());
+        Waker::wake_all(self.waiting.iter().map(|(_, waker)| waker.clone()));
     }
 }
 

@@ -1,6 +1,6 @@
 //! The acceptor: owns the listeners, the parked connections' deadlines and the messages to the process. It hands what it accepts
-//! to the workers, and hears for them while none listens. It does no file, DNS or TLS work and never waits for a worker: a
-//! full queue is answered with a fast 503.
+//! to the workers, and hears for them while none listens. It does no file, DNS or TLS work, writes
+//! to no client and never waits for a worker: a full queue is answered with a fast 503, which the closer writes.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
@@ -9,19 +9,20 @@ use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crossbeam_channel::Receiver;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
 
+use super::Reloader;
+use super::closer::{Closer, Farewell};
 use super::connection::{Connection, Job, Phase, Why};
 use super::ear::Ear;
+use super::inbox::Mail;
 use super::listen::Listener;
 use super::refusal::{self, Refusals};
 use super::shared::Shared;
 use super::slot::{Kind, Parked, Slot};
 use super::tls::Tls;
-use super::transport::{Socket, Transport};
-use super::{Message, Reloader};
+use super::transport::{Mute, Socket, Transport};
 use crate::exchange::counters;
 
 /// Tokens from here on are not connections.
@@ -54,7 +55,10 @@ pub enum Ended {
 pub struct Acceptor {
     pub(super) poll: Poll,
     pub(super) shared: Arc<Shared>,
-    pub(super) messages: Receiver<Message>,
+    mail: Mail,
+    pub(super) closer: Closer,
+    /// Work was queued in this turn, of which no worker was told yet.
+    untold: bool,
     /// By number; none for one that a reload took away.
     pub(super) listeners: Vec<Option<Listener>>,
     /// Listeners that may have more connections waiting.
@@ -94,7 +98,7 @@ impl Acceptor {
         poll: Poll,
         shared: Arc<Shared>,
         ear: Ear,
-        messages: Receiver<Message>,
+        (mail, closer): (Mail, Closer),
         listeners: Vec<Listener>,
         reloader: Reloader,
     ) -> io::Result<Self> {
@@ -102,7 +106,9 @@ impl Acceptor {
         let mut acceptor = Acceptor {
             poll,
             shared,
-            messages,
+            mail,
+            closer,
+            untold: false,
             listeners: Vec::new(),
             hungry: Vec::new(),
             ear,
@@ -131,6 +137,7 @@ impl Acceptor {
     /// Accepts, hands over and watches deadlines until the server is told to stop.
     pub fn run(mut self) -> Ended {
         let mut events = Events::with_capacity(1024);
+        let _mute = Mute::this_thread();
         loop {
             if let Err(error) = self.poll.poll(&mut events, self.wait())
                 && error.kind() != ErrorKind::Interrupted
@@ -145,7 +152,8 @@ impl Acceptor {
                     listener => self.accept(listener - SPECIAL),
                 }
             }
-            while let Ok(message) = self.messages.try_recv() {
+            self.mail.open();
+            while let Some(message) = self.mail.next() {
                 if let Some(ended) = self.message(message) {
                     return ended;
                 }
@@ -162,8 +170,9 @@ impl Acceptor {
                 }
                 self.refusals.log(now);
             }
+            self.tell();
             if self.shared.is_stopping() {
-                if self.shared.slots.is_empty() {
+                if self.shared.slots.is_empty() && self.closer.is_done() {
                     return Ended::Gracefully;
                 }
                 if self.stop_by.is_some_and(|by| now >= by) {
@@ -256,24 +265,23 @@ impl Acceptor {
     fn welcome(&mut self, number: usize, socket: Socket, peer: Option<std::net::SocketAddr>) {
         counters::accepted();
         let (time, tls) = self.shared.arrival(number);
-        let mut socket = match tls {
+        let socket = match tls {
             true => Transport::Tls(Box::new(Tls::over(socket))),
             false => Transport::Plain(socket),
         };
         let full = self.clients() >= self.most && !self.make_room();
         if full {
             self.refusals.connections_full();
-            let is_told = self.shared.is_debugger(number, peer);
-            refusal::send(&mut socket, is_told.then_some(refusal::CONNECTIONS_FULL));
             if self.clients() >= self.most.saturating_add(refusal::LINGERING) {
-                return;
+                let why = self.shared.is_debugger(number, peer).then_some(refusal::CONNECTIONS_FULL);
+                return self.closer.say(Farewell::TurnAway(socket, why));
             }
         }
         let place = self.shared.slots.claim(Kind::Client);
         self.number += 1;
         let mut connection = Box::new(Connection::new(place, socket, number as u32, self.number, peer));
         if full {
-            return self.refuse(connection);
+            return self.refuse(connection, refusal::CONNECTIONS_FULL);
         }
         counters::handled();
         connection.deadline = self.shared.clock.now() + time;
@@ -291,7 +299,8 @@ impl Acceptor {
     /// Leaves a connection to its news and its deadline.
     fn park(&mut self, mut connection: Box<Connection>, how: Parked) {
         if let Err(error) = connection.be_watched(self.shared.jobs.news()) {
-            return log::error!("epoll_ctl() failed: {error}");
+            log::error!("epoll_ctl() failed: {error}");
+            return self.closer.close(connection);
         }
         let (token, deadline) = (connection.place.token(), connection.deadline);
         if let Some(connection) = self.shared.slots.of(token).park(connection, how, deadline) {
@@ -301,8 +310,9 @@ impl Acceptor {
 
     /// Closes the connections that are idle longest; false if none is idle.
     fn make_room(&mut self) -> bool {
+        let slots = self.shared.slots.clone();
         let mut idle: Vec<(u64, &Slot<Box<Connection>>)> = Vec::new();
-        for slot in self.shared.slots.all() {
+        for slot in slots.all() {
             if slot.parked() == Some(Parked::Idle) {
                 idle.push((slot.deadline(), slot));
             }
@@ -312,42 +322,46 @@ impl Acceptor {
         }
         let most = (idle.len() / SPARED).clamp(1, ROOM);
         idle.select_nth_unstable_by_key(most - 1, |(deadline, _)| *deadline);
-        let closed = idle[..most].iter().filter(|(_, slot)| slot.take_parked(Parked::Idle).is_some()).count();
-        closed > 0
+        let closed = idle[..most].iter().filter_map(|(_, slot)| slot.take_parked(Parked::Idle));
+        closed.map(|connection| self.closer.close(connection)).count() > 0
     }
 
     // --- handing over ---
 
+    /// Queues work. The first of a turn wakes a worker, and so does the end of the turn: much at once costs two system calls.
     pub(super) fn dispatch(&mut self, job: Job) {
-        if let Err(job) = self.shared.jobs.send(job) {
-            self.overflow(job);
+        match self.shared.jobs.push(job) {
+            Ok(()) if !std::mem::replace(&mut self.untold, true) => self.shared.jobs.tell(),
+            Ok(()) => {}
+            Err(job) => self.overflow(job),
+        }
+    }
+
+    /// Wakes a worker if work was queued in this turn and it waits still.
+    fn tell(&mut self) {
+        if std::mem::take(&mut self.untold) && !self.shared.jobs.is_empty() {
+            self.shared.jobs.tell();
         }
     }
 
     /// The queue is full: a new request is refused at once, anything else waits for its turn.
     pub(super) fn overflow(&mut self, job: Job) {
-        let Job { mut connection, why } = job;
+        let Job { connection, why } = job;
         match connection.phase {
             // During a graceful stop nothing accepted is refused, and nothing new comes.
             Phase::Idle | Phase::Head(_) if !self.shared.is_stopping() => {
                 self.refusals.queue_full();
-                let is_told = self.shared.is_debugger(connection.listener as usize, connection.peer);
-                refusal::send(&mut connection.socket, is_told.then_some(refusal::QUEUE_FULL));
-                self.refuse(connection);
+                self.refuse(connection, refusal::QUEUE_FULL);
             }
-            Phase::Lingering { .. } if why == Why::Expired => {}
+            Phase::Lingering { .. } if why == Why::Expired => self.closer.close(connection),
             _ => self.backlog.push_back(Job { connection, why }),
         }
     }
 
-    /// Lets a client that got its 503 finish what it is sending, so that the close does not become a reset.
-    fn refuse(&mut self, mut connection: Box<Connection>) {
-        connection.socket.finish();
-        let until = self.shared.clock.now() + refusal::LINGER;
-        connection.input = Vec::new();
-        connection.phase = Phase::Lingering { until, silence: refusal::LINGER };
-        connection.deadline = until;
-        self.park(connection, Parked::Busy);
+    /// Has a client told that there is no room for it.
+    fn refuse(&self, connection: Box<Connection>, why: &'static str) {
+        let is_told = self.shared.is_debugger(connection.listener as usize, connection.peer);
+        self.closer.say(Farewell::Refuse(connection, is_told.then_some(why)));
     }
 
     fn retry(&mut self) {
@@ -368,11 +382,11 @@ impl Acceptor {
     }
 
     /// Takes what has waited too long. Idle connections are closed here; the rest may need a log line.
-    fn sweep(&mut self, now: u64) {
+    pub(super) fn sweep(&mut self, now: u64) {
         let slots = self.shared.slots.clone();
         for connection in slots.all().filter_map(|slot| slot.expire(now)) {
             match connection.phase {
-                Phase::Idle | Phase::Lingering { .. } if connection.deadline <= now => {}
+                Phase::Idle | Phase::Lingering { .. } if connection.deadline <= now => self.closer.close(connection),
                 _ => self.dispatch(Job { connection, why: Why::Expired }),
             }
         }

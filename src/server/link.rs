@@ -36,8 +36,17 @@ impl Engine for Link {
     }
 
     fn wake(&self, connection: usize) {
+        self.rouse(connection);
+        self.tell();
+    }
+
+    fn tell(&self) {
+        self.shared.jobs.tell();
+    }
+
+    fn rouse(&self, connection: usize) {
         let Some(connection) = self.shared.slots.find(connection).and_then(Slot::notify) else { return };
-        if let Err(job) = self.shared.jobs.send(Job { connection, why: Why::Ready }) {
+        if let Err(job) = self.shared.jobs.push(Job { connection, why: Why::Ready }) {
             self.inbox.send(Message::Overflow(Box::new(job)));
         }
     }

@@ -7,14 +7,18 @@ mod answer;
 mod bells;
 mod body;
 mod chunks;
+mod closer;
 pub mod connection;
 mod control;
 pub mod control_client;
 pub mod control_socket;
 pub mod daemon;
+#[cfg(test)]
+mod deadlines;
 mod ear;
 pub mod events;
 mod greeting;
+mod inbox;
 mod interim;
 pub mod keeper;
 mod link;
@@ -48,9 +52,6 @@ mod worker;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use crossbeam_channel::Sender;
-use mio::Waker;
-
 use crate::conf::listening::Address;
 use crate::exchange::counters::Connections;
 use crate::exchange::engine::Engine;
@@ -63,6 +64,7 @@ use signals::Signal;
 use slot::{Kind, Parked};
 
 pub use acceptor::Ended;
+pub use inbox::Inbox;
 
 /// At least so many idle workers wait for news, so that one that is busy leaves another.
 const WATCHERS: usize = 2;
@@ -92,22 +94,6 @@ pub struct Fresh {
     pub logs: Arc<Logs>,
     /// Listeners for addresses that were not listened on before.
     pub opened: Vec<Listener>,
-}
-
-/// Tells the acceptor something from another thread.
-#[derive(Clone)]
-pub struct Inbox {
-    sender: Sender<Message>,
-    waker: Arc<Waker>,
-}
-
-impl Inbox {
-    /// Sends a message and wakes the acceptor.
-    pub fn send(&self, message: Message) {
-        // The acceptor is there until the process ends; a failed wake-up is made good by its next one.
-        let _ = self.sender.send(message);
-        let _ = self.waker.wake();
-    }
 }
 
 /// Has the keeper work, each time on a thread of its own: it reads files and opens sockets.
@@ -163,6 +149,7 @@ impl Reloader {
 /// A server that is ready to run.
 pub struct Server {
     acceptor: acceptor::Acceptor,
+    closing: closer::Closing,
     shared: Arc<Shared>,
     bells: Arc<bells::Bells>,
     link: Arc<dyn Engine>,
@@ -191,14 +178,14 @@ impl Server {
         let jobs = pool::Pool::new(pool.max_queue, processors.max(WATCHERS).min(threads))?;
         let shared = Shared::new(jobs, Current { settings: settings.clone(), entries, logs, past: Vec::new() });
         let (poll, waker) = acceptor::poll_and_waker()?;
-        let (sender, messages) = crossbeam_channel::unbounded();
-        let inbox = Inbox { sender, waker };
+        let (inbox, mail) = Inbox::new(waker);
+        let (closer, closing) = closer::Closer::new(shared.clone(), inbox.clone());
         let reloader = Reloader { keeper, shared: shared.clone(), inbox: inbox.clone() };
         let bells = Arc::<bells::Bells>::default();
         let link = Arc::new(link::Link::new(bells.clone(), shared.clone(), inbox.clone()));
         let ear = ear::Ear::new(shared.slots.clone(), bells.clone());
-        let acceptor = acceptor::Acceptor::new(poll, shared.clone(), ear, messages, listeners, reloader)?;
-        Ok(Server { acceptor, shared, bells, link, threads, inbox })
+        let acceptor = acceptor::Acceptor::new(poll, shared.clone(), ear, (mail, closer), listeners, reloader)?;
+        Ok(Server { acceptor, closing, shared, bells, link, threads, inbox })
     }
 
     /// Where signals and the like are sent.
@@ -214,6 +201,7 @@ impl Server {
             let worker = worker::Worker::new(self.shared.clone(), ear, self.link.clone(), self.inbox.clone());
             std::thread::Builder::new().name(format!("worker-{n}")).spawn(move || worker.run())?;
         }
+        std::thread::Builder::new().name("closer".into()).spawn(move || self.closing.run())?;
         let slots = self.shared.slots.clone();
         crate::exchange::counters::watch(move || count(&slots));
         started();

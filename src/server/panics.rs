@@ -20,7 +20,7 @@ pub(super) fn panic_if_asked(x: &Exchange, place: &str) {
 }
 
 /// A server of this process on a port that the kernel chose.
-fn start(folder: &std::path::Path) -> (SocketAddr, Inbox) {
+pub(super) fn server(folder: &std::path::Path) -> (SocketAddr, Server) {
     let file = folder.join("server.conf");
     let conf = "thread_pool default threads=3; error_log error.log info; events {} \
         http { access_log access.log; server { listen 127.0.0.1:1; return 200 fine; } }";
@@ -31,7 +31,11 @@ fn start(folder: &std::path::Path) -> (SocketAddr, Inbox) {
     let logs = open::logs(&settings, None, &FileSystem).unwrap();
     let listener = Listener::open(&Address::Ip(([127, 0, 0, 1], 0).into()), &Default::default()).unwrap();
     let address = listener.local().unwrap();
-    let server = Server::new(settings, logs, vec![listener], keeper).unwrap();
+    (address, Server::new(settings, logs, vec![listener], keeper).unwrap())
+}
+
+fn start(folder: &std::path::Path) -> (SocketAddr, Inbox) {
+    let (address, server) = server(folder);
     let inbox = server.inbox();
     std::thread::spawn(move || server.run(|| {}));
     (address, inbox)

@@ -80,13 +80,18 @@ impl<T> Pool<T> {
     /// Queues a job and wakes an idle worker; it comes back if the queue is full.
     pub fn send(&self, job: T) -> Result<(), T> {
         self.push(job)?;
+        self.tell();
+        Ok(())
+    }
+
+    /// Wakes an idle worker for all that was queued by [`Pool::push`]. It wakes another if there is more than it takes.
+    pub fn tell(&self) {
         // Pairs with the fence in `rest`: either we see the watcher, or it sees the job.
         fence(SeqCst);
         match self.watching.load(SeqCst) {
             0 => self.arm(PATIENCE),
             _ => self.wake(),
         }
-        Ok(())
     }
 
     /// Queues a job that the caller itself will do soon, unless another is free sooner; it comes back if the queue is full.
@@ -97,7 +102,8 @@ impl<T> Pool<T> {
         Ok(())
     }
 
-    fn push(&self, job: T) -> Result<(), T> {
+    /// Queues a job of which nobody is told before [`Pool::tell`]; it comes back if the queue is full.
+    pub fn push(&self, job: T) -> Result<(), T> {
         // Both ends live in this value, so the channel is never disconnected.
         self.sender.try_send(job).map_err(|(TrySendError::Full(job) | TrySendError::Disconnected(job))| job)
     }

@@ -1,5 +1,6 @@
 //! The bytes in and out of one client, never waiting: a socket as it is, or TLS over one. Knows no HTTP.
 
+use std::cell::Cell;
 use std::fs::File;
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::net::{Shutdown, SocketAddr};
@@ -20,6 +21,31 @@ pub enum Io {
     End,
     /// The connection is gone; this never becomes an answer.
     Gone,
+}
+
+thread_local! {
+    static IS_MUTE: Cell<bool> = const { Cell::new(false) };
+}
+
+/// While this lives its thread writes to no client; one with debug assertions would panic.
+pub struct Mute(());
+
+impl Mute {
+    /// From now on.
+    pub fn this_thread() -> Mute {
+        IS_MUTE.set(true);
+        Mute(())
+    }
+
+    fn check() {
+        debug_assert!(!IS_MUTE.get(), "the acceptor writes nothing");
+    }
+}
+
+impl Drop for Mute {
+    fn drop(&mut self) {
+        IS_MUTE.set(false);
+    }
 }
 
 /// One socket.
@@ -136,8 +162,21 @@ impl Transport {
         }
     }
 
+    /// Whether something is said when it closes.
+    pub fn has_goodbye(&self) -> bool {
+        matches!(self, Transport::Tls(tls) if tls.session().is_some())
+    }
+
+    /// Nothing is said when it closes.
+    pub fn fall_silent(&mut self) {
+        if let Transport::Tls(tls) = self {
+            tls.fall_silent();
+        }
+    }
+
     /// Says that nothing more will be sent.
     pub fn finish(&mut self) {
+        Mute::check();
         if let Transport::Tls(tls) = self {
             tls.say_goodbye();
         }
@@ -256,6 +295,7 @@ impl Read for Socket {
 
 impl Write for Socket {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        Mute::check();
         match self {
             Socket::Tcp(socket) => socket.write(bytes),
             Socket::Unix(socket) => socket.write(bytes),
@@ -263,6 +303,7 @@ impl Write for Socket {
     }
 
     fn write_vectored(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        Mute::check();
         match self {
             Socket::Tcp(socket) => socket.write_vectored(pieces),
             Socket::Unix(socket) => socket.write_vectored(pieces),

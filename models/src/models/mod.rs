@@ -22,6 +22,7 @@ pub const ALL: &[(&str, usize, fn())] = &[
     ("bells: a late event says nothing of the bell that has the place now", 3, bells::late_ring),
     ("pool: a job is done though its worker is about to rest", 3, pool::send_against_rest),
     ("pool: two jobs, two watchers", 2, pool::two_watchers),
+    ("pool: two jobs of which is told once", 2, pool::told_once),
     ("pool: a watcher that hears of a socket leaves the job to another one", 2, pool::job_beside_news),
     ("pool: a watcher that hears of a socket leaves the job to the reserve", 1, pool::job_of_the_reserve),
     ("pool: the last watcher leaves while the alarm goes off", 3, pool::leave_against_alarm),

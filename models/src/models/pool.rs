@@ -53,6 +53,15 @@ pub fn two_watchers() {
     assert_eq!(done.load(Acquire), 2);
 }
 
+pub fn told_once() {
+    let (pool, done) = pool(2, 2);
+    let workers = [0; 2].map(|_| hire(&pool, &done));
+    assert!(pool.push(true).is_ok() && pool.push(true).is_ok());
+    pool.tell();
+    workers.into_iter().for_each(|worker| worker.join().unwrap());
+    assert_eq!(done.load(Acquire), 2);
+}
+
 /// Whether the job was done, for who waits for that.
 #[derive(Default)]
 struct Done {

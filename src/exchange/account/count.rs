@@ -12,6 +12,7 @@ use nix::libc::EAGAIN;
 use rustix::fs::{AtFlags, Dir, FileType};
 
 use super::{ANY, Account, Changes, Id, Release, books, id};
+use crate::exchange::engine::Waker;
 use crate::exchange::store::Folder;
 use crate::exchange::symlinks::Symlinks;
 
@@ -139,7 +140,7 @@ fn end(folder: Id, counted: io::Result<u64>) {
         }
         std::mem::take(&mut account.waiting)
     };
-    waiting.iter().for_each(|waker| waker.wake());
+    Waker::wake_all(waiting);
 }
 
 /// A folder that is open or that was, on the way down to the one that is.

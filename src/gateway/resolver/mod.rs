@@ -156,7 +156,8 @@ impl Pending {
     fn finish(&self, answer: Answer) {
         // Whoever looks before the lock is taken is woken, and whoever comes after it sees the answer.
         let _ = self.answer.set(answer);
-        std::mem::take(&mut *self.waiters()).into_iter().for_each(|(_, waker)| waker.wake());
+        let waiters = std::mem::take(&mut *self.waiters());
+        Waker::wake_all(waiters.into_iter().map(|(_, waker)| waker));
     }
 }
 

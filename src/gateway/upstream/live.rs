@@ -172,7 +172,7 @@ impl Live {
             (state.servers, state.found) = (servers.clone(), found);
             std::mem::take(&mut state.waiters)
         };
-        waiters.into_iter().for_each(|(_, waker)| waker.wake());
+        Waker::wake_all(waiters.into_iter().map(|(_, waker)| waker));
         self.idle.forget(|address| !servers.has(address));
     }
 

@@ -305,6 +305,11 @@ impl Tls {
         self.flushed
     }
 
+    /// Nothing more goes in or out.
+    pub fn fall_silent(&mut self) {
+        self.state = State::Failed;
+    }
+
     /// Says that nothing more will come (close_notify, RFC 8446 section 6.1).
     pub fn say_goodbye(&mut self) {
         if let State::Session(session) = &mut self.state {
