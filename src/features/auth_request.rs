@@ -116,13 +116,12 @@ pub fn assign(x: &mut Exchange, conf: &Conf, reply: &mut Reply) -> Result<(), Ht
 /// What the answer means for the request.
 pub fn judge(conf: &Conf, reply: &Reply) -> Result<Verdict, HttpError> {
     let Some((uri, span)) = &conf.uri else { return Ok(Verdict::Silent) };
-    let shown = escape::error_log(uri);
     let status = reply.status;
-    let said = format!("auth request to \"{shown}\" was answered {status}");
+    let said = || format!("auth request to \"{}\" was answered {status}", escape::error_log(uri));
     match status {
         200..300 => Ok(Verdict::Granted),
         401 | 403 => {
-            let mut error = HttpError::new(status, "auth-request-refused").at(*span).log(Level::Info, said);
+            let mut error = HttpError::new(status, "auth-request-refused").at(*span).log(Level::Info, said());
             if status == 401 {
                 for value in reply.challenges() {
                     error = error.field("WWW-Authenticate", value);
@@ -131,11 +130,12 @@ pub fn judge(conf: &Conf, reply: &Reply) -> Result<Verdict, HttpError> {
             Err(error)
         }
         // As in nginx the whole request ends without a response.
-        408 | 444 | 499 => Err(HttpError::new(status, "auth-request-closed").at(*span).log(Level::Info, said)),
+        408 | 444 | 499 => Err(HttpError::new(status, "auth-request-closed").at(*span).log(Level::Info, said())),
         _ => {
             let from = reply.x.attempts.url().map_or(String::new(), |url| format!(" of \"{url}\""));
             let why = reply.x.failure.as_ref().and_then(|failure| failure.why());
             let why = why.map_or(String::new(), |why| format!(" ({why})"));
+            let shown = escape::error_log(uri);
             let text = format!("auth request unexpected status: {status} from \"{shown}\"{from}{why}");
             Err(HttpError::new(500, "auth-request-status").at(*span).log(Level::Error, text))
         }

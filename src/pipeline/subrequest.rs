@@ -149,7 +149,10 @@ fn begin(
         return Err(HttpError::new(500, "subrequest-cycle").log(Level::Error, text));
     }
     let arrival = Arrival { client: x.client.clone(), head: x.head.question(), origin: x.origin.clone() };
-    let mut run = Run::new(arrival, settings.clone(), server.clone());
+    // Made where it stays: it is large, and moves cost.
+    let run = Run::new(arrival, settings.clone(), server.clone());
+    let mut asking = Box::new(Subrequest { run, state: State::Runs, outlives_client: x.outlives_client });
+    let run = &mut asking.run;
     run.its = (*ITS_STEPS, *ITS_FILTERS);
     run.cursor = first(Phase::ServerRewrite);
     let its = &mut run.x;
@@ -164,7 +167,7 @@ fn begin(
     if !x.may_act() && !x.may_ask() {
         its.trace = Some(Box::new(Trace::default()));
     }
-    Ok(Box::new(Subrequest { run, state: State::Runs, outlives_client: x.outlives_client }))
+    Ok(asking)
 }
 
 impl Subrequest {
@@ -209,16 +212,16 @@ impl Subrequest {
         Some(Rest { stream, left: LONGEST, until: Instant::now() + PATIENCE })
     }
 
-    fn end(self: Box<Self>, x: &mut Exchange, places: &mut Vec<limit_conn::Place>) -> Answer {
-        let Subrequest { mut run, .. } = *self;
+    fn end(mut self: Box<Self>, x: &mut Exchange, places: &mut Vec<limit_conn::Place>) -> Answer {
+        let run = &mut self.run;
         lend(x, &mut run.x);
         places.append(&mut run.places);
         x.share_id(&run.x);
-        let its = &mut run.x;
+        let its = self.run.x;
         if its.trace.as_ref().is_some_and(|trace| trace.act.borrow().is_some()) {
-            return Answer::Withheld(run.x);
+            return Answer::Withheld(its);
         }
-        Answer::Is(Reply { status: its.sent.status, x: run.x })
+        Answer::Is(Reply { status: its.sent.status, x: its })
     }
 }
 

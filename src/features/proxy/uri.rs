@@ -39,7 +39,8 @@ pub fn make<'a>(x: &'a Exchange, uri: &'a [u8], prefix: &[u8], is_computed: bool
 
 /// Where the path begins in the target as it came, if this path and the query still are what it says.
 fn comes_from(x: &Exchange, raw: &[u8], wanted: &[u8]) -> Option<usize> {
-    if x.course.rewritten {
+    // A question is for another path than the client's, and is never asked as the client wrote it.
+    if x.course.rewritten || x.head.is_question() {
         return None;
     }
     let (path, args) = match memchr::memchr(b'?', raw) {
