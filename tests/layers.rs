@@ -1,6 +1,7 @@
 //! The rooms and their order, read from the `use crate::` lines and from every `crate::` path: a file imports
 //! only from rooms below its own, and no feature knows another. And what a conf means is asked of the machine in one place.
 
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
 
 /// The rooms from the ground up, as the first part of a path.
@@ -154,4 +155,69 @@ fn paths(text: &str) -> Vec<String> {
         found.extend(group.0.split(',').map(|name| format!("{path}{}", name.trim())));
     }
     found
+}
+
+/// A file of the server uses only files that do not use it, over however many others. A folder counts as one file, and nobody but the
+/// rooms above uses what stands in `server/mod.rs` itself.
+#[test]
+fn the_server_has_no_circles() {
+    let server = sources().into_iter().filter(|(file, room, _)| room == "server" && !file.ends_with("tests.rs"));
+    let mut uses: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for (file, _, text) in server {
+        let code = text.split("#[cfg(test)]\nmod ").next().unwrap_or_default().to_string();
+        let name = unit(file.trim_start_matches("server/").trim_end_matches(".rs"));
+        // The module tree of the server is above all of its files: it lists them.
+        if name != "mod" && !code.trim_start().starts_with("//! What a panic costs") {
+            uses.entry(name).or_default().extend(neighbours(&file, &code));
+        }
+    }
+    let circles: Vec<_> = uses.keys().filter_map(|from| way_back(&uses, from)).collect();
+    assert!(circles.is_empty(), "{circles:#?}");
+    let known = |to: &String| uses.contains_key(to);
+    let strange: Vec<_> =
+        uses.iter().flat_map(|(from, to)| to.iter().filter(|to| !known(to)).map(move |to| (from, to))).collect();
+    assert!(strange.is_empty(), "these use what stands in server/mod.rs: {strange:?}");
+}
+
+/// The file or folder right below `server/`.
+fn unit(path: &str) -> String {
+    path.split(['/', ':']).next().unwrap_or_default().to_string()
+}
+
+/// What a file names of the server's other files.
+fn neighbours(file: &str, code: &str) -> BTreeSet<String> {
+    let is_inner = file.matches('/').count() > 1 && !file.ends_with("/mod.rs");
+    let up = if is_inner { "super::super::" } else { "super::" };
+    let own = unit(file.trim_start_matches("server/").trim_end_matches(".rs"));
+    let code = code.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");
+    let mut found = BTreeSet::new();
+    for prefix in [up, "crate::server::"] {
+        for part in code.split(prefix).skip(1) {
+            let end = part.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(part.len());
+            match part.strip_prefix('{').and_then(|rest| rest.split_once("};")) {
+                Some((group, _)) => found.extend(group.split(',').map(|name| unit(name.trim()))),
+                None => drop(found.insert(part[..end].to_string())),
+            }
+        }
+    }
+    found.retain(|name| *name != own && !name.is_empty() && name != "super");
+    found
+}
+
+/// The way from a file back to itself, the shortest first.
+fn way_back(uses: &BTreeMap<String, BTreeSet<String>>, from: &str) -> Option<Vec<String>> {
+    let mut ways = VecDeque::from([vec![from.to_string()]]);
+    let mut seen = BTreeSet::new();
+    while let Some(way) = ways.pop_front() {
+        for next in uses.get(way.last()?).into_iter().flatten() {
+            let longer: Vec<_> = way.iter().chain([next]).cloned().collect();
+            if next == from {
+                return Some(longer);
+            }
+            if seen.insert(next.clone()) {
+                ways.push_back(longer);
+            }
+        }
+    }
+    None
 }

@@ -23,8 +23,8 @@ impl Worker {
             c.is_announced = true;
             return None;
         }
-        let room = &mut self.buffer[..proxy_protocol::LONGEST];
-        let n = match c.socket.socket().peek(room) {
+        let room = &mut self.scratch.buffer[..proxy_protocol::LONGEST];
+        let n = match c.endpoint.socket.socket().peek(room) {
             Io::Bytes(n) if n > 0 => n,
             Io::Blocked => 0,
             Io::Bytes(_) | Io::End | Io::Gone => return Some(Turn::Close),
@@ -40,14 +40,14 @@ impl Worker {
                 let (first, client) = (escape::error_log(&room[..n.min(60)]), c.peer);
                 let client = client.map_or_else(|| "unix:".to_string(), |peer| peer.to_string());
                 // Bytes left unread would make the close a reset.
-                c.socket.socket().receive(&mut self.buffer);
+                c.endpoint.socket.socket().receive(&mut self.scratch.buffer);
                 log::error!("broken header: \"{first}\" while reading PROXY protocol, client: {client}");
                 Some(Turn::Close)
             }
             Announcement::Whole(len, ends) => {
                 // The bytes are there: they were just seen.
-                c.socket.socket().receive(&mut self.buffer[..len]);
-                let fields = Bytes::copy_from_slice(proxy_protocol::fields(&self.buffer[..len]));
+                c.endpoint.socket.socket().receive(&mut self.scratch.buffer[..len]);
+                let fields = Bytes::copy_from_slice(proxy_protocol::fields(&self.scratch.buffer[..len]));
                 c.announced = ends.map(|(source, destination)| Arc::new(Announced { source, destination, fields }));
                 c.is_announced = true;
                 None

@@ -64,8 +64,8 @@ impl Closer {
 
     /// Ends a connection on which nothing is under way. Its slot is free at once.
     pub fn close(&self, connection: Box<Connection>) {
-        if connection.socket.has_goodbye() {
-            self.say(Farewell::Goodbye(connection.socket));
+        if connection.endpoint.socket.has_goodbye() {
+            self.say(Farewell::Goodbye(connection.endpoint.socket));
         }
     }
 
@@ -97,10 +97,10 @@ impl Closing {
 
     /// Lets a client that got its 503 finish what it is sending, so that the close does not become a reset.
     fn refuse(&self, mut connection: Box<Connection>, why: Option<&str>) {
-        refusal::send(&mut connection.socket, why);
-        connection.socket.finish();
+        refusal::send(&mut connection.endpoint.socket, why);
+        connection.endpoint.socket.finish();
         let until = self.shared.clock.now() + refusal::LINGER;
-        connection.input = Vec::new();
+        connection.endpoint.input = Vec::new();
         connection.phase = Phase::Lingering { until, silence: refusal::LINGER };
         connection.deadline = until;
         if let Err(error) = connection.be_watched(self.shared.jobs.news()) {

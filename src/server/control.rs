@@ -7,8 +7,8 @@ use std::sync::{Arc, Weak};
 
 use super::acceptor::{Acceptor, Ended};
 use super::connection::{Job, Why};
+use super::current::{Current, Entry};
 use super::listen::Listener;
-use super::shared::{Current, Entry};
 use super::signals::Signal;
 use super::slot::Parked;
 use super::{Fresh, Message};

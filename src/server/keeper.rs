@@ -4,9 +4,9 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::current::Current;
 use super::listen::Listener;
 use super::logfile::{FileSystem, Logs};
-use super::shared::Current;
 use super::socket_file::SocketFile;
 use super::verdicts::Verdicts;
 use super::{Fresh, events, open};

@@ -11,13 +11,7 @@ use super::logfile::FileSystem;
 use super::signals::Signal;
 use super::{Inbox, Message, Server, open};
 use crate::conf::listening::Address;
-use crate::exchange::Exchange;
 use crate::settings::load::{self, Request};
-
-/// Panics if the request asks for it in this place.
-pub(super) fn panic_if_asked(x: &Exchange, place: &str) {
-    assert!(x.head.field(b"x-panic") != Some(place.as_bytes()), "asked for by the request");
-}
 
 /// A server of this process on a port that the kernel chose.
 pub(super) fn server(folder: &std::path::Path) -> (SocketAddr, Server) {

@@ -16,34 +16,23 @@ impl Worker {
         if let Some(turn) = self.hear_announcement(c) {
             return turn;
         }
-        c.pipelined = c.requests > 0 && !c.input.is_empty();
-        if !c.input.is_empty() {
-            let input = std::mem::take(&mut c.input);
+        c.pipelined = c.requests > 0 && !c.endpoint.input.is_empty();
+        if !c.endpoint.input.is_empty() {
+            let input = std::mem::take(&mut c.endpoint.input);
             return self.first_bytes(c, Input::Kept(input));
         }
-        if c.requests == 0 && c.socket.is_shaking() {
-            return self.greet(c, Box::new(Greeting::until(c.deadline)));
+        if c.requests == 0 && c.endpoint.socket.is_shaking() {
+            c.phase = Phase::Greeting(Box::new(Greeting::until(c.deadline)));
+            return Turn::Go;
         }
-        if c.drained && !c.socket.holds_input() {
+        if c.endpoint.drained && !c.endpoint.socket.holds_input() {
             return self.rest(c);
         }
-        match c.socket.read(&mut self.buffer) {
-            Io::Bytes(n) => {
-                c.drained = self.is_drained(c, n, self.buffer.len());
-                self.first_bytes(c, Input::Buffer(n))
-            }
-            Io::Blocked => {
-                c.drained = true;
-                self.rest(c)
-            }
+        match c.endpoint.read(&mut self.scratch.buffer, c.place.slot().heard()) {
+            Io::Bytes(n) => self.first_bytes(c, Input::Buffer(n)),
+            Io::Blocked => self.rest(c),
             Io::End | Io::Gone => Turn::Close,
         }
-    }
-
-    /// Whether a read of `n` bytes where there was room for `most` emptied the socket: it was a short one, and no end of
-    /// file waits behind it.
-    pub(super) fn is_drained(&self, c: &Connection, n: usize, most: usize) -> bool {
-        c.socket.is_dry(n, most) && !c.place.slot().has_ended()
     }
 
     /// Parks an idle connection for as long as the conf allows.
@@ -59,7 +48,7 @@ impl Worker {
             return Turn::Close;
         }
         // A kept deadline: `keepalive_timeout` of the location that answered last.
-        let deadline = if c.requests > 0 && c.deadline != 0 { c.deadline } else { self.after(time) };
+        let deadline = if c.requests > 0 && c.deadline != 0 { c.deadline } else { self.time.after(time) };
         Turn::Park(Parked::Idle, deadline)
     }
 
@@ -69,19 +58,19 @@ impl Worker {
         let mut partial = Partial { scanner: Default::default(), started: Instant::now(), deadline: 0 };
         let limits = self.default_server(c).scope.request_head.clone();
         let bytes = match &input {
-            Input::Buffer(n) => &self.buffer[..*n],
+            Input::Buffer(n) => &self.scratch.buffer[..*n],
             Input::Kept(bytes) => bytes,
         };
         match partial.scanner.scan(bytes, &limits.limits) {
             Ok(Some(len)) => {
                 let mut head = std::mem::take(&mut self.spare);
                 let refused = head.read(&bytes[..len], &limits.limits);
-                c.input.extend_from_slice(&bytes[len..]);
+                c.endpoint.input.extend_from_slice(&bytes[len..]);
                 self.begin(c, head, partial.started, refused)
             }
             Ok(None) => {
-                c.input.extend_from_slice(bytes);
-                partial.deadline = self.after(limits.timeout);
+                c.endpoint.input.extend_from_slice(bytes);
+                partial.deadline = self.time.after(limits.timeout);
                 c.phase = Phase::Head(Box::new(partial));
                 Turn::Go
             }
@@ -96,18 +85,14 @@ impl Worker {
 
     /// The rest of a head that came in pieces.
     pub(super) fn head(&mut self, c: &mut Connection, mut partial: Box<Partial>) -> Turn {
-        if c.drained {
+        if c.endpoint.drained {
             let deadline = partial.deadline;
             c.phase = Phase::Head(partial);
             return Turn::Park(Parked::Head, deadline);
         }
-        match c.socket.read(&mut self.buffer) {
-            Io::Bytes(n) => {
-                c.drained = self.is_drained(c, n, self.buffer.len());
-                c.input.extend_from_slice(&self.buffer[..n]);
-            }
+        match c.endpoint.read(&mut self.scratch.buffer, c.place.slot().heard()) {
+            Io::Bytes(n) => c.endpoint.input.extend_from_slice(&self.scratch.buffer[..n]),
             Io::Blocked => {
-                c.drained = true;
                 c.phase = Phase::Head(partial);
                 return Turn::Go;
             }
@@ -115,10 +100,10 @@ impl Worker {
         }
         let limits = self.default_server(c).scope.request_head.clone();
         let mut head = std::mem::take(&mut self.spare);
-        match partial.scanner.scan(&c.input, &limits.limits) {
+        match partial.scanner.scan(&c.endpoint.input, &limits.limits) {
             Ok(Some(len)) => {
-                let refused = head.read(&c.input[..len], &limits.limits);
-                c.input.drain(..len);
+                let refused = head.read(&c.endpoint.input[..len], &limits.limits);
+                c.endpoint.input.drain(..len);
                 self.begin(c, head, partial.started, refused)
             }
             Ok(None) => {
@@ -128,8 +113,8 @@ impl Worker {
             }
             Err(error) => {
                 let stop = partial.scanner.stop(&limits.limits);
-                let refused = head.retrace(&c.input, &limits.limits, error, Some(stop));
-                c.input = Vec::new();
+                let refused = head.retrace(&c.endpoint.input, &limits.limits, error, Some(stop));
+                c.endpoint.input = Vec::new();
                 self.begin(c, head, partial.started, Some(refused))
             }
         }

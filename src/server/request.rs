@@ -4,11 +4,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::connection::{Connection, Task};
+use super::connection::{Carried, Connection};
+use super::current::Entry;
+use super::h1::Sending;
 use super::listen::loopback;
-use super::output::Output;
-use super::shared::Entry;
-use super::slot::NEVER;
+use super::task::Task;
 use super::worker::{Turn, Worker};
 use crate::exchange::body_reader::BodyReader;
 use crate::exchange::engine::Waker;
@@ -29,7 +29,7 @@ impl Worker {
 
     /// The servers of the address a connection came to.
     pub(super) fn group<'e>(&self, c: &Connection, entry: &'e Entry) -> &'e Arc<Group> {
-        let local = if entry.socket.is_shared() { c.socket.local() } else { None };
+        let local = if entry.socket.is_shared() { c.endpoint.socket.local() } else { None };
         entry.socket.group(local)
     }
 
@@ -43,7 +43,8 @@ impl Worker {
         c.requests += 1;
         let entry = self.entry(c).clone();
         let group = self.group(c, &entry).clone();
-        let mut task = Box::new(self.task(c, &entry, &group, head, started));
+        let mut carried = Box::new(self.carried(c, &entry, &group, head, started));
+        let task = &mut carried.task;
         let refused = match refused {
             Some(refused) => Some(refuse(&mut task.run, &group, refused)),
             None => resolve(&mut task.run, &group),
@@ -52,13 +53,11 @@ impl Worker {
         if refused.is_some() {
             task.run.name_client();
         }
-        let Some(error) = refused else {
-            task.run.body = BodyReader::new(task.run.x.head.body_length);
-            return self.advance(c, task);
-        };
-        task.linger = true;
-        let outcome = task.run.refuse(error);
-        self.act(c, task, outcome)
+        match refused {
+            Some(_) => task.linger = true,
+            None => task.run.body = BodyReader::new(task.run.x.head.body_length),
+        }
+        self.begin_exchange(c, carried, refused)
     }
 
     /// Ends a request whose head never became complete: a log line, no answer. `why` is told what was being read.
@@ -66,22 +65,28 @@ impl Worker {
         let mut head = std::mem::take(&mut self.spare);
         let entry = self.entry(c).clone();
         let group = self.group(c, &entry).clone();
-        head.keep_lines(&c.input, &group.default.scope.request_head.limits);
+        head.keep_lines(&c.endpoint.input, &group.default.scope.request_head.limits);
         let error = why(if head.target().is_empty() { "client request line" } else { "client request headers" });
         c.requests += 1;
-        let mut task = Box::new(self.task(c, &entry, &group, head, started));
+        let mut task = self.carried(c, &entry, &group, head, started).task;
         recall(&mut task.run, &group, false);
-        if error.status == 408 {
-            self.reset_if_asked(c, &task);
+        if error.status == 408 && task.run.scope().sending.reset_timedout {
+            c.endpoint.socket.reset_on_close();
         }
         task.run.name_client();
-        task.run.give_up(error);
-        self.record(&mut task);
+        task.give_up(error);
         Turn::Close
     }
 
     #[inline(always)]
-    pub(super) fn task(&self, c: &Connection, entry: &Entry, group: &Group, head: Head, started: Instant) -> Task {
+    pub(super) fn carried(
+        &self,
+        c: &Connection,
+        entry: &Entry,
+        group: &Group,
+        head: Head,
+        started: Instant,
+    ) -> Carried {
         let arrival = Arrival {
             client: client(c, entry),
             head,
@@ -94,24 +99,7 @@ impl Worker {
             },
         };
         let run = Run::new(arrival, entry.settings.clone(), home(c, group));
-        Task {
-            run,
-            logs: entry.logs.clone(),
-            body_by: NEVER,
-            starved: false,
-            pace: None,
-            resume_at: None,
-            client_by: None,
-            alarm: 0,
-            unsaid: Vec::new(),
-            said: 0,
-            output: Output::default(),
-            trailers: false,
-            head_len: 0,
-            length: None,
-            keep: false,
-            linger: false,
-        }
+        Carried { task: Task::new(run, entry.logs.clone()), sending: Sending::default() }
     }
 }
 
@@ -124,7 +112,7 @@ pub(super) fn client(c: &Connection, entry: &Entry) -> Client {
         crate::conf::listening::Address::Ip(address) => {
             // A file that stands in for the address has none of its own.
             let meant = || SocketAddr::new(loopback(address), address.port());
-            (Some(c.socket.local().unwrap_or_else(meant)), None)
+            (Some(c.endpoint.socket.local().unwrap_or_else(meant)), None)
         }
     };
     Client {
@@ -148,11 +136,6 @@ pub(super) fn left_in_head(what: &str) -> HttpError {
 pub(super) fn late_head(what: &str) -> HttpError {
     let text = format!("client timed out (110: Connection timed out) while reading {what}");
     HttpError::new(408, "head-timeout").log(Level::Info, text)
-}
-
-/// A client whose body was not complete in time.
-pub(super) fn late_body() -> HttpError {
-    HttpError::new(408, "body-timeout").log(Level::Info, "client timed out (110: Connection timed out)")
 }
 
 /// One line for each field that was dropped for its name.

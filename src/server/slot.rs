@@ -113,9 +113,14 @@ impl<T> Slot<T> {
         self.marks.note((token >> 32) as u32, if ended { HEARD | ENDED } else { HEARD });
     }
 
+    /// What was heard of the client, for whoever reads it.
+    pub fn heard(&self) -> Heard<'_> {
+        Heard(&self.marks)
+    }
+
     /// Whether the client closed its end.
     pub fn has_ended(&self) -> bool {
-        self.marks.has(ENDED)
+        self.heard().has_ended()
     }
 
     /// Whether the client was heard of since this was asked last.
@@ -177,6 +182,17 @@ impl<T> Slot<T> {
     fn take(&self, word: u8) -> Option<T> {
         self.word.compare_exchange(word, RUNNING, AcqRel, Acquire).ok()?;
         self.value().take()
+    }
+}
+
+/// What was heard of a client, without its slot.
+#[derive(Clone, Copy)]
+pub struct Heard<'s>(&'s Marks);
+
+impl Heard<'_> {
+    /// Whether the client closed its end.
+    pub fn has_ended(self) -> bool {
+        self.0.has(ENDED)
     }
 }
 
