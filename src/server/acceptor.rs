@@ -12,17 +12,18 @@ use std::time::Duration;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
 
-use super::Reloader;
 use super::closer::{Closer, Farewell};
 use super::connection::{Connection, Job, Phase, Why};
 use super::ear::Ear;
 use super::inbox::Mail;
 use super::listen::Listener;
 use super::refusal::{self, Refusals};
+use super::reloader::Reloader;
 use super::shared::Shared;
 use super::slot::{Kind, Parked, Slot};
+use super::socket::{Mute, Socket};
 use super::tls::Tls;
-use super::transport::{Mute, Socket, Transport};
+use super::transport::Transport;
 use crate::exchange::counters;
 
 /// Tokens from here on are not connections.

@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::connection::{Connection, Phase};
 use super::slot::Parked;
-use super::transport::Io;
+use super::socket::Io;
 use super::worker::{Turn, Worker};
 use crate::exchange::Announced;
 use crate::http::escape;

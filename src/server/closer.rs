@@ -9,11 +9,11 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use crossbeam_channel::{Receiver, Sender};
 
 use super::connection::{Connection, Job, Phase, Why};
-use super::inbox::Inbox;
+use super::inbox::{Inbox, Message};
+use super::refusal;
 use super::shared::Shared;
 use super::slot::Parked;
 use super::transport::Transport;
-use super::{Message, refusal};
 
 /// How many may wait to be turned away; more are closed without a word.
 const MOST: usize = 1024;

@@ -8,10 +8,10 @@ use std::sync::{Arc, Weak};
 use super::acceptor::{Acceptor, Ended};
 use super::connection::{Job, Why};
 use super::current::{Current, Entry};
+use super::inbox::{Fresh, Message};
 use super::listen::Listener;
 use super::signals::Signal;
 use super::slot::Parked;
-use super::{Fresh, Message};
 use crate::conf::listening::Address;
 use crate::settings::Settings;
 

@@ -5,7 +5,8 @@ use std::time::Instant;
 use super::connection::{Connection, Partial, Phase, Why};
 use super::panics::server;
 use super::slot::{Kind, Parked};
-use super::transport::{Socket, Transport};
+use super::socket::Socket;
+use super::transport::Transport;
 
 #[test]
 fn a_slot_that_a_worker_claims_in_a_new_chunk_has_a_deadline() {

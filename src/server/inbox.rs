@@ -1,4 +1,4 @@
-//! What other threads tell the acceptor: an unbounded queue, and one wake-up for all that is in it. Knows no message's meaning.
+//! What other threads tell the acceptor: an unbounded queue, and one wake-up for all that is in it. What they mean is its business.
 
 use std::io;
 use std::sync::Arc;
@@ -7,7 +7,38 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use crossbeam_channel::{Receiver, Sender};
 use mio::Waker;
 
-use super::Message;
+use super::connection::Job;
+use super::listen::Listener;
+use super::logfile::Logs;
+use super::signals::Signal;
+use crate::settings::Settings;
+
+/// What other threads tell the acceptor.
+pub enum Message {
+    /// A signal came.
+    Signal(Signal),
+    /// A reload has ended: with new settings, or with none since the conf was refused.
+    Loaded(Option<Box<Fresh>>),
+    /// A parked connection is to be woken at this time, sooner than deadlines are looked at.
+    Soon {
+        /// Milliseconds on the server's clock.
+        at: u64,
+        /// The connection's token.
+        token: usize,
+    },
+    /// A connection was woken while the queue was full.
+    Overflow(Box<Job>),
+}
+
+/// New settings with what they need.
+pub struct Fresh {
+    /// The settings.
+    pub settings: Arc<Settings>,
+    /// Their log files.
+    pub logs: Arc<Logs>,
+    /// Listeners for addresses that were not listened on before.
+    pub opened: Vec<Listener>,
+}
 
 /// Tells the acceptor something from another thread.
 #[derive(Clone)]

@@ -5,11 +5,12 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::current::Current;
+use super::inbox::Fresh;
 use super::listen::Listener;
 use super::logfile::{FileSystem, Logs};
 use super::socket_file::SocketFile;
 use super::verdicts::Verdicts;
-use super::{Fresh, events, open};
+use super::{events, open};
 use crate::conf::diagnostic::{Diagnostic, Severity};
 use crate::conf::listening::Address;
 use crate::conf::outside::Outside;

@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use super::bells::Bells;
 use super::connection::{Job, Why};
+use super::inbox::{Inbox, Message};
 use super::shared::Shared;
 use super::slot::{OURS, Slot};
-use super::{Inbox, Message};
 use crate::exchange::engine::{Bell, Engine};
 
 /// What requests reach of the engine.

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use mio::event::Source;
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 
+use super::socket;
 use super::socket_file::SocketFile;
-use super::transport;
 use crate::conf::listening::{Address, Options};
 
 /// The kernel's queue of connections that nobody accepted yet, when `backlog=` says nothing.
@@ -90,12 +90,10 @@ impl Listener {
     }
 
     /// Accepts one connection, if there is one.
-    pub fn accept(&self) -> io::Result<(transport::Socket, Option<SocketAddr>)> {
+    pub fn accept(&self) -> io::Result<(socket::Socket, Option<SocketAddr>)> {
         match &self.socket {
-            Kind::Tcp(socket) => socket.accept().map(|(socket, peer)| (transport::Socket::Tcp(socket), Some(peer))),
-            Kind::Unix(socket, _) => {
-                socket.accept().map(|(socket, _)| (transport::Socket::Unix(socket), self.stand_in()))
-            }
+            Kind::Tcp(socket) => socket.accept().map(|(socket, peer)| (socket::Socket::Tcp(socket), Some(peer))),
+            Kind::Unix(socket, _) => socket.accept().map(|(socket, _)| (socket::Socket::Unix(socket), self.stand_in())),
         }
     }
 

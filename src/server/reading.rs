@@ -7,7 +7,7 @@ use super::connection::{Connection, Partial, Phase};
 use super::greeting::Greeting;
 use super::request::left_in_head;
 use super::slot::Parked;
-use super::transport::Io;
+use super::socket::Io;
 use super::worker::{Turn, Worker};
 
 impl Worker {

@@ -7,7 +7,7 @@ use super::driver::{Driver, Served};
 use super::h1::{Age, H1};
 use super::pipes::{End, Pipes};
 use super::slot::Parked;
-use super::transport::Io;
+use super::socket::Io;
 use super::verbs::Fed;
 use super::worker::{Turn, Worker};
 use crate::exchange::error::HttpError;

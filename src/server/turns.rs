@@ -3,8 +3,8 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use super::Message;
 use super::connection::{Connection, Job, Phase, Why};
+use super::inbox::Message;
 use super::request::late_head;
 use super::slot::Parked;
 use super::worker::{Turn, Worker};

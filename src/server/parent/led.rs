@@ -18,11 +18,13 @@ use crate::conf::diagnostic::Severity;
 use crate::conf::listening::Address;
 use crate::exchange::error::system_words;
 use crate::server::current::Current;
+use crate::server::engine::Server;
+use crate::server::inbox::{Fresh, Inbox, Message};
 use crate::server::keeper::Keeper;
 use crate::server::listen::Listener;
 use crate::server::logfile::{Logs, Source};
 use crate::server::signals::{self, Signal};
-use crate::server::{Fresh, Inbox, Message, Server, daemon, events, open};
+use crate::server::{daemon, events, open};
 use crate::settings::load;
 
 /// Serves as a parent says, until it says otherwise or is gone.

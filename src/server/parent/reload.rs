@@ -11,10 +11,11 @@ use crate::conf::listening::Address;
 use crate::conf::machine::Identity;
 use crate::server::control::STOPS;
 use crate::server::daemon;
+use crate::server::inbox::Fresh;
 use crate::server::keeper::{self, Before};
 use crate::server::listen::Listener;
 use crate::server::logfile::FileSystem;
-use crate::server::{Fresh, events, open};
+use crate::server::{events, open};
 use crate::settings::Settings;
 
 /// A conf that the worker is reading.

@@ -7,7 +7,7 @@ use rustls::server::{Accepted, AcceptedAlert, Acceptor, ClientHello, ServerConfi
 use rustls::{Error, PeerMisbehaved};
 
 use super::{LEAST, PIECE, RECORD, State, Tls, held};
-use crate::server::transport::Io;
+use crate::server::socket::Io;
 use crate::tls::hello;
 
 /// A client's first message as far as it has come.

@@ -10,7 +10,7 @@ use std::os::unix::fs::FileExt;
 
 use rustls::server::ServerConnection;
 
-use super::transport::{Io, Socket, outcome};
+use super::socket::{Io, Socket, outcome};
 use handshake::Hello;
 
 pub use handshake::{Choice, Shake};
