@@ -218,6 +218,31 @@ fn an_answer_before_the_body_was_read_is_seen_whole() {
     secure.site.stop();
 }
 
+/// An event stream begins with its head, however long it has no event: nothing of it is kept back for the first one.
+#[test]
+fn the_head_of_a_response_that_has_nothing_yet_comes_at_once() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let secure = Secure::start("", &format!("location / {{ proxy_pass http://127.0.0.1:{port}; }}"));
+    let mut client = secure.connect();
+    client.write_all(format!("GET / HTTP/1.1\r\nHost: {NAME}\r\n\r\n").as_bytes()).unwrap();
+    let (mut there, _) = listener.accept().unwrap();
+    there.write_all(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n").unwrap();
+    let (mut head, mut byte) = (Vec::new(), [0]);
+    while !head.ends_with(b"\r\n\r\n") {
+        client.read_exact(&mut byte).expect("the head comes, though no piece of the body does");
+        head.push(byte[0]);
+    }
+    assert!(head.starts_with(b"HTTP/1.1 200 OK\r\n"), "{}", String::from_utf8_lossy(&head));
+    there.write_all(b"data: 1\n\n").unwrap();
+    drop(there);
+    let mut rest = String::new();
+    while !rest.contains("data: 1\n\n") {
+        client.read_exact(&mut byte).unwrap();
+        rest.push(char::from(byte[0]));
+    }
+}
+
 /// Much more in one piece than rustls keeps, in records of several sizes, right behind the handshake and later.
 #[test]
 fn a_large_body_is_passed_on_whole() {
