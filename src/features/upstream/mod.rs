@@ -65,7 +65,9 @@ pub const DIRECTIVES: &[Directive<Conf>] = &[
             "A server of the upstream: `host[:port]`, an address, or `unix:/path`; a host's name is looked up when the conf is read, and \
              each of its addresses counts as a server. `weight=N` is its share (1), `max_conns=N` how many requests it takes at once \
              (any number). After `max_fails=N` failures (1; 0 never) within `fail_timeout=TIME` (10s) it is left alone for that \
-             time. `backup` is asked only when no other can be, `down` never. With `resolve` a host's name is looked up by `resolver` while \
+             time; `slow_start=TIME` (0) lets its share grow back within that time once it does well again, not where a hash, an address or chance \
+             gives each request its server. `backup` is asked only when no other can be, `down` never. `drain` gets no more requests, and \
+             those that it has at a reload end. With `resolve` a host's name is looked up by `resolver` while \
              requests come: servers come and go with its addresses, and what is known of those that stay is kept. `service=NAME` looks up \
              services (SRV) instead: `http` is `_http._tcp.HOST`, a NAME with a dot is `NAME.HOST`; records of the first priority are \
              servers with the weights that the records give, the \
@@ -341,14 +343,25 @@ fn set_parameter(line: &mut Line, word: &Word, open: &Open) -> Result<(), Fault>
             }
             None => line.backup = true,
         },
-        ("down", None) => line.down = true,
+        // No client is bound to a server here, so one that drains gets no requests any more, and ends those that it has.
+        ("down" | "drain", None) => line.down = true,
+        ("slow_start", Some(value)) => {
+            if let Some(method) = open.refuses_backup() {
+                let fault = Fault::at(
+                    word,
+                    format!("cannot start slowly with `{method}`, which gives each request its server"),
+                );
+                return Err(fault.help("`least_conn`, or no method, can have `slow_start=`"));
+            }
+            let time: Option<Duration> = parse_seconds(value.as_bytes());
+            line.slow_start = time.ok_or_else(|| Fault::at(word, format!("takes a time such as `30s` in `{text}`")))?;
+        }
         ("resolve", None) | ("service", Some(_)) => {}
-        ("route" | "slow_start", Some(_)) | ("drain", None) => {
+        ("route", Some(_)) => {
             return Err(Fault::at(word, format!("has the parameter `{name}`, which is not built")));
         }
         _ => {
-            let help =
-                "the parameters are weight=, max_conns=, max_fails=, fail_timeout=, backup, down, resolve and service=";
+            let help = "the parameters are weight=, max_conns=, max_fails=, fail_timeout=, slow_start=, backup, down, drain, resolve and service=";
             return Err(Fault::at(word, format!("has an unknown parameter `{text}`")).help(help));
         }
     }

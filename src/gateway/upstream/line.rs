@@ -23,6 +23,8 @@ pub struct Line {
     pub max_fails: u32,
     /// The time in which failures count, and for which it is put aside.
     pub fail_timeout: Duration,
+    /// How long its share takes to grow back after it was put aside; zero at once.
+    pub slow_start: Duration,
     /// Whether it is asked only when no other can be.
     pub backup: bool,
     /// Whether it takes no requests.
@@ -59,6 +61,7 @@ impl Line {
             max_conns: 0,
             max_fails: 1,
             fail_timeout: Duration::from_secs(10),
+            slow_start: Duration::ZERO,
             backup: false,
             down: false,
         }

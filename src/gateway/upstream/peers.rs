@@ -7,6 +7,9 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::address::Address;
 
+/// A whole share.
+const WHOLE: i64 = 1000;
+
 /// What the conf says of one address of one server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Peer {
@@ -24,6 +27,8 @@ pub struct Peer {
     pub max_fails: u32,
     /// The time in which failures count, and for which it is put aside, in seconds.
     pub fail_timeout: u64,
+    /// How long its share takes to grow back after it was put aside, in seconds.
+    pub slow_start: u64,
     /// Whether it takes no requests.
     pub down: bool,
 }
@@ -43,6 +48,8 @@ pub struct Health {
     pub accessed: u64,
     /// The second from which failures count.
     pub checked: u64,
+    /// The second in which it did well again after it was put aside; 0 if it never did.
+    pub back: u64,
 }
 
 /// Peers that are chosen from together: the servers, or the backup servers.
@@ -88,7 +95,7 @@ impl IndexMut<usize> for Known<'_> {
 impl Book {
     /// A seat for a peer that nothing is known of.
     fn seat(&mut self, peer: &Peer) -> Arc<usize> {
-        let fresh = Health { current: 0, effective: peer.weight, conns: 0, fails: 0, accessed: 0, checked: 0 };
+        let fresh = Health { current: 0, effective: peer.weight, conns: 0, fails: 0, accessed: 0, checked: 0, back: 0 };
         let free = self.seats.iter().find(|seat| Arc::strong_count(seat) == 1).cloned();
         let seat = free.unwrap_or_else(|| {
             let seat = Arc::new(self.seats.len());
@@ -150,6 +157,15 @@ impl Group {
         !peer.down && !aside && !is_full(peer, health)
     }
 
+    /// How much of its share of the requests a peer gets at this second, in thousandths: less while it starts slowly.
+    pub fn share(&self, i: usize, health: &Health, now: u64) -> i64 {
+        let (whole, since) = (self.peers[i].slow_start, now.saturating_sub(health.back));
+        if health.back == 0 || since >= whole {
+            return WHOLE;
+        }
+        (WHOLE * (since as i64 + 1) / (whole as i64 + 1)).max(1)
+    }
+
     /// One peer alone: it is asked whatever happened before.
     pub fn only(&self) -> Option<usize> {
         let mut health = self.health();
@@ -176,9 +192,10 @@ impl Group {
             if !may(i) || !self.is_usable(i, &health[i], now) {
                 continue;
             }
+            let step = health[i].effective * self.share(i, &health[i], now);
             let one = &mut health[i];
-            one.current += one.effective;
-            given += one.effective;
+            one.current += step;
+            given += step;
             if one.effective < self.peers[i].weight {
                 one.effective += 1;
             }
@@ -214,7 +231,12 @@ impl Group {
                     return one.fails >= peer.max_fails;
                 }
             }
-            Some(Outcome::Answered | Outcome::PassedOver) if is_single || one.accessed < one.checked => one.fails = 0,
+            Some(Outcome::Answered | Outcome::PassedOver) if is_single || one.accessed < one.checked => {
+                if peer.max_fails > 0 && one.fails >= peer.max_fails {
+                    one.back = now;
+                }
+                one.fails = 0;
+            }
             _ => {}
         }
         false

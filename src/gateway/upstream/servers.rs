@@ -104,6 +104,7 @@ fn peer(line: &Line, spot: Spot) -> Peer {
         max_conns: line.max_conns,
         max_fails: line.max_fails,
         fail_timeout: line.fail_timeout.as_secs(),
+        slow_start: line.slow_start.as_secs(),
         down: line.down,
     }
 }

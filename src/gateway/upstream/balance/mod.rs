@@ -85,7 +85,10 @@ impl Method {
 
 fn least_conn(group: &Group, now: u64, may: &dyn Fn(usize) -> bool) -> Option<usize> {
     let mut health = group.health();
-    let load = |one: usize, other: usize, health: &Known<'_>| i64::from(health[one].conns) * group.peers[other].weight;
+    let load = |one: usize, other: usize, health: &Known<'_>| {
+        let share = group.peers[other].weight * group.share(other, &health[other], now);
+        i128::from(health[one].conns) * i128::from(share)
+    };
     let (mut best, mut ties) = (None, false);
     for i in 0..group.peers.len() {
         if !may(i) || !group.is_usable(i, &health[i], now) {

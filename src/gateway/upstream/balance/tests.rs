@@ -22,6 +22,7 @@ fn line(text: &str) -> Line {
                 Some(("weight", n)) => line.weight = n.parse().unwrap(),
                 Some(("max_fails", n)) => line.max_fails = n.parse().unwrap(),
                 Some(("max_conns", n)) => line.max_conns = n.parse().unwrap(),
+                Some(("slow_start", n)) => line.slow_start = std::time::Duration::from_secs(n.parse().unwrap()),
                 _ => panic!("{word}"),
             },
         }
@@ -120,6 +121,58 @@ fn a_failed_server_is_asked_again_after_its_time() {
     assert_eq!([at(0), at(5), at(10)], ["s1", "s1", "s1"]);
     let later: Vec<_> = (0..4).map(|_| at(11)).collect();
     assert!(later.contains(&"dead1,s1".to_string()), "{later:?}");
+}
+
+/// One request that this server gets or another does; how it ends there.
+fn one(upstream: &Arc<Upstream>, second: u64, fails: bool) -> String {
+    let (mut tried, now) = (Tried::at_most(1), NOW + second);
+    let choice = upstream.choose_by(Seed::default(), &mut tried, now).unwrap();
+    let name = short(choice.address());
+    let outcome = if fails && name == "s1" { Outcome::Failed } else { Outcome::Answered };
+    choice.finish_at(outcome, &mut tried, now);
+    name
+}
+
+#[test]
+fn a_server_that_is_back_gets_its_share_little_by_little() {
+    for (slow, choose, want) in [
+        ("unix:/s1 slow_start=9", Choose::RoundRobin, [2, 11, 33]),
+        ("unix:/s1 slow_start=9", Choose::LeastConn, [2, 11, 33]),
+        ("unix:/s1", Choose::RoundRobin, [11, 16, 33]),
+        ("unix:/s1 slow_start=0", Choose::RoundRobin, [11, 16, 33]),
+    ] {
+        let upstream = upstream(&["unix:/s0", slow], choose);
+        let count = |second: u64, requests: usize| {
+            (0..requests).filter(|_| one(&upstream, second, false) == "s1").count() as i32
+        };
+        assert_eq!(count(0, 10), 5, "all is well");
+        while one(&upstream, 0, true) != "s1" {}
+        assert_eq!(count(10, 10), 0, "it is left alone");
+        while one(&upstream, 11, false) != "s1" {}
+        for ((second, requests), want) in [(11, 22), (15, 33), (20, 66)].into_iter().zip(want) {
+            let came = count(second, requests);
+            assert!((came - want).abs() <= 1, "{slow}: {came} of {requests} in second {second}, wanted {want}");
+        }
+    }
+}
+
+#[test]
+fn a_server_that_starts_slowly_takes_all_where_it_is_alone() {
+    let upstream = upstream(&["unix:/s0 max_conns=1", "unix:/s1 slow_start=9"], Choose::RoundRobin);
+    while one(&upstream, 0, true) != "s1" {}
+    while one(&upstream, 11, false) != "s1" {}
+    let mut tried = Tried::at_most(1);
+    let _held = loop {
+        let choice = upstream.choose_by(Seed::default(), &mut Tried::at_most(1), NOW + 11).unwrap();
+        if short(choice.address()) == "s0" {
+            break choice;
+        }
+    };
+    for _ in 0..5 {
+        let choice = upstream.choose_by(Seed::default(), &mut tried, NOW + 11).unwrap();
+        assert_eq!(short(choice.address()), "s1");
+        tried = Tried::at_most(1);
+    }
 }
 
 #[test]
