@@ -16,6 +16,7 @@ mod server {
     mod chunks;
     mod marks;
     pub mod pool;
+    pub mod ready;
     pub mod slot;
 }
 

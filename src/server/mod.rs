@@ -43,6 +43,7 @@ pub mod pid_file;
 mod pipes;
 pub mod pool;
 mod reading;
+pub mod ready;
 mod refusal;
 mod reloader;
 pub mod request;

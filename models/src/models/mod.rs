@@ -2,6 +2,7 @@
 
 mod bells;
 mod pool;
+mod ready;
 mod slot;
 
 /// Name, bound, model.
@@ -20,6 +21,10 @@ pub const ALL: &[(&str, usize, fn())] = &[
     ("bells: news of a kept socket reaches the next request", 3, bells::taken_and_rung),
     ("bells: two who ring, one who parks", 2, bells::two_ringers),
     ("bells: a late event says nothing of the bell that has the place now", 3, bells::late_ring),
+    ("ready: a stream is woken while its carrier parks", 3, ready::woken_while_the_carrier_parks),
+    ("ready: two streams are woken at once", 2, ready::two_are_woken),
+    ("ready: a stream is woken twice", 2, ready::woken_twice),
+    ("ready: streams are woken while their carrier ends", 2, ready::woken_while_the_carrier_ends),
     ("pool: a job is done though its worker is about to rest", 3, pool::send_against_rest),
     ("pool: two jobs, two watchers", 2, pool::two_watchers),
     ("pool: two jobs of which is told once", 2, pool::told_once),
