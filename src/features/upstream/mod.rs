@@ -66,8 +66,8 @@ pub const DIRECTIVES: &[Directive<Conf>] = &[
              each of its addresses counts as a server. `weight=N` is its share (1), `max_conns=N` how many requests it takes at once \
              (any number). After `max_fails=N` failures (1; 0 never) within `fail_timeout=TIME` (10s) it is left alone for that \
              time; `slow_start=TIME` (0) lets its share grow back within that time once it does well again, not where a hash, an address or chance \
-             gives each request its server. `backup` is asked only when no other can be, `down` never, and `drain` gets no more requests: \
-             those that it has at a reload end. With `resolve` a host's name is looked up by `resolver` while \
+             gives each request its server. `backup` is asked only when no other can be, `down` never, and `drain` gets no more requests but finishes \
+             those that it has. With `resolve` a host's name is looked up by `resolver` while \
              requests come: servers come and go with its addresses, and what is known of those that stay is kept. `service=NAME` looks up \
              services (SRV) instead: `http` is `_http._tcp.HOST`, a NAME with a dot is `NAME.HOST`; records of the first priority are \
              servers with the weights that the records give, the \
