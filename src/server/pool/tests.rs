@@ -138,12 +138,25 @@ fn the_reserve_takes_the_place_of_the_stuck() {
     });
     wait_for("all rest", || pool.watching.load(SeqCst) == 2 && pool.reserve().len() == 3);
     for n in 1..=5 {
-        assert_eq!((pool.send(n), acceptor.starved.load(SeqCst)), (Ok(()), 0));
+        assert_eq!(pool.send(n), Ok(()));
         wait_for("somebody does it", || stuck.load(SeqCst) == n);
     }
     wait_for("nobody is left", || acceptor.starved.load(SeqCst) > 0);
     go.store(true, SeqCst);
     wait_for("all rest again", || pool.watching.load(SeqCst) == 2 && pool.reserve().len() == 3);
+}
+
+/// Whoever sleeps is called before the acceptor looks in the place of the stuck.
+#[test]
+fn the_reserve_is_called_before_the_acceptor_looks() {
+    let pool: Pool<usize> = Pool::new(16, 2).unwrap();
+    assert_eq!(pool.send(1), Ok(()));
+    let sleeping: Vec<Arc<AtomicBool>> = (0..2).map(|_| Arc::default()).collect();
+    pool.reserve().extend(sleeping.iter().map(|woken| (thread::current(), woken.clone())));
+    let called = || sleeping.iter().filter(|woken| woken.load(SeqCst)).count();
+    assert_eq!((pool.look_after(), called()), (false, 1));
+    assert_eq!((pool.look_after(), called()), (false, 2));
+    assert!(pool.look_after(), "nobody is left");
 }
 
 /// A socket has news and a job is sent: one worker hears of both and does what the socket tells, so the job is for another.
