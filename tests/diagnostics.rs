@@ -19,11 +19,18 @@ fn said(folder: &Path, text: &str, words: &[&str]) -> (String, bool) {
     (String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned(), output.status.success())
 }
 
-/// A folder as the examples want it: an error page, a certificate.
+/// A folder as the examples want it: an error page, a certificate, users, and a server that may enter.
 fn folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a temporary folder");
     std::fs::create_dir(folder.path().join("html")).expect("a folder");
     std::fs::write(folder.path().join("html/404.html"), "gone").expect("a file");
+    std::fs::create_dir(folder.path().join("my files")).expect("a folder");
+    std::fs::write(folder.path().join("users"), "").expect("a file");
+    std::fs::create_dir(folder.path().join("html/up")).expect("a folder");
+    let all = std::os::unix::fs::PermissionsExt::from_mode(0o777);
+    std::fs::set_permissions(folder.path().join("html/up"), all).expect("it is ours");
+    let everybody = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(folder.path(), everybody).expect("it is ours");
     let made = longshore(folder.path(), &["cert", "self-signed", "localhost"]);
     assert!(made.status.success(), "{made:?}");
     folder
@@ -69,7 +76,7 @@ fn a_comment_silences_one_rule() {
 fn a_comment_at_a_block_silences_a_rule_within() {
     let folder = folder();
     let conf = |first: &str, second: &str| {
-        let body = "    location /a { alias /b/; }\n    location /c { alias /d/; }\n";
+        let body = "    location /a { alias html/; }\n    location /c { alias html/; }\n";
         format!("server {{{first}\n    listen 8080;\n{body}}}\nserver {{{second}\n    listen 8081;\n{body}}}\n")
     };
     let allow = " # longshore: allow alias-slash";
@@ -89,9 +96,9 @@ fn a_comment_at_a_block_silences_a_rule_within() {
 #[test]
 fn a_comment_that_names_no_rule_is_named() {
     let folder = folder();
-    let conf = "server {\n    listen 8080;\n    location /a { alias /b/; } # longshore: allow alias-slsh\n}\n";
+    let conf = "server {\n    listen 8080;\n    location /a { alias html/; } # longshore: allow alias-slsh\n}\n";
     let (text, taken) = said(folder.path(), conf, &["-t", "--format", "short"]);
-    let want = ":3:51: warning[LS081]: there is no rule `alias-slsh` (did you mean `alias-slash`?)";
+    let want = ":3:53: warning[LS081]: there is no rule `alias-slsh` (did you mean `alias-slash`?)";
     assert!(taken && text.contains(want) && text.contains("[LS101]"), "{text}");
 }
 
@@ -186,10 +193,11 @@ fn errors_come_before_warnings_and_both_are_counted() {
     let at = |what: &str| text.find(what).unwrap_or_else(|| panic!("{what} is not in\n{text}"));
     assert!(!taken && at("error[LS030]") < at("error[LS033]") && at("error[LS033]") < at("warning[LS009]"), "{text}");
     assert!(text.contains("2 errors, 1 warning; `longshore help LS030` explains the first"), "{text}");
-    let (text, taken) = said(folder.path(), "server {\n    listen 8080;\n    location /a { alias /b/; }\n}\n", &["-t"]);
+    let (text, taken) =
+        said(folder.path(), "server {\n    listen 8080;\n    location /a { alias html/; }\n}\n", &["-t"]);
     assert!(taken && text.contains("warning[LS101]") && text.contains("1 warning;"), "warnings never fail: {text}");
     let (text, _) =
-        said(folder.path(), "server {\n    listen 8080;\n    location /a { alias /b/; }\n}\n", &["-t", "-q"]);
+        said(folder.path(), "server {\n    listen 8080;\n    location /a { alias html/; }\n}\n", &["-t", "-q"]);
     assert_eq!(text, "");
 }
 
@@ -286,4 +294,71 @@ fn help_and_completions() {
         let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
         assert!(text.contains(want) && output.status.success() == fine, "{words:?}: {text}");
     }
+}
+
+#[test]
+fn what_the_machine_lacks_is_told_with_its_place_and_a_remedy() {
+    let folder = folder();
+    let gone = folder.path().join("gone").display().to_string();
+    let conf = |lines: &str| format!("{}\nserver {{\n    listen 8080;\n}}\n", lines.replace("GONE", &gone));
+    let inside = |line: &str| format!("server {{\n    listen 8080;\n    {}\n}}\n", line.replace("GONE", &gone));
+    for (text, want) in [
+        (
+            conf("pid GONE/a/x.pid;"),
+            "1:5: error[LS061]: cannot write the pid file `GONE/a/x.pid`: No such file or directory (the folder is missing: `mkdir -p GONE/a`)",
+        ),
+        (
+            conf("error_log GONE/a.log;"),
+            "1:11: error[LS061]: cannot open the log file `GONE/a.log`: No such file or directory (the folder is missing: `mkdir -p GONE`)",
+        ),
+        (inside("access_log \"GONE/b.log\";"), "3:17: error[LS061]: cannot open the log file `GONE/b.log`"),
+        (
+            inside("client_body_temp_path GONE/a/b;"),
+            "3:27: error[LS061]: cannot make the folder `GONE/a/b`: No such file or directory (the folder is missing: `mkdir -p GONE/a`)",
+        ),
+        (inside("fastcgi_temp_path gone/a/b 1 2;"), "3:23: error[LS061]"),
+        (
+            inside("root GONE;"),
+            "3:10: warning[LS119]: the folder `GONE` is not there (`mkdir -p GONE`, or name the folder that is meant)",
+        ),
+        (inside("root \"two words\";"), "/two words' `, or"),
+        (inside("root users;"), "warning[LS119]: the folder `"),
+        (inside("location /a/ { alias gone/; }"), "3:26: warning[LS119]: the folder `GONE` is not there"),
+        (
+            inside("auth_basic a; auth_basic_user_file GONE;"),
+            "3:40: warning[LS119]: the password file `GONE` is not there (`htpasswd -c GONE NAME` makes one, or name the file that is meant)",
+        ),
+        (inside("location /a/ { upload_store gone; }"), "3:33: warning[LS119]: the store `GONE` is not there"),
+        (
+            inside("location /a/ { cgi_extension .py GONE/python3; }"),
+            "3:38: warning[LS119]: the program `GONE/python3` is not there (",
+        ),
+        (inside("location /a/ { cgi_pass GONE/sh; }"), "the program `GONE/sh` is not there (write `/"),
+        (
+            inside("location /a/ { proxy_pass http://unix:GONE/s:/; }"),
+            "3:31: warning[LS119]: the socket `GONE/s` is not there (start the program",
+        ),
+        (
+            inside("location /a/ { fastcgi_pass unix:/etc/passwd; }"),
+            "3:33: warning[LS119]: the socket `/etc/passwd` is not a socket",
+        ),
+        (
+            format!("upstream u {{ server unix:{gone}; }}\n{}", conf("")),
+            "1:21: warning[LS119]: the socket `GONE` is not there",
+        ),
+    ] {
+        let (said, taken) = said(folder.path(), &text, &["-t", "--format", "short"]);
+        let want = want.replace("GONE", &gone).replace("' `, or", "'`, or");
+        assert!(said.contains(&want), "{text}wanted: {want}\nsaid: {said}");
+        assert_eq!(taken, !want.contains("error["), "{said}");
+        assert_eq!(said.matches("[LS").count(), 1, "{said}");
+    }
+    for fine in ["pid x.pid;", "error_log a.log;", "error_log stderr;", "client_body_temp_path one;"] {
+        let (said, taken) = said(folder.path(), &conf(fine), &["-t", "--format", "short"]);
+        assert!(taken && !said.contains("[LS"), "{fine}: {said}");
+    }
+    // What the start cannot have, it says in the same words.
+    let text = conf("error_log stderr; daemon off; pid GONE/a/x.pid; client_body_temp_path GONE/a/b;");
+    let (said, taken) = said(folder.path(), &text, &["--format", "short"]);
+    assert!(!taken && said.matches("mkdir -p").count() == 2, "{said}");
 }

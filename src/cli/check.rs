@@ -17,6 +17,10 @@ pub fn run(request: &Request, options: &Options) -> ExitCode {
     let mut loaded = load::load(request);
     if let Some(settings) = &loaded.settings {
         loaded.diagnostics.extend(open::check_logs(settings));
+        if !options.rootless {
+            loaded.diagnostics.extend(open::check_pid(settings));
+            loaded.diagnostics.extend(open::check_temporary(settings));
+        }
         if !loaded.has_errors() && !options.quiet {
             loaded.diagnostics.extend(dangers::find(&loaded, &request.prefix));
         }

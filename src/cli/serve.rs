@@ -13,7 +13,7 @@ use super::options::{Command, Options};
 use super::{check, paths, say, serve_folder};
 use crate::conf::diagnostic::{Diagnostic, Severity};
 use crate::conf::listening::Address;
-use crate::conf::machine::Identity;
+use crate::conf::machine::{self, Identity};
 use crate::conf::outside::Outside;
 use crate::exchange::children;
 use crate::exchange::error::system_words;
@@ -33,7 +33,7 @@ pub fn run(request: &Request, options: &Options) -> ExitCode {
     let outside = Arc::default();
     let Ok(settings) = ready(request, options, &outside) else { return ExitCode::FAILURE };
     let role = role(&settings, options);
-    let opened = match open_all(&settings) {
+    let opened = match open_all(&settings, options) {
         Ok(opened) => opened,
         Err(diagnostics) => {
             check::show_all(&diagnostics, &settings.sources, options, false);
@@ -74,7 +74,7 @@ struct Opened {
     listeners: Vec<Listener>,
 }
 
-fn open_all(settings: &Settings) -> Result<Opened, Vec<Diagnostic>> {
+fn open_all(settings: &Settings, options: &Options) -> Result<Opened, Vec<Diagnostic>> {
     if let Err(error) = daemon::raise_descriptors(settings.main.process.nofile) {
         let text = format!("cannot set the number of descriptors: {}", system_words(&error));
         let span = settings.main.places.of("worker_rlimit_nofile").unwrap_or_default();
@@ -83,10 +83,19 @@ fn open_all(settings: &Settings) -> Result<Opened, Vec<Diagnostic>> {
     events::start();
     let logs = open::logs(settings, None, &FileSystem)?;
     events::follow(settings, &logs);
+    if !options.rootless {
+        let unmade: Vec<_> = open::check_pid(settings).into_iter().chain(open::check_temporary(settings)).collect();
+        if !unmade.is_empty() {
+            return Err(unmade);
+        }
+    }
     match open::listeners(&settings.sockets, |_| false) {
         Ok(listeners) => Ok(Opened { logs, listeners }),
         Err(diagnostics) => {
-            keeper::report(&settings.sources, &diagnostics, |_| {});
+            // Whoever reads standard error reads it there already.
+            if !open::logs_to_stderr(settings) {
+                keeper::report(&settings.sources, &diagnostics, |_| {});
+            }
             Err(diagnostics)
         }
     }
@@ -219,7 +228,7 @@ fn closed_root(settings: &Settings, identity: &Identity) -> Option<String> {
     });
     roots.collect::<BTreeSet<_>>().iter().find_map(|root| {
         let root = bytes_to_path(root);
-        let folder = daemon::closed_folder(root, identity)?;
+        let folder = machine::closed_folder(root, identity)?;
         let (user, folder, root) = (&identity.name, folder.display(), root.display());
         Some(format!("user {user} cannot enter {folder}, so no file under {root} can be served: open the folder or name another `user`"))
     })

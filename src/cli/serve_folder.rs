@@ -68,7 +68,13 @@ fn prepared(asked: &ServeFolder) -> Result<(PathBuf, Option<Identity>, String), 
         return Err("only root can become another user: start it with sudo, or without `--user`".into());
     }
     if !asked.print_conf {
-        if let Some(closed) = user.as_ref().and_then(|user| daemon::closed_folder(&folder, user)) {
+        if user.is_none() && access(&folder, AccessFlags::X_OK).is_err() {
+            return Err(format!(
+                "you may not enter {}, so nothing could be served: `chmod u+x` it if it is yours, or ask its owner",
+                folder.display()
+            ));
+        }
+        if let Some(closed) = user.as_ref().and_then(|user| machine::closed_folder(&folder, user)) {
             let name = user.map_or_else(String::new, |user| user.name);
             return Err(format!(
                 "the user {name} cannot enter {}, so nothing could be served: open that folder, or name another with `--user`",
@@ -135,7 +141,7 @@ fn prepare_store(store: &Path, user: Option<&Identity>) -> Result<(), String> {
         return Err(format!("uploads go into {show}, but that is a file; give it another name"));
     }
     let (may, who) = match user {
-        Some(user) => (may_write(store, user), user.name.as_str()),
+        Some(user) => (store.metadata().is_ok_and(|meta| machine::may(user, &meta, 0o3)), user.name.as_str()),
         None => (access(store, AccessFlags::W_OK | AccessFlags::X_OK).is_ok(), "you"),
     };
     match may {
@@ -152,20 +158,6 @@ fn give(folder: &Path, user: &Identity) -> io::Result<()> {
         return Err(io::Error::other("another folder was put in its place"));
     }
     std::os::unix::fs::fchown(held, Some(user.uid), Some(user.gid))
-}
-
-/// Whether a user may make files in a folder, as far as its mode tells.
-fn may_write(folder: &Path, user: &Identity) -> bool {
-    let Ok(meta) = folder.metadata() else { return false };
-    if user.uid == 0 {
-        return true;
-    }
-    let shift = match () {
-        () if meta.uid() == user.uid => 6,
-        () if meta.gid() == user.gid => 3,
-        () => 0,
-    };
-    meta.mode() >> shift & 0o3 == 0o3
 }
 
 fn upload_lines(asked: &ServeFolder, folder: &Path) -> String {

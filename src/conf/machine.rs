@@ -2,7 +2,10 @@
 //! system's name service. A static one reads the files under /etc itself: the service's modules are made for the
 //! system's own C library and crash a program that brought another copy of it.
 
+use std::fs::Metadata;
 use std::net::{IpAddr, ToSocketAddrs};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 
 use nix::unistd::{Gid, Group, User, getgrouplist};
 
@@ -117,6 +120,27 @@ fn addresses_in(hosts: &str, host: &str) -> Vec<IpAddr> {
     lines.filter(fits).filter_map(|line| line.split_whitespace().next()?.parse().ok()).collect()
 }
 
+/// The first folder on the way to a path that this user could not enter; none if the way is open or ends before the path does.
+pub fn closed_folder(path: &Path, identity: &Identity) -> Option<PathBuf> {
+    let folders: Vec<&Path> = path.ancestors().collect();
+    folders.into_iter().rev().find_map(|folder| {
+        let found = std::fs::metadata(folder).ok().filter(Metadata::is_dir)?;
+        (!may(identity, &found, 0o1)).then(|| folder.to_path_buf())
+    })
+}
+
+/// Whether a user may read (4), write (2) and execute or enter (1) something, as far as its mode tells.
+pub fn may(identity: &Identity, found: &Metadata, wanted: u32) -> bool {
+    let shift = match () {
+        // Root may do everything but run what nobody may.
+        () if identity.uid == 0 => return found.is_dir() || wanted & 0o1 == 0 || found.mode() & 0o111 != 0,
+        () if found.uid() == identity.uid => 6,
+        () if groups_of(&identity.name, identity.gid).contains(&found.gid()) => 3,
+        () => 0,
+    };
+    found.mode() >> shift & wanted == wanted
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -141,5 +165,22 @@ mod tests {
         let hosts = "127.0.0.1 localhost # home\n::1 localhost ip6-loopback\nbad localhost\n# 1.2.3.4 none\n";
         assert_eq!(addresses_in(hosts, "LocalHost").len(), 2);
         assert!(addresses_in(hosts, "none").is_empty());
+    }
+
+    #[test]
+    fn the_first_closed_folder_is_named() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let closed = folder.path().join("closed");
+        std::fs::create_dir_all(closed.join("in")).unwrap();
+        let mode = |mode| std::fs::set_permissions(&closed, std::fs::Permissions::from_mode(mode)).unwrap();
+        let stranger = Identity { name: "nobody-here".into(), uid: 3_999_999, gid: 3_999_999 };
+        std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+        mode(0o700);
+        assert_eq!(closed_folder(&closed.join("in/file"), &stranger), Some(closed.clone()));
+        let root = Identity { name: "root".into(), uid: 0, gid: 0 };
+        assert_eq!(closed_folder(&closed.join("in/file"), &root), None);
+        mode(0o701);
+        assert_eq!(closed_folder(&closed.join("in/file"), &stranger), None);
     }
 }

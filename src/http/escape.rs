@@ -127,6 +127,16 @@ pub fn xml(out: &mut Vec<u8>, text: &[u8]) {
     }
 }
 
+/// A word for a shell that stands for this text.
+pub fn shell(text: impl std::fmt::Display) -> String {
+    let text = text.to_string();
+    let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"/._-+:@%,=".contains(&b);
+    if !text.is_empty() && text.bytes().all(is_plain) {
+        return text;
+    }
+    format!("'{}'", text.replace('\'', "'\\''"))
+}
+
 /// A client's text for the error log: one line, no terminal control, nothing that could close the quotes around
 /// it. Readable text of any language stays readable.
 pub fn error_log(text: &[u8]) -> String {
@@ -178,6 +188,19 @@ mod tests {
     fn html_text() {
         for (text, expected) in [("a", "a"), ("<a&b>\"'", "&lt;a&amp;b&gt;&quot;'"), ("", ""), ("é", "é")] {
             assert_eq!(&html(text.as_bytes())[..], expected.as_bytes());
+        }
+    }
+
+    #[test]
+    fn words_of_a_shell() {
+        for (text, want) in [
+            ("/a/b-1.c", "/a/b-1.c"),
+            ("my files", "'my files'"),
+            ("it's", "'it'\\''s'"),
+            ("", "''"),
+            ("$(a)", "'$(a)'"),
+        ] {
+            assert_eq!(shell(text), want);
         }
     }
 

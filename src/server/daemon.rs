@@ -2,8 +2,6 @@
 //! before the first thread starts.
 
 use std::io;
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::unistd::{self, Gid, Uid};
@@ -37,23 +35,6 @@ pub fn nobody() -> io::Result<Identity> {
     Ok(Identity { name: user.name, uid: user.uid, gid: user.gid })
 }
 
-/// The first folder on the way to a path that this user could not enter; none if the way is open or ends
-/// before the path does.
-pub fn closed_folder(path: &Path, identity: &Identity) -> Option<PathBuf> {
-    let folders: Vec<&Path> = path.ancestors().collect();
-    let groups = machine::groups_of(&identity.name, identity.gid);
-    folders.into_iter().rev().find_map(|folder| {
-        let found = std::fs::metadata(folder).ok().filter(|found| found.is_dir())?;
-        let bit = match () {
-            () if identity.uid == 0 => return None,
-            () if found.uid() == identity.uid => 0o100,
-            () if groups.contains(&found.gid()) => 0o010,
-            () => 0o001,
-        };
-        (found.mode() & bit == 0).then(|| folder.to_path_buf())
-    })
-}
-
 /// Allows as many descriptors as the conf says, else as many as this process may have.
 pub fn raise_descriptors(wanted: Option<u64>) -> io::Result<()> {
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
@@ -63,26 +44,4 @@ pub fn raise_descriptors(wanted: Option<u64>) -> io::Result<()> {
         None => (hard, hard),
     };
     Ok(setrlimit(Resource::RLIMIT_NOFILE, soft, hard)?)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_first_closed_folder_is_named() {
-        use std::os::unix::fs::PermissionsExt;
-        let folder = tempfile::tempdir().unwrap();
-        let closed = folder.path().join("closed");
-        std::fs::create_dir_all(closed.join("in")).unwrap();
-        let mode = |mode| std::fs::set_permissions(&closed, std::fs::Permissions::from_mode(mode)).unwrap();
-        let stranger = Identity { name: "nobody-here".into(), uid: 3_999_999, gid: 3_999_999 };
-        std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
-        mode(0o700);
-        assert_eq!(closed_folder(&closed.join("in/file"), &stranger), Some(closed.clone()));
-        let root = Identity { name: "root".into(), uid: 0, gid: 0 };
-        assert_eq!(closed_folder(&closed.join("in/file"), &root), None);
-        mode(0o701);
-        assert_eq!(closed_folder(&closed.join("in/file"), &stranger), None);
-    }
 }

@@ -138,15 +138,24 @@ pub fn load_from(request: &Request, outside: &Arc<Outside>) -> Loaded {
     loaded
 }
 
-/// Behind a block that was never opened everything stands one level too far out: to say so of each line helps nobody.
+/// Where braces do not add up, everything after the place stands in other blocks than it seems: to say so of each line helps
+/// nobody. Neither does a name that was perhaps declared there.
 fn drop_consequences(diagnostics: &mut Vec<Diagnostic>) {
     let place = |found: &Diagnostic| found.span.map(|span| (span.file, span.start));
-    let unopened = diagnostics.iter().filter(|found| found.code == Code::UnopenedBlock).filter_map(place);
-    let unopened: Vec<(u32, u32)> = unopened.collect();
-    let is_behind = |(file, at): (u32, u32)| unopened.iter().any(|(other, start)| *other == file && at > *start);
+    let is_cause =
+        |found: &&Diagnostic| matches!(found.code, Code::UnopenedBlock | Code::UnclosedBlock | Code::StrayBrace);
+    let causes: Vec<(u32, u32)> = diagnostics.iter().filter(is_cause).filter_map(place).collect();
+    if causes.is_empty() {
+        return;
+    }
+    let is_after = |(file, at): (u32, u32)| causes.iter().any(|(other, start)| *other == file && at > *start);
+    let lost = [Code::WrongPlace, Code::UnknownVariable, Code::UnknownZone, Code::UnknownUpstream];
     diagnostics.retain(|found| {
-        let is_of_places = matches!(found.code, Code::WrongPlace | Code::StrayBrace);
-        !(is_of_places && place(found).is_some_and(is_behind))
+        let is_about_shapes = found.code < Code::Unreadable;
+        match place(found) {
+            Some(at) if is_after(at) => is_about_shapes && !is_cause(&found),
+            _ => !lost.contains(&found.code),
+        }
     });
 }
 

@@ -22,8 +22,8 @@ pub(super) const KINDS: &[Kind] = &[
          URI `/files../key` names `/srv/files/../key`, a file outside the folder: nginx serves it, Longshore refuses it. With \
          `location /files/` and `alias /srv/files;` the URI `/files/a` names `/srv/filesa`, which is hardly there. End both with a slash.",
         [
-            "server {\n    listen 8080;\n    location /files { alias /srv/files/; }\n}\n",
-            "server {\n    listen 8080;\n    location /files/ { alias /srv/files/; }\n}\n",
+            "server {\n    listen 8080;\n    location /files { alias html/; }\n}\n",
+            "server {\n    listen 8080;\n    location /files/ { alias html/; }\n}\n",
         ],
     ),
     danger(
@@ -209,6 +209,18 @@ pub(super) const KINDS: &[Kind] = &[
         [
             "server {\n    listen 8080;\n    location / { auth_request /who; }\n    location = /who { auth_basic site; auth_basic_user_file users; proxy_pass http://127.0.0.1:9000; }\n}\n",
             "server {\n    listen 8080;\n    location / { auth_basic site; auth_basic_user_file users; auth_request /who; }\n    location = /who { internal; proxy_pass http://127.0.0.1:9000; }\n}\n",
+        ],
+    ),
+    danger(
+        Code::PathMissing,
+        "path-missing",
+        "something that the conf names is not on this machine, or not for the server",
+        "A folder, a file of passwords, a program or another program's socket is not there, is of another kind, or may not be used by \
+         the user that the server runs as. The server starts all the same, as nginx does, and requests that need it are answered 403, 404, \
+         500 or 502. Only what the conf names without a variable is looked at.",
+        [
+            "server {\n    listen 8080;\n    root /no/such/folder;\n}\n",
+            "server {\n    listen 8080;\n    root html;\n}\n",
         ],
     ),
 ];

@@ -12,8 +12,9 @@ pub(super) const KINDS: &[Kind] = &[
     ),
     kind(
         Code::CannotOpen,
-        "a log file that cannot be opened",
-        "The folder is not there or may not be written. A relative path starts at the prefix (`-p`).",
+        "a file or folder that the start needs cannot be had",
+        "A log file, the pid file or a folder for temporary files (`client_body_temp_path`) cannot be made: the folder above it is not there, or \
+         may not be written. A relative path starts at the prefix (`-p`). nginx refuses such a conf too.",
         [
             "error_log no/such/folder/error.log;\nserver {\n    listen 8080;\n}\n",
             "error_log error.log;\nserver {\n    listen 8080;\n}\n",

@@ -69,6 +69,7 @@ pub enum Code {
     OpenProxy = 116,
     UploadLimitWithoutStore = 117,
     AskedLocationGuardsItself = 118,
+    PathMissing = 119,
 }
 
 impl fmt::Display for Code {

@@ -24,6 +24,7 @@ const MAX_WORDS: usize = 200_000;
 /// Bytes that are given to the grammar at once, unless one statement is longer.
 const WINDOW: usize = 64 * 1024;
 
+mod blocks;
 mod braces;
 mod shapes {
     //! What the grammar generates.
@@ -65,9 +66,9 @@ struct Reader<'a> {
     errors: usize,
     open: Vec<Open>,
     root: Vec<Node>,
-    /// The first block whose `}` stands at another indentation than its opener: where a `}` is
-    /// missing at the end, this is the likely place.
-    hint: Option<Span>,
+    /// The first block whose `}` stands at another indentation than its opener, and that `}`: where braces do not add up at
+    /// the end, this is the likely place.
+    hint: Option<blocks::Askew>,
 }
 
 impl Reader<'_> {
@@ -290,21 +291,6 @@ impl Reader<'_> {
         self.open.last_mut().map_or(&mut self.root, |open| &mut open.children)
     }
 
-    fn close(&mut self, at: usize) {
-        let span = self.span(at, at + 1);
-        let Some(open) = self.open.last() else {
-            self.error(Diagnostic::error(span, "unexpected `}`: no block is open here").code(Code::StrayBrace));
-            return;
-        };
-        let opener = open.span;
-        if self.hint.is_none()
-            && self.indentation(at).is_some_and(|deep| deep != self.line_indentation(opener.start as usize))
-        {
-            self.hint = Some(opener);
-        }
-        self.pop(Some(span));
-    }
-
     /// Ends the innermost block.
     fn pop(&mut self, close: Option<Span>) {
         if let Some(Open { head: Some((name, args)), span, children }) = self.open.pop() {
@@ -329,19 +315,11 @@ impl Reader<'_> {
 
     /// Reports the blocks that are still open and returns the tree.
     fn finish(mut self) -> Vec<Node> {
-        let stopped = self.errors >= MAX_ERRORS;
-        if stopped {
+        if self.errors >= MAX_ERRORS {
             let place = self.out.iter().rev().find_map(|error| error.span).unwrap_or_default();
             self.out.push(Diagnostic::note(place, "reading stopped here; more errors may follow"));
-        }
-        let unclosed: Vec<Span> = if stopped { Vec::new() } else { self.open.iter().map(|open| open.span).collect() };
-        for span in unclosed {
-            let mut error =
-                Diagnostic::error(span, "this block is never closed: a `}` is missing").code(Code::UnclosedBlock);
-            if let Some(hint) = self.hint.take().filter(|hint| *hint != span) {
-                error = error.also(hint, "perhaps here: the `}` that ends this one stands at another indentation");
-            }
-            self.error(error);
+        } else {
+            self.unclosed();
         }
         while !self.open.is_empty() {
             self.pop(None);

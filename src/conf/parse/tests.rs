@@ -80,12 +80,23 @@ fn what_is_wrong() {
             &[
                 "1:1 unexpected `{`: no directive stands before it",
                 "1:2 unexpected `{`: no directive stands before it",
-                "1:1 this block is never closed: a `}` is missing",
-                "1:2 this block is never closed: a `}` is missing",
+                "1:2 this block is never closed: 2 `}` are missing",
             ],
         ),
         (b"  listen 1\n  location / {\n}", "listen 1; location /{}", &["1:11 missing `;` at the end of `listen`"]),
         (b"a{\n b;", "a{b;}", &["1:1 this block is never closed: a `}` is missing"]),
+        (
+            b"a {\n  b {\n    c;\n  d {\n    e;\n  }\n}",
+            "a{b{c; d{e;}}}",
+            &["2:3 this block is never closed: a `}` is missing"],
+        ),
+        (b"a {\n  b {\n    c;\n", "a{b{c;}}", &["2:3 this block is never closed: 2 `}` are missing"]),
+        (
+            b"a {\n  b {\n    c;\n  }\n  }\n  d;\n}\n",
+            "a{b{c;}} d;",
+            &["5:3 one `}` too many: this one ends a block that stands at another indentation"],
+        ),
+        (b"a {\nb {\nc;\n}\n}\n}\n", "a{b{c;}}", &["6:1 unexpected `}`: no block is open here"]),
         (b"a \"b;\nc \"d\";\ne;", "c <d>; e;", &["1:3 this quote is not closed on its line"]),
         (b"a 'b;\nc;", "c;", &["1:3 this quote is never closed"]),
         (

@@ -9,6 +9,7 @@ mod guards;
 mod headers;
 mod locations;
 mod pages;
+mod paths;
 mod router;
 
 use std::path::Path;
@@ -16,6 +17,7 @@ use std::path::Path;
 use super::load::{Level, Loaded};
 use crate::conf::codes::Code;
 use crate::conf::diagnostic::Diagnostic;
+use crate::conf::machine::Identity;
 use crate::conf::source::{Sources, Span};
 use block::{Block, Place};
 pub(super) use comments::silence as is_silenced;
@@ -24,6 +26,8 @@ pub(super) use comments::silence as is_silenced;
 struct Conf<'c> {
     /// The folder that relative paths start from.
     prefix: &'c Path,
+    /// Who answers requests; none where it is whoever started the server.
+    user: Option<Identity>,
     /// The conf files that were read.
     files: Vec<&'c Path>,
     /// The outermost block.
@@ -54,6 +58,7 @@ const RULES: &[Rule] = &[
     exposure::upload_runs_scripts,
     exposure::certificate_unused,
     exposure::open_proxy,
+    paths::missing,
 ];
 
 /// The warnings for a conf without errors, in its order.
@@ -69,12 +74,13 @@ pub fn find(loaded: &Loaded, prefix: &Path) -> Vec<Diagnostic> {
     };
     let top = Block { place, node: None, children: &loaded.nodes, around: None };
     let is_whole = matches!(loaded.level, Level::Main | Level::Http);
-    let conf = Conf { prefix, files, top, is_whole };
+    let conf = Conf { prefix, user: paths::user(loaded), files, top, is_whole };
     let mut found = Vec::new();
     walk(&conf, &conf.top, sources, &mut found);
     found.extend(loaded.files.iter().flat_map(|file| comments::unknown(sources, *file)));
     found.sort_by_key(|danger| danger.span.map(|span| (span.file, span.start)));
     found.dedup();
+    paths::once(&mut found);
     found
 }
 
