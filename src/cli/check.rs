@@ -6,11 +6,19 @@ use std::process::ExitCode;
 use super::options::{Form, Options};
 use super::say;
 use crate::conf::diagnostic::{Diagnostic, Severity};
+use crate::conf::machine::Identity;
 use crate::conf::render::{Format, render};
 use crate::conf::source::Sources;
-use crate::server::open;
+use crate::server::{daemon, open};
+use crate::settings::Settings;
 use crate::settings::dangers;
 use crate::settings::load::{self, Level, Loaded, Request};
+
+/// Who a server started now would answer as; none if that is whoever tests.
+fn user(settings: &Settings) -> Option<Identity> {
+    let named = settings.main.process.user.clone();
+    nix::unistd::geteuid().is_root().then(|| named.or_else(|| daemon::nobody().ok())).flatten()
+}
 
 /// Tests a conf and ends with nginx's two lines, and nginx's exit code.
 pub fn run(request: &Request, options: &Options) -> ExitCode {
@@ -21,8 +29,9 @@ pub fn run(request: &Request, options: &Options) -> ExitCode {
             loaded.diagnostics.extend(open::check_pid(settings));
             loaded.diagnostics.extend(open::check_temporary(settings));
         }
+        let user = user(settings);
         if !loaded.has_errors() && !options.quiet {
-            loaded.diagnostics.extend(dangers::find(&loaded, &request.prefix));
+            loaded.diagnostics.extend(dangers::find(&loaded, &request.prefix, user));
         }
     }
     show(&loaded, options, options.quiet);

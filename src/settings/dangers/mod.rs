@@ -61,8 +61,9 @@ const RULES: &[Rule] = &[
     paths::missing,
 ];
 
-/// The warnings for a conf without errors, in its order.
-pub fn find(loaded: &Loaded, prefix: &Path) -> Vec<Diagnostic> {
+/// The warnings for a conf without errors, in its order. `user` is who a server started now would answer as; none if that is the
+/// user of this process.
+pub fn find(loaded: &Loaded, prefix: &Path, user: Option<Identity>) -> Vec<Diagnostic> {
     let sources = &loaded.sources;
     let files =
         loaded.files.iter().filter_map(|file| Some(sources.files.get(*file as usize)?.name.as_path())).collect();
@@ -74,7 +75,7 @@ pub fn find(loaded: &Loaded, prefix: &Path) -> Vec<Diagnostic> {
     };
     let top = Block { place, node: None, children: &loaded.nodes, around: None };
     let is_whole = matches!(loaded.level, Level::Main | Level::Http);
-    let conf = Conf { prefix, user: paths::user(loaded), files, top, is_whole };
+    let conf = Conf { prefix, user, files, top, is_whole };
     let mut found = Vec::new();
     walk(&conf, &conf.top, sources, &mut found);
     found.extend(loaded.files.iter().flat_map(|file| comments::unknown(sources, *file)));

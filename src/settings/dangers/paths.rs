@@ -14,7 +14,6 @@ use crate::conf::codes::Code;
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::machine::{self, Identity};
 use crate::http::escape;
-use crate::settings::load::Loaded;
 
 /// What a path is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,15 +28,6 @@ enum Use {
     Program,
     /// Another program listens on it.
     Socket,
-}
-
-/// Who a server started now would answer as; none if that is the user who tests.
-pub fn user(loaded: &Loaded) -> Option<Identity> {
-    if !rustix::process::geteuid().is_root() {
-        return None;
-    }
-    let named = loaded.settings.as_ref().and_then(|settings| settings.main.process.user.clone());
-    named.or_else(|| machine::user("nobody").map(|user| Identity { name: user.name, uid: user.uid, gid: user.gid }))
 }
 
 pub fn missing(conf: &Conf<'_>, block: &Block<'_>, found: &mut Vec<Diagnostic>) {
