@@ -2,11 +2,12 @@
 //! filters that each response passes. A step decides from the exchange and its own feature's settings; one that needs the body or time
 //! returns, and `advance` is entered again at it. In `pipeline/` stand the `steps` and `filters` that several features take part in, how a request
 //! `moves` on, what becomes of one that is `failing`, `delivery` and logging, who may `drive` a request, the `states` that features keep
-//! of it, how it asks another location (`subrequest`), and whether another request would be let in (`probe`).
+//! of it, how it asks another location (`subrequest`), which `errand`s it leads to, and whether another request would be let in (`probe`).
 
 mod asked;
 mod delivery;
 mod drive;
+mod errand;
 mod failing;
 mod filters;
 mod hard;
@@ -69,6 +70,8 @@ pub struct Run {
     states: States,
     /// Lines of the subrequests that were answered, for the logs.
     lines: Option<Box<Lines>>,
+    /// Requests of our own that it has led to and that are not started yet.
+    errands: Vec<Run>,
     /// The steps and filters that are for it at all.
     its: (u64, u64),
     /// The limit on the body in the location that the path led to; none before there is one.
@@ -169,6 +172,8 @@ pub const STEPS: &[StepRow] = &[
         |scope| scope.try_files.list.is_some(),
         |run| try_files::step(&mut run.x, &run.scope.try_files),
     ),
+    // It may have been let in by now and found its location.
+    (Precontent, "mirror", |scope| !scope.mirror.uris.is_empty(), errand::mirror),
     (Content, "if", |scope| scope.rewrite.is_if, miss_handler),
     (Content, "status", |scope| scope.stub_status.on, |run| stub_status::step(&mut run.x, &run.scope.stub_status)),
     (Content, "empty_gif", |scope| scope.empty_gif.on, |run| empty_gif::step(&mut run.x, &run.scope.empty_gif)),
@@ -280,6 +285,7 @@ impl Run {
             places: Vec::new(),
             states: States::default(),
             lines: None,
+            errands: Vec::new(),
             its: (u64::MAX, u64::MAX),
             most: None,
             handler_of_if: None,
@@ -409,7 +415,7 @@ impl Run {
                 return Ok(Outcome::Wait(wait));
             }
         }
-        if !self.x.head.is_question() {
+        if self.x.head.depth() == 0 {
             self.deliver(&mut response);
         }
         let x = &mut self.x;

@@ -26,6 +26,8 @@ mod growth;
 mod limits;
 #[path = "engine/logs.rs"]
 mod logs;
+#[path = "engine/mirrors.rs"]
+mod mirrors;
 #[path = "engine/names.rs"]
 mod names;
 #[path = "engine/orphans.rs"]

@@ -19,7 +19,7 @@ use crate::conf::listening::Address;
 use crate::exchange::engine::{Engine, Sight, Waker};
 use crate::exchange::notebook::Notebook;
 use crate::exchange::tls::Security;
-use crate::exchange::{Arrival, Client, Origin};
+use crate::exchange::{Arrival, Client, Origin, Source};
 use crate::http::head::Head;
 use crate::http::response::{Chunk, Response, Stream};
 use crate::pipeline::{Drive, End, Feeding, Run};
@@ -116,6 +116,7 @@ pub fn arrival(group: &Group, head: Head, engine: Option<Arc<dyn Engine>>) -> Ar
             connected: Instant::now(),
             started: Instant::now(),
             pipelined: false,
+            source: Source::Client,
             waker: Waker::new(engine, 1),
         },
     }

@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 static ACCEPTED: AtomicU64 = AtomicU64::new(0);
 static HANDLED: AtomicU64 = AtomicU64::new(0);
+static ERRANDS: AtomicU64 = AtomicU64::new(0);
+static UNSENT: AtomicU64 = AtomicU64::new(0);
 static REQUESTS: AtomicU64 = AtomicU64::new(0);
 static LOOK: OnceLock<Box<dyn Fn() -> Connections + Send + Sync>> = OnceLock::new();
 
@@ -21,6 +23,8 @@ pub struct Connections {
     pub writing: u64,
     /// Nothing of a request has come.
     pub waiting: u64,
+    /// Requests of our own, which are no connections.
+    pub errands: u64,
 }
 
 /// All counters at one moment.
@@ -32,6 +36,10 @@ pub struct Counters {
     pub handled: u64,
     /// Requests.
     pub requests: u64,
+    /// Requests of our own.
+    pub errands: u64,
+    /// Those that were not sent for want of room.
+    pub unsent: u64,
     /// The open ones.
     pub connections: Connections,
 }
@@ -42,6 +50,8 @@ pub fn look() -> Counters {
         accepted: ACCEPTED.load(Relaxed),
         handled: HANDLED.load(Relaxed),
         requests: REQUESTS.load(Relaxed),
+        errands: ERRANDS.load(Relaxed),
+        unsent: UNSENT.load(Relaxed),
         connections: LOOK.get().map(|look| look()).unwrap_or_default(),
     }
 }
@@ -60,6 +70,16 @@ pub fn accepted() {
 /// A connection got its place.
 pub fn handled() {
     HANDLED.fetch_add(1, Relaxed);
+}
+
+/// A request of our own begins.
+pub fn errand() {
+    ERRANDS.fetch_add(1, Relaxed);
+}
+
+/// One was not sent.
+pub fn errand_unsent() {
+    UNSENT.fetch_add(1, Relaxed);
 }
 
 /// A request came.

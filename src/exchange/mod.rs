@@ -138,6 +138,15 @@ pub enum Received {
 }
 
 impl Received {
+    /// How many bytes there are, if all of them are here.
+    pub fn size(&self) -> Option<u64> {
+        match self {
+            Received::Memory(bytes) => Some(bytes.len() as u64),
+            Received::File(_, len) => Some(*len),
+            Received::Nothing | Received::Coming(_) | Received::Passed => None,
+        }
+    }
+
     /// Takes the body: it can be taken once, by whoever passes it on.
     pub fn take(&mut self) -> Received {
         let left = match self {
@@ -169,8 +178,32 @@ pub struct Origin {
     pub started: Instant,
     /// Whether it was there before the response to the one before it was sent.
     pub pipelined: bool,
+    /// Who asks.
+    pub source: Source,
     /// What wakes it, for steps that wait; it does nothing offline.
     pub waker: engine::Waker,
+}
+
+/// Who asks for something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// A client.
+    Client,
+    /// We do, on behalf of a request that waits for the response.
+    Subrequest,
+    /// We do, and nobody waits.
+    Errand,
+}
+
+impl Source {
+    /// As `$request_source` names it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Source::Client => "client",
+            Source::Subrequest => "subrequest",
+            Source::Errand => "errand",
+        }
+    }
 }
 
 /// How a request came to its current path: where redirects and rewrites have led it.

@@ -108,6 +108,12 @@ impl Exchange {
         std::mem::swap(&mut self.values.assigned, &mut other.values.assigned);
     }
 
+    /// Takes over the values that were given to another request's variables, and what a regex captured for it.
+    pub fn copy_values(&mut self, other: &Exchange) {
+        self.values.assigned = other.values.assigned.clone();
+        self.values.captures = other.values.captures.clone();
+    }
+
     /// Takes over the random id of another request that one client's request has led to, unless it has one.
     pub fn share_id(&self, other: &Exchange) {
         if let Some(id) = other.values.id.get() {

@@ -159,7 +159,7 @@ fn request_line(line: &mut Vec<u8>, x: &Exchange, report: &Report) {
     if !request.is_empty() {
         let _ = write!(line, ", request: \"{}\"", escape::error_log(request));
     }
-    if x.head.is_question() {
+    if x.head.depth() > 0 {
         let _ = write!(line, ", subrequest: \"{}\"", escape::error_log(&x.uri));
     }
     if let Some(upstream) = &report.upstream {

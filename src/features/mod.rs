@@ -31,6 +31,7 @@ pub mod lingering;
 pub mod listen;
 pub mod map;
 pub mod methods;
+pub mod mirror;
 pub mod open_files;
 pub mod precompressed;
 pub mod process;

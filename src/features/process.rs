@@ -31,6 +31,7 @@ pub const BUILT_IN: &[&str] = &[
     "ngx_http_limit_req_module",
     "ngx_http_log_module",
     "ngx_http_map_module",
+    "ngx_http_mirror_module",
     "ngx_http_proxy_module",
     "ngx_http_realip_module",
     "ngx_http_referer_module",
@@ -55,7 +56,6 @@ pub const BUILT_IN: &[&str] = &[
 pub const LACKING: &[&str] = &[
     "http_ssi_module",
     "http_userid_module",
-    "http_mirror_module",
     "http_split_clients_module",
     "http_grpc_module",
     "http_memcached_module",
@@ -69,11 +69,13 @@ pub struct Pool {
     pub threads: usize,
     /// How many connections may wait for one.
     pub max_queue: usize,
+    /// How many requests of our own there may be at once.
+    pub errands: u32,
 }
 
 impl Default for Pool {
     fn default() -> Self {
-        Pool { threads: 32, max_queue: 65_536 }
+        Pool { threads: 32, max_queue: 65_536, errands: 512 }
     }
 }
 
@@ -158,14 +160,19 @@ pub const DIRECTIVES: &[Directive<Conf>] = &[
     Directive {
         manual: Manual {
             name: "thread_pool",
-            syntax: &["default threads=number [max_queue=number]", "name threads=number [max_queue=number]"],
-            default: Some("default threads=32 max_queue=65536"),
+            syntax: &[
+                "default threads=number [max_queue=number] [errands=number]",
+                "name threads=number [max_queue=number] [errands=number]",
+            ],
+            default: Some("default threads=32 max_queue=65536 errands=512"),
             contexts: Contexts::MAIN,
-            arity: Arity::Words(2, 3),
+            arity: Arity::Words(2, 4),
             block: false,
             doc: "The threads that answer requests, and how many connections may wait for one; beyond that the answer \
                   is 503 at once. Only the pool named `default` is used; others are accepted. A slow client never \
-                  holds a thread, so the number follows from the disk and the scripts, not from the visitors.",
+                  holds a thread, so the number follows from the disk and the scripts, not from the visitors. Ours: `errands` \
+                  is how many requests of the server's own (`mirror`) there may be at once; one more is not sent, and a line at `warn` tells \
+                  how many were not.",
         },
         repeat: Repeat::Allowed,
         inherit: Inherit::Yes,
@@ -337,7 +344,7 @@ fn set_worker_processes(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Faul
 fn set_thread_pool(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
     let name = &args.word(0).text;
     let mut threads = None;
-    let mut max_queue = Pool::default().max_queue;
+    let Pool { mut max_queue, mut errands, .. } = Pool::default();
     for word in &args.words()[1..] {
         let number = |text: &[u8], range: std::ops::RangeInclusive<usize>| {
             let number = std::str::from_utf8(text).ok().and_then(|text| text.parse().ok());
@@ -350,8 +357,13 @@ fn set_thread_pool(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
             threads = Some(number(text, 1..=10_000)?);
         } else if let Some(text) = word.text.strip_prefix(b"max_queue=") {
             max_queue = number(text, 1..=10_000_000)?;
+        } else if let Some(text) = word.text.strip_prefix(b"errands=") {
+            errands = number(text, 0..=1_000_000)? as u32;
         } else {
-            return Err(Fault::at(word, format!("takes `threads=` and `max_queue=`, not `{}`", word.show())));
+            return Err(Fault::at(
+                word,
+                format!("takes `threads=`, `max_queue=` and `errands=`, not `{}`", word.show()),
+            ));
         }
     }
     let threads = threads.ok_or_else(|| Fault::new("needs `threads=number`"))?;
@@ -363,7 +375,7 @@ fn set_thread_pool(conf: &mut Conf, args: &mut Args<'_>) -> Result<(), Fault> {
     }
     conf.pools.push(name.clone());
     if name == b"default" {
-        conf.pool = Pool { threads, max_queue };
+        conf.pool = Pool { threads, max_queue, errands };
     }
     Ok(())
 }

@@ -57,6 +57,24 @@ pub const VARIABLES: &[Variable<Conf>] = &[
         doc: "How many connections wait for a request.",
         get: waiting,
     },
+    Variable {
+        name: "errands_active",
+        family: false,
+        doc: "How many requests of the server's own (`mirror`) are under way. They are not among the connections.",
+        get: |_, _, _| Some(counters::look().connections.errands.to_string().into_bytes().into()),
+    },
+    Variable {
+        name: "errands_sent",
+        family: false,
+        doc: "How many requests of the server's own there were since the start.",
+        get: |_, _, _| Some(counters::look().errands.to_string().into_bytes().into()),
+    },
+    Variable {
+        name: "errands_unsent",
+        family: false,
+        doc: "How many more there were to be since the start, for which `errands` of `thread_pool` left no room.",
+        get: |_, _, _| Some(counters::look().unsent.to_string().into_bytes().into()),
+    },
 ];
 
 /// Answers with the counters.
@@ -74,8 +92,8 @@ pub fn step(x: &mut Exchange, conf: &Conf) -> Result<Step, HttpError> {
 }
 
 fn page(counters: &Counters) -> String {
-    let Counters { accepted, handled, requests, connections } = counters;
-    let Connections { active, reading, writing, waiting } = connections;
+    let Counters { accepted, handled, requests, connections, .. } = counters;
+    let Connections { active, reading, writing, waiting, .. } = connections;
     format!(
         "Active connections: {active} \nserver accepts handled requests\n {accepted} {handled} {requests} \n\
          Reading: {reading} Writing: {writing} Waiting: {waiting} \n"
@@ -104,8 +122,8 @@ mod tests {
 
     #[test]
     fn the_page_is_the_one_that_monitors_read() {
-        let connections = Connections { active: 1, reading: 2, writing: 3, waiting: 4 };
-        let counters = Counters { accepted: 5, handled: 6, requests: 7, connections };
+        let connections = Connections { active: 1, reading: 2, writing: 3, waiting: 4, errands: 8 };
+        let counters = Counters { accepted: 5, handled: 6, requests: 7, errands: 9, unsent: 9, connections };
         assert_eq!(
             page(&counters),
             "Active connections: 1 \nserver accepts handled requests\n 5 6 7 \nReading: 2 Writing: 3 Waiting: 4 \n"

@@ -141,6 +141,8 @@ pub struct List {
     dropped: Vec<u32>,
     /// How many requests the one of this head is asked inside of, by which some fields are withheld.
     pub(super) depth: u8,
+    /// Whether that one is a copy of the request it is asked for, with all that it says of the body.
+    pub(super) is_copy: bool,
 }
 
 /// Set in the length of a name that is withheld.
@@ -157,7 +159,7 @@ pub(super) struct Place {
 
 impl Default for List {
     fn default() -> Self {
-        List { places: Vec::new(), known: [0; KNOWN], dropped: Vec::new(), depth: 0 }
+        List { places: Vec::new(), known: [0; KNOWN], dropped: Vec::new(), depth: 0, is_copy: false }
     }
 }
 
@@ -167,7 +169,7 @@ impl List {
         self.places.clear();
         self.known = [0; KNOWN];
         self.dropped.clear();
-        self.depth = 0;
+        (self.depth, self.is_copy) = (0, false);
     }
 
     /// Reads the field lines of `raw` from `start` up to the blank line. `raw` is shorter than 4 GiB.

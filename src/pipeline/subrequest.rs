@@ -14,7 +14,7 @@ use crate::exchange::logging::Buffering;
 use crate::exchange::step::Wait;
 use crate::exchange::subrequest::{DEEPEST, Reply};
 use crate::exchange::trace::Trace;
-use crate::exchange::{Arrival, Exchange};
+use crate::exchange::{Arrival, Exchange, Origin, Source};
 use crate::features::limit_conn;
 use crate::gateway::relay;
 use crate::http::escape;
@@ -71,7 +71,7 @@ pub struct Lines {
 /// The steps that a subrequest goes through. As in nginx, rules of access hold for the client's request alone; its limits hold for
 /// both, once. What is about a body, or about the connection, is no affair of a subrequest.
 pub(super) static ITS_STEPS: LazyLock<u64> = LazyLock::new(|| {
-    let skipped = ["body size", "methods", "session change", "session_require", "location realip"];
+    let skipped = ["body size", "methods", "session change", "session_require", "location realip", "mirror"];
     let is_its = |phase: Phase, name: &str| match phase {
         Phase::PostRead | Phase::Access => false,
         Phase::Session => name == "session",
@@ -148,7 +148,8 @@ fn begin(
         let text = format!("subrequests cycle while processing \"{}\"", escape::error_log(uri));
         return Err(HttpError::new(500, "subrequest-cycle").log(Level::Error, text));
     }
-    let arrival = Arrival { client: x.client.clone(), head: x.head.question(), origin: x.origin.clone() };
+    let origin = Origin { source: Source::Subrequest, ..x.origin.clone() };
+    let arrival = Arrival { client: x.client.clone(), head: x.head.question(), origin };
     // Made where it stays: it is large, and moves cost.
     let run = Run::new(arrival, settings.clone(), server.clone());
     let mut asking = Box::new(Subrequest { run, state: State::Runs, outlives_client: x.outlives_client });

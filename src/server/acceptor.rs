@@ -13,8 +13,9 @@ use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
 
 use super::closer::{Closer, Farewell};
-use super::connection::{Connection, Job, Phase, Why};
+use super::connection::{Carrier, Connection, Job, Phase, Why};
 use super::ear::Ear;
+use super::errand;
 use super::inbox::Mail;
 use super::listen::Listener;
 use super::refusal::{self, Refusals};
@@ -83,6 +84,8 @@ pub struct Acceptor {
     pub(super) reload_again: bool,
     /// During a graceful stop: when it is cut short.
     pub(super) stop_by: Option<u64>,
+    /// Once no client is left: when errands are cut short.
+    errands_by: Option<u64>,
     pub(super) shutdown_timeout: Option<Duration>,
 }
 
@@ -124,6 +127,7 @@ impl Acceptor {
             loading: false,
             reload_again: false,
             stop_by: None,
+            errands_by: None,
             shutdown_timeout: None,
         };
         acceptor.take_limits(&current);
@@ -169,11 +173,15 @@ impl Acceptor {
                     // A worker that had not heard of the stop yet may have parked one meanwhile.
                     self.close_idle(now);
                 }
+                self.refusals.errands(self.shared.errands.take_unsent());
                 self.refusals.log(now);
             }
             self.tell();
             if self.shared.is_stopping() {
-                if self.shared.slots.is_empty() && self.closer.is_done() {
+                if self.is_answered(now) {
+                    // Nothing is left unsaid.
+                    self.refusals.errands(self.shared.errands.take_unsent());
+                    self.refusals.log(u64::MAX);
                     return Ended::Gracefully;
                 }
                 if self.stop_by.is_some_and(|by| now >= by) {
@@ -182,6 +190,19 @@ impl Acceptor {
                 }
             }
         }
+    }
+
+    /// Whether all clients were answered, and the errands have ended or had their time.
+    fn is_answered(&mut self, now: u64) -> bool {
+        let slots = &self.shared.slots;
+        if slots.used(Kind::Client) + slots.used(Kind::Stream) > 0 || !self.closer.is_done() {
+            return false;
+        }
+        let (left, by) = (slots.used(Kind::Errand), *self.errands_by.get_or_insert(now + errand::GRACE));
+        if left > 0 && now >= by {
+            log::warn!("{left} requests of our own are cut short");
+        }
+        left == 0 || now >= by
     }
 
     fn wait(&self) -> Option<Duration> {
@@ -202,13 +223,16 @@ impl Acceptor {
     }
 
     fn wake(&mut self, token: usize) {
-        if let Some(connection) = self.shared.slots.find(token).and_then(Slot::notify) {
-            self.dispatch(Job { connection, why: Why::Ready });
+        if let Some(carrier) = self.shared.slots.find(token).and_then(Slot::notify) {
+            self.dispatch(Job::ready(carrier));
         }
     }
 
     fn wait_without_soon(&self) -> Option<Duration> {
-        let busy = !self.shared.slots.is_empty() || self.paused.is_some() || self.refusals.unsaid();
+        let busy = !self.shared.slots.is_empty()
+            || self.paused.is_some()
+            || self.refusals.unsaid()
+            || self.shared.errands.is_unsaid();
         match () {
             () if !self.hungry.is_empty() && self.paused.is_none() => Some(Duration::ZERO),
             () if !self.backlog.is_empty() => Some(Duration::from_millis(1)),
@@ -227,8 +251,8 @@ impl Acceptor {
                 return;
             }
             for event in events.drain(..) {
-                if let Some(connection) = self.ear.hear(event) {
-                    self.dispatch(Job { connection, why: Why::Ready });
+                if let Some(carrier) = self.ear.hear(event) {
+                    self.dispatch(Job::ready(carrier));
                 }
             }
         }
@@ -286,9 +310,11 @@ impl Acceptor {
         }
         counters::handled();
         connection.deadline = self.shared.clock.now() + time;
-        if let Err(job) = self.shared.jobs.send(Job { connection, why: Why::Ready }) {
+        if let Err(job) = self.shared.jobs.send(Job::ready(Carrier::Client(connection)))
+            && let Some(connection) = job.carrier.client()
+        {
             // It has asked for nothing yet that could be refused.
-            self.park(job.connection, Parked::Idle);
+            self.park(connection, Parked::Idle);
         }
     }
 
@@ -304,15 +330,15 @@ impl Acceptor {
             return self.closer.close(connection);
         }
         let (token, deadline) = (connection.place.token(), connection.deadline);
-        if let Some(connection) = self.shared.slots.of(token).park(connection, how, deadline) {
-            self.backlog.push_back(Job { connection, why: Why::Ready });
+        if let Some(carrier) = self.shared.slots.of(token).park(Carrier::Client(connection), how, deadline) {
+            self.backlog.push_back(Job::ready(carrier));
         }
     }
 
     /// Closes the connections that are idle longest; false if none is idle.
     fn make_room(&mut self) -> bool {
         let slots = self.shared.slots.clone();
-        let mut idle: Vec<(u64, &Slot<Box<Connection>>)> = Vec::new();
+        let mut idle: Vec<(u64, &Slot<Carrier>)> = Vec::new();
         for slot in slots.all() {
             if slot.parked() == Some(Parked::Idle) {
                 idle.push((slot.deadline(), slot));
@@ -323,7 +349,7 @@ impl Acceptor {
         }
         let most = (idle.len() / SPARED).clamp(1, ROOM);
         idle.select_nth_unstable_by_key(most - 1, |(deadline, _)| *deadline);
-        let closed = idle[..most].iter().filter_map(|(_, slot)| slot.take_parked(Parked::Idle));
+        let closed = idle[..most].iter().filter_map(|(_, slot)| slot.take_parked(Parked::Idle)?.client());
         closed.map(|connection| self.closer.close(connection)).count() > 0
     }
 
@@ -347,7 +373,8 @@ impl Acceptor {
 
     /// The queue is full: a new request is refused at once, anything else waits for its turn.
     pub(super) fn overflow(&mut self, job: Job) {
-        let Job { connection, why } = job;
+        let Job { carrier, why } = job;
+        let Carrier::Client(connection) = carrier else { return self.backlog.push_back(Job { carrier, why }) };
         match connection.phase {
             // During a graceful stop nothing accepted is refused, and nothing new comes.
             Phase::Idle | Phase::Head(_) if !self.shared.is_stopping() => {
@@ -355,7 +382,7 @@ impl Acceptor {
                 self.refuse(connection, refusal::QUEUE_FULL);
             }
             Phase::Lingering { .. } if why == Why::Expired => self.closer.close(connection),
-            _ => self.backlog.push_back(Job { connection, why }),
+            _ => self.backlog.push_back(Job { carrier: Carrier::Client(connection), why }),
         }
     }
 
@@ -385,10 +412,10 @@ impl Acceptor {
     /// Takes what has waited too long. Idle connections are closed here; the rest may need a log line.
     pub(super) fn sweep(&mut self, now: u64) {
         let slots = self.shared.slots.clone();
-        for connection in slots.all().filter_map(|slot| slot.expire(now)) {
-            match connection.phase {
-                Phase::Idle | Phase::Lingering { .. } if connection.deadline <= now => self.closer.close(connection),
-                _ => self.dispatch(Job { connection, why: Why::Expired }),
+        for carrier in slots.all().filter_map(|slot| slot.expire(now)) {
+            match carrier {
+                Carrier::Client(connection) if connection.is_over(now) => self.closer.close(connection),
+                carrier => self.dispatch(Job { carrier, why: Why::Expired }),
             }
         }
     }

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
 use crossbeam_channel::{Receiver, Sender};
 
-use super::connection::{Connection, Job, Phase, Why};
+use super::connection::{Carrier, Connection, Job, Phase};
 use super::inbox::{Inbox, Message};
 use super::refusal;
 use super::shared::Shared;
@@ -107,8 +107,8 @@ impl Closing {
             return log::error!("epoll_ctl() failed: {error}");
         }
         let slot = self.shared.slots.of(connection.place.token());
-        if let Some(connection) = slot.park(connection, Parked::Busy, until)
-            && let Err(job) = self.shared.jobs.send(Job { connection, why: Why::Ready })
+        if let Some(carrier) = slot.park(Carrier::Client(connection), Parked::Busy, until)
+            && let Err(job) = self.shared.jobs.send(Job::ready(carrier))
         {
             self.inbox.send(Message::Overflow(Box::new(job)));
         }

@@ -1,5 +1,6 @@
 //! A connection as a value that moves between acceptor and workers, and the phase that its socket is in. In every phase a
 //! worker that would have to wait parks it; the phase holds all progress. What carries an exchange knows none of them.
+//! Beside it stand errands: a slot holds a carrier, which is one or the other, and so does a job of the pool.
 
 use std::io;
 use std::net::SocketAddr;
@@ -7,6 +8,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::endpoint::Endpoint;
+use super::errand::Errand;
 use super::greeting::Greeting;
 use super::h1::Sending;
 use super::news::News;
@@ -22,7 +24,7 @@ use crate::http::head::Scanner;
 /// One client's connection.
 pub struct Connection {
     /// Its slot; freed when the connection is dropped.
-    pub place: Place<Box<Connection>>,
+    pub place: Place<Carrier>,
     /// Its socket.
     pub endpoint: Endpoint,
     /// Which listener it came in by.
@@ -106,13 +108,7 @@ pub struct Rest {
 
 impl Connection {
     /// A fresh connection.
-    pub fn new(
-        place: Place<Box<Connection>>,
-        socket: Transport,
-        listener: u32,
-        number: u64,
-        peer: Option<SocketAddr>,
-    ) -> Self {
+    pub fn new(place: Place<Carrier>, socket: Transport, listener: u32, number: u64, peer: Option<SocketAddr>) -> Self {
         Connection {
             place,
             endpoint: Endpoint::new(socket),
@@ -140,6 +136,11 @@ impl Connection {
         self.endpoint.watch(news, self.place.token(), waits_to_write)
     }
 
+    /// Whether nothing is under way on it, and its time has passed.
+    pub fn is_over(&self, now: u64) -> bool {
+        matches!(self.phase, Phase::Idle | Phase::Lingering { .. }) && self.deadline <= now
+    }
+
     /// Whether something of ours is waited for, not the client: its deadline is a wake-up.
     pub fn waits_for_us(&self) -> bool {
         matches!(&self.phase, Phase::Exchange(carried) if carried.task.waits_for_us())
@@ -160,10 +161,28 @@ impl Connection {
     }
 }
 
-/// Why a worker gets a connection.
+/// What carries exchanges.
+pub enum Carrier {
+    /// A client's connection.
+    Client(Box<Connection>),
+    /// A request of our own.
+    Errand(Box<Errand<Place<Carrier>>>),
+}
+
+impl Carrier {
+    /// The connection, if it is a client's.
+    pub fn client(self) -> Option<Box<Connection>> {
+        match self {
+            Carrier::Client(connection) => Some(connection),
+            Carrier::Errand(_) => None,
+        }
+    }
+}
+
+/// Why a worker gets a carrier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Why {
-    /// Its socket has news, or it was put back in the queue to give others a turn.
+    /// It has news, or it was put back in the queue to give others a turn.
     Ready,
     /// Its deadline has passed.
     Expired,
@@ -171,8 +190,15 @@ pub enum Why {
 
 /// One piece of work for the pool.
 pub struct Job {
-    /// The connection; the worker owns it until it parks or closes it.
-    pub connection: Box<Connection>,
+    /// The carrier; the worker owns it until it parks or ends it.
+    pub carrier: Carrier,
     /// Why.
     pub why: Why,
+}
+
+impl Job {
+    /// A carrier has news.
+    pub fn ready(carrier: Carrier) -> Job {
+        Job { carrier, why: Why::Ready }
+    }
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Weak};
 
 use super::acceptor::{Acceptor, Ended};
-use super::connection::{Job, Why};
+use super::connection::{Carrier, Job};
 use super::current::{Current, Entry};
 use super::inbox::{Fresh, Message};
 use super::listen::Listener;
@@ -133,8 +133,8 @@ impl Acceptor {
     fn wake_busy(&mut self) {
         let slots = self.shared.slots.clone();
         for slot in slots.all().filter(|slot| !matches!(slot.parked(), Some(Parked::Idle | Parked::Head))) {
-            if let Some(connection) = slot.notify() {
-                self.dispatch(Job { connection, why: Why::Ready });
+            if let Some(carrier) = slot.notify() {
+                self.dispatch(Job::ready(carrier));
             }
         }
     }
@@ -174,17 +174,17 @@ impl Acceptor {
     pub(super) fn close_idle(&mut self, now: u64) {
         let slots = self.shared.slots.clone();
         for slot in slots.all() {
-            let Some(mut connection) = slot.take_parked(Parked::Idle) else { continue };
+            let Some(mut connection) = slot.take_parked(Parked::Idle).and_then(Carrier::client) else { continue };
             if connection.requests > 0 {
                 // Its edge may stand behind the signal's.
                 slot.note(connection.place.token(), false);
-                self.dispatch(Job { connection, why: Why::Ready });
+                self.dispatch(Job::ready(Carrier::Client(connection)));
                 continue;
             }
             connection.deadline = connection.deadline.min(now + GRACE);
             let deadline = connection.deadline;
-            if let Some(connection) = slot.park(connection, Parked::Idle, deadline) {
-                self.dispatch(Job { connection, why: Why::Ready });
+            if let Some(carrier) = slot.park(Carrier::Client(connection), Parked::Idle, deadline) {
+                self.dispatch(Job::ready(carrier));
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::connection::{Connection, Partial, Phase, Why};
+use super::connection::{Carrier, Connection, Partial, Phase, Why};
 use super::panics::server;
 use super::slot::{Kind, Parked};
 use super::socket::Socket;
@@ -23,10 +23,11 @@ fn a_slot_that_a_worker_claims_in_a_new_chunk_has_a_deadline() {
     let mut connection = Box::new(Connection::new(place, Transport::Plain(Socket::Unix(socket)), 0, 1, None));
     let partial = Partial { scanner: Default::default(), started: Instant::now(), deadline: 5 };
     connection.phase = Phase::Head(Box::new(partial));
-    assert!(server.shared.slots.of(token).park(connection, Parked::Head, 5).is_none());
+    assert!(server.shared.slots.of(token).park(Carrier::Client(connection), Parked::Head, 5).is_none());
     server.acceptor.sweep(4);
     assert!(server.shared.jobs.is_empty());
     server.acceptor.sweep(5);
     let job = server.shared.jobs.take().expect("its deadline has passed");
-    assert_eq!((job.connection.place.token(), job.why), (token, Why::Expired));
+    let connection = job.carrier.client().unwrap();
+    assert_eq!((connection.place.token(), job.why), (token, Why::Expired));
 }

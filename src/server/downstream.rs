@@ -5,6 +5,7 @@
 use bytes::Bytes;
 
 use super::h1::H1;
+use super::nowhere::Nowhere;
 use super::verbs::{Fed, Framed, Sent};
 use crate::exchange::body_reader::Given;
 use crate::exchange::error::HttpError;
@@ -16,6 +17,8 @@ use crate::pipeline::Run;
 pub enum Downstream<'c> {
     /// A client's connection that speaks HTTP/1.
     H1(H1<'c>),
+    /// Nobody: an errand.
+    Nowhere(&'c mut Nowhere),
 }
 
 impl Downstream<'_> {
@@ -23,6 +26,7 @@ impl Downstream<'_> {
     pub fn body(&mut self, room: usize, take: impl FnOnce(&[u8]) -> Result<Given, HttpError>) -> Fed {
         match self {
             Downstream::H1(h1) => h1.body(room, take),
+            Downstream::Nowhere(_) => Fed::Whole,
         }
     }
 
@@ -30,6 +34,7 @@ impl Downstream<'_> {
     pub fn ahead(&self) -> &[u8] {
         match self {
             Downstream::H1(h1) => h1.ahead(),
+            Downstream::Nowhere(_) => &[],
         }
     }
 
@@ -37,6 +42,7 @@ impl Downstream<'_> {
     pub fn took(&mut self, used: usize) {
         match self {
             Downstream::H1(h1) => h1.took(used),
+            Downstream::Nowhere(_) => {}
         }
     }
 
@@ -44,6 +50,7 @@ impl Downstream<'_> {
     pub fn go_ahead(&mut self) {
         match self {
             Downstream::H1(h1) => h1.go_ahead(),
+            Downstream::Nowhere(_) => {}
         }
     }
 
@@ -51,6 +58,7 @@ impl Downstream<'_> {
     pub fn interim(&mut self, interim: &Interim) {
         match self {
             Downstream::H1(h1) => h1.interim(interim),
+            Downstream::Nowhere(_) => {}
         }
     }
 
@@ -59,6 +67,7 @@ impl Downstream<'_> {
     pub fn head(&mut self, run: &mut Run, response: &Response, may_keep: bool) -> Framed {
         match self {
             Downstream::H1(h1) => h1.head(run, response, may_keep),
+            Downstream::Nowhere(nowhere) => nowhere.head(run, response),
         }
     }
 
@@ -66,6 +75,7 @@ impl Downstream<'_> {
     pub fn piece(&mut self, piece: Chunk, last: bool) -> bool {
         match self {
             Downstream::H1(h1) => h1.piece(piece, last),
+            Downstream::Nowhere(nowhere) => nowhere.piece(&piece, last),
         }
     }
 
@@ -73,6 +83,7 @@ impl Downstream<'_> {
     pub fn trailers(&mut self, fields: &[(Bytes, Bytes)]) {
         match self {
             Downstream::H1(h1) => h1.trailers(fields),
+            Downstream::Nowhere(_) => {}
         }
     }
 
@@ -80,6 +91,7 @@ impl Downstream<'_> {
     pub fn send_first(&mut self, more: bool) -> Sent {
         match self {
             Downstream::H1(h1) => h1.send_first(more),
+            Downstream::Nowhere(_) => Sent::All,
         }
     }
 
@@ -87,6 +99,7 @@ impl Downstream<'_> {
     pub fn send(&mut self, end: u64, most_at_once: u64) -> Sent {
         match self {
             Downstream::H1(h1) => h1.send(end, most_at_once),
+            Downstream::Nowhere(nowhere) => nowhere.send(),
         }
     }
 
@@ -94,6 +107,7 @@ impl Downstream<'_> {
     pub fn finish(&mut self) -> Sent {
         match self {
             Downstream::H1(h1) => h1.finish(),
+            Downstream::Nowhere(_) => Sent::All,
         }
     }
 
@@ -101,6 +115,7 @@ impl Downstream<'_> {
     pub fn sent(&self) -> (u64, u64) {
         match self {
             Downstream::H1(h1) => h1.sent(),
+            Downstream::Nowhere(nowhere) => (nowhere.swallowed(), nowhere.swallowed()),
         }
     }
 
@@ -108,6 +123,7 @@ impl Downstream<'_> {
     pub fn progress(&self) -> (u64, u64) {
         match self {
             Downstream::H1(h1) => h1.progress(),
+            Downstream::Nowhere(nowhere) => (nowhere.swallowed(), 0),
         }
     }
 
@@ -115,6 +131,7 @@ impl Downstream<'_> {
     pub fn has_room_again(&mut self, now: u64) {
         match self {
             Downstream::H1(h1) => h1.endpoint.has_room_again(now),
+            Downstream::Nowhere(_) => {}
         }
     }
 
@@ -123,6 +140,7 @@ impl Downstream<'_> {
         match self {
             Downstream::H1(h1) if took => h1.endpoint.is_full(now),
             Downstream::H1(h1) => h1.endpoint.is_full_still(),
+            Downstream::Nowhere(_) => {}
         }
     }
 
@@ -131,6 +149,7 @@ impl Downstream<'_> {
     pub fn is_served(&self) -> bool {
         match self {
             Downstream::H1(h1) => h1.is_served(),
+            Downstream::Nowhere(_) => false,
         }
     }
 
@@ -138,6 +157,7 @@ impl Downstream<'_> {
     pub fn is_known_to_have_left(&self) -> bool {
         match self {
             Downstream::H1(h1) => h1.is_known_to_have_left(),
+            Downstream::Nowhere(_) => false,
         }
     }
 
@@ -145,6 +165,7 @@ impl Downstream<'_> {
     pub fn has_left(&mut self) -> bool {
         match self {
             Downstream::H1(h1) => h1.has_left(),
+            Downstream::Nowhere(_) => false,
         }
     }
 
@@ -152,6 +173,7 @@ impl Downstream<'_> {
     pub fn reset(&mut self) {
         match self {
             Downstream::H1(h1) => h1.endpoint.socket.reset_on_close(),
+            Downstream::Nowhere(_) => {}
         }
     }
 }

@@ -4,25 +4,25 @@
 use std::sync::Arc;
 
 use super::bells::{BELL, Bells};
-use super::connection::Connection;
+use super::connection::Carrier;
 use super::news::Event;
 use super::slot::{OURS, Parked, Slots};
 
 /// What turns events into work.
 pub struct Ear {
-    slots: Arc<Slots<Box<Connection>>>,
+    slots: Arc<Slots<Carrier>>,
     bells: Arc<Bells>,
 }
 
 impl Ear {
     /// Over these connections and bells.
-    pub fn new(slots: Arc<Slots<Box<Connection>>>, bells: Arc<Bells>) -> Ear {
+    pub fn new(slots: Arc<Slots<Carrier>>, bells: Arc<Bells>) -> Ear {
         Ear { slots, bells }
     }
 
     /// Notes what an event says. The connection that it wakes is the caller's from now on; none if there is nothing to do, or somebody
     /// works on it and will see the mark.
-    pub fn hear(&self, event: Event) -> Option<Box<Connection>> {
+    pub fn hear(&self, event: Event) -> Option<Carrier> {
         if event.token & BELL == BELL {
             let woken = self.bells.ring(event.token, event.ended)?;
             return self.slots.find(woken)?.notify();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::acceptor::{self, Acceptor, Ended};
 use super::bells::Bells;
 use super::closer::{Closer, Closing};
-use super::connection::Connection;
+use super::connection::Carrier;
 use super::current::{Current, Entry};
 use super::ear::Ear;
 use super::inbox::Inbox;
@@ -90,7 +90,7 @@ impl Server {
 }
 
 /// What the open connections do, seen from their slots.
-fn count(slots: &Slots<Box<Connection>>) -> Connections {
+fn count(slots: &Slots<Carrier>) -> Connections {
     let mut all = Connections { active: u64::from(slots.used(Kind::Client)), ..Connections::default() };
     for slot in slots.all().filter(|slot| slot.kind() == Kind::Client) {
         match slot.parked() {
@@ -99,6 +99,7 @@ fn count(slots: &Slots<Box<Connection>>) -> Connections {
             _ => {}
         }
     }
+    all.errands = u64::from(slots.used(Kind::Errand));
     all.writing = all.active.saturating_sub(all.waiting + all.reading);
     all
 }

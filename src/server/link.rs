@@ -6,7 +6,7 @@ use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 
 use super::bells::Bells;
-use super::connection::{Job, Why};
+use super::connection::Job;
 use super::inbox::{Inbox, Message};
 use super::shared::Shared;
 use super::slot::{OURS, Slot};
@@ -45,8 +45,8 @@ impl Engine for Link {
     }
 
     fn rouse(&self, connection: usize) {
-        let Some(connection) = self.shared.slots.find(connection).and_then(Slot::notify) else { return };
-        if let Err(job) = self.shared.jobs.push(Job { connection, why: Why::Ready }) {
+        let Some(carrier) = self.shared.slots.find(connection).and_then(Slot::notify) else { return };
+        if let Err(job) = self.shared.jobs.push(Job::ready(carrier)) {
             self.inbox.send(Message::Overflow(Box::new(job)));
         }
     }

@@ -23,6 +23,8 @@ mod driver;
 mod ear;
 mod endpoint;
 mod engine;
+mod errand;
+mod errands;
 pub mod events;
 mod greeting;
 mod h1;
@@ -34,6 +36,7 @@ pub mod listen;
 pub mod logfile;
 mod marks;
 mod news;
+mod nowhere;
 pub mod open;
 #[cfg(test)]
 mod panics;

@@ -22,11 +22,12 @@ pub fn send(socket: &mut Transport, why: Option<&str>) {
     socket.write(format!("{HEAD}{why}\r\n{BODY}").as_bytes());
 }
 
-/// How many were refused since the last line in the log.
+/// How many were refused, or not sent, since the last line in the log.
 #[derive(Debug, Default)]
 pub struct Refusals {
     queue: u64,
     connections: u64,
+    errands: u64,
     next: u64,
 }
 
@@ -41,9 +42,14 @@ impl Refusals {
         self.connections += 1;
     }
 
+    /// So many requests of our own were not sent since there were too many.
+    pub fn errands(&mut self, unsent: u64) {
+        self.errands += unsent;
+    }
+
     /// Whether a line is still to be written.
     pub fn unsaid(&self) -> bool {
-        self.queue + self.connections > 0
+        self.queue + self.connections + self.errands > 0
     }
 
     /// Writes the lines if there is something to say and the last one is a second old.
@@ -51,9 +57,9 @@ impl Refusals {
         if !self.unsaid() || now < self.next {
             return;
         }
-        self.next = now + 1000;
-        let Refusals { queue, connections, .. } = std::mem::take(self);
-        self.next = now + 1000;
+        self.next = now.saturating_add(1000);
+        let Refusals { queue, connections, errands, .. } = std::mem::take(self);
+        self.next = now.saturating_add(1000);
         if queue > 0 {
             log::warn!("{queue} requests answered with 503: the queue of the thread pool is full (max_queue)");
             log::warn!("reason 503/{QUEUE_FULL}");
@@ -61,6 +67,9 @@ impl Refusals {
         if connections > 0 {
             log::warn!("{connections} connections answered with 503: worker_connections are not enough");
             log::warn!("reason 503/{CONNECTIONS_FULL}");
+        }
+        if errands > 0 {
+            log::warn!("{errands} requests of our own were not sent: there are too many (`errands` of thread_pool)");
         }
     }
 }

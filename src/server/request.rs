@@ -13,7 +13,7 @@ use super::worker::{Turn, Worker};
 use crate::exchange::body_reader::BodyReader;
 use crate::exchange::engine::Waker;
 use crate::exchange::error::{HttpError, Level};
-use crate::exchange::{Arrival, Client, Exchange, Origin};
+use crate::exchange::{Arrival, Client, Exchange, Origin, Source};
 use crate::http::head::{Head, HeadError, Refusal};
 use crate::http::target;
 use crate::pipeline::{self, Run};
@@ -95,6 +95,7 @@ impl Worker {
                 connected: c.connected,
                 started,
                 pipelined: c.pipelined,
+                source: Source::Client,
                 waker: Waker::new(self.link.clone(), c.place.token()),
             },
         };

@@ -24,12 +24,14 @@ impl Worker {
         refused: Option<HttpError>,
     ) -> Turn {
         let served = self.driver(c, &mut carried).begin(refused);
+        self.start_errands(&mut carried.task);
         self.serve(c, carried, served)
     }
 
     /// Goes on with a request.
     pub(super) fn go_on(&mut self, c: &mut Connection, mut carried: Box<Carried>) -> Turn {
         let served = self.driver(c, &mut carried).go_on();
+        self.start_errands(&mut carried.task);
         self.serve(c, carried, served)
     }
 

@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::*};
 use std::sync::{Arc, Mutex};
 
 use super::clock::Clock;
-use super::connection::{Connection, Job};
+use super::connection::{Carrier, Job};
 use super::current::Current;
+use super::errand::Bound;
 use super::pool::Pool;
 use super::slot::Slots;
 use crate::exchange::account;
@@ -16,7 +17,9 @@ pub struct Shared {
     /// Work for the pool.
     pub jobs: Pool<Job>,
     /// The connections' slots.
-    pub slots: Arc<Slots<Box<Connection>>>,
+    pub slots: Arc<Slots<Carrier>>,
+    /// How many requests of our own there may be.
+    pub errands: Bound,
     /// The server's clock.
     pub clock: Arc<Clock>,
     /// Whether the server finishes what it has and ends.
@@ -32,6 +35,7 @@ impl Shared {
         current.settings.upstreams.begin();
         Arc::new(Shared {
             jobs,
+            errands: Bound::new(current.settings.main.process.pool.errands),
             slots: Arc::default(),
             clock: Clock::new(),
             stopping: AtomicBool::new(false),

@@ -107,8 +107,10 @@ impl Task {
             self.work_out_trailers();
         }
         self.write_reports();
-        let logs = &self.logs;
-        self.run.access_lines(&mut |log, how, line| logs.write(log, how, line));
+        if self.run.is_logged() {
+            let logs = &self.logs;
+            self.run.access_lines(&mut |log, how, line| logs.write(log, how, line));
+        }
         // A variable of the line may have had something to say.
         self.write_reports();
     }

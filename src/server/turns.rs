@@ -3,7 +3,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use super::connection::{Connection, Job, Phase, Why};
+use super::connection::{Carrier, Connection, Job, Phase, Why};
 use super::inbox::Message;
 use super::request::late_head;
 use super::slot::Parked;
@@ -14,7 +14,7 @@ use crate::exchange::error::Level;
 const REQUESTS: u32 = 64;
 
 /// The acceptor is told of wake-ups sooner than this, in milliseconds.
-const SOON: u64 = 2 * super::acceptor::SWEEP;
+pub(super) const SOON: u64 = 2 * super::acceptor::SWEEP;
 
 impl Worker {
     /// Works until the process ends. A panic costs the connection it happened on, never the worker.
@@ -45,8 +45,8 @@ impl Worker {
     fn hear(&mut self) -> Option<Job> {
         let (mut first, mut events) = (None, std::mem::take(&mut self.events));
         for event in events.drain(..) {
-            let Some(connection) = self.ear.hear(event) else { continue };
-            let job = Job { connection, why: Why::Ready };
+            let Some(carrier) = self.ear.hear(event) else { continue };
+            let job = Job::ready(carrier);
             match first {
                 None => first = Some(job),
                 Some(_) => self.put(job),
@@ -63,10 +63,16 @@ impl Worker {
         }
     }
 
-    /// Drives one connection as far as it goes.
+    /// Drives what it got as far as it goes.
     fn drive(&mut self, job: Job) {
         self.take_current();
-        let Job { mut connection, why } = job;
+        match job.carrier {
+            Carrier::Client(connection) => self.drive_client(connection, job.why),
+            Carrier::Errand(errand) => self.run_errand(errand),
+        }
+    }
+
+    fn drive_client(&mut self, mut connection: Box<Connection>, why: Why) {
         connection.hear();
         self.time.begin_turn();
         if why == Why::Expired && connection.deadline <= self.time.now() && !connection.waits_for_us() {
@@ -77,7 +83,7 @@ impl Worker {
             if connection.requests.wrapping_sub(first) > REQUESTS
                 && matches!(connection.phase, Phase::Idle | Phase::Head(_))
             {
-                match self.requeue(connection) {
+                match self.requeue(Carrier::Client(connection)).and_then(Carrier::client) {
                     Some(back) => connection = back,
                     None => return,
                 }
@@ -86,7 +92,7 @@ impl Worker {
             match self.turn(&mut connection) {
                 Turn::Go => self.time.begin_turn(),
                 Turn::Close => return,
-                Turn::Yield => match self.requeue(connection) {
+                Turn::Yield => match self.requeue(Carrier::Client(connection)).and_then(Carrier::client) {
                     Some(back) => {
                         connection = back;
                         self.time.begin_turn();
@@ -133,13 +139,13 @@ impl Worker {
             log::error!("epoll_ctl() failed: {error}");
             return None;
         }
-        let mut back = self.shared.slots.of(c.place.token()).park(c, how, deadline)?;
+        let mut back = self.shared.slots.of(c.place.token()).park(Carrier::Client(c), how, deadline)?.client()?;
         back.hear();
         Some(back)
     }
 
-    /// Puts a connection behind the others; it comes back if nobody else waits.
-    fn requeue(&mut self, connection: Box<Connection>) -> Option<Box<Connection>> {
+    /// Puts a carrier behind the others; it comes back if nobody else waits.
+    pub(super) fn requeue(&mut self, carrier: Carrier) -> Option<Carrier> {
         if self.shared.jobs.is_empty() {
             self.shared.jobs.look(&mut self.events);
             if let Some(job) = self.hear() {
@@ -147,11 +153,11 @@ impl Worker {
             }
             // The look may have taken a wake-up that was meant for the queue.
             if self.shared.jobs.is_empty() {
-                return Some(connection);
+                return Some(carrier);
             }
         }
-        let sent = self.shared.jobs.send(Job { connection, why: Why::Ready });
-        sent.err().map(|job| job.connection)
+        let sent = self.shared.jobs.send(Job::ready(carrier));
+        sent.err().map(|job| job.carrier)
     }
 
     fn expire(&mut self, mut c: Connection) {

@@ -132,6 +132,8 @@ features! {
     auth_basic,
     /// Who may, by another location's word.
     auth_request,
+    /// Copies of requests.
+    mirror,
     /// Files as answers.
     static_files,
     /// Fields of answers.

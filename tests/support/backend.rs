@@ -243,6 +243,11 @@ impl Turn<'_> {
                     let text = self.told(act);
                     if is_fastcgi { self.records(6, &text) } else { self.write(&text) }
                 }
+                Act::Note => {
+                    let Request { head, body, .. } = &self.request;
+                    self.shared.note(&String::from_utf8_lossy(&[&head[..], body].concat()).replace('\r', ""));
+                    true
+                }
                 Act::Pause(ms) => {
                     std::thread::sleep(Duration::from_millis(*ms));
                     true

@@ -104,6 +104,8 @@ pub enum Act {
     Number,
     /// How it is spoken to in TLS.
     Tls,
+    /// Writes head and body as they came into the backends' log.
+    Note,
     Pause(u64),
     /// Closes here, whatever is missing.
     Close,

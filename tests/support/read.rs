@@ -313,6 +313,7 @@ fn acts(text: &[String]) -> Result<Vec<Act>, String> {
             ("head", _) => Act::Head,
             ("number", _) => Act::Number,
             ("tls", _) => Act::Tls,
+            ("note", _) => Act::Note,
             ("pause", ms) => Act::Pause(ms.parse().map_err(|_| "@pause needs milliseconds")?),
             ("close", _) => Act::Close,
             ("shutdown", _) => Act::HalfClose,

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use longshore::exchange::engine::Waker;
-use longshore::exchange::{Arrival, Client, Exchange, Origin};
+use longshore::exchange::{Arrival, Client, Exchange, Origin, Source};
 use longshore::settings::Settings;
 use longshore::settings::load::{Request, load};
 
@@ -99,7 +99,14 @@ fn time_look_ups(settings: &Settings, name: &str) -> io::Result<Duration> {
     let now = Instant::now();
     // Each look-up is another request's: one request works a value out once.
     let request = || {
-        let origin = Origin { nth: 1, connected: now, started: now, pipelined: false, waker: Waker::new(None, 0) };
+        let origin = Origin {
+            nth: 1,
+            connected: now,
+            started: now,
+            pipelined: false,
+            source: Source::Client,
+            waker: Waker::new(None, 0),
+        };
         let arrival = Arrival { client: Client::default(), head: Default::default(), origin };
         let scope = server.scope.clone();
         Exchange::new(arrival, scope.place(), scope, settings.variables.clone(), Arc::default())

@@ -248,7 +248,7 @@ mod tests {
     fn each_use_has_its_fate() {
         let report = report_of(
             "events { multi_accept on; } http { types { text/html html; } mirror_x on; server { listen 8080; \
-             location / { ssi on; mirror off; proxy_pass http://no.invalid; autoindex perhaps; more_set_headers a; tcp_nopush on; tcp_nopush on; } } } stream { server { listen 1; } }",
+             location / { ssi on; userid off; proxy_pass http://no.invalid; autoindex perhaps; more_set_headers a; tcp_nopush on; tcp_nopush on; } } } stream { server { listen 1; } }",
         );
         let of = |name: &str| {
             let lines = report.lines.iter().filter(|line| line.name == name);
@@ -263,7 +263,7 @@ mod tests {
             ("mirror_x", vec![(Fate::Missing, 1)]),
             ("more_set_headers", vec![(Fate::Missing, 1)]),
             ("ssi", vec![(Fate::Meaning, 1)]),
-            ("mirror", vec![(Fate::NoEffect, 1)]),
+            ("userid", vec![(Fate::NoEffect, 1)]),
             ("autoindex", vec![(Fate::Refused, 1)]),
             ("proxy_pass", vec![(Fate::Absent, 1)]),
             ("listen", vec![(Fate::Meaning, 1), (Fate::Honoured, 1)]),

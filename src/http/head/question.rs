@@ -1,4 +1,4 @@
-//! The head of a request that this server asks itself on behalf of a client's: a GET without a body, which says nothing of the client's
+//! The head of a request that this server makes itself on behalf of a client's: a copy, or a question: a GET without a body, which says nothing of the client's
 //! body, conditions or ranges. What the client said of them is still known, for variables.
 
 use super::{BodyLength, Head, Method};
@@ -35,12 +35,26 @@ impl Head {
         head
     }
 
-    /// Whether this is such a head.
-    pub fn is_question(&self) -> bool {
-        self.fields.depth > 0
+    /// The head of a copy of this request, which has its method and, if there is one to be had, its body of this length.
+    pub fn copy(&self, body: Option<u64>) -> Head {
+        let mut head = self.clone();
+        head.fields.depth = head.fields.depth.saturating_add(1);
+        head.fields.is_copy = true;
+        head.expects_continue = false;
+        head.fields.withhold(&head.raw, &[Known::Expect]);
+        head.body_length = body.map_or(BodyLength::None, BodyLength::Length);
+        if body.is_none() {
+            head.fields.withhold(&head.raw, &[Known::ContentLength, Known::TransferEncoding]);
+        }
+        head
     }
 
-    /// How many requests it is asked inside of: 0 for a client's own.
+    /// Whether this is the head of a question.
+    pub fn is_question(&self) -> bool {
+        self.fields.depth > 0 && !self.fields.is_copy
+    }
+
+    /// How many requests it was made for, each for the one before: 0 for a client's own.
     pub fn depth(&self) -> u8 {
         self.fields.depth
     }
@@ -95,6 +109,16 @@ mod tests {
         assert_eq!((question.request_line(), question.target()), (&b"PUT /a?b HTTP/1.1"[..], &b"/a?b"[..]));
         assert!(question.is_question() && !head.is_question());
         assert_eq!((head.client_method_text(), head.client_length()), (&b"PUT"[..], Some(&b"5"[..])));
+        let copies = [None, Some(5)].map(|body| head.copy(body));
+        assert_eq!(names(&mut copies[0].fields()), "Host X-A Range If-Match If-Match Cookie");
+        assert_eq!(names(&mut copies[1].fields()), "Host Content-Length X-A Range If-Match If-Match Cookie");
+        let lengths = copies.each_ref().map(|copy| copy.body_length);
+        assert_eq!(lengths, [BodyLength::None, BodyLength::Length(5)]);
+        assert_eq!(
+            (copies[1].method_text(), copies[1].expects_continue, copies[1].is_question()),
+            (&b"PUT"[..], false, false)
+        );
+        assert_eq!((copies[1].depth(), head.depth()), (1, 0));
         // One of a question is one too.
         assert_eq!(question.question().client_method_text(), b"PUT");
     }

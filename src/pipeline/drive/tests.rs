@@ -8,7 +8,7 @@ use super::*;
 use crate::exchange::engine::Waker;
 use crate::exchange::step::Target;
 use crate::exchange::tls::Security;
-use crate::exchange::{Arrival, Client, Origin};
+use crate::exchange::{Arrival, Client, Origin, Source};
 use crate::http::head::Head;
 use crate::settings::load::{self, Request};
 use crate::settings::{Scope, Settings};
@@ -47,7 +47,14 @@ pub(crate) fn run(settings: &Arc<Settings>, head: &str) -> Run {
     let arrival = Arrival {
         client,
         head: parsed,
-        origin: Origin { nth: 1, connected: now, started: now, pipelined: false, waker: Waker::new(None, 1) },
+        origin: Origin {
+            nth: 1,
+            connected: now,
+            started: now,
+            pipelined: false,
+            source: Source::Client,
+            waker: Waker::new(None, 1),
+        },
     };
     let mut run = Run::new(arrival, settings.clone(), server);
     run.x.uri = head.split(' ').nth(1).unwrap().into();
