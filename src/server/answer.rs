@@ -38,7 +38,7 @@ enum Progress {
 
 impl Driver<'_> {
     /// Sends a response as far as it is taken.
-    pub(super) fn respond(&mut self, mut response: Response) -> Next {
+    pub(super) fn respond(&mut self, mut response: Box<Response>) -> Next {
         #[cfg(test)]
         super::task::panic_if_asked(&self.task.run.x, "engine");
         let (task, down) = (&mut *self.task, &mut self.down);

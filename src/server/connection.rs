@@ -51,6 +51,8 @@ pub struct Connection {
     pub deadline: u64,
 }
 
+const _: () = assert!(size_of::<Connection>() <= 216, "a connection that is idle costs this, its slot and its socket");
+
 /// What a socket is doing.
 pub enum Phase {
     /// Nothing of a request has come.

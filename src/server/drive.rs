@@ -60,7 +60,7 @@ impl Driver<'_> {
 
     fn act(&mut self, outcome: Outcome) -> Next {
         match outcome {
-            Outcome::Respond(response) => self.respond(*response),
+            Outcome::Respond(response) => self.respond(response),
             Outcome::Wait(Wait::Until(moment) | Wait::News(moment)) => {
                 let deadline = self.time.clock().at(moment);
                 // What a script says while it runs is in the log at once.

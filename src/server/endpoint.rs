@@ -13,7 +13,7 @@ use crate::exchange::body_reader::Given;
 use crate::exchange::error::HttpError;
 
 /// A client that has room for more within so many milliseconds is a fast one.
-const FAST: u64 = 100;
+const FAST: u32 = 100;
 
 /// One client's socket.
 pub struct Endpoint {
@@ -29,8 +29,8 @@ pub struct Endpoint {
     fast: bool,
     /// Whether `tcp_nodelay` was switched off for it.
     delayed: bool,
-    /// When it last had no room for a response, in milliseconds on the server's clock; 0 if it always had.
-    blocked: u64,
+    /// When it last had no room for a response, in milliseconds on the server's clock, which wrap here; 0 if it always had.
+    blocked: u32,
 }
 
 /// What we are told of a socket.
@@ -150,7 +150,7 @@ impl Endpoint {
     /// The client has taken bytes for which it had no room before. The bound on unsent bytes is lifted for one that takes them at once,
     /// and comes back when it has become slow.
     pub fn has_room_again(&mut self, now: u64) {
-        let fast = now.saturating_sub(self.blocked) < FAST;
+        let fast = (now as u32).wrapping_sub(self.blocked) < FAST;
         if self.blocked > 0 && fast != self.fast {
             self.fast = fast;
             self.socket.bound_unsent((!fast).then_some(UNSENT));
@@ -159,7 +159,7 @@ impl Endpoint {
 
     /// The client has no room for more, though it took something until now.
     pub fn is_full(&mut self, now: u64) {
-        self.blocked = now;
+        self.blocked = (now as u32).max(1);
     }
 
     /// The client was looked at again and still takes nothing.

@@ -77,15 +77,16 @@ impl Worker {
     }
 
     /// The response is out: whether another request may follow, and how what is left of this one is thrown away.
-    fn answered(&mut self, c: &mut Connection, carried: Box<Carried>) -> Turn {
-        let Carried { mut task, sending } = *carried;
+    fn answered(&mut self, c: &mut Connection, mut carried: Box<Carried>) -> Turn {
+        let Carried { task, sending } = &mut *carried;
         let lingering = task.run.scope().lingering.clone();
         let keep = task.run.scope().keepalive.timeout;
         // The next request on this thread uses the head's memory again.
         self.spare = std::mem::take(&mut task.run.x.head);
         let (body, linger) = (task.run.body.take(), task.linger);
-        drop(task);
-        if sending.keeps() && !linger {
+        let is_kept = sending.keeps() && !linger;
+        drop(carried);
+        if is_kept {
             let Some(body) = body else {
                 c.phase = Phase::Idle;
                 c.deadline = self.time.after(keep);
