@@ -14,7 +14,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// How long a backend waits for the server's bytes, and holds what it was told to hold.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The backends of a running case; they end when it is dropped.
 pub struct Backends {
