@@ -57,6 +57,17 @@ pub enum Matcher {
     Named(Vec<u8>),
 }
 
+impl Matcher {
+    /// Whether two are for the same path or name, so that one of them is too many.
+    pub fn is_same(&self, other: &Matcher) -> bool {
+        match (self, other) {
+            (Matcher::Exact(one), Matcher::Exact(other)) | (Matcher::Named(one), Matcher::Named(other)) => one == other,
+            (Matcher::Prefix { path: one, .. }, Matcher::Prefix { path: other, .. }) => one == other,
+            _ => false,
+        }
+    }
+}
+
 /// One `location` block.
 pub struct Location {
     /// How it is matched.

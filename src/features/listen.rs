@@ -147,6 +147,7 @@ fn read_address(word: &Word, outside: &Outside) -> Result<Vec<Address>, Fault> {
         None => (text, 80..=80),
     };
     match host {
+        "" if text.len() > 1 => Err(bad("no host").help(format!("write `listen {};` for all addresses", &text[1..]))),
         "" => Err(bad("no host")),
         "*" => Ok(at(Ipv4Addr::UNSPECIFIED.into(), ports)),
         _ => match host.parse::<IpAddr>() {

@@ -102,9 +102,9 @@ pub fn load_from(request: &Request, outside: &Arc<Outside>) -> Loaded {
         diagnostics.extend(builder.load.zones.undeclared());
     }
     diagnostics.append(&mut builder.load.warnings);
-    diagnostics.sort_by_key(|diagnostic| diagnostic.span.map(|span| (span.file, span.start)));
-    drop_consequences(&mut diagnostics);
     let sources = Arc::new(files.sources);
+    diagnostics.sort_by_key(|found| found.span.map(|span| (span.file, begin(&sources, found, span), span.start)));
+    drop_consequences(&mut diagnostics);
     variables.sources = sources.clone();
     let settings = Settings {
         main,
@@ -136,6 +136,13 @@ pub fn load_from(request: &Request, outside: &Arc<Outside>) -> Loaded {
         loaded.settings = Some(settings);
     }
     loaded
+}
+
+/// Where a message stands among others. A character that looks like a quote is the cause of whatever else is said of its line.
+fn begin(sources: &Sources, found: &Diagnostic, span: Span) -> u32 {
+    let source = sources.files.get(span.file as usize).filter(|_| found.code == Code::OddCharacter);
+    let before = source.and_then(|source| source.text.get(..span.start as usize));
+    before.map_or(span.start, |before| before.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at as u32 + 1))
 }
 
 /// Where braces do not add up, everything after the place stands in other blocks than it seems: to say so of each line helps

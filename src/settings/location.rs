@@ -54,15 +54,17 @@ impl Builder {
         let Inner { limit_except, ifs } = inner;
         let scope = Arc::new(scope);
         let location = Arc::new(Location { matcher, scope, limit_except, ifs, locations, span: node.span });
-        let fresh = match &location.matcher {
-            Matcher::Named(name) => named.insert(name.clone(), location.clone()).is_none(),
-            _ => into.add(location.clone()),
+        let first = match &location.matcher {
+            Matcher::Named(name) => named.insert(name.clone(), location.clone()).map(|first| first.span),
+            _ if into.add(location.clone()) => None,
+            matcher => into.all().find(|other| other.matcher.is_same(matcher)).map(|first| first.span),
         };
-        if !fresh {
+        if let Some(first) = first {
             let word = node.args.last().map_or(node.name.span, |word| word.span);
             let name = String::from_utf8_lossy(&enclosing.name).into_owned();
             let twice = Diagnostic::error(word, format!("duplicate location \"{name}\""));
-            self.diagnostics.push(twice.code(Code::DuplicateLocation).help("join the two blocks"));
+            let twice = twice.code(Code::DuplicateLocation).also(first, "first one here");
+            self.diagnostics.push(twice.help("join the two blocks"));
         }
     }
 

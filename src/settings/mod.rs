@@ -4,6 +4,7 @@
 pub mod block;
 pub mod blocks;
 pub mod dangers;
+mod foreign;
 mod ifs;
 pub mod in_force;
 pub mod load;

@@ -139,6 +139,17 @@ fn unknown(name: &str, span: Span, table: &Table) -> Diagnostic {
             diagnostic.help("write `map $http_upgrade $connection_upgrade { default upgrade; '' close; }` into `http`")
         }
         Some(near) => diagnostic.help(format!("did you mean `${near}`?")),
-        None => diagnostic,
+        None => match of_family(name) {
+            Some(near) => diagnostic.help(format!("did you mean `${near}`?")),
+            None => diagnostic,
+        },
     }
+}
+
+/// The name of a family that may have been meant: `htpp_host` is `http_host`.
+fn of_family(name: &str) -> Option<String> {
+    let families = || VARIABLES.iter().filter(|row| row.family).map(|row| row.name);
+    let heads = name.match_indices('_').map(|(at, _)| name.split_at(at + 1)).filter(|(_, rest)| !rest.is_empty());
+    let mut near = heads.filter_map(|(head, rest)| Some(format!("{}{rest}", suggest::closest(head, families())?)));
+    near.next()
 }

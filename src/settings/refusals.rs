@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::block::Builder;
 use super::blocks::{BLOCKS, BlockRow, INDEX, contexts_of};
+use super::foreign;
 use super::rows::Row;
 use super::{ROWS, Scope};
 use crate::conf::args::Fault;
@@ -114,16 +115,24 @@ impl Builder {
         let here = ROWS.iter().filter(|row| row.manual.contexts.meets(context)).map(|row| row.manual.name);
         let blocks = BLOCKS.iter().filter(|block| block.contexts.meets(context)).map(|block| block.name);
         let near = suggest::closest(&name, here.chain(blocks));
+        let help = match (foreign::advice(node), near) {
+            (Some(advice), _) => Some(advice),
+            (None, near) => self.near_name(&name, near),
+        };
+        self.diagnostics.push(Diagnostic { help, ..diagnostic });
+    }
+
+    /// The name that may have been meant.
+    fn near_name(&self, name: &str, near: Option<&str>) -> Option<String> {
         let all = ROWS.iter().map(|row| row.manual.name).chain(BLOCKS.iter().map(|block| block.name));
-        let help = match (suggest::spelling(&name, |name| INDEX.contains_key(name)), near) {
+        match (suggest::spelling(name, |name| INDEX.contains_key(name)), near) {
             (Some(advice), _) => Some(advice),
             (None, Some(near)) => Some(format!("did you mean `{near}`?")),
-            (None, None) => suggest::closest(&name, all).map(|near| {
+            (None, None) => suggest::closest(name, all).map(|near| {
                 let at = contexts_of(near.as_bytes()).map_or(String::new(), |at| at.names().join(", "));
                 format!("did you mean `{near}`? It stands in {at}")
             }),
-        };
-        self.diagnostics.push(Diagnostic { help, ..diagnostic });
+        }
     }
 
     /// The variable that a directive makes which is not built, so that its users are not called wrong too.
@@ -151,8 +160,27 @@ impl Builder {
         let message = format!("`{}` {}", node.name.show(), fault.message);
         let span = fault.span.unwrap_or(node.name.span);
         let diagnostic = Diagnostic::error(span, message).code(fault.code);
-        self.diagnostics.push(Diagnostic { help: fault.help, also: fault.also, ..diagnostic });
+        let help = meant(node, &fault).map(|word| format!("did you mean `{word}`?")).or(fault.help);
+        self.diagnostics.push(Diagnostic { help, also: fault.also, ..diagnostic });
     }
+}
+
+/// The word that may have been meant by one that is not taken: of those in the directive's syntax and in the message.
+fn meant(node: &Node, fault: &Fault) -> Option<String> {
+    let names_others = fault.message.contains("unknown parameter");
+    if fault.code != Code::WrongValue || fault.help.is_some() && !names_others {
+        return None;
+    }
+    let word = node.args.iter().find(|word| Some(word.span) == fault.span)?.show();
+    let (name, value) = word.split_once('=').map_or((word.as_str(), None), |(name, value)| (name, Some(value)));
+    let row = INDEX.get(node.name.show().as_str())?;
+    let listed = fault.message.split('`').skip(1).step_by(2);
+    let texts = row.manual.syntax.iter().copied().chain(listed).chain(fault.help.as_deref());
+    let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
+    let known =
+        texts.flat_map(|text| text.split(|c: char| !is_part(c))).filter(|known| !known.is_empty() && *known != name);
+    let near = suggest::closest(name, known).filter(|near| !word.starts_with(near))?;
+    Some(value.map_or(near.to_string(), |value| format!("{near}={value}")))
 }
 
 /// Checks braces and the number of words.
@@ -164,6 +192,11 @@ pub(super) fn check_shape(node: &Node, row: &Row) -> Result<(), Fault> {
     if manual.block != node.block.is_some() {
         let message = if manual.block { "has no block in `{ }`" } else { "takes no block; it ends with `;`" };
         return Err(Fault::new(message).help(help()).code(Code::BlockOrNot));
+    }
+    if let Some(word) = node.args.first().filter(|word| !word.quoted && word.text == b"=" && node.args.len() > 1) {
+        let rest: Vec<_> = node.args.iter().skip(1).map(|word| word.show()).collect();
+        let fault = Fault::at(word, "takes no `=`: a value follows its name").code(Code::WordCount);
+        return Err(fault.help(format!("write `{} {};`", manual.name, rest.join(" "))));
     }
     let given = node.args.len();
     let (least, most) = match manual.arity {

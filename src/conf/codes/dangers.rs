@@ -3,7 +3,7 @@
 
 use super::{Code, Kind};
 
-const fn danger(
+pub(super) const fn danger(
     code: Code,
     rule: &'static str,
     title: &'static str,

@@ -6,6 +6,7 @@ mod dangers;
 mod directives;
 mod machine;
 mod shapes;
+mod slips;
 
 use std::fmt;
 
@@ -70,6 +71,20 @@ pub enum Code {
     UploadLimitWithoutStore = 117,
     AskedLocationGuardsItself = 118,
     PathMissing = 119,
+    LocationNeverMatches = 120,
+    CommaInList = 121,
+    ProxyPassSlash = 122,
+    CaptureMissing = 123,
+    GeoVariable = 124,
+    ContentTypeAdded = 125,
+    HostSpoofing = 126,
+    ProxyPassDecoded = 127,
+    PublicResolver = 128,
+    SlowRegex = 129,
+    ConnectionsAboveDescriptors = 130,
+    AskedAloneSets = 131,
+    LoginGuarded = 132,
+    HintsWithoutHttp11 = 133,
 }
 
 impl fmt::Display for Code {
@@ -102,7 +117,7 @@ const fn kind(code: Code, title: &'static str, text: &'static str, [bad, fixed]:
 
 /// All rows, in the order of their codes.
 pub fn kinds() -> impl Iterator<Item = &'static Kind> {
-    [shapes::KINDS, directives::KINDS, machine::KINDS, dangers::KINDS].into_iter().flatten()
+    [shapes::KINDS, directives::KINDS, machine::KINDS, dangers::KINDS, slips::KINDS].into_iter().flatten()
 }
 
 /// The row of a code.

@@ -255,6 +255,10 @@ impl Reader<'_> {
     fn missing_semicolon(&mut self, words: &[Word]) -> usize {
         let end = words.last().map_or(self.text.len(), |word| word.span.end as usize);
         let name = words.first().map(Word::show).unwrap_or_default();
+        if name.starts_with("//") || name.starts_with("/*") || name.starts_with('<') {
+            // It is no directive, and that is said of it.
+            return end;
+        }
         self.error(
             Diagnostic::error(self.span(end, end), format!("missing `;` at the end of `{}`", shorten(&name)))
                 .code(Code::MissingSemicolon),

@@ -34,6 +34,9 @@ pub fn read(args: &mut Args<'_>) -> Result<Answer, Fault> {
             let word = args.word(0);
             let help = match n {
                 1 if word.text.first() == Some(&b'/') => format!("to send clients there write `return 302 {};`", word.show()),
+                1 if word.text.iter().all(u8::is_ascii_digit) => {
+                    "a code is a number from 200 to 999: write `return 404;`, or `return 444;` to close without a response".into()
+                }
                 1 => "a URL begins with `http://`, `https://` or `$scheme`; for another text write `return 200 \"text\";`".into(),
                 _ => "a code is a number from 200 to 999".into(),
             };

@@ -78,6 +78,9 @@ enum Stage {
     Looking(Box<Look>),
 }
 
+/// The media type of forms with files.
+const FORM: &[u8] = b"multipart/form-data";
+
 type Kept = Option<Box<State>>;
 
 /// Answers for a store, where there is one. `admit` asks for the requests of this client that would be about a stored file itself;
@@ -274,7 +277,12 @@ fn begin(
         return Ok(Step::Body(Sink::Spool { memory: SMALL, folder: x.prefix.join(around.folder), naming: None }));
     }
     let Some(boundary) = multipart::boundary(kind) else {
-        let text = format!("client sent \"{}\" where multipart/form-data is taken", escape::error_log(kind));
+        let shown = escape::error_log(kind);
+        let is_form = kind.get(..FORM.len()).is_some_and(|start| start.eq_ignore_ascii_case(FORM));
+        let text = match is_form {
+            true => format!("client sent a form without the \"boundary=\" that parts its fields: \"{shown}\""),
+            false => format!("client sent \"{shown}\" where multipart/form-data is taken"),
+        };
         return Err(HttpError::new(415, "not-multipart")
             .field("Accept-Post", "multipart/form-data")
             .log(Level::Info, text));

@@ -11,6 +11,7 @@ use crate::conf::codes::Code;
 use crate::conf::diagnostic::Diagnostic;
 use crate::conf::outside::Outside;
 use crate::conf::source::Span;
+use crate::conf::suggest;
 use crate::gateway::resolver::Names;
 
 /// An `upstream` block as it was read.
@@ -62,10 +63,15 @@ impl Upstreams {
             match table.of(destination, outside) {
                 Ok(upstream) => table.destinations.push(upstream),
                 Err(message) => {
+                    let near = table.near(&destination.text);
                     let help = "the name is looked up when the conf is read; where a variable stands in it, it is looked up for \
                                 each request by the servers that `resolver` names";
                     let lost = Diagnostic::error(destination.span, message).code(Code::UnknownUpstream);
-                    diagnostics.push(if lost.message.contains("host not found") { lost.help(help) } else { lost });
+                    diagnostics.push(match (lost.message.contains("host not found"), near) {
+                        (true, Some(help)) => lost.help(help),
+                        (true, None) => lost.help(help),
+                        (false, _) => lost,
+                    });
                     // Every index keeps its place; with an error the table is never used.
                     table.destinations.push(Arc::new(Upstream::of_host("", Vec::new())));
                 }
@@ -111,6 +117,17 @@ impl Upstreams {
         }
         join(&mut self.named, &before.named, &mut self.destinations);
         join(&mut self.hosts, &before.hosts, &mut self.destinations);
+    }
+
+    /// What to write for a name without dots, which is hardly a host's.
+    fn near(&self, text: &[u8]) -> Option<String> {
+        let name = std::str::from_utf8(text).ok().filter(|name| !name.contains(['.', ':', '/', '[']))?;
+        Some(match suggest::closest(name, self.named.keys().map(String::as_str)) {
+            Some(near) => format!("did you mean the upstream `{near}`?"),
+            None => format!(
+                "no `upstream {name}` is declared and no host has this name: write `upstream {name} {{ server 127.0.0.1:8000; }}` into `http`"
+            ),
+        })
     }
 
     fn of(&mut self, destination: &Destination, outside: &Outside) -> Result<Arc<Upstream>, String> {

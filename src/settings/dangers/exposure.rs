@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::block::{Block, Matching, Place, is, literal};
-use super::{Conf, danger, guards, router};
+use super::{Conf, danger, guards, headers, router};
 use crate::conf::ast::Node;
 use crate::conf::codes::Code;
 use crate::conf::diagnostic::Diagnostic;
@@ -161,7 +161,9 @@ pub fn open_proxy(_: &Conf<'_>, block: &Block<'_>, found: &mut Vec<Diagnostic>) 
         let host = text.split_once("://").map_or(text.as_str(), |(_, rest)| rest);
         let host = host.split('/').next().unwrap_or_default();
         let chosen = ["$arg_", "${arg_", "$http_", "${http_", "$cookie_", "${cookie_"];
-        if chosen.iter().any(|start| host.contains(start)) {
+        let named = ["host", "request_uri", "args", "query_string"];
+        let is_chosen = named.iter().any(|name| headers::names_variable(host.as_bytes(), name));
+        if is_chosen || chosen.iter().any(|start| host.contains(start)) {
             let message = "clients choose the server that their requests are passed to";
             found.push(danger(Code::OpenProxy, word.span, message, "choose among known servers with a `map`"));
         }

@@ -107,6 +107,43 @@ pub fn upload_limit_without_store(_: &Conf<'_>, block: &Block<'_>, found: &mut V
     });
 }
 
+/// What sets variables from a response belongs where the question is asked.
+pub fn auth_set_in_asked(_: &Conf<'_>, block: &Block<'_>, found: &mut Vec<Diagnostic>) {
+    let Some(server) = block.server() else { return };
+    for asks in block.own(&["auth_request"]) {
+        let Some(path) = asks.args.first().and_then(literal).filter(|path| path.starts_with('/')) else { continue };
+        router::take(&server, path, &mut |asked| {
+            let sets = asked.own(&["auth_request_set"]).next().filter(|_| asked.place == Place::Location);
+            if let Some(sets) = sets.filter(|_| !asked.has("auth_request")) {
+                let message = "`auth_request_set` sets nothing here: this location is asked, and asks nobody";
+                let help = format!("put it beside `auth_request {path};`");
+                found
+                    .push(danger(Code::AskedAloneSets, sets.span, message, help).also(asks.span, "asks this location"));
+            }
+        });
+    }
+}
+
+/// Whoever is not logged in must be able to see the page that lets people log in.
+pub fn login_guarded(_: &Conf<'_>, block: &Block<'_>, found: &mut Vec<Diagnostic>) {
+    let Some(server) = block.server() else { return };
+    for page in block.own(&["error_page"]) {
+        let is_401 = page.args.iter().any(|word| is(word, "401"));
+        let target = page.args.last().filter(|_| is_401).and_then(literal).and_then(|text| text.split('?').next());
+        let Some(path) = target.filter(|path| path.starts_with('/')) else { continue };
+        router::take(&server, path, &mut |login| {
+            let asks =
+                login.in_force("auth_request").filter(|node| !node.args.first().is_some_and(|word| is(word, "off")));
+            if let Some(asks) = asks.filter(|_| !login.is_set("satisfy", "any")) {
+                let message = format!("`{path}` is guarded as well: who is not logged in never sees it");
+                let help = format!("write `auth_request off;` into the location of `{path}`");
+                let danger = danger(Code::LoginGuarded, page.span, message, help);
+                found.push(danger.also(asks.span, "asks there too"));
+            }
+        });
+    }
+}
+
 /// Whether forms with files are taken here or in a block inside.
 fn takes_uploads(block: &Block<'_>) -> bool {
     block.has("upload_store")

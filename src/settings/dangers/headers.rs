@@ -49,6 +49,13 @@ pub fn return_decoded_path(_: &Conf<'_>, block: &Block<'_>, found: &mut Vec<Diag
     if block.outward().any(is_fixed) || !matches!(block.place, Place::Server | Place::Location | Place::If) {
         return;
     }
+    for node in block.own(&["add_header", "proxy_set_header"]) {
+        let Some(value) = node.args.get(1) else { continue };
+        if let Some(name) = ["uri", "document_uri"].into_iter().find(|name| names_variable(&value.text, name)) {
+            let message = format!("`${name}` is decoded: a client can put line ends into this field");
+            found.push(danger(Code::ReturnDecodedPath, value.span, message, "write `$request_uri` in its place"));
+        }
+    }
     for node in block.own(&["return"]) {
         let redirects = |code: &[u8]| matches!(code, b"301" | b"302" | b"303" | b"307" | b"308");
         let url = match node.args.as_slice() {

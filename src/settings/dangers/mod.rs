@@ -9,8 +9,10 @@ mod guards;
 mod headers;
 mod locations;
 mod pages;
+mod passing;
 mod paths;
 mod router;
+mod slips;
 
 use std::path::Path;
 
@@ -59,6 +61,20 @@ const RULES: &[Rule] = &[
     exposure::certificate_unused,
     exposure::open_proxy,
     paths::missing,
+    slips::location_never_matches,
+    slips::comma_in_list,
+    slips::capture_missing,
+    slips::geo_variable,
+    slips::content_type_added,
+    slips::slow_regex,
+    slips::connections_above_descriptors,
+    passing::proxy_pass_slash,
+    passing::proxy_pass_decoded,
+    passing::host_spoofing,
+    passing::public_resolver,
+    passing::hints_without_http11,
+    guards::auth_set_in_asked,
+    guards::login_guarded,
 ];
 
 /// The warnings for a conf without errors, in its order. `user` is who a server started now would answer as; none if that is the

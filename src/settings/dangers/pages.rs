@@ -9,6 +9,16 @@ pub fn relative(_: &Conf<'_>, block: &Block<'_>, found: &mut Vec<Diagnostic>) {
     for node in block.own(&["error_page"]) {
         let Some(word) = node.args.last().filter(|_| node.args.len() > 1) else { continue };
         let text = word.show();
+        if let Some(code) = text.strip_prefix('=') {
+            let message = format!("`{text}` is taken as the page's address: clients are redirected (302) to it");
+            let codes: Vec<_> = node.args.iter().take(node.args.len() - 1).map(|word| word.show()).collect();
+            let help = match code {
+                "" => format!("write `error_page {} = /page.html;`", codes.join(" ")),
+                _ => format!("write `error_page {} ={code} /page.html;`", codes.join(" ")),
+            };
+            found.push(danger(Code::ErrorPageRelative, word.span, message, help));
+            continue;
+        }
         let begins = ["/", "@", "$", "http:", "https:"];
         if !begins.iter().any(|start| text.starts_with(start)) {
             let message = format!("`{text}` does not begin with a slash: clients are redirected (302) to it");
