@@ -15,6 +15,7 @@ const WORDS: &str = "built with OpenSSL 1.1.1 ";
 
 /// The optional modules of nginx that must be asked for when it is built.
 const OPTIONAL: &[&str] = &[
+    "ngx_http_auth_request_module",
     "ngx_http_stub_status_module",
     "ngx_http_dav_module",
     "ngx_http_gunzip_module",
@@ -82,7 +83,11 @@ mod tests {
         }
         let text = long(&paths());
         assert!(OPTIONAL.iter().chain(ADDED).all(|module| BUILT_IN.contains(module)));
-        assert!(text.contains(" --with-http_ssl_module ") && text.contains(" --add-module=ngx_http_cgi_module "));
+        assert!(
+            text.contains(" --with-http_auth_request_module ")
+                && text.contains(" --with-http_ssl_module ")
+                && text.contains(" --add-module=ngx_http_cgi_module ")
+        );
         assert!(!text.contains("--with-http_v2_module"));
         let cargo = include_str!("../../Cargo.toml");
         assert!(cargo.contains(&format!("rustls = {{ version = \"{}\"", TLS.trim_start_matches("rustls "))));

@@ -13,6 +13,7 @@ use crate::exchange::variables::Variable;
 pub const BUILT_IN: &[&str] = &[
     "ngx_http_access_module",
     "ngx_http_auth_basic_module",
+    "ngx_http_auth_request_module",
     "ngx_http_autoindex_module",
     "ngx_http_brotli_static_module",
     "ngx_http_cgi_module",
