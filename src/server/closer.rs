@@ -28,16 +28,31 @@ pub enum Farewell {
     Refuse(Box<Connection>, Option<&'static str>),
 }
 
+impl Farewell {
+    /// How many clients it turns away: one or none.
+    fn turns(&self) -> usize {
+        usize::from(matches!(self, Farewell::TurnAway(..)))
+    }
+}
+
 /// The acceptor's end.
 pub struct Closer {
     sender: Sender<Farewell>,
-    waiting: Arc<AtomicUsize>,
+    waiting: Arc<Waiting>,
+}
+
+/// How many farewells were not said yet.
+#[derive(Debug, Default)]
+struct Waiting {
+    all: AtomicUsize,
+    /// Those among them to clients that are turned away.
+    turned: AtomicUsize,
 }
 
 /// The thread's end.
 pub struct Closing {
     receiver: Receiver<Farewell>,
-    waiting: Arc<AtomicUsize>,
+    waiting: Arc<Waiting>,
     shared: Arc<Shared>,
     inbox: Inbox,
 }
@@ -45,19 +60,22 @@ pub struct Closing {
 impl Closer {
     /// Both ends.
     pub fn new(shared: Arc<Shared>, inbox: Inbox) -> (Closer, Closing) {
-        // Each that waits has a descriptor, so their number is bounded.
+        // Each that waits has a descriptor, so their number is bounded by how many of these the process may have.
         let (sender, receiver) = crossbeam_channel::unbounded();
-        let waiting = Arc::<AtomicUsize>::default();
+        let waiting = Arc::<Waiting>::default();
         (Closer { sender, waiting: waiting.clone() }, Closing { receiver, waiting, shared, inbox })
     }
 
     /// Has it said.
     pub fn say(&self, farewell: Farewell) {
-        if matches!(farewell, Farewell::TurnAway(..)) && self.waiting.load(SeqCst) >= MOST {
-            let Farewell::TurnAway(mut socket, _) = farewell else { return };
-            return socket.fall_silent();
-        }
-        self.waiting.fetch_add(1, SeqCst);
+        let farewell = match farewell {
+            Farewell::TurnAway(mut socket, _) if self.waiting.turned.load(SeqCst) >= MOST => {
+                return socket.fall_silent();
+            }
+            farewell => farewell,
+        };
+        self.waiting.turned.fetch_add(farewell.turns(), SeqCst);
+        self.waiting.all.fetch_add(1, SeqCst);
         // The thread is there until the process ends.
         let _ = self.sender.send(farewell);
     }
@@ -71,7 +89,7 @@ impl Closer {
 
     /// Whether everything was said.
     pub fn is_done(&self) -> bool {
-        self.waiting.load(SeqCst) == 0
+        self.waiting.all.load(SeqCst) == 0
     }
 }
 
@@ -79,10 +97,12 @@ impl Closing {
     /// Works until the process ends.
     pub fn run(self) {
         for farewell in &self.receiver {
+            let turns = farewell.turns();
             if catch_unwind(AssertUnwindSafe(|| self.say(farewell))).is_err() {
                 log::error!("the closer panicked; a connection was closed");
             }
-            self.waiting.fetch_sub(1, SeqCst);
+            self.waiting.turned.fetch_sub(turns, SeqCst);
+            self.waiting.all.fetch_sub(1, SeqCst);
         }
     }
 
@@ -112,5 +132,26 @@ impl Closing {
         {
             self.inbox.send(Message::Overflow(Box::new(job)));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::socket::Socket;
+
+    #[test]
+    fn goodbyes_take_no_room_from_those_who_are_turned_away() {
+        let (sender, receiver) = crossbeam_channel::unbounded();
+        let closer = Closer { sender, waiting: Arc::default() };
+        let socket = || Transport::Plain(Socket::Unix(mio::net::UnixStream::pair().unwrap().0));
+        closer.waiting.all.store(MOST, SeqCst);
+        closer.say(Farewell::TurnAway(socket(), None));
+        closer.say(Farewell::Goodbye(socket()));
+        assert_eq!((receiver.len(), closer.waiting.turned.load(SeqCst)), (2, 1));
+        closer.waiting.turned.store(MOST, SeqCst);
+        closer.say(Farewell::TurnAway(socket(), None));
+        closer.say(Farewell::Goodbye(socket()));
+        assert_eq!((receiver.len(), closer.waiting.turned.load(SeqCst)), (3, MOST));
     }
 }

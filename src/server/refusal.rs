@@ -1,4 +1,4 @@
-//! The fast 503 that the acceptor itself sends when the queue or the table of connections is full, and the
+//! The fast 503 that clients get when the queue or the table of connections is full, and the
 //! line about it in the log, once a second. Knows no request: none was read.
 
 use super::transport::Transport;
