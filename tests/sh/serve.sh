@@ -27,6 +27,8 @@ choose_ports
 server_pid=$!
 answers() { curl -s -o /dev/null "$1/"; }
 wait_until answers "$URL1"
+# Who answers may do so a moment before that is printed.
+wait_until grep -q "^http://127.0.0.1:$PORT1/" "$DIR/output"
 like "$(cat "$DIR/output")" "^http://127.0.0.1:$PORT1/" "its address is printed"
 "$SERVER" serve "$DIR/site" --port "$PORT1" >/dev/null 2>"$DIR/taken"
 like "$? $(cat "$DIR/taken")" "^1 .*port $PORT1 is taken.*--port" "a port that is taken is told, with another"
