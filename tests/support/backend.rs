@@ -14,7 +14,9 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// How long a backend waits for the server's bytes, and holds what it was told to hold.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How long it waits for the server to take its own: as long as a case may take, since a busy machine may leave a server out for long.
+const TAKEN: Duration = Duration::from_secs(60);
 
 /// The backends of a running case; they end when it is dropped.
 pub struct Backends {
@@ -81,7 +83,7 @@ impl Wire for TcpStream {
     }
     fn patience(&self, time: Duration) {
         let _ = self.set_read_timeout(Some(time));
-        let _ = self.set_write_timeout(Some(PATIENCE));
+        let _ = self.set_write_timeout(Some(TAKEN));
     }
     fn half_close(&mut self) {
         let _ = self.shutdown(Shutdown::Write);
@@ -92,7 +94,7 @@ impl Wire for UnixStream {
     fn reset(&self) {}
     fn patience(&self, time: Duration) {
         let _ = self.set_read_timeout(Some(time));
-        let _ = self.set_write_timeout(Some(PATIENCE));
+        let _ = self.set_write_timeout(Some(TAKEN));
     }
     fn half_close(&mut self) {
         let _ = self.shutdown(Shutdown::Write);
