@@ -38,16 +38,7 @@ impl<const N: usize> World<N> {
         let carrier = carriers.claim(Kind::Client);
         let ready = Ready::new(carrier.token());
         let zeros = || [0; N].map(|_| AtomicUsize::new(0));
-        Arc::new(World {
-            streams,
-            carriers,
-            places,
-            carrier,
-            ready,
-            woken: zeros(),
-            run: zeros(),
-            ended: zeros(),
-        })
+        Arc::new(World { streams, carriers, places, carrier, ready, woken: zeros(), run: zeros(), ended: zeros() })
     }
 
     /// Whoever wakes a stream; if that wakes the carrier, it is its worker from then on.
