@@ -104,7 +104,7 @@ fn lines(settings: &Settings) -> impl Iterator<Item = (&'static str, Span)> {
     scopes.flat_map(|scope| scope.places.set.iter().copied())
 }
 
-/// The word that names a path; none for a default.
+/// The word that names a path; `None` if it is a default.
 fn line_of(settings: &Settings, names: &[&str], path: &Path) -> Option<Span> {
     let mut lines = lines(settings).filter(|(name, _)| names.contains(name));
     lines.find_map(|(_, span)| {

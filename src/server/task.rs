@@ -28,7 +28,7 @@ pub struct Task {
     pub is_early: bool,
     /// Whether the response's source is waited for, not the client.
     pub starved: bool,
-    /// How fast the response goes out; none for full speed.
+    /// How fast the response goes out; `None` if at full speed.
     pub pace: Option<Pace>,
     /// When the pace lets more go out.
     pub resume_at: Option<Instant>,

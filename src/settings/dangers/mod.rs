@@ -28,7 +28,7 @@ pub(super) use comments::silence as is_silenced;
 struct Conf<'c> {
     /// The folder that relative paths start from.
     prefix: &'c Path,
-    /// Who answers requests; none where it is whoever started the server.
+    /// Who answers requests; `None` if whoever started the server does.
     user: Option<Identity>,
     /// The conf files that were read.
     files: Vec<&'c Path>,
