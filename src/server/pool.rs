@@ -220,6 +220,14 @@ impl<T> Pool<T> {
         true
     }
 
+    /// Who waits how, for a test that waits in vain.
+    #[cfg(test)]
+    pub fn state(&self) -> String {
+        let (watching, waking, armed) = (&self.watching, &self.waking, &self.armed);
+        let (asleep, turns) = (self.reserve().len(), &self.turns);
+        format!("watching: {watching:?}, asleep: {asleep}, waking: {waking:?}, alarm set: {armed:?}, turns: {turns:?}")
+    }
+
     fn reserve(&self) -> MutexGuard<'_, Vec<(Thread, Arc<AtomicBool>)>> {
         // Nothing that can panic runs under this lock.
         self.reserve.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
