@@ -259,7 +259,8 @@ fn length_of(received: &Received) -> u64 {
 }
 
 fn request_length<'a>(x: &'a Exchange, _: &'a Conf, _: &str) -> Value<'a> {
-    number(x.head.raw().len() as u64 + x.body_read)
+    // What is asked inside came in no bytes.
+    number(if x.head.depth() > 0 { 0 } else { x.head.raw().len() as u64 + x.body_read })
 }
 
 fn request_body<'a>(x: &'a Exchange, _: &'a Conf, _: &str) -> Value<'a> {

@@ -37,6 +37,8 @@ impl Head {
 
     /// The head of a copy of this request, which has its method and, if there is one to be had, its body of this length.
     pub fn copy(&self, body: Option<u64>) -> Head {
+        // A client that says that its body is empty is repeated.
+        let body = body.or_else(|| (self.known(Known::ContentLength) == Some(b"0")).then_some(0));
         let mut head = self.clone();
         head.fields.depth = head.fields.depth.saturating_add(1);
         head.fields.is_copy = true;
@@ -71,13 +73,9 @@ impl Head {
 
     /// The length of the body that the client announced, as it was written.
     pub fn client_length(&self) -> Option<&[u8]> {
-        match self.is_question() {
-            false => self.known(Known::ContentLength),
-            true => {
-                let is_length = |name: &[u8]| name.eq_ignore_ascii_case(b"content-length");
-                self.fields.withheld(&self.raw).find(|(name, _)| is_length(name)).map(|(_, value)| value)
-            }
-        }
+        let is_length = |name: &[u8]| name.eq_ignore_ascii_case(b"content-length");
+        let withheld = || self.fields.withheld(&self.raw).find(|(name, _)| is_length(name)).map(|(_, value)| value);
+        self.known(Known::ContentLength).or_else(withheld)
     }
 }
 
@@ -119,6 +117,10 @@ mod tests {
             (&b"PUT"[..], false, false)
         );
         assert_eq!((copies[1].depth(), head.depth()), (1, 0));
+        assert_eq!(copies.each_ref().map(Head::client_length), [Some(&b"5"[..]); 2]);
+        head.parse(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n", &Limits::default()).unwrap();
+        let copy = head.copy(None);
+        assert_eq!((names(&mut copy.fields()).as_str(), copy.body_length), ("Host Content-Length", BodyLength::Length(0)));
         // One of a question is one too.
         assert_eq!(question.question().client_method_text(), b"PUT");
     }
