@@ -120,7 +120,10 @@ mod tests {
         assert_eq!(copies.each_ref().map(Head::client_length), [Some(&b"5"[..]); 2]);
         head.parse(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n", &Limits::default()).unwrap();
         let copy = head.copy(None);
-        assert_eq!((names(&mut copy.fields()).as_str(), copy.body_length), ("Host Content-Length", BodyLength::Length(0)));
+        assert_eq!(
+            (names(&mut copy.fields()).as_str(), copy.body_length),
+            ("Host Content-Length", BodyLength::Length(0))
+        );
         // One of a question is one too.
         assert_eq!(question.question().client_method_text(), b"PUT");
     }
