@@ -33,6 +33,7 @@ pub mod map;
 pub mod methods;
 pub mod mirror;
 pub mod open_files;
+pub mod post_action;
 pub mod precompressed;
 pub mod process;
 pub mod proxy;

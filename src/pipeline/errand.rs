@@ -25,6 +25,32 @@ impl Run {
         self.x.origin.source == Source::Client || self.scope.access_log.subrequests
     }
 
+    /// The request is over: has the location that `post_action` names hear of it.
+    pub fn note_end(&mut self) {
+        let Some(target) = self.scope.post_action.target.clone() else { return };
+        if self.x.origin.source != Source::Client || !self.x.may_act() {
+            return;
+        }
+        // What of the body was passed on cannot be had again.
+        let received = match &self.x.received {
+            Received::Coming(_) | Received::Passed => Received::Nothing,
+            _ => copy_body(&self.x).unwrap_or_default(),
+        };
+        let mut run = self.errand(&target, received);
+        // Unlike a subrequest it has to pass the rules of its location, as in nginx.
+        run.its.0 = !step_named("mirror");
+        run.x.args = None;
+        let (its, sent) = (&mut run.x.sent, &self.x.sent);
+        (its.status, its.bytes, its.body_bytes, its.complete) =
+            (sent.status, sent.bytes, sent.body_bytes, sent.complete);
+        if let Some(location) = self.server.named.get(&target[..]) {
+            run.x.uri = self.x.uri.clone();
+            run.enter_location(location);
+            run.cursor = first(Phase::Entered);
+        }
+        self.errands.push(run);
+    }
+
     /// An errand that asks for a path of the conf's on behalf of this request, with its method, fields and query.
     fn errand(&self, uri: &[u8], received: Received) -> Run {
         let x = &self.x;
@@ -32,7 +58,8 @@ impl Run {
         let origin = Origin { source: Source::Errand, ..x.origin.clone() };
         let mut run =
             Run::new(Arrival { client: x.client.clone(), head, origin }, self.settings.clone(), self.server.clone());
-        run.its = (*ITS_STEPS | body_size(), *ITS_FILTERS);
+        // Unlike a question a copy may have a body.
+        run.its = (*ITS_STEPS | step_named("body size"), *ITS_FILTERS);
         run.cursor = first(Phase::ServerRewrite);
         let its = &mut run.x;
         its.now = Instant::now();
@@ -77,9 +104,9 @@ pub(super) fn mirror(run: &mut Run) -> Result<Step, HttpError> {
     Ok(Step::Next)
 }
 
-/// The step that bounds a body: unlike a question, a copy may have one.
-fn body_size() -> u64 {
-    STEPS.iter().position(|(_, name, ..)| *name == "body size").map_or(0, |at| 1 << at)
+/// The bit of the step of this name.
+fn step_named(name: &str) -> u64 {
+    STEPS.iter().position(|(_, step, ..)| *step == name).map_or(0, |at| 1 << at)
 }
 
 /// Another hand on the body; none if it cannot be had, and a line in the log.

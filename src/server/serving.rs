@@ -38,6 +38,7 @@ impl Worker {
     /// The client of a request let its time pass.
     pub(super) fn expire_exchange(&mut self, c: &mut Connection, mut carried: Box<Carried>) {
         self.driver(c, &mut carried).expire();
+        self.start_errands(&mut carried.task);
     }
 
     /// What drives the exchange that this connection carries.

@@ -113,6 +113,7 @@ impl Task {
         }
         // A variable of the line may have had something to say.
         self.write_reports();
+        self.run.note_end();
     }
 
     /// Writes what the request has to say to the error log, and the lines of what was asked for it.

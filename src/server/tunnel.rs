@@ -49,6 +49,7 @@ impl Worker {
             if over || up == Moved::Gone || down == Moved::Gone {
                 carried.task.run.x.sent.complete = over;
                 carried.task.record();
+                self.start_errands(&mut carried.task);
                 return Turn::Close;
             }
             if total > before {
@@ -85,6 +86,7 @@ impl Worker {
         };
         task.run.x.report(Level::Info, text);
         task.record();
+        self.start_errands(task);
     }
 
     fn move_up(&mut self, c: &mut Connection, pipes: &mut Pipes, total: &mut usize) -> Moved {

@@ -135,6 +135,8 @@ features! {
     auth_request,
     /// Copies of requests.
     mirror,
+    /// Who hears of a request afterwards.
+    post_action,
     /// Files as answers.
     static_files,
     /// Fields of answers.

@@ -163,3 +163,32 @@ fn copies_to_hostile_mirrors_leave_nothing_behind() {
     }
     site.stop();
 }
+
+#[test]
+fn post_action_hears_of_clients_that_left() {
+    let program = Mirror::hanging();
+    let site = Site::start(
+        "",
+        &format!(
+            "log_format end \"$request_source $request_uri $status [$request_completion]\";
+            server {{
+                listen 127.0.0.1:%PORT1%;
+                location / {{ post_action /end; proxy_pass http://127.0.0.1:{}; }}
+                location = /file {{ post_action /end; }}
+                location = /end {{ internal; log_subrequest on; access_log %DIR%/end.log end; set $was $status$request_completion; \
+                    return 200 $was; }}
+            }}",
+            program.port
+        ),
+    );
+    site.file("file", "content");
+    let mut client = Client::new(site.port());
+    assert_eq!(client.get("/file").text(), "content");
+    client.send("GET /left HTTP/1.1\r\nHost: h\r\n\r\n");
+    wait_for("it is passed on", || program.asked.load(SeqCst) == 1);
+    client.reset();
+    wait_for("both ends are told", || site.read("end.log").lines().count() == 2);
+    let log = site.read("end.log");
+    assert!(log.contains("errand /file ") && log.contains("errand /left "), "{log}");
+    site.stop();
+}
