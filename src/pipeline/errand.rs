@@ -28,8 +28,12 @@ impl Run {
     /// The request is over: has the location that `post_action` names hear of it.
     pub fn note_end(&mut self) {
         let Some(target) = self.scope.post_action.target.clone() else { return };
-        if self.x.origin.source != Source::Client || !self.x.may_act() {
+        if self.x.origin.source != Source::Client {
             return;
+        }
+        if !self.x.may_act() {
+            let text = || format!("`{}` would be asked once the response is out", escape::error_log(&target));
+            return self.x.tell("post_action", self.scope.places.of("post_action"), text);
         }
         // What of the body was passed on cannot be had again.
         let received = match &self.x.received {

@@ -2,9 +2,9 @@
 # `longshore explain`, as somebody asks it at two in the morning: why 403, which location took it, what is the limit, may files
 # be stored there? No server runs for the questions; at the end one does, and says the same.
 . "$(dirname "$0")/lib.sh"
-plan 24
+plan 25
 if is_nginx; then
-    skip 24 "nginx has no such word"
+    skip 25 "nginx has no such word"
     exit
 fi
 
@@ -55,6 +55,7 @@ server {
     }
     location = /report {
         cgi_pass /bin/true;
+        post_action /a.txt;
     }
     location = /gathered {
         cgi_pass /bin/true;
@@ -98,6 +99,7 @@ said=$(ask "http://blog.test:8080/api/users?hints=1")
 like "$said" "103 .Early Hints. responses are passed to this client" "somebody did"
 said=$(ask http://blog.test:8080/report)
 like "$said" "pauses for 50 ms after its head" "when the response of a script goes out"
+like "$said" "/a.txt. would be asked once the response is out" "and who hears of it afterwards"
 said=$(ask http://blog.test:8080/gathered)
 like "$said" "goes out when the script ends" "and when that of another does"
 said=$(ask http://blog.test:8080/static/a.txt)

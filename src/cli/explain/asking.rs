@@ -236,7 +236,8 @@ pub fn ask(settings: Arc<Settings>, question: Question) -> Answer {
         End::Response(response) => Some(*response),
         End::Closed | End::Waits => None,
     };
-    let run = drive.run;
+    let mut run = drive.run;
+    run.note_end();
     let fields = response.as_ref().map_or(Vec::new(), |response| fields(&run, response));
     Answer { run, socket, group, url, response, fields, waits, is_own, asked }
 }
