@@ -274,8 +274,8 @@ pub const DIRECTIVES: &[Directive<Conf>] = &[
             contexts: Contexts::MAIN,
             arity: Arity::Words(1, 1),
             block: false,
-            doc: "How long a graceful stop (`-s quit`) waits for requests in flight before it closes their connections. After a \
-                  reload, connections that have switched protocols (WebSockets) under the former conf end after that time too. 0, \
+            doc: "How long a graceful stop (`-s quit`) waits for requests in flight before it closes their connections, each with \
+                  its line in the access log. After a reload, connections that have switched protocols (WebSockets) under the former conf end after that time too. 0, \
                   as without it, is no limit.",
         },
         repeat: Repeat::Refused,

@@ -30,11 +30,16 @@ impl Run {
 
     /// Ends a request that gets no answer: what its lines in the logs say of it.
     pub fn give_up(&mut self, mut error: HttpError) {
-        self.forget_subrequest();
-        relay::abandon(&mut self.x, &mut self.states.gateway);
+        self.abandon();
         let place = self.explain(&mut error);
         error_page::note(&mut self.x, &error, place);
         self.x.sent.status = error.status;
+    }
+
+    /// Nothing comes any more of what it waits for.
+    pub fn abandon(&mut self) {
+        self.forget_subrequest();
+        relay::abandon(&mut self.x, &mut self.states.gateway);
     }
 
     /// Tells the log why a response breaks off on its way, in the words of the failure that came too late for a page.

@@ -15,7 +15,6 @@ use mio::{Events, Interest, Poll, Token, Waker};
 use super::closer::{Closer, Farewell};
 use super::connection::{Carrier, Connection, Job, Phase, Why};
 use super::ear::Ear;
-use super::errand;
 use super::inbox::Mail;
 use super::listen::Listener;
 use super::refusal::{self, Refusals};
@@ -84,8 +83,10 @@ pub struct Acceptor {
     pub(super) reload_again: bool,
     /// During a graceful stop: when it is cut short.
     pub(super) stop_by: Option<u64>,
+    /// Once that time is over: when the process ends, whatever is under way.
+    pub(super) cut_by: Option<u64>,
     /// Once no client is left: when errands are cut short.
-    errands_by: Option<u64>,
+    pub(super) errands_by: Option<u64>,
     pub(super) shutdown_timeout: Option<Duration>,
 }
 
@@ -127,6 +128,7 @@ impl Acceptor {
             loading: false,
             reload_again: false,
             stop_by: None,
+            cut_by: None,
             errands_by: None,
             shutdown_timeout: None,
         };
@@ -184,25 +186,11 @@ impl Acceptor {
                     self.refusals.log(u64::MAX);
                     return Ended::Gracefully;
                 }
-                if self.stop_by.is_some_and(|by| now >= by) {
-                    log::warn!("worker_shutdown_timeout is over; open connections are closed");
+                if self.is_over(now) {
                     return Ended::AtOnce;
                 }
             }
         }
-    }
-
-    /// Whether all clients were answered, and the errands have ended or had their time.
-    fn is_answered(&mut self, now: u64) -> bool {
-        let slots = &self.shared.slots;
-        if slots.used(Kind::Client) + slots.used(Kind::Stream) > 0 || !self.closer.is_done() {
-            return false;
-        }
-        let (left, by) = (slots.used(Kind::Errand), *self.errands_by.get_or_insert(now + errand::GRACE));
-        if left > 0 && now >= by {
-            log::warn!("{left} requests of our own are cut short");
-        }
-        left == 0 || now >= by
     }
 
     fn wait(&self) -> Option<Duration> {

@@ -188,6 +188,8 @@ pub enum Why {
     Ready,
     /// Its deadline has passed.
     Expired,
+    /// The server ends and waits no longer.
+    Cut,
 }
 
 /// One piece of work for the pool.

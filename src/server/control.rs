@@ -1,12 +1,10 @@
-//! What the acceptor is told: signals, a finished reload, a wake-up that found the queue full. How it stops and how
-//! it takes over new settings.
+//! What the acceptor is told: signals, a finished reload, a wake-up that found the queue full. How it takes over new settings.
 
 use std::cmp::Reverse;
-use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Weak};
 
 use super::acceptor::{Acceptor, Ended};
-use super::connection::{Carrier, Job};
+use super::connection::Job;
 use super::current::{Current, Entry};
 use super::inbox::{Fresh, Message};
 use super::listen::Listener;
@@ -15,8 +13,6 @@ use super::slot::Parked;
 use crate::conf::listening::Address;
 use crate::settings::Settings;
 
-/// How long a connection that sent nothing yet is waited for in a graceful stop, in milliseconds.
-const GRACE: u64 = 2000;
 /// Why a reload is not done.
 pub(super) const STOPS: &str = "a reload is asked for while the server stops: not done";
 
@@ -58,19 +54,6 @@ impl Acceptor {
     fn refuse_reload(&self) {
         log::info!("{STOPS}");
         self.reloader.keeper.refused(STOPS);
-    }
-
-    /// A graceful stop: no new connections, idle ones are closed, the others are answered.
-    fn stop(&mut self) {
-        for number in 0..self.listeners.len() {
-            self.accept_rest(number);
-        }
-        self.shared.stopping.store(true, Relaxed);
-        self.hungry.clear();
-        self.listeners.clear();
-        let now = self.shared.clock.now();
-        self.stop_by = self.shutdown_timeout.map(|time| now + time.as_millis() as u64);
-        self.close_idle(now);
     }
 
     /// Takes over new settings: listeners that stay are not touched, new ones are added, the others go.
@@ -168,24 +151,5 @@ impl Acceptor {
         self.most =
             u32::try_from(main.events.worker_connections.saturating_mul(main.process.workers)).unwrap_or(u32::MAX);
         self.shutdown_timeout = main.process.shutdown_timeout;
-    }
-
-    /// Looks a last time whether a request has come on the idle connections; a worker closes those without one.
-    pub(super) fn close_idle(&mut self, now: u64) {
-        let slots = self.shared.slots.clone();
-        for slot in slots.all() {
-            let Some(mut connection) = slot.take_parked(Parked::Idle).and_then(Carrier::client) else { continue };
-            if connection.requests > 0 {
-                // Its edge may stand behind the signal's.
-                slot.note(connection.place.token(), false);
-                self.dispatch(Job::ready(Carrier::Client(connection)));
-                continue;
-            }
-            connection.deadline = connection.deadline.min(now + GRACE);
-            let deadline = connection.deadline;
-            if let Some(carrier) = slot.park(Carrier::Client(connection), Parked::Idle, deadline) {
-                self.dispatch(Job::ready(carrier));
-            }
-        }
     }
 }

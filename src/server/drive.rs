@@ -125,6 +125,15 @@ impl Driver<'_> {
         Next::Advance
     }
 
+    /// The server ends before it does: its log lines.
+    pub fn cut(&mut self) {
+        self.task.run.x.report(Level::Info, "worker_shutdown_timeout is over while the request was under way");
+        if self.task.stage != Stage::Sending {
+            self.task.run.abandon();
+        }
+        self.task.record();
+    }
+
     /// The client let its time pass.
     pub fn expire(&mut self) {
         match self.task.stage {

@@ -53,10 +53,10 @@ impl Bound {
 }
 
 impl<P> Errand<P> {
-    /// Its time is over.
-    pub fn give_up(mut self) {
+    /// It is not waited for any longer.
+    pub fn give_up(mut self, why: &str) {
         if self.task.stage != Stage::Sending {
-            self.task.run.x.report(Level::Warn, "a request of our own took too long and was given up");
+            self.task.run.x.report(Level::Warn, format!("a request of our own was given up: {why}"));
         }
         self.task.run.drop_states();
         self.task.record();

@@ -49,7 +49,7 @@ impl Worker {
         loop {
             self.time.begin_turn();
             if errand.end <= self.time.now() {
-                return errand.give_up();
+                return errand.give_up("it took too long");
             }
             let stage = errand.task.stage;
             let deadline = match self.go_on_errand(&mut errand) {

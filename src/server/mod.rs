@@ -59,6 +59,7 @@ pub mod slot;
 mod socket;
 pub mod socket_file;
 mod source;
+mod stopping;
 mod task;
 pub mod tls;
 pub mod transport;

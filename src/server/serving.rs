@@ -41,6 +41,11 @@ impl Worker {
         self.start_errands(&mut carried.task);
     }
 
+    /// The server ends before the request does.
+    pub(super) fn cut_exchange(&mut self, c: &mut Connection, mut carried: Box<Carried>) {
+        self.driver(c, &mut carried).cut();
+    }
+
     /// What drives the exchange that this connection carries.
     fn driver<'d>(&'d mut self, c: &'d mut Connection, carried: &'d mut Carried) -> Driver<'d> {
         let Worker { shared, current, scratch, time, .. } = self;

@@ -68,6 +68,7 @@ impl Worker {
         self.take_current();
         match job.carrier {
             Carrier::Client(connection) => self.drive_client(connection, job.why),
+            Carrier::Errand(errand) if job.why == Why::Cut => errand.give_up("the server ends"),
             Carrier::Errand(errand) => self.run_errand(errand),
         }
     }
@@ -75,6 +76,9 @@ impl Worker {
     fn drive_client(&mut self, mut connection: Box<Connection>, why: Why) {
         connection.hear();
         self.time.begin_turn();
+        if why == Why::Cut {
+            return self.cut(*connection);
+        }
         if why == Why::Expired && connection.deadline <= self.time.now() && !connection.waits_for_us() {
             return self.expire(*connection);
         }
@@ -158,6 +162,15 @@ impl Worker {
         }
         let sent = self.shared.jobs.send(Job::ready(carrier));
         sent.err().map(|job| job.carrier)
+    }
+
+    /// Ends what is under way when the server waits for it no longer.
+    fn cut(&mut self, mut c: Connection) {
+        match std::mem::replace(&mut c.phase, Phase::Closed) {
+            Phase::Exchange(carried) => self.cut_exchange(&mut c, carried),
+            Phase::Tunnel(mut carried, _) => self.end_tunnel(&mut carried.task),
+            _ => {}
+        }
     }
 
     fn expire(&mut self, mut c: Connection) {

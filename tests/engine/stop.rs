@@ -127,3 +127,46 @@ fn worker_shutdown_timeout_bounds_a_graceful_stop() {
     assert!(start.elapsed() < PATIENCE / 3, "{:?}", start.elapsed());
     assert!(site.said().contains("worker_shutdown_timeout"), "{}", site.said());
 }
+
+/// What is under way when the time is over leaves its lines, as it does in nginx; a status that was not sent is 000.
+#[test]
+fn requests_that_a_stop_breaks_off_leave_their_lines() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let conf = format!(
+        "server {{ listen 127.0.0.1:%PORT1%; mirror /copy; location /wait {{ proxy_pass http://{0}; }}
+         location = /copy {{ internal; log_subrequest on; proxy_pass http://{0}; }}
+         location /large {{ mirror off; }} location /slow {{ mirror off; limit_rate 1k; }}
+         location /body {{ mirror off; proxy_pass http://{0}; }} }}",
+        silent.local_addr().unwrap()
+    );
+    let mut site = Site::start("worker_shutdown_timeout 300ms;", &conf);
+    site.file("large", vec![0; 64 << 20]);
+    site.file("slow", vec![0; 100 << 10]);
+    let asked = [
+        "GET /wait HTTP/1.1\r\nHost: h\r\n\r\n",
+        "GET /large HTTP/1.1\r\nHost: h\r\n\r\n",
+        "GET /slow HTTP/1.1\r\nHost: h\r\n\r\n",
+        "POST /body HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 9\r\n\r\n",
+        "GET /head HTTP/1.1\r\nHos",
+    ];
+    let mut clients: Vec<Client> = asked.iter().map(|_| Client::new(site.port())).collect();
+    for (client, bytes) in clients.iter_mut().zip(asked) {
+        client.send(bytes);
+    }
+    for begun in 1..4 {
+        wait_for("something comes", || clients[begun].is_answered());
+    }
+    // The request and its copy.
+    let _upstream = [silent.accept().unwrap(), silent.accept().unwrap()];
+    site.signal(Signal::SIGQUIT);
+    assert_eq!(site.ended(), Some(0), "{}", site.said());
+    let lines = std::fs::read_to_string(site.path("access.log")).unwrap();
+    let mut seen: Vec<_> =
+        lines.lines().filter_map(|line| line.split('"').nth(1).zip(line.split('"').nth(2))).collect();
+    seen.sort();
+    let status = |at: usize| seen[at].1.split_whitespace().next().unwrap();
+    let paths: Vec<_> = seen.iter().map(|(request, _)| request.split(' ').nth(1).unwrap()).collect();
+    assert_eq!(paths, ["/large", "/slow", "/wait", "/wait", "/body"], "{lines}");
+    assert_eq!([0, 1, 2, 3, 4].map(status), ["200", "200", "000", "000", "000"], "{lines}");
+    assert!(site.said().contains("worker_shutdown_timeout is over"), "{}", site.said());
+}
