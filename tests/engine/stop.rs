@@ -153,8 +153,8 @@ fn requests_that_a_stop_breaks_off_leave_their_lines() {
     for (client, bytes) in clients.iter_mut().zip(asked) {
         client.send(bytes);
     }
-    for begun in 1..4 {
-        wait_for("something comes", || clients[begun].is_answered());
+    for begun in &mut clients[1..4] {
+        wait_for("something comes", || begun.is_answered());
     }
     // The request and its copy.
     let _upstream = [silent.accept().unwrap(), silent.accept().unwrap()];
