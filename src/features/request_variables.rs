@@ -129,7 +129,11 @@ pub const VARIABLES: &[Variable<Conf>] = &[
         text(if x.sent.complete { "OK" } else { "" })
     }),
     one("request_id", "A random number of the request in 32 hexadecimal digits.", |x, _, _| text(x.request_id())),
-    one("request_length", "How many bytes the request has: line, fields and body.", request_length),
+    one(
+        "request_length",
+        "How many bytes the request has: line, fields and body. 0 for one that the server makes itself.",
+        request_length,
+    ),
     one("request_method", "The method.", request_method),
     one("request_time", "How long the request has taken so far, in seconds with milliseconds.", |x, _, _| {
         seconds(x.origin.started.elapsed())

@@ -4,7 +4,7 @@
 use super::moves::REDIRECTS;
 use super::{Outcome, Run};
 use crate::conf::source::Span;
-use crate::exchange::error::HttpError;
+use crate::exchange::error::{HttpError, Report};
 use crate::exchange::notebook::Notebook;
 use crate::exchange::reasons;
 use crate::features::{error_page, server_tokens, static_files};
@@ -30,16 +30,25 @@ impl Run {
 
     /// Ends a request that gets no answer: what its lines in the logs say of it.
     pub fn give_up(&mut self, mut error: HttpError) {
-        self.abandon();
+        // Where a subrequest is waited for, it says what it waited for.
+        let last = if self.states.subrequest.is_some() { error.report.take() } else { None };
+        let last = last.map(|mut report| {
+            report.why = Some(self.why(&error).0);
+            *report
+        });
+        self.abandon(last);
         let place = self.explain(&mut error);
         error_page::note(&mut self.x, &error, place);
         self.x.sent.status = error.status;
     }
 
-    /// Nothing comes any more of what it waits for.
-    pub fn abandon(&mut self) {
-        self.forget_subrequest();
+    /// Nothing comes any more of what it waits for; `last` is for the log, and said by whoever waits.
+    pub fn abandon(&mut self, mut last: Option<Report>) {
+        if self.states.subrequest.is_some() {
+            self.forget_subrequest(last.take());
+        }
         relay::abandon(&mut self.x, &mut self.states.gateway);
+        self.x.keep(last);
     }
 
     /// Tells the log why a response breaks off on its way, in the words of the failure that came too late for a page.
@@ -62,7 +71,7 @@ impl Run {
 
     /// One place turns an error into a page: `error_page` first, the built-in page at last.
     pub(super) fn fail(&mut self, mut error: HttpError) -> Result<Option<Outcome>, HttpError> {
-        self.forget_subrequest();
+        self.forget_subrequest(None);
         relay::abandon(&mut self.x, &mut self.states.gateway);
         static_files::quieten(&self.scope.static_files, &mut error);
         self.tell_failure(&error);
@@ -112,13 +121,19 @@ impl Run {
         if error.status < 400 {
             return None;
         }
-        let place = self.decided(error).and_then(|span| self.settings.sources.short_place(span));
+        let (why, place) = self.why(error);
         let is_told = has_report || error.status >= 500;
         if let Some(report) = self.x.log.reports.get_mut().last_mut().filter(|report| is_told && report.why.is_none()) {
-            let code = format!("{}/{}", error.status, error.reason);
-            report.why = Some(place.as_ref().map_or(code.clone(), |place| format!("{code} {place}")));
+            report.why = Some(why);
         }
         place
+    }
+
+    /// The code of an error with the place that decided it, as the log has them, and that place.
+    fn why(&self, error: &HttpError) -> (String, Option<String>) {
+        let place = self.decided(error).and_then(|span| self.settings.sources.short_place(span));
+        let code = format!("{}/{}", error.status, error.reason);
+        (place.as_ref().map_or(code.clone(), |place| format!("{code} {place}")), place)
     }
 
     /// The line that decided an error: the one that the step named, else one of the directives that its reason belongs to.

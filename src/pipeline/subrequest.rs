@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::{FILTERS, Outcome, Phase, Run, STEPS, first};
-use crate::exchange::error::{HttpError, Level};
+use crate::exchange::error::{HttpError, Level, Report};
 use crate::exchange::logging::Buffering;
 use crate::exchange::step::Wait;
 use crate::exchange::subrequest::{DEEPEST, Reply};
@@ -252,11 +252,14 @@ impl Run {
         self.go_on(&[])
     }
 
-    /// Gives up a subrequest that nobody waits for any more.
-    pub(super) fn forget_subrequest(&mut self) {
+    /// Gives up a subrequest that nobody waits for any more. The innermost says the last line of the log, which names what was waited for.
+    pub(super) fn forget_subrequest(&mut self, last: Option<Report>) {
         if let Some(mut asking) = self.states.subrequest.take() {
             relay::abandon(&mut asking.run.x, &mut asking.run.states.gateway);
-            asking.run.forget_subrequest();
+            match asking.run.states.subrequest {
+                Some(_) => asking.run.forget_subrequest(last),
+                None => asking.run.x.keep(last),
+            }
             asking.run.tell_parent(&mut self.x, &mut self.lines);
         }
     }

@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use super::body::{Passed, late_body};
 use super::driver::{Driver, Next, Served};
 use super::task::Stage;
-use crate::exchange::error::{HttpError, Level};
+use crate::exchange::error::{HttpError, Level, Report};
 use crate::exchange::step::Wait;
 use crate::http::interim::Interim;
 use crate::pipeline::{Feeding, Outcome};
@@ -127,9 +127,10 @@ impl Driver<'_> {
 
     /// The server ends before it does: its log lines.
     pub fn cut(&mut self) {
-        self.task.run.x.report(Level::Info, "worker_shutdown_timeout is over while the request was under way");
-        if self.task.stage != Stage::Sending {
-            self.task.run.abandon();
+        let last = Report::new(Level::Info, "worker_shutdown_timeout is over while the request was under way");
+        match self.task.stage {
+            Stage::Sending => self.task.run.x.keep(Some(last)),
+            Stage::Body | Stage::Waiting => self.task.run.abandon(Some(last)),
         }
         self.task.record();
     }

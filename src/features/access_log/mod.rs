@@ -204,8 +204,9 @@ pub const DIRECTIVES: &[Directive<Conf>] = &[
             contexts: Contexts::SCOPES,
             arity: Arity::Words(1, 1),
             block: false,
-            doc: "Whether a request that the server asks itself on behalf of a client's (`auth_request`) gets a line of its own in the access log. It stands \
-                  before that of the client's request.",
+            doc: "Whether a request that the server makes itself on behalf of a client's (`auth_request`, `mirror`, `post_action`) gets a line of its own in \
+                  the access log. A question of `auth_request` has it before the client's request, a copy when it has ended. `combined` shows the \
+                  client's request line in both: `$request_source` and `$uri` in a `log_format` tell them apart.",
         },
         repeat: Repeat::Refused,
         inherit: Inherit::Yes,

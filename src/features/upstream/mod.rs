@@ -65,7 +65,7 @@ pub const DIRECTIVES: &[Directive<Conf>] = &[
             "A server of the upstream: `host[:port]`, an address, or `unix:/path`; a host's name is looked up when the conf is read, and \
              each of its addresses counts as a server. `weight=N` is its share (1), `max_conns=N` how many requests it takes at once \
              (any number). After `max_fails=N` failures (1; 0 never) within `fail_timeout=TIME` (10s) it is left alone for that \
-             time; `slow_start=TIME` (0) lets its share grow back within that time once it does well again, not where a hash, an address or chance \
+             time; `slow_start=TIME` (0) lets its share grow back within that time once it answers again after it had failed, not where a hash, an address or chance \
              gives each request its server. `backup` is asked only when no other can be, `down` never, and `drain` gets no more requests but finishes \
              those that it has. With `resolve` a host's name is looked up by `resolver` while \
              requests come: servers come and go with its addresses, and what is known of those that stay is kept. `service=NAME` looks up \

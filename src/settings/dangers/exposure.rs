@@ -155,17 +155,50 @@ fn port(listen: &Node) -> String {
     text.rsplit(':').next().unwrap_or_default().to_string()
 }
 
+/// Whether the host of this URL comes from what a client wrote.
+fn is_host_chosen(url: &str) -> bool {
+    let host = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let host = host.split('/').next().unwrap_or_default();
+    // A request's target begins with a slash, so it ends a name that stands before it.
+    let before = ["$request_uri", "${request_uri}"].iter().find_map(|path| Some(host.split_once(path)?.0));
+    let host = before.filter(|name| !name.is_empty()).unwrap_or(host);
+    let named = ["host", "request_uri", "args", "query_string"];
+    let chosen = ["$arg_", "${arg_", "$http_", "${http_", "$cookie_", "${cookie_"];
+    named.iter().any(|name| headers::names_variable(host.as_bytes(), name))
+        || chosen.iter().any(|start| host.contains(start))
+}
+
 pub fn open_proxy(_: &Conf<'_>, block: &Block<'_>, found: &mut Vec<Diagnostic>) {
     for word in block.own(&["proxy_pass"]).filter_map(|node| node.args.first()) {
-        let text = word.show();
-        let host = text.split_once("://").map_or(text.as_str(), |(_, rest)| rest);
-        let host = host.split('/').next().unwrap_or_default();
-        let chosen = ["$arg_", "${arg_", "$http_", "${http_", "$cookie_", "${cookie_"];
-        let named = ["host", "request_uri", "args", "query_string"];
-        let is_chosen = named.iter().any(|name| headers::names_variable(host.as_bytes(), name));
-        if is_chosen || chosen.iter().any(|start| host.contains(start)) {
+        if is_host_chosen(&word.show()) {
             let message = "clients choose the server that their requests are passed to";
             found.push(danger(Code::OpenProxy, word.span, message, "choose among known servers with a `map`"));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_that_clients_choose() {
+        for url in [
+            "http://$arg_to",
+            "https://$host$request_uri",
+            "http://$request_uri",
+            "http://h$args",
+            "http://a.${http_b}:80/",
+        ] {
+            assert!(is_host_chosen(url), "{url}");
+        }
+        for url in [
+            "http://next$request_uri",
+            "http://127.0.0.1:9000${request_uri}?$args",
+            "http://$backend",
+            "http://a/$arg_b",
+        ] {
+            assert!(!is_host_chosen(url), "{url}");
         }
     }
 }
