@@ -384,7 +384,7 @@ impl Run {
                 self.blame(&response);
                 return self.filter(response).map(Some);
             }
-            Step::Goto(target) => self.redirect(target)?,
+            Step::Goto(target) => self.redirect(target, self.at())?,
             Step::Search => self.search()?,
             Step::Body(sink) => return self.want_body(sink, ahead),
             Step::Wait(wait) => return Ok(Some(Outcome::Wait(wait))),

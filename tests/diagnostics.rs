@@ -202,6 +202,20 @@ fn errors_come_before_warnings_and_both_are_counted() {
 }
 
 #[test]
+fn a_typographic_quote_is_named_before_the_errors_that_it_makes() {
+    let folder = folder();
+    let conf = "server {\n    listen 8080;\n    autoindx on;\n    return 200 \u{201c}a b\u{201d};\n    server_name \u{2018}a\u{2019};\n}\n";
+    let (text, taken) = said(folder.path(), conf, &["-t"]);
+    let at = |what: &str| text.find(what).unwrap_or_else(|| panic!("{what} is not in\n{text}"));
+    assert!(!taken && at("error[LS030]") < at("(U+201C)") && at("(U+201C)") < at("error[LS033]"), "{text}");
+    assert!(at("error[LS033]") < at("(U+2018)"), "a line without an error is a warning: {text}");
+    let conf = "server {\n    listen 8080;\n    return 200 \u{201c}a b\u{201d};\n}\n";
+    let (text, _) = said(folder.path(), conf, &["-t"]);
+    assert!(text.contains("1 error, 2 warnings; `longshore help LS009` explains the first"), "{text}");
+    assert!(text.contains("write the plain quote `\"` at both ends"), "{text}");
+}
+
+#[test]
 fn who_included_a_file_is_shown() {
     let folder = folder();
     std::fs::write(folder.path().join("a.inc"), "include b.inc;\n").expect("a file");

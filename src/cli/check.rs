@@ -1,10 +1,13 @@
 //! `-t` and `-T`: a conf is tested, and everything there is to say about it is said in one run.
 
+use std::cmp::Reverse;
+use std::collections::HashSet;
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 use super::options::{Form, Options};
 use super::say;
+use crate::conf::codes::Code;
 use crate::conf::diagnostic::{Diagnostic, Severity};
 use crate::conf::machine::Identity;
 use crate::conf::render::{Format, render};
@@ -36,7 +39,7 @@ pub fn run(request: &Request, options: &Options) -> ExitCode {
     }
     show(&loaded, options, options.quiet);
     let file = request.file.display();
-    if let Some(counts) = counts(&loaded.diagnostics).filter(|_| !options.quiet) {
+    if let Some(counts) = counts(&loaded.diagnostics, &loaded.sources).filter(|_| !options.quiet) {
         say(&format!("longshore: {counts}"));
     }
     if loaded.has_errors() {
@@ -69,10 +72,9 @@ pub fn show(loaded: &Loaded, options: &Options, errors_only: bool) {
 pub fn show_all(diagnostics: &[Diagnostic], sources: &Sources, options: &Options, errors_only: bool) {
     let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let mut shown: Vec<(&Diagnostic, Vec<&Diagnostic>)> = Vec::new();
-    // Errors first: they are why the conf is refused.
-    let mut ordered: Vec<&Diagnostic> = diagnostics.iter().collect();
-    ordered.sort_by_key(|diagnostic| std::cmp::Reverse(diagnostic.severity));
-    for diagnostic in ordered.into_iter().filter(|one| !errors_only || one.severity == Severity::Error) {
+    for diagnostic in
+        ordered(diagnostics, sources).into_iter().filter(|one| !errors_only || one.severity == Severity::Error)
+    {
         match options.format {
             // What is the same in many lines is shown to people once, with a list of the others.
             Form::Long => match shown.iter().position(|(first, _)| same(first, diagnostic)) {
@@ -87,7 +89,8 @@ pub fn show_all(diagnostics: &[Diagnostic], sources: &Sources, options: &Options
             }
         }
     }
-    for (first, others) in &shown {
+    for (first, others) in &mut shown {
+        others.sort_by_key(|other| other.span.map(|span| (span.file, span.start)));
         say(&render(sources, first, Format::Long, colour));
         if !others.is_empty() {
             say(&format!("  = the same at {}", places(sources, others)));
@@ -99,15 +102,28 @@ pub fn show_all(diagnostics: &[Diagnostic], sources: &Sources, options: &Options
     }
 }
 
+/// Errors first, as they are why the conf is refused; a character that looks like a quote is the cause of an error in its line,
+/// and comes before it.
+fn ordered<'d>(diagnostics: &'d [Diagnostic], sources: &Sources) -> Vec<&'d Diagnostic> {
+    let line = |one: &Diagnostic| one.span.map(|span| (span.file, sources.position(span).0));
+    let errors = diagnostics.iter().filter(|one| one.severity == Severity::Error);
+    let has_odd = diagnostics.iter().any(|one| one.code == Code::OddCharacter);
+    let lines: HashSet<_> = errors.filter(|_| has_odd).filter_map(line).collect();
+    let is_cause = |one: &Diagnostic| one.code == Code::OddCharacter && line(one).is_some_and(|at| lines.contains(&at));
+    let mut ordered: Vec<&Diagnostic> = diagnostics.iter().collect();
+    ordered.sort_by_cached_key(|one| Reverse(if is_cause(one) { Severity::Error } else { one.severity }));
+    ordered
+}
+
 /// How many errors and warnings there are, and how to learn more of one.
-fn counts(diagnostics: &[Diagnostic]) -> Option<String> {
+fn counts(diagnostics: &[Diagnostic], sources: &Sources) -> Option<String> {
     let number = |severity, word: &str| {
         let n = diagnostics.iter().filter(|diagnostic| diagnostic.severity == severity).count();
         (n > 0).then(|| format!("{n} {word}{}", if n == 1 { "" } else { "s" }))
     };
     let parts = [number(Severity::Error, "error"), number(Severity::Warning, "warning")];
     let text = parts.into_iter().flatten().collect::<Vec<_>>().join(", ");
-    let first = diagnostics.iter().rev().max_by_key(|diagnostic| diagnostic.severity)?;
+    let first = *ordered(diagnostics, sources).first()?;
     (!text.is_empty()).then(|| format!("{text}; `longshore help {}` explains the first", first.code))
 }
 

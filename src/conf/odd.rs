@@ -40,11 +40,16 @@ pub fn hint(raw: &[u8], span: Span) -> Option<Diagnostic> {
     let start = span.start + at as u32;
     let place = Span { start, end: start + c.len_utf8() as u32, ..span };
     let message = format!("{name} (U+{:04X}) is taken as a letter of this word", c as u32);
-    Some(
-        Diagnostic::warning(place, message)
-            .code(Code::OddCharacter)
-            .help("write a plain ASCII character, or put the word in quotes"),
-    )
+    Some(Diagnostic::warning(place, message).code(Code::OddCharacter).help(help(c)))
+}
+
+/// What to write for it.
+fn help(c: char) -> &'static str {
+    match c {
+        '\u{201c}' | '\u{201d}' => "write the plain quote `\"` at both ends",
+        '\u{2018}' | '\u{2019}' => "write the plain quote `'` at both ends",
+        _ => "write a plain ASCII character, or put the word in quotes",
+    }
 }
 
 #[cfg(test)]

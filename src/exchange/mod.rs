@@ -223,6 +223,8 @@ pub struct Course {
     pub next_ups: u8,
     /// The path before `try_files` found a file for it: what is passed on as it came goes on with this one, as in nginx.
     pub asked: Option<Vec<u8>>,
+    /// The `rewrite` that made the path what it is.
+    pub rewriter: Option<Span>,
 }
 
 /// Lines for the error log that are not written yet.

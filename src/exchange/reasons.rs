@@ -231,6 +231,15 @@ pub const REASONS: &[Reason] = &[
         ],
     ),
     reason(
+        "folder-post",
+        &[403],
+        &["root", "alias"],
+        [
+            "A POST asked for a folder, which only GET and HEAD can do. The status is nginx's; other methods get 405.",
+            "Send the form to a script, an application or an `upload_store`.",
+        ],
+    ),
+    reason(
         "no-permission",
         &[403],
         &["root", "alias", "disable_symlinks"],

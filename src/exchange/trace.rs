@@ -122,6 +122,8 @@ pub struct Trace {
     pub remarks: RefCell<Vec<Remark>>,
     /// Where the request ended because nothing may be done.
     pub act: RefCell<Option<Act>>,
+    /// What was not asked and is taken to let the request in.
+    pub presumed: RefCell<Vec<String>>,
     /// Whether nobody looks on: only the verdict of the guards counts, and they ask whatever they need for it.
     pub is_verdict: bool,
 }
@@ -132,6 +134,13 @@ impl Exchange {
         if let Some(trace) = self.trace.as_ref().filter(|trace| !trace.is_verdict) {
             let scope = self.scope();
             trace.remarks.borrow_mut().push(Remark { about, place, text: text(), scope });
+        }
+    }
+
+    /// Tells what is only presumed, as it was not asked.
+    pub fn presume(&self, text: impl FnOnce() -> String) {
+        if let Some(trace) = self.trace.as_ref().filter(|trace| !trace.is_verdict) {
+            trace.presumed.borrow_mut().push(text());
         }
     }
 

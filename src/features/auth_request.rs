@@ -29,6 +29,11 @@ impl Conf {
     pub fn asks(&self) -> bool {
         self.uri.is_some()
     }
+
+    /// Whether variables are set from the response.
+    pub fn sets(&self) -> bool {
+        !self.set.is_empty()
+    }
 }
 
 /// The directives.

@@ -209,7 +209,10 @@ fn read_option(word: &Word, options: &mut Options) -> Result<(), Fault> {
             // Who writes two ports means two.
             return Err(match ports(&text).is_some() || text.contains(':') {
                 true => fault.help(format!("one line, one address: write `listen {text};` below")),
-                false => fault,
+                false => fault.help(
+                    "the options are default_server, ssl, http2, quic, proxy_protocol, reuseport, backlog=, rcvbuf=, sndbuf=, deferred, fastopen=, \
+                     ipv6only=, so_keepalive= and bind",
+                ),
             });
         }
     }

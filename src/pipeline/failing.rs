@@ -90,7 +90,7 @@ impl Run {
                 if let Some(failure) = &mut self.x.failure {
                     failure.is_led = true;
                 }
-                self.redirect(target)?;
+                self.redirect(target, "error_page")?;
                 Ok(None)
             }
             error_page::Answer::Page(error) => Ok(Some(self.page(&error))),
@@ -144,7 +144,8 @@ impl Run {
 
     fn page(&mut self, error: &HttpError) -> Outcome {
         let line = server_tokens::page_line(&self.x, &self.scope.server_tokens);
-        let response = error_page::built_in(&self.x, &self.scope.error_page, error, &line);
+        let takes_uploads = self.scope.upload.store.is_some();
+        let response = error_page::built_in(&self.x, &self.scope.error_page, error, &line, takes_uploads);
         // The filters refuse nothing here: a built-in page is no file, has no tag and no ranges.
         match self.filter(Box::new(response)) {
             Ok(outcome) => outcome,

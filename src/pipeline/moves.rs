@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use super::states::States;
 use super::{Phase, Run, first};
+use crate::conf::source::Span;
 use crate::exchange::Exchange;
 use crate::exchange::error::{HttpError, Level};
 use crate::exchange::step::Target;
@@ -20,7 +21,8 @@ pub(super) const REDIRECTS: u8 = 10;
 
 impl Run {
     /// One more internal redirect or search for a location; too many are a cycle.
-    fn count(&mut self, doing: &str) -> Result<(), HttpError> {
+    /// `from` is the line that leads on.
+    fn count(&mut self, doing: &str, from: Option<Span>) -> Result<(), HttpError> {
         self.drop_states();
         self.x.course.redirects += 1;
         if self.x.course.redirects <= REDIRECTS {
@@ -28,19 +30,21 @@ impl Run {
         }
         let uri = escape::error_log(&self.x.uri);
         let text = format!("rewrite or internal redirection cycle while {doing} \"{uri}\"");
-        Err(HttpError::new(500, "redirect-cycle").log(Level::Error, text))
+        let error = HttpError::new(500, "redirect-cycle").log(Level::Error, text);
+        Err(HttpError { place: from.or(self.x.blocks.1), ..error })
     }
 
     /// After a location's lines have rewritten the path.
     pub(super) fn search(&mut self) -> Result<(), HttpError> {
-        self.count("processing")?;
+        self.count("processing", self.x.course.rewriter)?;
         self.leave();
         self.enter(self.server.scope.clone());
         self.cursor = first(Phase::FindLocation);
         Ok(())
     }
 
-    pub(super) fn redirect(&mut self, target: Target) -> Result<(), HttpError> {
+    /// `by` is the directive that leads there.
+    pub(super) fn redirect(&mut self, target: Target, by: &str) -> Result<(), HttpError> {
         self.x.tell("redirect", None, || {
             let goes_on = |path: &[u8], args: &Option<Vec<u8>>, how| {
                 let query = args.as_ref().map_or(String::new(), |args| format!("?{}", escape::error_log(args)));
@@ -52,7 +56,8 @@ impl Run {
                 Target::Named(name) => format!("goes on in the location `{}`", escape::error_log(name)),
             }
         });
-        self.count("internally redirecting to")?;
+        let from = self.scope.places.nearest(&[by]);
+        self.count("internally redirecting to", from)?;
         self.x.course.internal = !matches!(target, Target::AsAsked { .. });
         match target {
             Target::Uri { path, args } | Target::AsAsked { path, args } => {
@@ -68,8 +73,9 @@ impl Run {
             Target::Named(name) => {
                 let Some(location) = self.server.named.get(&name).cloned() else {
                     let name = escape::error_log(&name);
-                    return Err(HttpError::new(500, "no-named-location")
-                        .log(Level::Error, format!("could not find named location \"{name}\"")));
+                    let error = HttpError::new(500, "no-named-location")
+                        .log(Level::Error, format!("could not find named location \"{name}\""));
+                    return Err(HttpError { place: from, ..error });
                 };
                 self.enter_location(&location);
                 self.cursor = first(Phase::Entered);

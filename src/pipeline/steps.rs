@@ -142,6 +142,8 @@ fn ask_location(home: &mut Home<'_>, x: &mut Exchange, scope: &Scope) -> Result<
             x.tell("auth_request", Some(*span), || {
                 format!("{}. It was not asked: the rest is what follows a 2xx", act.unwrap_or_default())
             });
+            let sets = if conf.sets() { ", and what `auth_request_set` takes from it is missing here" } else { "" };
+            x.presume(|| format!("`{}` was not asked and is taken to answer 2xx{sets}", shown()));
             Ok(Verdict::Granted)
         }
     }

@@ -97,7 +97,7 @@ pub(super) static INDEX: LazyLock<HashMap<&'static str, &'static Row>> =
     LazyLock::new(|| ROWS.iter().filter(|row| !is_of_upstream(row)).map(|row| (row.manual.name, row)).collect());
 
 /// The rows of upstreams by name. Some names mean another thing there than elsewhere (`server`, `keepalive_timeout`).
-static IN_UPSTREAM: LazyLock<HashMap<&'static str, &'static Row>> =
+pub(super) static IN_UPSTREAM: LazyLock<HashMap<&'static str, &'static Row>> =
     LazyLock::new(|| ROWS.iter().filter(|row| is_of_upstream(row)).map(|row| (row.manual.name, row)).collect());
 
 fn is_of_upstream(row: &Row) -> bool {

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::block::Builder;
-use super::blocks::{BLOCKS, BlockRow, INDEX, contexts_of};
+use super::blocks::{BLOCKS, BlockRow, IN_UPSTREAM, INDEX, contexts_of};
 use super::foreign;
 use super::rows::Row;
 use super::{ROWS, Scope};
@@ -167,15 +167,17 @@ impl Builder {
 
 /// The word that may have been meant by one that is not taken: of those in the directive's syntax and in the message.
 fn meant(node: &Node, fault: &Fault) -> Option<String> {
-    let names_others = fault.message.contains("unknown parameter");
+    let names_others = ["unknown parameter", "invalid parameter"].iter().any(|words| fault.message.contains(words));
     if fault.code != Code::WrongValue || fault.help.is_some() && !names_others {
         return None;
     }
     let word = node.args.iter().find(|word| Some(word.span) == fault.span)?.show();
     let (name, value) = word.split_once('=').map_or((word.as_str(), None), |(name, value)| (name, Some(value)));
-    let row = INDEX.get(node.name.show().as_str())?;
+    let directive = node.name.show();
+    let rows = [&INDEX, &IN_UPSTREAM].into_iter().filter_map(|index| index.get(directive.as_str()));
     let listed = fault.message.split('`').skip(1).step_by(2);
-    let texts = row.manual.syntax.iter().copied().chain(listed).chain(fault.help.as_deref());
+    let syntaxes = rows.flat_map(|row| row.manual.syntax.iter().copied());
+    let texts = syntaxes.chain(listed).chain(fault.help.as_deref());
     let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
     let known =
         texts.flat_map(|text| text.split(|c: char| !is_part(c))).filter(|known| !known.is_empty() && *known != name);

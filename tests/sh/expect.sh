@@ -1,9 +1,9 @@
 #!/bin/sh
 # `longshore expect`: the same lines asked of a conf without a server, and of a server that runs. Lines that must fail do.
 . "$(dirname "$0")/lib.sh"
-plan 25
+plan 27
 if is_nginx; then
-    skip 25 "nginx has no such word"
+    skip 27 "nginx has no such word"
     exit
 fi
 
@@ -125,6 +125,17 @@ like "$said" 'wanted 200; the server does not speak TLS here: is http:// meant' 
 tls --ca "$DIR/none.pem"
 like "$said" 'cannot read .*none.pem' "authorities that are not there are told"
 stop
+
+# --- The usual conf, and slips ---
+
+mkdir "$DIR/usual" "$DIR/usual/conf"
+printf 'events { }\nhttp { server { listen 8080; return 204; } }\n' >"$DIR/usual/conf/nginx.conf"
+echo 'GET / -> 204' >"$DIR/usual/a.expect"
+said=$(cd "$DIR/usual" && "$SERVER" expect a.expect 2>&1)
+like "$? $(printf '%s\n' "$said" | tr '\n' ' ')" '^0 .*the conf is .*/usual/conf/nginx.conf.*ok 1 - GET / -> 204' "without -c the usual conf is asked"
+echo 'GTE / -> 204' >"$DIR/usual/a.expect"
+said=$(cd "$DIR/usual" && "$SERVER" expect a.expect 2>&1)
+like "$? $(printf '%s\n' "$said" | tr '\n' ' ')" '^2 .*a.expect:1: did you mean .GET.' "a slip is told with its line"
 
 # --- Variables, and lines that are left out ---
 

@@ -2,9 +2,9 @@
 # `longshore explain`, as somebody asks it at two in the morning: why 403, which location took it, what is the limit, may files
 # be stored there? No server runs for the questions; at the end one does, and says the same.
 . "$(dirname "$0")/lib.sh"
-plan 25
+plan 31
 if is_nginx; then
-    skip 25 "nginx has no such word"
+    skip 31 "nginx has no such word"
     exit
 fi
 
@@ -66,6 +66,15 @@ server {
         expires 1h;
         add_header X-Frame-Options DENY;
     }
+    location = /ask {
+        internal;
+        proxy_pass http://app;
+    }
+    location /guarded/ {
+        auth_request /ask;
+        auth_request_set $user $upstream_http_remote_user;
+        alias html/;
+    }
 }
 server {
     listen 127.0.0.1:%PORT1% default_server;
@@ -108,6 +117,17 @@ said=$(ask http://other.test:8080/)
 like "$said" "no server here has the name .other.test., and this one is the default" "whose name fits no server"
 said=$(ask http://blog.test:8080/static/none)
 like "$said" "error_page 404 /a.txt; *site.conf:11" "which of two error_page lines is meant"
+
+# What nobody was asked about is not said to be sure.
+said=$(ask http://blog.test:8080/guarded/a.txt | tr -s '\n ' ' ')
+like "$said" "=> 200 OK if it is let in: ./ask. was not asked and is taken to answer 2xx, and what" "a guard that was not asked"
+said=$(ask --format json http://blog.test:8080/guarded/a.txt)
+like "$said" '"status":null,"end":"answer","presumed":."./ask. was not asked' "in JSON the status is open"
+like "$(ask --format json http://blog.test:8080/old)" '"status":301,"end":"answer","presumed":..,' "where all is sure it is not"
+like "$(ask --as-expect http://blog.test:8080/guarded/a.txt)" '^# GET .* -> [?]  200 OK, if it is let in$' "no line for expect"
+said=$(ask --short http://blog.test:8080/static/a.txt http://blog.test:8080/private/x)
+is "$(printf '%s\n' "$said" | wc -l | tr -d ' ')" 9 "--short is a few lines each"
+like "$(printf '%s\n' "$said" | tr '\n' ' ')" "=> 200 OK .*location /static/ .*html/a.txt GET .*=> 403 Forbidden .*location /private/" "with status, location and file"
 
 long=$(for path in /private/x /post/7 /up /api/x /static/a.txt /none.txt; do
     ask "http://blog.test:8080$path"

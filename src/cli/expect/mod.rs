@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use super::options::{Expect, Options};
+use super::paths::{self, Home};
 use super::{plain, say};
 pub use packs::NAMES as PACKS;
 use packs::Pack;
@@ -136,9 +137,21 @@ fn way(asked: &Expect, options: &Options, packs: &[&Pack]) -> Result<(Way, Optio
             ));
             (folder.path().join(format!("{}.conf", pack.name)), folder.path().to_path_buf(), Some(folder))
         }
+        (None, []) => {
+            let Home { prefix, file } = usual_conf(asked)?;
+            say(&format!("longshore: note: without -c and --live the conf is {}", file.display()));
+            (file, prefix, None)
+        }
         _ => return Err("name a conf with -c, or a server that runs with --live URL".into()),
     };
     Ok((Way::Here(Stage::open(file, prefix, asked.partial, options)?), site))
+}
+
+/// The conf that the server would take here without `-c`.
+fn usual_conf(asked: &Expect) -> Result<Home, String> {
+    let here = std::env::current_dir().map_err(|error| format!("the current folder cannot be entered: {error}"))?;
+    let options = Options { prefix: asked.prefix.clone(), ..Options::default() };
+    paths::home(&options, &here).map_err(|(_, why)| format!("{why}, or a server that runs with --live URL"))
 }
 
 /// The conf that is asked for and the prefix, absolute.

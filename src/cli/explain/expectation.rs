@@ -22,6 +22,9 @@ pub fn line(found: &Finding) -> String {
         Err(why) => return format!("# {} {}: {why}\n", found.method, found.url),
     };
     let answer = match &found.end {
+        End::Answer(_) if !found.presumed.is_empty() => {
+            return format!("# {request} -> ?  {}, if it is let in\n", text::ending(found));
+        }
         End::Answer(status) => [vec![status.to_string()], checks(found)].concat().join(" "),
         End::Close => "closed".into(),
         End::Act(_) | End::Wait => return format!("# {request} -> ?  {}\n", text::ending(found)),

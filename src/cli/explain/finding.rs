@@ -109,6 +109,8 @@ pub struct Finding {
     pub step: &'static str,
     /// How it ends.
     pub end: End,
+    /// What was not asked, and is taken to let the request in; then the end is not sure.
+    pub presumed: Vec<String>,
     /// The stable reason of an error.
     pub reason: Option<String>,
     /// Where the client is sent.
@@ -207,6 +209,7 @@ pub fn read(answer: Answer, user: &str) -> Finding {
         location: run.x.blocks.1.and_then(|span| line(sources, span)),
         decisions: decisions.unwrap_or_default(),
         step: run.at(),
+        presumed: trace.map(|trace| trace.presumed.borrow().clone()).unwrap_or_default(),
         reason: run.x.failure.as_deref().and_then(Failure::why),
         redirect: fields.iter().find(|(name, _)| name == b"Location").map(|(_, value)| show(value)),
         answer: fields,

@@ -13,8 +13,9 @@ pub fn object(found: &Finding) -> String {
         ("method", text(&found.method)),
         ("url", text(&found.url)),
         ("client", text(&found.client)),
-        ("status", status(&found.end)),
+        ("status", status(found)),
         ("end", text(end(&found.end))),
+        ("presumed", list(found.presumed.iter().map(|what| text(what)))),
         ("reason", or_null(found.reason.as_deref())),
         ("redirect", or_null(found.redirect.as_deref())),
         ("request", fields(&found.asked.fields)),
@@ -73,10 +74,11 @@ fn chosen(found: &Finding) -> Option<&Line> {
     found.servers.iter().find(|server| server.is_chosen).and_then(|server| server.line.as_ref())
 }
 
-fn status(end: &End) -> String {
-    match end {
-        End::Answer(status) => status.to_string(),
-        End::Close | End::Act(_) | End::Wait => "null".into(),
+/// The status, if it is sure.
+fn status(found: &Finding) -> String {
+    match &found.end {
+        End::Answer(status) if found.presumed.is_empty() => status.to_string(),
+        End::Answer(_) | End::Close | End::Act(_) | End::Wait => "null".into(),
     }
 }
 

@@ -27,10 +27,11 @@ pub fn run(asked: &Explain) -> ExitCode {
         Ok(findings) => {
             let form = match asked.format {
                 _ if asked.as_expect => expectation::line,
+                Shape::Text if asked.short => text::short,
                 Shape::Text => text::page,
                 Shape::Json => json::object,
             };
-            let between = if asked.as_expect || asked.format == Shape::Json { "" } else { "\n" };
+            let between = if asked.as_expect || asked.short || asked.format == Shape::Json { "" } else { "\n" };
             let out = findings.iter().map(form).collect::<Vec<_>>().join(between);
             // A reader that closed its end wants no more.
             let _ = std::io::stdout().lock().write_all(out.as_bytes());

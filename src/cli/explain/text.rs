@@ -14,11 +14,7 @@ const WIDTH: usize = 100;
 /// The whole page.
 pub fn page(found: &Finding) -> String {
     let mut page = Page { text: String::new(), here: here() };
-    page.put(&format!("{} {}, asked by {}", found.method, shown(found.url.as_bytes()), found.client));
-    page.wrap(&format!("  => {}", ending(found)), "     ");
-    if let Some(url) = &found.redirect {
-        page.put(&format!("     the client is sent to {}", shown(url.as_bytes())));
-    }
+    page.top(found);
     page.addresses(found);
     page.title("What happens, in order");
     page.decisions(&found.decisions);
@@ -26,6 +22,21 @@ pub fn page(found: &Finding) -> String {
     page.files(found);
     page.settings("Limits", &found.limits);
     page.settings("Settings in force", &found.settings);
+    page.text
+}
+
+/// How it ends, and the server, the location and the file that it is about.
+pub fn short(found: &Finding) -> String {
+    let mut page = Page { text: String::new(), here: here() };
+    page.top(found);
+    let server = found.servers.iter().find(|server| server.is_chosen).and_then(|server| server.line.as_ref());
+    for line in [server, found.location.as_ref()].into_iter().flatten() {
+        page.put_with_place(&format!("     {}", line.text), Some(line));
+    }
+    if found.walk.is_empty() {
+        return page.text;
+    }
+    page.put(&format!("     {}", shown(found.file.as_bytes())));
     page.text
 }
 
@@ -68,6 +79,15 @@ impl Page {
     fn put(&mut self, line: &str) {
         self.text.push_str(line.trim_end());
         self.text.push('\n');
+    }
+
+    fn top(&mut self, found: &Finding) {
+        self.put(&format!("{} {}, asked by {}", found.method, shown(found.url.as_bytes()), found.client));
+        self.wrap(&format!("  => {}", ending(found)), "     ");
+        found.presumed.iter().for_each(|what| self.wrap(&format!("     if it is let in: {what}"), "     "));
+        if let Some(url) = &found.redirect {
+            self.put(&format!("     the client is sent to {}", shown(url.as_bytes())));
+        }
     }
 
     fn title(&mut self, title: &str) {

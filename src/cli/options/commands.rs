@@ -16,7 +16,7 @@ pub struct Expect {
     /// The files of expectations.
     #[arg(value_name = "file", required_unless_present_any = ["packs", "list_packs", "print_pack"])]
     pub files: Vec<PathBuf>,
-    /// The conf to be asked, in this process and without a port.
+    /// The conf to be asked, in this process and without a port (default: conf/nginx.conf, else conf/longshore.conf).
     #[arg(short = 'c', value_name = "conf")]
     pub conf: Option<PathBuf>,
     /// The folder that relative paths of the conf start from (default: the current folder).
@@ -213,8 +213,11 @@ pub struct Explain {
     /// For people or for programs.
     #[arg(long, value_name = "form", default_value = "text")]
     pub format: Shape,
-    /// Write a line for `longshore expect` instead.
+    /// Only say how it ends, and which server, location and file it is about.
     #[arg(long, conflicts_with = "format")]
+    pub short: bool,
+    /// Write a line for `longshore expect` instead.
+    #[arg(long, conflicts_with_all = ["format", "short"])]
     pub as_expect: bool,
     /// Explain although parts of the conf are not built yet.
     #[arg(long)]

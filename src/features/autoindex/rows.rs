@@ -155,7 +155,7 @@ pub fn step(
     let path = x.path_of(&x.uri);
     if !conf.on || method == Method::Post {
         let path = escape::error_log(&path);
-        let error = HttpError::new(403, "autoindex-off");
+        let error = HttpError::new(403, if method == Method::Post { "folder-post" } else { "autoindex-off" });
         return Err(error.log(Level::Error, format!("directory index of \"{path}\" is forbidden")));
     }
     let callback = match conf.format {

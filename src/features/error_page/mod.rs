@@ -16,6 +16,7 @@ use crate::exchange::step::Target;
 use crate::exchange::variables::{Value, Variable};
 use crate::exchange::{Exchange, Failure, reasons};
 use crate::http::head::Known;
+use crate::http::method::Method;
 use crate::http::response::{Body, ContentType, Response};
 use crate::http::{escape, negotiate, status};
 pub use rows::DIRECTIVES;
@@ -218,13 +219,16 @@ fn with_challenge(x: &Exchange, fields: &[(Bytes, Bytes)]) -> Vec<(Bytes, Bytes)
     fields
 }
 
-/// The page of a failure that nothing else answers. `server_line` stands at its foot.
-pub fn built_in(x: &Exchange, conf: &Conf, error: &HttpError, server_line: &str) -> Response {
+/// The page of a failure that nothing else answers. `server_line` stands at its foot. Where uploads are taken, programs get what
+/// they read, with or without a template.
+pub fn built_in(x: &Exchange, conf: &Conf, error: &HttpError, server_line: &str, takes_uploads: bool) -> Response {
     let mut response = Response::new(status::on_wire(error.status));
+    let accept = x.head.known(Known::Accept);
+    let is_negotiated = error.status >= 400 && (takes_uploads || conf.template.is_some());
+    let is_upload = is_negotiated && takes_uploads && x.head.method == Method::Post;
     let (kind, mut page) = match &conf.template {
-        Some(_) if error.status >= 400 && negotiate::prefers_json(x.head.known(Known::Accept)) => {
-            ("application/json", json(x, error.status))
-        }
+        _ if is_negotiated && negotiate::prefers_json(accept) => ("application/json", json(x, error.status)),
+        _ if is_upload && !negotiate::names_html(accept) => ("text/plain", line(x, error.status)),
         Some(template) if error.status >= 400 => ("text/html", fill(x, template)),
         _ => ("text/html", status::error_page(error.status, server_line)),
     };
@@ -238,7 +242,7 @@ pub fn built_in(x: &Exchange, conf: &Conf, error: &HttpError, server_line: &str)
         response.content_type = ContentType::Is(Bytes::from_static(kind.as_bytes()));
         response.body = Body::bytes(page);
     }
-    if conf.template.is_some() && error.status >= 400 {
+    if is_negotiated {
         // RFC 9110 section 12.5.5: the page depends on what the client prefers.
         response.push("Vary", "Accept");
     }
@@ -263,12 +267,22 @@ fn fill(x: &Exchange, template: &Text) -> Vec<u8> {
 }
 
 fn json(x: &Exchange, code: u16) -> Vec<u8> {
-    let reason = x.failure.as_deref().and_then(Failure::why).unwrap_or_default();
-    let reason = reason.split(' ').next().unwrap_or_default();
+    let reason = reason(x);
     let words = status::title(code).unwrap_or_default();
     let (code, id) = (status::on_wire(code), x.request_id());
     format!("{{\"status\":{code},\"error\":\"{words}\",\"reason\":\"{reason}\",\"request_id\":\"{id}\"}}\n")
         .into_bytes()
+}
+
+/// One line, for a client that names no type, such as `curl`.
+fn line(x: &Exchange, code: u16) -> Vec<u8> {
+    format!("{} ({})\n", status::reason(status::on_wire(code)), reason(x)).into_bytes()
+}
+
+/// The code of the failure, without the place in the conf.
+fn reason(x: &Exchange) -> String {
+    let reason = x.failure.as_deref().and_then(Failure::why).unwrap_or_default();
+    reason.split(' ').next().unwrap_or_default().to_string()
 }
 
 /// What a 401 asks.

@@ -178,6 +178,7 @@ impl Run<'_> {
             }
             Into::Uri { uri, stays } => {
                 self.searches = true;
+                x.course.rewriter = Some(span);
                 if *stays {
                     self.stay(x);
                 }

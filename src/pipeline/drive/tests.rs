@@ -133,7 +133,7 @@ fn what_a_step_keeps_is_dropped_where_the_request_leaves_its_place() {
         assert!(matches!(run.advance(b""), Outcome::Body(Feeding::Beside)));
         assert!(run.states.dav.is_some());
         if leads {
-            run.redirect(Target::AsAsked { path: b"/g".to_vec(), args: None }).unwrap();
+            run.redirect(Target::AsAsked { path: b"/g".to_vec(), args: None }, "index").unwrap();
         } else {
             run.search().unwrap();
         }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::conf::suggest;
+
 use super::url::{Url, url};
 use super::{shown, wanted::time};
 
@@ -91,6 +93,10 @@ pub fn request(words: &[Vec<u8>]) -> Result<Request, String> {
         return Err(format!("`{}` is no method; bytes of your own are sent by RAW URL \"...\"", shown(method)));
     }
     let raw = method == b"RAW";
+    if let Some(near) = meant(&shown(method)) {
+        let method = shown(method);
+        return Err(format!("did you mean `{near}`, not `{method}`? A method like that is sent by RAW URL \"...\""));
+    }
     let mut request =
         Request { method: (!raw).then(|| shown(method)), url: url(to)?, times: 1, at_once: 1, ..Request::default() };
     let rest = if raw { pieces(&mut request, rest)? } else { rest };
@@ -107,6 +113,36 @@ pub fn request(words: &[Vec<u8>]) -> Result<Request, String> {
         return Err("there is one body: either `body=` or the `form:` and `file:` words".into());
     }
     Ok(request)
+}
+
+/// Methods as they are written (RFC 9110 and 5789, WebDAV's, and our word for bytes).
+const METHODS: [&str; 17] = [
+    "GET",
+    "HEAD",
+    "POST",
+    "PUT",
+    "DELETE",
+    "MKCOL",
+    "COPY",
+    "MOVE",
+    "OPTIONS",
+    "PROPFIND",
+    "PROPPATCH",
+    "LOCK",
+    "UNLOCK",
+    "PATCH",
+    "TRACE",
+    "CONNECT",
+    "RAW",
+];
+
+/// The method that a slip of the keyboard stands for.
+fn meant(method: &str) -> Option<String> {
+    if METHODS.contains(&method) {
+        return None;
+    }
+    let known: Vec<String> = METHODS.iter().map(|known| known.to_ascii_lowercase()).collect();
+    suggest::closest(method, known.iter().map(String::as_str)).map(str::to_ascii_uppercase)
 }
 
 /// The bytes of a raw request, with sizes and pauses among them; what stands behind them is left.
@@ -200,6 +236,15 @@ fn count(text: &[u8]) -> Result<usize, String> {
         .ok_or_else(|| format!("`{}` is no number from 1 to {MOST_TIMES}", shown(text)))
 }
 
+/// Whether somebody who writes this after a number means a size.
+fn is_like_a_unit(text: &[u8]) -> bool {
+    match text.to_ascii_lowercase().as_slice() {
+        b"b" | b"k" | b"m" | b"g" | b"kib" | b"mib" | b"gib" => true,
+        [letter, b'b'] => letter.is_ascii_alphabetic(),
+        _ => false,
+    }
+}
+
 /// A text, `101b` for so many bytes, or `@FILE`.
 pub fn content(text: &[u8]) -> Result<Content, String> {
     if let Some(name) = text.strip_prefix(b"@") {
@@ -211,6 +256,12 @@ pub fn content(text: &[u8]) -> Result<Content, String> {
         b"b" => Some(1),
         b"kb" => Some(1 << 10),
         b"mb" => Some(1 << 20),
+        unit if is_like_a_unit(unit) => {
+            let text = shown(text);
+            return Err(format!(
+                "`{text}` is no size: write 10b, 10kb or 10mb; such a text comes from a file, `@FILE`"
+            ));
+        }
         _ => None,
     };
     let Some(unit) = unit else { return Ok(Content::Text(text.to_vec())) };

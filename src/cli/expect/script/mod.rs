@@ -203,6 +203,14 @@ mod tests {
     #[test]
     fn lines_that_are_wrong_are_told() {
         for (text, want) in [
+            ("GTE / -> 200", "did you mean `GET`"),
+            ("get / -> 200", "did you mean `GET`"),
+            ("PSOT / -> 200", "did you mean `POST`"),
+            ("POST / body=10xb -> 200", "is no size"),
+            ("POST / body=10k -> 200", "is no size"),
+            ("POST / body=1GB -> 200", "is no size"),
+            ("GET / -> 200 body=10kib", "is no size"),
+            ("GET / a:b=c -> 200", "is no name of a field"),
             ("GET /", "no `->`"),
             ("-> 200", "METHOD URL"),
             ("GET nothing -> 200", "is no URL"),
