@@ -2,9 +2,10 @@
 //! filters that each response passes. A step decides from the exchange and its own feature's settings; one that needs the body or time
 //! returns, and `advance` is entered again at it. In `pipeline/` stand the `steps` and `filters` that several features take part in, how a request
 //! `moves` on, what becomes of one that is `failing`, `delivery` and logging, who may `drive` a request, the `states` that features keep
-//! of it, how it asks another location (`subrequest`), which `errand`s it leads to, and whether another request would be let in (`probe`).
+//! of it, how it asks another location (`subrequest`), which `errand`s it leads to, how a health `check` goes and is judged, and whether another request would be let in (`probe`).
 
 mod asked;
+mod check;
 mod delivery;
 mod drive;
 mod errand;
@@ -31,6 +32,7 @@ use crate::http::response::{Body, Response};
 use crate::http::status;
 use crate::route::{Location, Server};
 use crate::settings::{Scope, Settings};
+pub use check::Ending;
 pub use delivery::{connection_lines, event_line};
 pub use drive::*;
 use filters::*;
@@ -72,6 +74,8 @@ pub struct Run {
     lines: Option<Box<Lines>>,
     /// Requests of our own that it has led to and that are not started yet.
     errands: Vec<Run>,
+    /// What it is to find out, if it is a health check.
+    check: Option<Box<check::Checking>>,
     /// The steps and filters that are for it at all.
     its: (u64, u64),
     /// The limit on the body in the location that the path led to; none before there is one.
@@ -286,6 +290,7 @@ impl Run {
             states: States::default(),
             lines: None,
             errands: Vec::new(),
+            check: None,
             its: (u64::MAX, u64::MAX),
             most: None,
             handler_of_if: None,

@@ -68,6 +68,18 @@ impl Matcher {
     }
 }
 
+impl Location {
+    /// How it is written in the conf, for texts that tell locations apart.
+    pub fn matcher_text(&self) -> String {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        match &self.matcher {
+            Matcher::Exact(path) => format!("= {}", text(path)),
+            Matcher::Prefix { path, .. } | Matcher::Named(path) => text(path),
+            Matcher::Regex { pattern, .. } => format!("~ {pattern:?}"),
+        }
+    }
+}
+
 /// One `location` block.
 pub struct Location {
     /// How it is matched.

@@ -22,6 +22,8 @@ mod folders;
 mod full;
 #[path = "engine/growth.rs"]
 mod growth;
+#[path = "engine/health.rs"]
+mod health;
 #[path = "engine/limits.rs"]
 mod limits;
 #[path = "engine/logs.rs"]

@@ -20,6 +20,7 @@ pub mod geo;
 pub mod gunzip;
 pub mod gzip;
 pub mod headers;
+pub mod health_check;
 pub mod http_versions;
 pub mod index;
 pub mod internal;

@@ -76,7 +76,7 @@ pub const VARIABLES: &[Variable<Conf>] = &[
     one("is_request_port", "`:` if `$request_port` is not empty, else nothing.", is_request_port),
     one(
         "request_source",
-        "Who makes the request: `client`, `subrequest` (`auth_request`) or `errand` (`mirror`, `post_action`).",
+        "Who makes the request: `client`, `subrequest` (`auth_request`) or `errand` (`mirror`, `post_action`, `health_check`).",
         |x, _, _| text(x.origin.source.name()),
     ),
     one("request_port", "The port that the client named in its request or its `Host` field.", request_port),

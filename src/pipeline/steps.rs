@@ -169,6 +169,7 @@ pub(super) fn pass_on(run: &mut Run) -> Result<Step, HttpError> {
     let (body, pages, hints) = (&run.scope.request_body, &run.scope.error_page, &run.scope.early_hints);
     if !run.x.may_act() {
         early_hints::tell(&run.x, hints);
+        health_check::tell(&run.x, &run.scope.health_check, run.scope.places.of("health_check"));
     }
     let around = proxy::Around {
         upstreams: &run.settings.upstreams,
@@ -176,6 +177,7 @@ pub(super) fn pass_on(run: &mut Run) -> Result<Step, HttpError> {
         catches: &|status| error_page::names(pages, status),
         hints: &|x| early_hints::are_wanted(x, hints),
         spool: body.spool(),
+        checked: run.check.as_ref().map(|check| &check.to),
     };
     proxy::step(&mut run.x, &run.scope.proxy, &around, &mut run.states.gateway)
 }

@@ -12,6 +12,7 @@ use std::time::Duration;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
 
+use super::checks::Checks;
 use super::closer::{Closer, Farewell};
 use super::connection::{Carrier, Connection, Job, Phase, Why};
 use super::ear::Ear;
@@ -20,7 +21,7 @@ use super::listen::Listener;
 use super::refusal::{self, Refusals};
 use super::reloader::Reloader;
 use super::shared::Shared;
-use super::slot::{Kind, Parked, Slot};
+use super::slot::{Kind, NEVER, Parked, Slot};
 use super::socket::{Mute, Socket};
 use super::tls::Tls;
 use super::transport::Transport;
@@ -70,6 +71,8 @@ pub struct Acceptor {
     pub(super) backlog: VecDeque<Job>,
     /// Whom to wake sooner than the next look at deadlines: when, and the token.
     pub(super) soon: BinaryHeap<Reverse<(u64, usize)>>,
+    /// The health checks of other servers.
+    pub(super) checks: Checks,
     /// How many connections there may be.
     pub(super) most: u32,
     /// Until when accepting pauses.
@@ -103,7 +106,7 @@ impl Acceptor {
         poll: Poll,
         shared: Arc<Shared>,
         ear: Ear,
-        (mail, closer): (Mail, Closer),
+        (mail, closer, checks): (Mail, Closer, Checks),
         listeners: Vec<Listener>,
         reloader: Reloader,
     ) -> io::Result<Self> {
@@ -119,6 +122,7 @@ impl Acceptor {
             ear,
             backlog: VecDeque::new(),
             soon: BinaryHeap::new(),
+            checks,
             most: 0,
             paused: None,
             next_sweep: 0,
@@ -133,6 +137,7 @@ impl Acceptor {
             shutdown_timeout: None,
         };
         acceptor.take_limits(&current);
+        acceptor.checks.take(&current);
         let alarm = acceptor.shared.jobs.alarm().as_raw_fd();
         acceptor.poll.registry().register(&mut SourceFd(&alarm), Token(ALARM), Interest::READABLE)?;
         for (number, listener) in listeners.into_iter().enumerate() {
@@ -168,6 +173,7 @@ impl Acceptor {
             self.retry();
             self.wake_due();
             let now = self.shared.clock.now();
+            self.check_servers(now);
             if now >= self.next_sweep {
                 self.next_sweep = now + SWEEP;
                 self.sweep(now);
@@ -195,7 +201,11 @@ impl Acceptor {
 
     fn wait(&self) -> Option<Duration> {
         let wait = self.wait_without_soon();
-        let Some(Reverse((at, _))) = self.soon.peek() else { return wait };
+        let soon = self.soon.peek().map_or(NEVER, |Reverse((at, _))| *at);
+        let at = soon.min(self.checks.next());
+        if at == NEVER {
+            return wait;
+        }
         let soon = Duration::from_millis(at.saturating_sub(self.shared.clock.now()));
         Some(wait.map_or(soon, |wait| wait.min(soon)))
     }

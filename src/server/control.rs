@@ -1,4 +1,5 @@
-//! What the acceptor is told: signals, a finished reload, a wake-up that found the queue full. How it takes over new settings.
+//! What the acceptor is told: signals, a finished reload, a wake-up that found the queue full. How it takes over new settings, and how it
+//! sends the health checks that are due.
 
 use std::cmp::Reverse;
 use std::sync::{Arc, Weak};
@@ -6,10 +7,11 @@ use std::sync::{Arc, Weak};
 use super::acceptor::{Acceptor, Ended};
 use super::connection::Job;
 use super::current::{Current, Entry};
+use super::errands;
 use super::inbox::{Fresh, Message};
 use super::listen::Listener;
 use super::signals::Signal;
-use super::slot::Parked;
+use super::slot::{Kind, Parked};
 use crate::conf::listening::Address;
 use crate::settings::Settings;
 
@@ -56,6 +58,30 @@ impl Acceptor {
         self.reloader.keeper.refused(STOPS);
     }
 
+    /// Sends the health checks that are due.
+    pub(super) fn check_servers(&mut self, now: u64) {
+        if now < self.checks.next() || self.shared.is_stopping() {
+            return;
+        }
+        let link = Some(self.checks.link());
+        for (run, logs) in self.checks.due(now) {
+            if let Some(job) = errands::make(&self.shared, &link, run, logs, now) {
+                self.dispatch(job);
+            }
+        }
+    }
+
+    /// Ends all checks: nobody waits for what they find any more.
+    pub(super) fn end_checks(&mut self) {
+        self.checks.end();
+        let slots = self.shared.slots.clone();
+        for slot in slots.all().filter(|slot| slot.kind() == Kind::Errand) {
+            if let Some(carrier) = slot.notify() {
+                self.dispatch(Job::ready(carrier));
+            }
+        }
+    }
+
     /// Takes over new settings: listeners that stay are not touched, new ones are added, the others go.
     fn adopt(&mut self, fresh: Fresh) {
         let Fresh { settings, logs, mut opened } = fresh;
@@ -91,6 +117,7 @@ impl Acceptor {
         let current = Current { settings, entries, logs, past };
         self.take_limits(&current);
         self.shared.replace(current);
+        self.checks.take(&self.shared.current());
         if bounds_tunnels {
             self.wake_busy();
         }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::acceptor::{self, Acceptor, Ended};
 use super::bells::Bells;
+use super::checks::Checks;
 use super::closer::{Closer, Closing};
 use super::connection::Carrier;
 use super::current::{Current, Entry};
@@ -62,9 +63,10 @@ impl Server {
         let (closer, closing) = Closer::new(shared.clone(), inbox.clone());
         let reloader = Reloader::new(keeper, shared.clone(), inbox.clone());
         let bells = Arc::<Bells>::default();
-        let link = Arc::new(Link::new(bells.clone(), shared.clone(), inbox.clone()));
+        let link: Arc<dyn Engine> = Arc::new(Link::new(bells.clone(), shared.clone(), inbox.clone()));
         let ear = Ear::new(shared.slots.clone(), bells.clone());
-        let acceptor = Acceptor::new(poll, shared.clone(), ear, (mail, closer), listeners, reloader)?;
+        let acceptor =
+            Acceptor::new(poll, shared.clone(), ear, (mail, closer, Checks::new(link.clone())), listeners, reloader)?;
         Ok(Server { acceptor, closing, shared, bells, link, threads, inbox })
     }
 

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use super::nowhere::Nowhere;
 use super::task::{Stage, Task};
 use crate::exchange::error::Level;
+use crate::pipeline::Ending;
 
 /// How long a graceful stop waits for errands when no client is left, in milliseconds.
 pub const GRACE: u64 = 5000;
@@ -55,10 +56,19 @@ impl Bound {
 impl<P> Errand<P> {
     /// It is not waited for any longer.
     pub fn give_up(mut self, why: &str) {
-        if self.task.stage != Stage::Sending {
+        if self.task.stage != Stage::Sending && !self.task.run.is_check() {
             self.task.run.x.report(Level::Warn, format!("a request of our own was given up: {why}"));
         }
         self.task.run.drop_states();
         self.task.record();
+        self.end(Ending::Late);
+    }
+
+    /// Its lines are written. What a health check has found counts from now on.
+    pub fn end(mut self, ending: Ending) {
+        if self.task.run.is_check() {
+            self.task.run.judge(self.there.kept(), ending);
+            self.task.write_reports();
+        }
     }
 }

@@ -1,18 +1,23 @@
 //! How errands start and how a worker drives them: through the pipeline by the same driver as a client's request. They are bounded in number and
 //! in time, so that what they ask may hang.
 
+use std::sync::Arc;
+
 use super::connection::{Carrier, Job};
 use super::downstream::Downstream;
 use super::driver::{Driver, Served};
 use super::errand::Errand;
 use super::inbox::Message;
+use super::logfile::Logs;
 use super::nowhere::Nowhere;
+use super::shared::Shared;
 use super::slot::{Kind, Parked, Place};
 use super::task::{Stage, Task};
 use super::turns::SOON;
 use super::worker::Worker;
 use crate::exchange::counters;
-use crate::exchange::engine::Waker;
+use crate::exchange::engine::{Engine, Waker};
+use crate::pipeline::{Ending, Run};
 
 /// How long an errand may take, in milliseconds.
 const LONGEST: u64 = 600_000;
@@ -22,22 +27,34 @@ const PATIENCE: u64 = 1000;
 /// One that was started.
 type Sent = Errand<Place<Carrier>>;
 
+/// An errand in a slot of its own, ready to be driven; `None` if there are too many.
+pub(super) fn make(
+    shared: &Shared,
+    link: &Option<Arc<dyn Engine>>,
+    mut run: Run,
+    logs: Arc<Logs>,
+    now: u64,
+) -> Option<Job> {
+    let place = shared.slots.claim(Kind::Errand);
+    if shared.slots.used(Kind::Errand) > shared.errands.most {
+        shared.errands.note_unsent();
+        counters::errand_unsent();
+        return None;
+    }
+    counters::errand();
+    run.x.origin.waker = Waker::new(link.clone(), place.token());
+    let there = if run.judges_body() { Nowhere::keeping() } else { Nowhere::default() };
+    let longest = run.longest_check().map_or(LONGEST, |longest| longest.as_millis().min(LONGEST.into()) as u64);
+    let errand = Errand { place, task: Task::new(run, logs), there, has_begun: false, end: now + longest };
+    Some(Job::ready(Carrier::Errand(Box::new(errand))))
+}
+
 impl Worker {
     /// Starts the errands that a request has led to. They wait for their turn in the queue, and the request waits for none.
     pub(super) fn start_errands(&mut self, task: &mut Task) {
-        for mut run in task.run.take_errands() {
-            let place = self.shared.slots.claim(Kind::Errand);
-            let bound = &self.shared.errands;
-            if self.shared.slots.used(Kind::Errand) > bound.most {
-                bound.note_unsent();
-                counters::errand_unsent();
-                continue;
-            }
-            counters::errand();
-            run.x.origin.waker = Waker::new(self.link.clone(), place.token());
-            let (task, end) = (Task::new(run, task.logs.clone()), self.time.clock().now() + LONGEST);
-            let errand = Errand { place, task, there: Nowhere::default(), has_begun: false, end };
-            let job = Job::ready(Carrier::Errand(Box::new(errand)));
+        for run in task.run.take_errands() {
+            let now = self.time.clock().now();
+            let Some(job) = make(&self.shared, &self.link, run, task.logs.clone(), now) else { continue };
             if let Err(job) = self.shared.jobs.send(job) {
                 self.inbox.send(Message::Overflow(Box::new(job)));
             }
@@ -48,6 +65,10 @@ impl Worker {
     pub(super) fn run_errand(&mut self, mut errand: Box<Sent>) {
         loop {
             self.time.begin_turn();
+            if errand.task.run.is_check() && self.shared.is_stopping() {
+                // Nobody waits for what it finds.
+                return;
+            }
             if errand.end <= self.time.now() {
                 return errand.give_up("it took too long");
             }
@@ -61,11 +82,15 @@ impl Worker {
                     }
                     continue;
                 }
-                Served::Answered | Served::BrokenOff => return,
+                Served::Answered => return errand.end(Ending::Whole),
+                Served::BrokenOff => return errand.end(Ending::Broken),
                 // Nobody is there for another protocol, nor for the rest of a long response.
-                Served::Switched(_) | Served::Yield => return errand.task.record(),
+                Served::Switched(_) | Served::Yield => {
+                    errand.task.record();
+                    return errand.end(Ending::Whole);
+                }
             };
-            if stage != Stage::Sending && errand.task.stage == Stage::Sending {
+            if stage != Stage::Sending && errand.task.stage == Stage::Sending && !errand.task.run.judges_body() {
                 errand.end = errand.end.min(self.time.now() + PATIENCE);
             }
             match self.park_errand(errand, deadline) {

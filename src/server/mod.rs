@@ -6,6 +6,7 @@ mod announcement;
 mod answer;
 mod bells;
 mod body;
+mod checks;
 mod chunks;
 mod clock;
 mod closer;

@@ -21,6 +21,7 @@ impl Acceptor {
         self.shared.stopping.store(true, Relaxed);
         self.hungry.clear();
         self.listeners.clear();
+        self.end_checks();
         let now = self.shared.clock.now();
         self.stop_by = self.shutdown_timeout.map(|time| now + time.as_millis() as u64);
         self.close_idle(now);

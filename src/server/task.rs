@@ -118,6 +118,10 @@ impl Task {
 
     /// Writes what the request has to say to the error log, and the lines of what was asked for it.
     pub fn write_reports(&mut self) {
+        if self.run.is_check() {
+            // What it finds is judged, and one line tells of what that changes.
+            return self.run.keep_reports();
+        }
         if !self.run.has_lines() {
             return;
         }

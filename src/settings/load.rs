@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::block::Builder;
 use super::names::NameTable;
-use super::{Scope, Settings, dangers, sockets};
+use super::{Scope, Settings, checks, dangers, sockets};
 use crate::conf::args::Load;
 use crate::conf::ast::Node;
 use crate::conf::codes::Code;
@@ -89,8 +89,12 @@ pub fn load_from(request: &Request, outside: &Arc<Outside>) -> Loaded {
     let made = features::map::getters(&http.map).into_iter().chain(features::geo::getters(&http.geo)).collect();
     let mut variables = names.finish(made, &mut builder.diagnostics);
     let sockets = sockets::build(&builder.servers, &mut builder.diagnostics);
+    let blocks = http.upstream.blocks();
+    let names: Vec<String> = blocks.iter().map(|block| block.name.to_ascii_lowercase()).collect();
+    let (checks, expected) = checks::find(&builder.servers, &names, &mut builder.diagnostics);
     let upstreams = Upstreams::build(
-        http.upstream.blocks(),
+        blocks,
+        &expected,
         &http.resolver,
         &builder.load.destinations,
         &builder.load.outside,
@@ -112,6 +116,7 @@ pub fn load_from(request: &Request, outside: &Arc<Outside>) -> Loaded {
         servers: builder.servers,
         sockets,
         upstreams,
+        checks,
         zones: builder.load.zones.identities().to_vec(),
         logs: builder.load.logs,
         keeps_sent_fields: variables.entries.iter().any(|(name, _)| name.starts_with("sent_")),

@@ -3,6 +3,7 @@
 
 pub mod block;
 pub mod blocks;
+pub mod checks;
 pub mod dangers;
 mod foreign;
 mod ifs;
@@ -171,6 +172,8 @@ features! {
     cgi,
     /// Requests passed to other HTTP servers.
     proxy,
+    /// Whether those do well.
+    health_check,
     /// What those say before their response.
     early_hints,
     /// FastCGI programs that write the answer.
@@ -267,6 +270,8 @@ pub struct Settings {
     pub sockets: Vec<Arc<sockets::Socket>>,
     /// Where requests may be passed to.
     pub upstreams: Upstreams,
+    /// The health checks of its locations.
+    pub checks: Vec<Arc<checks::Checked>>,
     /// By what its zones are known again after a reload.
     pub zones: Vec<(zone::Identity, Span)>,
     /// Log files by index.

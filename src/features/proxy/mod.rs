@@ -24,7 +24,7 @@ use crate::exchange::{Exchange, Received};
 use crate::gateway::passing::Passing;
 use crate::gateway::relay::{self, Order, Payload, Relay};
 use crate::gateway::resolver::Names;
-use crate::gateway::upstream::Upstreams;
+use crate::gateway::upstream::{Upstream, Upstreams};
 use crate::http::head::BodyLength;
 use pass::{Found, There};
 
@@ -40,6 +40,8 @@ pub struct Around<'a> {
     pub hints: &'a dyn Fn(&Exchange) -> bool,
     /// Where a request's body is kept.
     pub spool: Spool<'a>,
+    /// The upstream that a health check goes to: one server alone, which is asked for the path of the check as it stands.
+    pub checked: Option<&'a Arc<Upstream>>,
 }
 
 /// How far ahead of the upstream a body is read that is passed on as it comes.
@@ -64,7 +66,13 @@ pub fn step(x: &mut Exchange, conf: &Arc<Conf>, around: &Around<'_>, state: &mut
                 return Ok(Step::Body(sink(x, conf, around)));
             }
             match pass.find(x, (around.upstreams, around.names), state)? {
-                Found::Here(there) => begin(x, conf, pass, there)?,
+                Found::Here(mut there) => {
+                    if let Some(checked) = around.checked {
+                        there.upstream = checked.clone();
+                        there.parts.uri = Bytes::new();
+                    }
+                    begin(x, conf, pass, there)?
+                }
                 Found::Later(step) => return Ok(step),
             }
         }

@@ -45,6 +45,19 @@ pub struct Conf {
 }
 
 impl Conf {
+    /// The host of `proxy_pass` as written, and the index of its upstream, unless variables make them.
+    pub fn fixed_host(&self) -> Option<(&[u8], usize)> {
+        match &self.pass.as_ref()?.url {
+            Url::Fixed(parts, index) => Some((&parts.authority, *index)),
+            Url::Computed(_) => None,
+        }
+    }
+
+    /// For requests of our own whose response is judged as it comes: nothing in it is obeyed, and no other server is asked.
+    pub fn take_as_it_is(&mut self) {
+        Arc::make_mut(&mut self.relay).take_as_it_is();
+    }
+
     /// The directive of `proxy_ssl_*` that does not go together with the others, and why, where an https server may be asked.
     pub fn lack(&self) -> Option<Lack> {
         match &self.pass.as_ref()?.url {

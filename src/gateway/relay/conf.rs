@@ -127,6 +127,16 @@ pub struct Conf {
     pub force_ranges: bool,
 }
 
+impl Conf {
+    /// The same for requests of our own whose response is judged as it comes: nothing in it is obeyed, and no other server is asked.
+    pub fn take_as_it_is(&mut self) {
+        (self.next, self.ignored) = (Cases::default(), Ignored(u16::MAX));
+        (self.buffering, self.intercept_errors, self.force_ranges) = (false, false, false);
+        self.limit_rate = Text::default();
+        self.ignore_client_abort = true;
+    }
+}
+
 impl Default for Conf {
     fn default() -> Self {
         let minute = Duration::from_secs(60);

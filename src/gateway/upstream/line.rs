@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::address::Address;
+use super::probes::Expected;
 use crate::conf::value::Text;
 
 /// A `server` line of an upstream, its name looked up.
@@ -29,6 +30,8 @@ pub struct Line {
     pub backup: bool,
     /// Whether it takes no requests.
     pub down: bool,
+    /// The health checks that it is to pass.
+    pub checks: Arc<[Expected]>,
 }
 
 /// A name that is looked up while requests come (`resolve`).
@@ -64,6 +67,7 @@ impl Line {
             slow_start: Duration::ZERO,
             backup: false,
             down: false,
+            checks: Arc::default(),
         }
     }
 }

@@ -9,9 +9,11 @@ pub mod idle;
 mod line;
 mod live;
 pub mod peers;
+pub mod probes;
 mod servers;
 mod shown;
 pub mod table;
+mod targets;
 mod watch;
 
 use std::net::IpAddr;
@@ -26,12 +28,14 @@ use address::Address;
 use balance::Seed;
 use idle::Idle;
 use live::Live;
+use peers::Group;
 use servers::Servers;
 
 pub use choice::{Choice, Tried};
 pub use line::{Choose, Keepalive, Line, Resolve};
 pub use live::Waiting;
 pub use table::Upstreams;
+pub use targets::Target;
 
 /// The servers that a name stands for.
 #[derive(Debug, Clone)]
@@ -118,8 +122,9 @@ impl Upstream {
         self.live.is_some()
     }
 
-    /// Begins to look its names up, if that is to be done while requests come.
+    /// It is in force: begins to look its names up, if that is to be done while requests come.
     pub fn begin(&self) {
+        self.servers().groups.iter().for_each(Group::renew);
         if let Some(live) = &self.live {
             live.begin();
         }

@@ -6,6 +6,7 @@ use std::ops::{Index, IndexMut};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::address::Address;
+use super::probes::{Change, Expected, Needed, Probes};
 
 /// A whole share.
 const WHOLE: i64 = 1000;
@@ -31,6 +32,8 @@ pub struct Peer {
     pub slow_start: u64,
     /// Whether it takes no requests.
     pub down: bool,
+    /// The health checks that it is to pass.
+    pub checks: Arc<[Expected]>,
 }
 
 /// What is known of a peer now.
@@ -50,6 +53,8 @@ pub struct Health {
     pub checked: u64,
     /// The second in which it did well again after it was put aside; 0 if it never did.
     pub back: u64,
+    /// Whether a health check keeps it out.
+    pub is_out: bool,
 }
 
 /// Peers that are chosen from together: the servers, or the backup servers.
@@ -68,6 +73,8 @@ pub struct Group {
 #[derive(Debug, Default)]
 struct Book {
     health: Vec<Health>,
+    /// What health checks have found of each.
+    probes: Vec<Probes>,
     /// One for each; a group that has it holds it too.
     seats: Vec<Arc<usize>>,
 }
@@ -95,15 +102,20 @@ impl IndexMut<usize> for Known<'_> {
 impl Book {
     /// A seat for a peer that nothing is known of.
     fn seat(&mut self, peer: &Peer) -> Arc<usize> {
-        let fresh = Health { current: 0, effective: peer.weight, conns: 0, fails: 0, accessed: 0, checked: 0, back: 0 };
+        let probes = Probes::fresh(&peer.checks);
+        let is_out = probes.is_out();
+        let (current, effective, conns, fails) = (0, peer.weight, 0, 0);
+        let fresh = Health { current, effective, conns, fails, accessed: 0, checked: 0, back: 0, is_out };
         let free = self.seats.iter().find(|seat| Arc::strong_count(seat) == 1).cloned();
         let seat = free.unwrap_or_else(|| {
             let seat = Arc::new(self.seats.len());
             self.seats.push(seat.clone());
             self.health.push(fresh);
+            self.probes.push(Probes::default());
             seat
         });
         self.health[*seat] = fresh;
+        self.probes[*seat] = probes;
         seat
     }
 }
@@ -154,7 +166,7 @@ impl Group {
         let aside = peer.max_fails > 0
             && health.fails >= peer.max_fails
             && now.saturating_sub(health.checked) <= peer.fail_timeout;
-        !peer.down && !aside && !is_full(peer, health)
+        !peer.down && !aside && !health.is_out && !is_full(peer, health)
     }
 
     /// How much of its share of the requests a peer gets at this second, in thousandths: less while it starts slowly.
@@ -166,11 +178,34 @@ impl Group {
         (WHOLE * (since as i64 + 1) / (whole as i64 + 1)).max(1)
     }
 
-    /// One peer alone: it is asked whatever happened before.
+    /// New settings are in force: what the health checks of before have found counts as far as they say.
+    pub fn renew(&self) {
+        let mut book = lock(&self.book);
+        for (peer, seat) in self.peers.iter().zip(&self.seats) {
+            book.probes[**seat].renew(&peer.checks);
+            book.health[**seat].is_out = book.probes[**seat].is_out();
+        }
+    }
+
+    /// Notes what a health check has found of a peer, and whether that takes it out or brings it back.
+    pub fn note(&self, i: usize, key: &Arc<str>, passed: bool, needed: Needed, now: u64) -> Option<Change> {
+        let (mut book, seat) = (lock(&self.book), *self.seats[i]);
+        let change = book.probes[seat].note(key, passed, needed);
+        let is_out = book.probes[seat].is_out();
+        let one = &mut book.health[seat];
+        one.is_out = is_out;
+        if change == Some(Change::Back) {
+            // What requests have found before is out of date, and its share grows as `slow_start` says.
+            (one.fails, one.back) = (0, now);
+        }
+        change
+    }
+
+    /// One peer alone: it is asked whatever happened before, unless a health check keeps it out.
     pub fn only(&self) -> Option<usize> {
         let mut health = self.health();
         let peer = self.peers.first()?;
-        if peer.down || is_full(peer, &health[0]) {
+        if peer.down || health[0].is_out || is_full(peer, &health[0]) {
             return None;
         }
         health[0].conns += 1;

@@ -106,5 +106,6 @@ fn peer(line: &Line, spot: Spot) -> Peer {
         fail_timeout: line.fail_timeout.as_secs(),
         slow_start: line.slow_start.as_secs(),
         down: line.down,
+        checks: line.checks.clone(),
     }
 }

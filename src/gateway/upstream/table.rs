@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::address::{Address, Target, parse};
+use super::probes::Expected;
 use super::{Choose, Keepalive, Line, Upstream};
 use crate::conf::args::Destination;
 use crate::conf::codes::Code;
@@ -47,14 +48,19 @@ impl Upstreams {
     /// becomes a diagnostic.
     pub fn build(
         blocks: Vec<Draft>,
+        checks: &HashMap<String, Vec<Expected>>,
         names: &Names,
         destinations: &[Destination],
         outside: &Outside,
         diagnostics: &mut Vec<Diagnostic>,
     ) -> Upstreams {
         let mut table = Upstreams::default();
-        for block in blocks {
+        for mut block in blocks {
             let key = block.name.to_ascii_lowercase();
+            if let Some(checks) = checks.get(&key) {
+                let checks: Arc<[Expected]> = checks.as_slice().into();
+                block.lines.iter_mut().for_each(|line| line.checks = checks.clone());
+            }
             let mut upstream = block.make(names, diagnostics);
             upstream.is_named = true;
             table.named.insert(key, Arc::new(upstream));
